@@ -1,0 +1,95 @@
+"""The command line: `seqff COMMAND ...`; each command is a thin layer over the public function of the same name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from seqff.errors import SeqffError
+from seqff.version import __version__
+
+COMMANDS = {
+    "demo": "the whole way on clips made on the spot: the quickest look at what seqff does",
+    "doctor": "what is installed, which readers are found, how fast this machine decodes",
+    "scan": "decode a folder of videos once: true frame counts, damage, the exact reader for each",
+    "train": "train an encoder on videos, every layer by its own objective",
+    "extract": "write the features of every layer, trained and untrained, for a folder of videos",
+    "probe": "measure with linear probes what each layer's features are worth",
+}
+
+OVERVIEW = """\
+usage: seqff COMMAND ... | seqff COMMAND --help | seqff --version
+
+Visual features from folders of unlabelled video: a conv net trained layer by layer,
+no gradient between layers.
+
+commands:
+{commands}
+
+the usual way:
+  seqff train VIDEOS --out RUN
+  seqff extract RUN VIDEOS --out FEATURES
+  seqff probe FEATURES --labels folder --out PROBE
+
+exit codes: 0 done, 1 the job failed (one line says why; --debug shows the trace),
+2 the command line is wrong, 130 interrupted."""
+
+
+def overview() -> str:
+    """Return what `seqff --help` prints."""
+    width = max(map(len, COMMANDS))
+    return OVERVIEW.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+
+
+class _BarHandler(logging.Handler):
+    """Writes log lines above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(f"seqff: {record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: what follows `seqff`; None takes it from the process.
+
+    Returns:
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(overview())
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"seqff {__version__}")
+        return 0
+    name, rest = given[0], given[1:]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        guess = f"did you mean '{close[0]}'?" if close else f"commands: {', '.join(COMMANDS)}"
+        print(f"seqff: no command {name!r}; {guess}", file=sys.stderr)
+        return 2
+    debug = "--debug" in rest
+    handler = _BarHandler()
+    logging.getLogger("seqff").addHandler(handler)
+    try:
+        module = importlib.import_module(f"seqff.cli.{name}")
+        return int(module.run([argument for argument in rest if argument != "--debug"]) or 0)
+    except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print(f"seqff {name}: interrupted", file=sys.stderr)
+        return 130
+    except (SeqffError, ValueError, OSError) as error:
+        if debug:
+            raise
+        print(f"seqff {name}: error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        logging.getLogger("seqff").removeHandler(handler)

@@ -1,0 +1,35 @@
+"""What all commands share: parsing with tyro, and printing results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
+    """Parse a command's arguments into its dataclass, whose docstrings are the help text."""
+    return tyro.cli(
+        kind,
+        prog=f"seqff {command}",
+        args=list(arguments),
+        default=default,
+        config=(tyro.conf.HelptextFromCommentsOff,),
+    )
+
+
+def call_arguments(options: Any, *leave_out: str) -> dict[str, Any]:
+    """Turn a command's dataclass into keyword arguments of the public function of the same name."""
+    values = {spec.name: getattr(options, spec.name) for spec in dataclasses.fields(options)}
+    return {name: value for name, value in values.items() if name not in ("json", *leave_out)}
+
+
+def print_json(content: Any) -> None:
+    """Print strict JSON on standard output."""
+    print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))

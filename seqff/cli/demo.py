@@ -1,0 +1,55 @@
+"""`seqff demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Run the whole way on clips made on the spot: moving handwritten digits over moving textures.
+
+    Reads:  nothing.
+
+    Writes: a folder with the clips as video files, the manifest, the run, the features and the probe's results;
+    prints, per layer, what a linear probe reads off the trained net, the untrained net and raw pixels.
+
+    Example: seqff demo --out demo
+    """
+
+    out: Path | None = None
+    """Folder for everything; by default a fresh one in the temporary folder."""
+    clips: int = 500
+    """How many clips, at most 1797 (each shows a digit image of its own)."""
+    steps: int = 300
+    """Training steps."""
+    seed: int = 0
+    """Of clips, training and probe."""
+    device: Device = "auto"
+    """Where to compute: auto takes CUDA if there is any."""
+    overwrite: bool = False
+    """Replace what an earlier demo left in --out."""
+    progress: bool = True
+    """Show progress bars on a terminal."""
+    json: Annotated[bool, tyro.conf.arg(help="Print the results as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, run the demo, print the table."""
+    options = parse(DemoOptions, "demo", arguments)
+    from seqff.demo import demo
+
+    done = demo(**call_arguments(options))
+    if options.json:
+        print_json({"folder": str(done.path), **done.result.to_dict()})
+    else:
+        print(done.result.table())
+        print(f"everything is in {done.path}")
+        print(f"with your own videos: seqff train VIDEOS --out RUN   (see also {done.path}/run and seqff --help)")

@@ -1,0 +1,59 @@
+"""`seqff probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Measure with linear probes what each layer's features are worth, beside the untrained net and raw pixels.
+
+    Reads:  a feature store that `seqff extract` wrote, and labels.
+    Writes: results.json, results.csv, predictions.csv; prints the table.
+            Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1.
+
+    Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
+    """
+
+    features: tyro.conf.Positional[Path]
+    """Feature store."""
+    labels: str
+    """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label."""
+    out: Path
+    """Folder for the results; must not exist, unless --overwrite is given."""
+    groups: str | None = None
+    """What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns
+    video,group, or a regular expression on the file name whose group named `group` (else the first) is the group.
+    Without it every video is its own group."""
+    folds: int | None = None
+    """Folds; by default one a group up to 20 groups, else 5."""
+    seed: int = 0
+    """Of the folds and the bootstrap."""
+    device: Device = "auto"
+    """Taken by every command; the solver runs on the CPU."""
+    overwrite: bool = False
+    """Replace the results in --out."""
+    progress: bool = True
+    """Show a progress bar on a terminal."""
+    json: Annotated[bool, tyro.conf.arg(help="Print the results as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, probe, print the table."""
+    options = parse(ProbeOptions, "probe", arguments)
+    from seqff.probes import probe
+
+    result = probe(**call_arguments(options))
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        print(result.table())
+        print(f"written: {options.out}")

@@ -1,0 +1,56 @@
+"""`seqff scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """Decode every video once and write down what is in it.
+
+    Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
+    Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file.
+            A second scan decodes only what changed; an interrupted one goes on.
+
+    Example: seqff scan videos/ --out manifest.json
+    """
+
+    videos: tyro.conf.Positional[Path]
+    """Folder, video, or manifest (*.json)."""
+    out: Path | None = None
+    """Where the manifest is written; by default in the user's cache folder, where the other commands find it."""
+    max_bad: float = 0.05
+    """Exit with 1 when more than this share of the videos cannot be used."""
+    workers: int | None = None
+    """Decoding processes; by default one a core."""
+    timeout_seconds: float = 60.0
+    """A file whose decoding hangs for longer than this is given up."""
+    refresh: bool = False
+    """Decode everything again, changed or not."""
+    progress: bool = True
+    """Show a progress bar on a terminal."""
+    seed: int = 0
+    """Taken by every command; nothing in a scan is random."""
+    device: Device = "auto"
+    """Taken by every command; a scan decodes on the CPU."""
+    json: Annotated[bool, tyro.conf.arg(help="Print the manifest as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, scan, print the table."""
+    options = parse(ScanOptions, "scan", arguments)
+    from seqff.video import scan
+
+    manifest = scan(**call_arguments(options))
+    if options.json:
+        print_json(manifest.to_dict())
+    else:
+        print(manifest.table())

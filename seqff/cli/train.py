@@ -1,0 +1,74 @@
+"""`seqff train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.config import TrainConfig
+from seqff.config_io import load_config
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train an encoder on videos without labels, every layer by its own objective.
+
+    Reads:  a folder of videos (searched recursively), one video, or a manifest; settings from --config, then flags.
+    Writes: the run folder: encoder.safetensors (and the same net untrained), config.yaml, manifest.json,
+            metrics.jsonl, checkpoints.
+
+    Example: seqff train videos/ --out runs/first --steps 600 --pairs.gap 4
+    """
+
+    videos: tyro.conf.Positional[Path]
+    """Folder, video, or manifest (*.json)."""
+    out: Path
+    """Run folder to write; must not exist, unless --resume or --overwrite is given."""
+    config: Path | None = None
+    """YAML file with settings; what it does not name keeps its default. Flags win over the file."""
+    seed: int = 0
+    """Of the initial weights, the batches and the augmentation."""
+    device: Device = "auto"
+    """Where to compute: auto takes CUDA if there is any."""
+    resume: bool = False
+    """Go on with the run in --out from its last checkpoint."""
+    overwrite: bool = False
+    """Delete the run in --out and start again."""
+    max_bad: float = 0.05
+    """Stop when more than this share of the videos cannot be read."""
+    progress: bool = True
+    """Show progress bars on a terminal."""
+    json: Annotated[bool, tyro.conf.arg(help="Print the last figures as JSON.")] = False
+    settings: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+def _config_file(arguments: Sequence[str]) -> str | None:
+    """Find --config before the rest is parsed: its settings are the defaults of the other flags."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            return argument.partition("=")[2]
+        if argument == "--config" and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return None
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, train, say what to do next."""
+    file = _config_file(arguments)
+    default = None
+    if file is not None:
+        default = TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=load_config(file))
+    options = parse(TrainOptions, "train", arguments, default)
+    from seqff.training import train
+
+    done = train(**{**call_arguments(options, "settings"), "config": options.settings})
+    if options.json:
+        print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures})
+    else:
+        print(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
+        print(f"next: seqff extract {done.path} {options.videos} --out FEATURES")

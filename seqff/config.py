@@ -1,0 +1,106 @@
+"""The settings of a training run: one frozen dataclass a stage; the field docstrings are the command line's help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Which frames make a batch, and what is a positive and a negative in it."""
+
+    size_px: int = 64
+    """Shorter side of the frames the encoder sees, px (the other side follows the videos' shape)."""
+    gap: int = 4
+    """Frames between x_n and its positive."""
+    far: int = 16
+    """Minimum distance, in frames, of a negative in the same video."""
+    videos_per_batch: int = 16
+    """Videos that share a batch."""
+    stretches: int = 4
+    """Stretches (consecutive frames decoded together) of each video in a batch, spread over the video."""
+    stretch_frames: int = 5
+    """Frames of a stretch; more than `gap`."""
+    uses: int = 4
+    """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
+    buffer_videos: int = 64
+    """Videos whose decoded frames are held and mixed at a time."""
+    crop: float = 0.7
+    """Smallest share of each side that a random crop keeps (1 = no cropping)."""
+    flip: bool = True
+    """Mirror half of the visits."""
+    jitter: float = 0.2
+    """Largest relative change of brightness and contrast."""
+    augment: Literal["shared", "independent"] = "shared"
+    """Draw crop, flip and jitter once for all frames of a video in a batch, or for each frame."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The plain conv encoder: 3x3 convolutions, average pooling, ReLU."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of each layer."""
+    pools: tuple[int, ...] = (2, 2, 2, 1)
+    """Side of the average pooling of each layer (1 = none)."""
+    norm: Literal["layer", "rms", "batch", "none"] = "layer"
+    """Normalisation of the input of every layer but the first."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What each layer minimises by itself."""
+
+    tolerance: Literal["calibrated", "geometric", "explicit"] = "calibrated"
+    """How the tolerances delta_l come about: quantiles of measured distances, a geometric schedule, or a list."""
+    tolerance_quantiles: tuple[float, float] = (0.5, 0.1)
+    """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
+    tolerance_range: tuple[float, float] = (0.2, 0.025)
+    """geometric: delta of the first layer and of the last."""
+    tolerances: tuple[float, ...] = ()
+    """explicit: delta of every layer."""
+    margin: float = 1.5
+    """Distance that negatives are pushed to (embeddings are unit vectors: 0 same, 2 unrelated, 4 opposite)."""
+    negative_weight: float = 1.0
+    """Weight of the negatives against the positives."""
+    same_video: float = 0.5
+    """Share of that weight that goes to distant frames of the same video; the rest goes to other videos."""
+    head: Literal["mlp", "linear", "none"] = "mlp"
+    """The throw-away projector that each layer's objective looks through."""
+    head_width: int = 256
+    """Hidden units of the mlp head."""
+    head_out: int = 128
+    """Outputs of the head."""
+    grid: int = 2
+    """Side of the grid a layer's map is pooled to before the head."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW for every layer and its head."""
+
+    lr: float = 1e-3
+    """Peak learning rate."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay."""
+    warmup: float = 0.05
+    """Share of the steps in which the rate rises from 0; then it falls as a cosine."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything `seqff train` can be told, seeds and devices aside."""
+
+    steps: int = 600
+    """Batches to train on."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl."""
+    workers: int = 0
+    """Processes that decode video (0 = in the training process); the numbers do not depend on it."""
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)

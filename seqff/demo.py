@@ -1,0 +1,64 @@
+"""The whole way once: clips made on the spot, scan, train, extract, probe."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqff.config import TrainConfig
+from seqff.errors import RunError
+from seqff.features import extract
+from seqff.pairs.synthetic import write_digit_clips
+from seqff.probes import ProbeResult, probe
+from seqff.training import train
+from seqff.video import scan
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo left: its folder (videos, manifest.json, run, features, probe) and the probe's result."""
+
+    path: Path
+    result: ProbeResult
+
+
+def demo(
+    *,
+    out: str | Path | None = None,
+    clips: int = 500,
+    steps: int = 300,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Demo:
+    """Write labelled clips of moving handwritten digits as video files and take them the whole way.
+
+    Args:
+        out: folder for everything; None makes a fresh one in the temporary folder.
+        clips: how many clips, 100 to 1797.
+        steps: training steps.
+        seed: of clips, training and probe.
+        device: "auto", "cpu" or "cuda".
+        overwrite: replace what an earlier demo left in `out`.
+        progress: show progress bars (on a terminal).
+
+    Returns:
+        The folder and the probe's result.
+
+    Raises:
+        RunError: `out` exists and is not empty.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="seqff-demo-")) if out is None else Path(out)
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise RunError(f"{folder} exists and is not empty: choose another --out, or --overwrite replaces what is in it")
+    videos, run, features = folder / "videos", folder / "run", folder / "features"
+    write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
+    manifest = folder / "manifest.json"
+    scan(videos, out=manifest, progress=progress)
+    config = TrainConfig(steps=steps)
+    train(manifest, out=run, config=config, seed=seed, device=device, overwrite=overwrite, progress=progress)
+    extract(run, manifest, out=features, device=device, overwrite=overwrite, progress=progress)
+    result = probe(features, labels="folder", out=folder / "probe", seed=seed, overwrite=overwrite, progress=progress)
+    return Demo(folder, result)

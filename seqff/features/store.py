@@ -1,0 +1,224 @@
+"""A folder of features: one array a layer, an index of their rows, and where they come from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.errors import RunError
+from seqff.features.files import read_csv, read_json, write_csv, write_json
+
+META = "meta.json"
+FORMAT = "seqff-features"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video in the store: path (posix, relative to the folder of videos), content hash, number of frames."""
+
+    path: str
+    content_hash: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class FeatureIndex:
+    """What each row of the arrays stands for.
+
+    Args:
+        video: (rows,) path of the row's video.
+        frame: (rows,) int64, first frame the row was made from.
+        frames: (rows,) int64, number of frames it was pooled over.
+        time_seconds: (rows,) float64, time of the first frame.
+    """
+
+    video: tuple[str, ...]
+    frame: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    time_seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+
+class FeatureStore:
+    """Features on disk, read when asked for. Make one with `extract`, open one with `FeatureStore.open`.
+
+    Attributes:
+        path: the folder.
+        meta: content of meta.json: encoder and transform hashes, settings, versions, the videos trained on.
+    """
+
+    def __init__(self, path: Path, meta: dict[str, Any]) -> None:
+        self.path = path
+        self.meta = meta
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> FeatureStore:
+        """Open a store; only its meta.json is read.
+
+        Raises:
+            RunError: there is no store, an unfinished one, or one of a newer format.
+        """
+        folder = Path(path)
+        if not (folder / META).is_file():
+            unfinished = (folder / "settings.json").exists()
+            why = "its extraction has not finished; extract again with resume" if unfinished else f"it has no {META}"
+            raise RunError(f"{folder} is no feature store: {why if folder.is_dir() else 'no such folder'}")
+        meta = read_json(folder / META)
+        if meta.get("format") != FORMAT or meta.get("format_version") != FORMAT_VERSION:
+            found = f"{meta.get('format')} {meta.get('format_version')}"
+            raise RunError(f"{folder}/{META} says format {found}, expected {FORMAT} {FORMAT_VERSION}; extract again")
+        return cls(folder, meta)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name} {entry['width']}" for name, entry in self.meta["arrays"].items())
+        return f"FeatureStore({str(self.path)!r}, {len(self)} rows per {self.per}, widths: {widths})"
+
+    def __len__(self) -> int:
+        return int(self.meta["rows"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arrays: "layer1", ..., "untrained/layer1", ..., "pixels"."""
+        return tuple(self.meta["arrays"])
+
+    @property
+    def per(self) -> str:
+        """What a row is: "video" or "frame"."""
+        return str(self.meta["per"])
+
+    @property
+    def trained_on(self) -> frozenset[str] | None:
+        """Content hashes of the videos that the encoder was trained on; None where the run does not say."""
+        hashes = self.meta.get("trained_on")
+        return None if hashes is None else frozenset(hashes)
+
+    @cached_property
+    def index(self) -> FeatureIndex:
+        """The rows of the arrays, in their order: videos sorted by path, frames by time."""
+        rows = read_csv(self.path / "index.csv")
+        return FeatureIndex(
+            tuple(sys.intern(row["video"]) for row in rows),
+            np.array([row["frame"] for row in rows], dtype=np.int64),
+            np.array([row["frames"] for row in rows], dtype=np.int64),
+            np.array([row["time_seconds"] for row in rows], dtype=np.float64),
+        )
+
+    @cached_property
+    def videos(self) -> tuple[StoredVideo, ...]:
+        """The videos that have rows, in the order of the rows."""
+        rows = read_csv(self.path / "videos.csv")
+        return tuple(StoredVideo(row["video"], row["content_hash"], int(row["frames"])) for row in rows)
+
+    @cached_property
+    def skipped(self) -> dict[str, str]:
+        """Videos that have no rows, with the cause."""
+        return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
+
+    def array(self, name: str) -> NDArray[np.float32]:
+        """Map an array of the store read-only; nothing is read until it is used.
+
+        Returns:
+            (rows, D) float32.
+
+        Raises:
+            ValueError: no array of that name.
+            RunError: the file is missing or damaged.
+        """
+        if name not in self.meta["arrays"]:
+            near = difflib.get_close_matches(name, self.names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no array {name!r} in {self.path}; it has {', '.join(self.names)}{hint}")
+        file = self.path / "arrays" / f"{name}.npy"
+        try:
+            values: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read ({error}); extract again") from error
+        expected = (len(self), self.meta["arrays"][name]["width"])
+        if values.shape != expected:
+            raise RunError(f"{file} has shape {values.shape}, expected {expected}; extract again")
+        return values
+
+    def to_numpy(self, name: str) -> NDArray[np.float32]:
+        """Read an array into memory.
+
+        Args:
+            name: one of `names`.
+
+        Returns:
+            (rows, D) float32, owned.
+        """
+        return np.array(self.array(name))
+
+
+def write_tables(folder: Path, videos: Sequence[StoredVideo], index: FeatureIndex, skipped: Mapping[str, str]) -> None:
+    """Write index.csv, videos.csv and skipped.csv of a store."""
+    rows = zip(index.video, index.frame.tolist(), index.frames.tolist(), index.time_seconds.tolist(), strict=True)
+    write_csv(folder / "index.csv", ("video", "frame", "frames", "time_seconds"), rows)
+    lines = [(video.path, video.content_hash, video.frames) for video in videos]
+    write_csv(folder / "videos.csv", ("video", "content_hash", "frames"), lines)
+    write_csv(folder / "skipped.csv", ("video", "cause"), sorted(skipped.items()))
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
+    """Write meta.json, the last file of a store: a folder that has it is complete."""
+    write_json(folder / META, {"format": FORMAT, "format_version": FORMAT_VERSION, **meta})
+
+
+def write_store(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[np.floating]],
+    *,
+    videos: Sequence[StoredVideo],
+    index: FeatureIndex | None = None,
+    per: str = "video",
+    trained_on: Sequence[str] | None = None,
+    skipped: Mapping[str, str] | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> FeatureStore:
+    """Write features made elsewhere (another network, a formula) as a store, to probe them like any other.
+
+    Args:
+        path: a folder that does not exist yet.
+        arrays: (rows, D) each; the names "untrained/..." and "pixels" mark baselines.
+        videos: the videos that rows come from.
+        index: what the rows stand for; None where row i is video i.
+        per: "video" or "frame".
+        trained_on: content hashes of the videos the features were learnt from; None if unknown.
+        skipped: videos without rows, and why.
+        meta: more entries for meta.json.
+
+    Raises:
+        ValueError: an array does not have one row per entry of the index.
+        RunError: the folder exists.
+    """
+    folder = Path(path)
+    if folder.exists():
+        raise RunError(f"{folder} exists already; give another folder")
+    if index is None:
+        frames = np.array([video.frames for video in videos], dtype=np.int64)
+        start = np.zeros(len(videos), dtype=np.int64)
+        index = FeatureIndex(tuple(video.path for video in videos), start, frames, start.astype(np.float64))
+    for name, array in arrays.items():
+        if array.ndim != 2 or len(array) != len(index):
+            raise ValueError(f"array {name!r} has shape {array.shape}; expected ({len(index)}, D)")
+        file = folder / "arrays" / f"{name}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, array.astype(np.float32), allow_pickle=False)
+    write_tables(folder, videos, index, skipped or {})
+    entries = {name: {"width": array.shape[1]} for name, array in arrays.items()}
+    trained = None if trained_on is None else sorted(trained_on)
+    facts = {"per": per, "rows": len(index), "arrays": entries, "trained_on": trained}
+    write_meta(folder, {**(meta or {}), **facts})
+    return FeatureStore.open(folder)

@@ -1,0 +1,79 @@
+"""The encoder contract: a stack of layers, each with its features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seqff.config import EncoderConfig
+from seqff.transform import FrameTransform
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a layer gives: its name, its channels, and how many input px one of its cells spans (the reduction)."""
+
+    name: str
+    channels: int
+    reduction: int
+
+
+class Encoder(nn.Module):
+    """Layers that learn one by one, bottom to top.
+
+    Args:
+        layers: modules, each (N, C, H, W) -> (N, C', H', W').
+        feature_info: one LayerInfo a layer.
+        transform: how decoded frames become the input.
+        config: the settings it was built from, kept so that it can be built again.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        feature_info: Sequence[LayerInfo],
+        transform: FrameTransform,
+        config: EncoderConfig,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.feature_info = list(feature_info)
+        self.transform = transform
+        self.config = config
+
+    def forward(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
+        """Return the features of the layers asked for.
+
+        Args:
+            x: (N, 3, H, W) float32, as `transform` gives it.
+            layers: indices (0 is the first layer, negative counts from the last); None for all.
+
+        Returns:
+            One (N, C_l, H_l, W_l) tensor a layer asked for, in the order asked.
+
+        Raises:
+            IndexError: no such layer.
+        """
+        count = len(self.layers)
+        wanted = list(range(count)) if layers is None else list(layers)
+        for index in wanted:
+            if not -count <= index < count:
+                raise IndexError(f"layer {index}: this encoder has layers 0..{count - 1} (or -{count}..-1)")
+        wanted = [index % count for index in wanted]
+        kept: dict[int, Tensor] = {}
+        for index, layer in enumerate(self.layers[: max(wanted, default=-1) + 1]):
+            x = layer(x)
+            if index in wanted:
+                kept[index] = x
+        return [kept[index] for index in wanted]
+
+    def hash(self) -> str:
+        """A digest of the weights and the architecture."""
+        digest = hashlib.sha256(repr((self.config, self.transform)).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,176 @@
+"""Labelled clips made on the spot: handwritten digits that move, turn and change light over textured backgrounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips of moving digits look."""
+
+    size_px: int = 64
+    """Height and width of the frames."""
+    frames: int = 24
+    """Frames of a clip."""
+    fps: int = 25
+    """Frame rate written into the file."""
+    object_px: int = 32
+    """Mean side of the object."""
+    background: Literal["none", "static", "moving"] = "moving"
+    """What is behind the object: black, one texture a clip, or that texture moving."""
+    background_contrast: float = 0.35
+    """Largest grey level of the background, as a share of white."""
+    speed_px: float = 1.2
+    """Largest speed of the object and of the background, px a frame along each axis."""
+    turn_degrees: float = 2.0
+    """Largest turning speed, degrees a frame."""
+    light: float = 0.25
+    """Largest swing of the brightness around its mean, as a share."""
+
+
+def texture(size_px: int, random: np.random.Generator) -> np.ndarray:
+    """Return a random texture, (size_px, size_px) float32 in 0..1: smooth noise of four scales, summed."""
+    import cv2
+
+    total = np.zeros((size_px, size_px), np.float32)
+    for cells in (3, 7, 15, 31):
+        noise = random.random((cells, cells), dtype=np.float32)
+        total += cv2.resize(noise, (size_px, size_px), interpolation=cv2.INTER_CUBIC) / np.sqrt(cells)
+    total -= total.min()
+    return total / total.max()
+
+
+def _bounce(start: float, speed: float, low: float, high: float, frames: int) -> np.ndarray:
+    """Positions of something that moves at a constant speed between two walls, (frames,)."""
+    span = high - low
+    phase = (start - low + speed * np.arange(frames)) % (2 * span)
+    return low + np.minimum(phase, 2 * span - phase)
+
+
+def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
+    """Let an image of a bright object on black move over a background.
+
+    Args:
+        image: (h, w) float in 0..1.
+        settings: of the clip.
+        random: source of the path, the turning, the light and the background.
+
+    Returns:
+        (frames, size_px, size_px, 3) uint8, red, green and blue alike up to the background's tint.
+    """
+    import cv2
+
+    size, frames = settings.size_px, settings.frames
+    margin = settings.object_px * 0.45
+    centre = [
+        _bounce(
+            random.uniform(margin, size - margin),
+            settings.speed_px * random.uniform(-1, 1),
+            margin,
+            size - margin,
+            frames,
+        )
+        for _ in range(2)
+    ]
+    turn = random.uniform(-25, 25) + settings.turn_degrees * random.uniform(-1, 1) * np.arange(frames)
+    swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
+    scale = settings.object_px / max(image.shape) * random.uniform(0.8, 1.2)
+    canvas = texture(3 * size, random) * settings.background_contrast if settings.background != "none" else None
+    drift = settings.speed_px * random.uniform(-1, 1, 2) if settings.background == "moving" else np.zeros(2)
+    tint = random.uniform(0.6, 1.0, 3).astype(np.float32)
+    clip = np.empty((frames, size, size, 3), np.uint8)
+    middle = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
+    for n in range(frames):
+        place = cv2.getRotationMatrix2D(middle, float(turn[n]), scale)
+        place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
+        shape = cv2.warpAffine(image.astype(np.float32), place, (size, size), flags=cv2.INTER_CUBIC).clip(0, 1)[
+            ..., None
+        ]
+        behind = np.zeros((size, size, 1), np.float32)
+        if canvas is not None:
+            shift = np.array([[1, 0, -size + drift[0] * n], [0, 1, -size + drift[1] * n]])
+            behind = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REFLECT)[..., None] * tint
+        clip[n] = ((shape + (1 - shape) * behind) * (1 - settings.light + swing[n]) * 255).clip(0, 255)
+    return clip
+
+
+def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
+    """Write frames as an H.264 file (MPEG-4 where PyAV has no H.264 encoder).
+
+    Args:
+        path: of the file, .mp4.
+        frames: (T, H, W, 3) uint8 RGB, H and W even.
+        fps: frame rate.
+    """
+    import av
+
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps))
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.options = {"crf": "18", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
+        stream.thread_count = 1
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's digits, smoothly enlarged: (1797, 40, 40) float32 in 0..1, and their (1797,) labels."""
+    import cv2
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = [
+        cv2.resize(image.astype(np.float32) / 16, (32, 32), interpolation=cv2.INTER_CUBIC) for image in data.images
+    ]
+    padded = np.pad(np.stack(images).clip(0, 1), ((0, 0), (4, 4), (4, 4)))
+    return padded, data.target
+
+
+def write_digit_clips(
+    folder: str | Path,
+    *,
+    clips: int = 300,
+    settings: ClipSettings | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[Path]:
+    """Write clips of moving digits as FOLDER/digit_D/NNNN.mp4, every clip with a digit image of its own.
+
+    Args:
+        folder: where to.
+        clips: how many, at most 1797; the ten digits as equally often as can be.
+        settings: how they look.
+        seed: of all choices.
+        progress: show a progress bar (on a terminal).
+
+    Returns:
+        The paths.
+
+    Raises:
+        ValueError: more clips than digit images.
+    """
+    settings = settings or ClipSettings()
+    images, labels = digits()
+    if not 1 <= clips <= len(images):
+        raise ValueError(f"clips must be 1..{len(images)} (one digit image each), got {clips}")
+    random = np.random.default_rng([seed, 1])
+    order = random.permutation(len(images))
+    rank = np.array([int((labels[order[:place]] == labels[order[place]]).sum()) for place in range(len(order))])
+    chosen = order[np.argsort(rank, kind="stable")[:clips]]
+    paths = []
+    for number, index in enumerate(tqdm(chosen, desc="write clips", unit="clip", disable=None if progress else True)):
+        path = Path(folder) / f"digit_{labels[index]}" / f"{number:04d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clip = moving_object(images[index], settings, np.random.default_rng([seed, 2, number]))
+        write_clip(path, clip, fps=settings.fps)
+        paths.append(path)
+    return paths

@@ -1,0 +1,14 @@
+"""What features are worth: linear probes by a fixed protocol, split by whole videos."""
+
+from seqff.probes.bootstrap import accuracy_interval as accuracy_interval
+from seqff.probes.groups import read_groups as read_groups
+from seqff.probes.labels import read_labels as read_labels
+from seqff.probes.linear import linear_probe as linear_probe
+from seqff.probes.protocol import PROTOCOL as PROTOCOL
+from seqff.probes.protocol import probe as probe
+from seqff.probes.results import ArrayResult as ArrayResult
+from seqff.probes.results import Difference as Difference
+from seqff.probes.results import LayerResult as LayerResult
+from seqff.probes.results import ProbeResult as ProbeResult
+from seqff.probes.splits import Fold as Fold
+from seqff.probes.splits import make_folds as make_folds

@@ -1,0 +1,37 @@
+"""How far an accuracy could be off: intervals by resampling whole videos."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+CHUNK = 2_000_000
+
+
+def accuracy_interval(
+    hits: NDArray[np.floating], rows: NDArray[np.floating], *, seed: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of sum(hits) / sum(rows), the video being the unit that is drawn.
+
+    Args:
+        hits: (videos,) right answers among the rows of each video; for a difference of two classifiers, the right
+            answers of the one minus those of the other.
+        rows: (videos,) rows of each video, above 0.
+        seed: of the draws; the same seed draws the same videos, whatever the hits.
+        level: share of the draws inside the interval.
+
+    Returns:
+        Lower and upper end.
+
+    Reference: Efron 1979, doi:10.1214/aos/1176344552.
+    """
+    rng = np.random.default_rng(seed)
+    videos = len(hits)
+    means = []
+    step = max(1, CHUNK // videos)
+    for start in range(0, RESAMPLES, step):
+        drawn = rng.integers(0, videos, size=(min(step, RESAMPLES - start), videos))
+        means.append(hits[drawn].sum(axis=1) / rows[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

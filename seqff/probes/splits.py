@@ -1,0 +1,139 @@
+"""Which videos train a probe and which test it: whole groups of videos, never parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.errors import LabelError
+
+LEAVE_ONE_OUT_UP_TO = 20
+"""Groups up to which each is left out in turn when the number of folds is not given."""
+DEFAULT_FOLDS = 5
+TRIES = 50
+"""Orders of the groups tried until each class stands in every training part."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split. `train` and `test` are int64 row numbers in ascending order; `name` is the group left out or "i/k"."""
+
+    name: str
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def make_folds(
+    labels: Sequence[str], groups: Sequence[str], *, folds: int | None, rng: np.random.Generator
+) -> list[Fold]:
+    """Split samples into folds by group: leave one group out, or k folds with the classes spread evenly.
+
+    Args:
+        labels: class of each sample.
+        groups: group of each sample; all samples of a group stand on the same side of every split.
+        folds: number of folds; None leaves one group out for up to 20 groups and makes 5 folds for more. As many
+            folds as groups is leave-one-group-out.
+        rng: order in which groups are dealt to folds.
+
+    Returns:
+        Folds whose test parts together are all samples, each once.
+
+    Raises:
+        ValueError: folds is below 2.
+        LabelError: more folds than groups, or a class cannot be in the training part of every fold that tests it.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    classes, label = np.unique(np.asarray(labels), return_inverse=True)
+    if folds is None:
+        folds = len(names) if len(names) <= LEAVE_ONE_OUT_UP_TO else DEFAULT_FOLDS
+    if folds < 2:
+        raise ValueError(f"folds is {folds}; it must be 2 or more")
+    if folds > len(names):
+        raise LabelError(f"{folds} folds of {len(names)} groups; give at most {len(names)} folds, or smaller groups")
+    counts = np.zeros((len(names), len(classes)), dtype=np.int64)
+    np.add.at(counts, (group, label), 1)
+    if folds == len(names):
+        side = np.arange(folds)
+        titles = [str(name) for name in names]
+    else:
+        side = _deal_covering(counts, folds, rng, [str(name) for name in classes])
+        titles = [f"{number}/{folds}" for number in range(1, folds + 1)]
+    of_sample = side[group]
+    parts = [(np.flatnonzero(of_sample != fold), np.flatnonzero(of_sample == fold)) for fold in range(folds)]
+    result = [Fold(title, train, test) for title, (train, test) in zip(titles, parts, strict=True)]
+    check_folds(result, groups)
+    return result
+
+
+def deal_groups(counts: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Deal groups to folds so that each fold gets about the same share of every class.
+
+    Greedy, largest groups first, each to the fold where the sum over classes of squared shares grows least; among
+    equals, to the fold with fewest samples, so that no fold stays empty.
+
+    Args:
+        counts: (groups, classes) samples.
+        folds: number of folds, at most the number of groups.
+        rng: order among groups of equal size.
+
+    Returns:
+        (groups,) int64 fold of each group.
+    """
+    total = np.maximum(counts.sum(axis=0), 1)
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    share = counts / total
+    filled = np.zeros((folds, counts.shape[1]))
+    samples = np.zeros(folds)
+    fold_of = np.zeros(len(counts), dtype=np.int64)
+    for group in order:
+        overlap = np.round(filled @ share[group], 15)
+        fold = int(np.lexsort((samples, overlap))[0])
+        fold_of[group] = fold
+        filled[fold] += share[group]
+        samples[fold] += counts[group].sum()
+    return fold_of
+
+
+def check_folds(folds: Sequence[Fold], *keys: Sequence[str]) -> None:
+    """Prove that no value of any key (group, video, content hash) stands on both sides of a split.
+
+    Args:
+        folds: the splits.
+        keys: for each key, its value for every sample.
+
+    Raises:
+        LabelError: one does, or the test parts are not all samples once each.
+    """
+    for key in keys:
+        values = np.asarray(key)
+        for fold in folds:
+            both = np.intersect1d(values[fold.train], values[fold.test])
+            if both.size:
+                raise LabelError(
+                    f"fold {fold.name}: {str(both[0])!r} would be in training and in test; its frames or copies "
+                    "would give the answer away. Splits are by whole videos and groups"
+                )
+    tested = np.sort(np.concatenate([fold.test for fold in folds]))
+    if not np.array_equal(tested, np.arange(len(keys[0]))):
+        raise LabelError(f"the folds test {tested.size} of {len(keys[0])} samples; each must be tested once")
+
+
+def _deal_covering(
+    counts: NDArray[np.int64], folds: int, rng: np.random.Generator, classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Deal groups until every class is spread over two folds at least."""
+    present = counts > 0
+    for _ in range(TRIES):
+        fold_of = deal_groups(counts, folds, rng)
+        spread = [len(np.unique(fold_of[present[:, column]])) for column in range(counts.shape[1])]
+        if min(spread) >= 2:
+            return fold_of
+    short = classes[int(np.argmin(spread))]
+    raise LabelError(
+        f"no {folds} folds found in which class {short!r} is in training and in test: it is in too few groups; "
+        "ask for more folds (as many as groups leaves one group out), or drop the class"
+    )

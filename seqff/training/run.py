@@ -1,0 +1,119 @@
+"""The run folder: what a training writes, and how it is opened anew, resumed or replaced."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from seqff.config_io import dump_yaml
+from seqff.errors import RunError
+from seqff.files import write_atomically
+
+CONFIG, METRICS, ENVIRONMENT, MANIFEST = "config.yaml", "metrics.jsonl", "env.json", "manifest.json"
+
+
+def environment() -> dict[str, str]:
+    """Return versions of what the numbers depend on."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("seqff", "torch", "torchvision", "numpy", "decord", "av", "opencv-python"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    versions["threads"] = str(torch.get_num_threads())
+    return versions
+
+
+def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
+    """Say whether a training may use the folder, before anything is read or written.
+
+    Args:
+        run: the folder.
+        settings: the resolved settings as plain data.
+        resume: go on with the run that is there.
+        overwrite: the run that is there may be deleted.
+
+    Returns:
+        Whether there is a run to go on with.
+
+    Raises:
+        RunError: the folder is in the way, or holds a run of other settings.
+    """
+    if resume and overwrite:
+        raise ValueError("resume and overwrite exclude each other: go on with the run, or start again")
+    config = run / CONFIG
+    if resume and config.exists():
+        _check_same(config, settings)
+        return True
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if not config.is_file():
+            raise RunError(f"{run} exists and is not a seqff run: nothing was touched; choose another --out")
+        if not overwrite:
+            raise RunError(f"{run} exists: --resume goes on with it, --overwrite deletes it and starts again")
+    return False
+
+
+def create_run(run: Path, settings: dict[str, Any]) -> None:
+    """Make a fresh run folder with its settings and versions; an older run there is deleted.
+
+    Raises:
+        RunError: the folder cannot be made.
+    """
+    try:
+        if run.exists():
+            shutil.rmtree(run)
+        run.mkdir(parents=True)
+        write_atomically(run / CONFIG, dump_yaml(settings).encode())
+        write_atomically(run / ENVIRONMENT, json.dumps(environment(), indent=1).encode())
+    except OSError as error:
+        raise RunError(f"{run}: cannot be written ({error.strerror})") from error
+
+
+def _check_same(config: Path, settings: dict[str, Any]) -> None:
+    """Raise unless config.yaml holds these settings."""
+    try:
+        before = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
+    if before != settings:
+        lines = difflib.ndiff(dump_yaml(before).splitlines(), dump_yaml(settings).splitlines())
+        changed = "; ".join(line for line in lines if line.startswith(("- ", "+ ")))
+        raise RunError(f"{config.parent} was started with other settings (- then, + now): {changed}")
+
+
+class MetricsLog:
+    """metrics.jsonl: one JSON object a line; on resume, lines from after the checkpoint are taken back.
+
+    Args:
+        path: the file.
+        step: steps already taken; later lines are dropped.
+    """
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        self.path = path
+        kept = [line for line in self._lines() if line["step"] <= step]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        lines = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:  # the line a kill cut short
+                break
+        return lines
+
+    def write(self, figures: dict[str, Any]) -> None:
+        """Append one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")

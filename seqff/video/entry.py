@@ -1,0 +1,147 @@
+"""One line of the manifest: everything seqff knows of one video without opening it again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.video.info import VideoInfo
+from seqff.video.runs import Runs, unpack
+
+Status = Literal["ok", "damaged", "unreadable", "no_video", "too_short", "timeout"]
+Access = Literal["random", "forward"]
+Orientation = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class VideoEntry:
+    """What the scan found out about one video.
+
+    Args:
+        path: relative to the root of the manifest, with forward slashes.
+        bytes: size of the file.
+        mtime_ns: when the file was last changed, nanoseconds since 1970.
+        content_hash: of all its bytes; the same for copies of one file.
+        status: "ok"; "damaged" (only the first `frames` frames are sound); "unreadable", "no_video", "too_short"
+            (fewer than 2 frames) and "timeout" (the decoder hung and was killed) cannot be used.
+        cause: why it is not "ok", or a remark; one line.
+        frames: how many frames can be read, proven by decoding; of a damaged file those before the damage.
+        height: px, after rotation.
+        width: px, after rotation.
+        fps: frames per second; the mean where the rate varies.
+        codec: as FFmpeg names it, "images" or "array".
+        container: as FFmpeg names the format.
+        orientation: the file's display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y.
+        variable_rate: whether the frames are unequally far apart in time.
+        reader: which reader is exact on this file: "decord" (fast), "pyav", "opencv" (images) or "array".
+        access: whether that reader may seek ("random") or must decode from the first frame on ("forward").
+        pyav_access: the same for the "pyav" reader, which can read every video.
+        time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
+        pts_runs: presentation times in ticks; empty when the file has none one can trust.
+        key_runs: display indices of the key frames.
+        key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
+            cannot be believed after a seek; empty elsewhere.
+        cut_runs: each n with a shot cut between the frames n and n + 1.
+        still_runs: each n with the frames n and n + 1 the same.
+        duplicate_of: path of the first video with the same bytes, if there is one.
+    """
+
+    path: str
+    bytes: int = 0
+    mtime_ns: int = 0
+    content_hash: str = ""
+    status: Status = "unreadable"
+    cause: str = ""
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    fps: float = 0.0
+    codec: str = ""
+    container: str = ""
+    orientation: Orientation = (1, 0, 0, 1)
+    variable_rate: bool = False
+    reader: str = ""
+    access: Access = "forward"
+    pyav_access: Access = "forward"
+    time_base: tuple[int, int] = (1, 1)
+    pts_runs: Runs = ()
+    key_runs: Runs = ()
+    key_prints: tuple[int, ...] = ()
+    cut_runs: Runs = ()
+    still_runs: Runs = ()
+    duplicate_of: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether one may train on it and extract from it: sound, or damaged with at least 2 sound frames."""
+        return self.status == "ok" or (self.status == "damaged" and self.frames >= 2)
+
+    @property
+    def rotation_degrees(self) -> int:
+        """Clockwise turn the file asks for: 0, 90, 180 or 270."""
+        a, b, _, _ = self.orientation
+        return round(math.degrees(math.atan2(b, a))) % 360
+
+    @property
+    def pts(self) -> NDArray[np.int64]:
+        """Presentation times in ticks, int64 (frames,), strictly growing; (0,) when the file has none to trust."""
+        return unpack(self.pts_runs)
+
+    @property
+    def times_seconds(self) -> NDArray[np.float64]:
+        """When each frame is shown, float64 (frames,); counted by the frame rate where the file does not say."""
+        if self.pts_runs:
+            return self.pts.astype(np.float64) * (self.time_base[0] / self.time_base[1])
+        return np.arange(self.frames, dtype=np.float64) / (self.fps or 1.0)
+
+    @property
+    def key_frames(self) -> NDArray[np.int64]:
+        """Display indices of the key frames, int64."""
+        return unpack(self.key_runs)
+
+    @property
+    def shot_cuts(self) -> NDArray[np.int64]:
+        """Each n with a shot cut between the frames n and n + 1, int64."""
+        return unpack(self.cut_runs)
+
+    @property
+    def still_pairs(self) -> NDArray[np.int64]:
+        """Each n with the frames n and n + 1 the same, int64."""
+        return unpack(self.still_runs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON; fields at their default are left out."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> VideoEntry:
+        """Makes an entry of what `to_dict` returned.
+
+        Raises:
+            TypeError: a field is missing or unknown.
+        """
+        return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def video_info(path: str, entry: VideoEntry, size: tuple[int, int] | None) -> VideoInfo:
+    """Says what a reader of this entry shows at this size (height, width)."""
+    height, width = size or (entry.height, entry.width)
+    return VideoInfo(
+        path=path,
+        frames=entry.frames,
+        height=height,
+        width=width,
+        fps=entry.fps,
+        times_seconds=entry.times_seconds,
+        codec=entry.codec,
+        rotation_degrees=entry.rotation_degrees,
+    )

@@ -1,0 +1,146 @@
+"""Examines one file: from the bytes on disk to a line of the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.video import arrays, images
+from seqff.video.audit import decord_access, probe_indices, pyav_access
+from seqff.video.base import FrameReader, cause_of, one_line
+from seqff.video.changes import shot_cuts, still_pairs
+from seqff.video.decode_pass import THUMB, DecodePass, decode_pass
+from seqff.video.entry import Status, VideoEntry, video_info
+from seqff.video.info import Frames
+from seqff.video.pyav_reader import PyavReader
+from seqff.video.runs import pack
+from seqff.video.source import NoVideoError
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Returns size in bytes and time of the last change in nanoseconds; of a folder of images, over its images."""
+    files = images.image_files(path) if path.is_dir() else [path]
+    stats = [file.stat() for file in files] or [path.stat()]
+    return sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)
+
+
+def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda: None) -> VideoEntry:
+    """Reads a whole video once and says what it holds; never raises for what is wrong with the file.
+
+    Args:
+        path: a video, a folder of numbered images, or a .npy / .npz file.
+        decord: the module, if decord may be considered.
+        beat: called again and again while the work goes on.
+
+    Returns:
+        The entry, with `path` as given and no duplicates marked.
+    """
+    entry = VideoEntry(path=path.as_posix())
+    try:
+        size, mtime_ns = stamp(path)
+        entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
+        if path.is_dir():
+            found = images.describe(entry, path, beat)
+        else:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise OSError("not a file")
+            if not size:
+                raise OSError("the file is empty")
+            described = arrays.describe(entry, path) if arrays.is_array(path) else _video(entry, path, decord, beat)
+            found = replace(described, content_hash=_content_hash(path, beat))
+    except NoVideoError as error:
+        return replace(entry, status="no_video", cause=one_line(error))
+    except MemoryError:
+        return replace(entry, cause="not enough memory to decode it")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        return replace(entry, cause=cause_of(error))
+    return _too_short(found)
+
+
+def _too_short(entry: VideoEntry) -> VideoEntry:
+    if entry.frames < 2 and entry.status == "ok":
+        return replace(entry, status="too_short", cause=f"{entry.frames} frame, needs at least 2")
+    return entry
+
+
+def _content_hash(path: Path, beat: Callable[[], None]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            beat()
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _video(entry: VideoEntry, path: Path, decord: Any, beat: Callable[[], None]) -> VideoEntry:
+    seen = decode_pass(str(path), beat)
+    if not seen.pts:
+        raise ValueError(seen.damage or "no frame can be decoded")
+    entry = _describe(entry, seen)
+    probes = probe_indices(entry.frames, seen.keys)
+    if entry.pts_runs and len(entry.key_frames) > 1:
+        trial = replace(entry, pyav_access="random")
+        with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
+            access = pyav_access(lambda i: _beating(reader, i, beat), seen, probes)
+        entry = replace(entry, pyav_access=access, access=access)
+    if decord is not None and entry.status == "ok" and not seen.remark:
+        fast = decord_access(str(path), seen, probes, decord, beat)
+        entry = entry if fast is None else replace(entry, reader="decord", access=fast)
+    return entry
+
+
+def _beating(reader: FrameReader, index: int, beat: Callable[[], None]) -> Frames:
+    beat()
+    frame: Frames = reader.at([index])[0]
+    return frame
+
+
+def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
+    status: Status = "damaged" if seen.damage else "ok"
+    pts, change = _trusted(seen), np.asarray(seen.change, dtype=np.float64)
+    seconds = pts * float(seen.time_base)
+    gaps = np.diff(seconds)
+    variable = bool(len(gaps) > 1 and np.ptp(gaps) > max(2.5 * float(seen.time_base), 0.1 * float(np.median(gaps))))
+    mean_rate = 1 / float(gaps.mean()) if len(gaps) else seen.rate
+    steady = not variable and abs(seen.rate - mean_rate) < 0.01 * mean_rate
+    return replace(
+        entry,
+        status=status,
+        cause=seen.damage or seen.remark,
+        frames=len(seen.pts),
+        height=seen.height,
+        width=seen.width,
+        fps=seen.rate if steady or not len(gaps) else mean_rate,
+        codec=seen.codec,
+        container=seen.container,
+        orientation=seen.orientation,
+        variable_rate=variable,
+        reader="pyav",
+        time_base=(seen.time_base.numerator, seen.time_base.denominator),
+        pts_runs=pack(pts.tolist()),
+        key_runs=pack(seen.keys),
+        key_prints=() if _timed_by_index(seen) else tuple(seen.prints[key] for key in seen.keys),
+        cut_runs=pack(shot_cuts(change)),
+        still_runs=pack(still_pairs(change)),
+    )
+
+
+def _timed_by_index(seen: DecodePass) -> bool:
+    """Whether the container stores the time of every frame; in streams FFmpeg guesses some, after a seek wrongly."""
+    return any(name in seen.container.split(",") for name in ("matroska", "mov", "avi", "flv", "asf"))
+
+
+def _trusted(seen: DecodePass) -> NDArray[np.int64]:
+    """Presentation times, if each frame has one and they grow; else none."""
+    if any(pts is None for pts in seen.pts):
+        return np.zeros(0, dtype=np.int64)
+    pts = np.asarray(seen.pts, dtype=np.int64)
+    return pts if (np.diff(pts) > 0).all() else pts[:0]

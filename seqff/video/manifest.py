@@ -1,0 +1,136 @@
+"""The manifest: what a scan found out about a folder of videos, on disk as one JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from seqff.errors import ManifestError
+from seqff.video.entry import VideoEntry
+
+FORMAT = 1
+"""Raised whenever the entries of an older seqff can no longer be believed."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The videos under one folder.
+
+    Args:
+        root: the folder, absolute.
+        entries: one a video, sorted by path.
+    """
+
+    root: Path
+    entries: tuple[VideoEntry, ...]
+
+    @property
+    def usable(self) -> tuple[VideoEntry, ...]:
+        """The videos one may train on and extract from; see `VideoEntry.usable`."""
+        return tuple(entry for entry in self.entries if entry.usable)
+
+    @property
+    def bad(self) -> tuple[VideoEntry, ...]:
+        """The videos one cannot use."""
+        return tuple(entry for entry in self.entries if not entry.usable)
+
+    @property
+    def hash(self) -> str:
+        """Names what one reads: the videos, their contents and how many frames each has; not where they lie."""
+        lines = [[entry.path, entry.content_hash, entry.status, entry.frames] for entry in self.entries]
+        return hashlib.blake2b(json.dumps(lines).encode(), digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[VideoEntry]:
+        return iter(self.entries)
+
+    def path(self, entry: VideoEntry) -> Path:
+        """Returns where a video lies."""
+        return self.root / entry.path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the manifest as plain data."""
+        return {"format": FORMAT, "root": str(self.root), "entries": [entry.to_dict() for entry in self.entries]}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the manifest; a reader sees the old file or the new one, never half of one."""
+        head = {"format": FORMAT, "root": str(self.root)}
+        lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
+        write_atomically(Path(path), f'{json.dumps(head)[:-1]}, "entries": [\n{lines}\n]}}\n')
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Manifest:
+        """Reads a manifest.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ManifestError: the file is something else, damaged, or of another version.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                raise ManifestError(
+                    f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
+                )
+            return cls(Path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ManifestError(
+                f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
+            ) from error
+
+    def table(self) -> str:
+        """Returns lines for people: every video with its state, then the sums."""
+        rows = [("status", "frames", "size", "fps", "codec", "reader", "video", "remark")]
+        rows += [_row(entry) for entry in self.entries]
+        widths = [max(len(row[column]) for row in rows) for column in range(7)]
+        lines = [
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
+        ]
+        return "\n".join([*lines, "", self.summary()])
+
+    def summary(self) -> str:
+        """Returns one line: how many videos of which status."""
+        counts = Counter(entry.status for entry in self.entries)
+        copies = sum(bool(entry.duplicate_of) for entry in self.entries)
+        parts = [f"{count} {status}" for status, count in sorted(counts.items())] + [f"{copies} copies"] * bool(copies)
+        frames = sum(entry.frames for entry in self.usable)
+        return f"{len(self)} videos: {', '.join(parts)}; {len(self.usable)} usable with {frames} frames"
+
+
+def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
+    copy = f"same as {entry.duplicate_of}" if entry.duplicate_of else ""
+    reader = f"{entry.reader} {entry.access}" if entry.reader else "-"
+    size = f"{entry.width}x{entry.height}" if entry.width else "-"
+    fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
+    remark = "; ".join(filter(None, (entry.cause, copy)))
+    return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
+
+
+def list_bad(entries: Iterable[VideoEntry], most: int = 10) -> str:
+    """Returns one line a bad video: its path, status and cause."""
+    lines = [f"  {entry.path}: {entry.status}: {entry.cause}" for entry in entries]
+    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more"] * (len(lines) > most))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file so that no reader and no power cut ever meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,137 @@
+"""The parent's side of a scan: worker processes that are killed when they hang and replaced when they crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from seqff.video.entry import VideoEntry
+from seqff.video.worker import BEAT
+
+
+class Worker:
+    """One process that examines one video after another; used by one thread.
+
+    A plain subprocess and not multiprocessing: that would import the caller's script anew, which goes wrong in every
+    script without a main guard.
+
+    Args:
+        timeout_seconds: how long it may go without a sign of life.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._process: subprocess.Popen[str] | None = None
+
+    def examine(self, path: Path) -> VideoEntry:
+        """Examines a video; a hang and a crash become the status of the entry."""
+        process = self._started()
+        killed = threading.Event()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(str(path)) + "\n")
+            process.stdin.flush()
+            while (line := self._next_line(process, killed).strip()) == BEAT:
+                pass
+        except OSError:
+            line = ""
+        if line:
+            return VideoEntry.from_dict(json.loads(line))
+        self.close()
+        if killed.is_set():
+            cause = f"the decoder gave no sign of life for {self._timeout_seconds:g} s and was stopped"
+            return VideoEntry(path=path.as_posix(), status="timeout", cause=cause)
+        return VideoEntry(path=path.as_posix(), cause=f"the decoder crashed (exit code {process.returncode})")
+
+    def _next_line(self, process: subprocess.Popen[str], killed: threading.Event) -> str:
+        def kill() -> None:
+            killed.set()
+            process.kill()
+
+        timer = threading.Timer(self._timeout_seconds, kill)
+        timer.daemon = True
+        timer.start()
+        assert process.stdout is not None
+        try:
+            return process.stdout.readline()
+        finally:
+            timer.cancel()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            home = str(Path(__file__).resolve().parents[2])
+            known = os.environ.get("PYTHONPATH")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "seqff.video.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # decoders chatter there
+                start_new_session=True,  # an interrupt from the keyboard is for the parent to handle
+                text=True,
+                encoding="ascii",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([home, known] if known else [home])},
+            )
+        return self._process
+
+    def kill(self) -> None:
+        """Ends the process; a thread that waits for its answer is told that it crashed."""
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process and lets go of it; for the thread that uses the worker."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def examine_all(
+    paths: Sequence[Path], *, workers: int, timeout_seconds: float
+) -> Generator[tuple[int, VideoEntry], None, None]:
+    """Examines videos in worker processes.
+
+    Args:
+        paths: the videos.
+        workers: how many processes.
+        timeout_seconds: how long a decoder may go without a sign of life before it is killed.
+
+    Yields:
+        Position in `paths` and entry, in the order they are done.
+    """
+    everyone = [Worker(timeout_seconds) for _ in range(workers)]
+    try:
+        with ThreadPoolExecutor(workers) as threads:
+            try:
+                yield from _hand_out(paths, everyone, threads)
+            finally:  # also when the caller stops early
+                for worker in everyone:
+                    worker.kill()
+    finally:
+        for worker in everyone:
+            worker.close()
+
+
+def _hand_out(
+    paths: Sequence[Path], workers: Sequence[Worker], threads: ThreadPoolExecutor
+) -> Iterator[tuple[int, VideoEntry]]:
+    idle, todo = list(workers), enumerate(paths)
+    running: dict[Future[VideoEntry], tuple[int, Worker]] = {}
+    while True:
+        while idle and (task := next(todo, None)):
+            position, path = task
+            worker = idle.pop()
+            running[threads.submit(worker.examine, path)] = (position, worker)
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            position, worker = running.pop(future)
+            idle.append(worker)
+            yield position, future.result()

@@ -1,0 +1,135 @@
+"""The exact reader: a table of presentation times from a full decode, and no step after a seek is taken on trust."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import av
+import numpy as np
+
+from seqff.video.base import FrameReader
+from seqff.video.decode_pass import THUMB, fingerprint
+from seqff.video.entry import VideoEntry
+from seqff.video.frames import ToRgb
+from seqff.video.info import Frames, VideoInfo
+from seqff.video.source import NoVideoError, open_source
+
+_NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
+
+
+class PyavReader(FrameReader):
+    """Reads any file FFmpeg can decode.
+
+    Frames are counted from the first one on. Where the entry allows random access the reader seeks to a key frame and
+    believes nothing before it has seen a key frame with a time of the table; every frame after must bear the next
+    time of the table. When a landing fails the test it tries an earlier key frame, and at last the beginning.
+
+    Args:
+        path: the file.
+        info: what `VideoReader.info` shows.
+        entry: of the scan.
+    """
+
+    name = "pyav"
+
+    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
+        super().__init__(info)
+        self._path, self._to_rgb = path, ToRgb(info.height, info.width, entry.orientation)
+        self._pts = entry.pts
+        may_seek = entry.pyav_access == "random" and len(self._pts) > 0
+        self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
+        self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
+        self._to_thumb = ToRgb(THUMB, THUMB, entry.orientation)
+        self._container: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._next = 0
+        self._restart()
+
+    def _frame(self, index: int) -> Frames:
+        try:
+            return self._to_rgb(self._reach(index))
+        except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
+            self._next = self._info.frames + 1
+            raise self._error(f"frame {index}: {error}") from error
+
+    def _reach(self, index: int) -> Any:
+        before = bisect_right(self._keys, index)
+        if index >= self._next and (not before or self._keys[before - 1] <= self._next + _NEAR):
+            return self._decode_on(index)
+        for back in (1, 2, 4, 8):
+            if back <= before and self._keys[before - back] > 0:
+                found = self._land(self._keys[before - back], index)
+                if found is not None:
+                    return found
+        self._restart()
+        return self._decode_on(index)
+
+    def _decode_on(self, index: int) -> Any:
+        for frame in self._frames:
+            self._next += 1
+            if len(self._pts) and frame.pts != self._pts[self._next - 1]:
+                raise ValueError(f"frame {self._next - 1} has another time than when the file was scanned")
+            if self._next > index:
+                return frame
+        raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
+
+    def _land(self, key: int, index: int) -> Any | None:
+        """Seeks to a key frame and decodes on to `index`; None when the landing cannot be trusted."""
+        self._next = self._info.frames + 1  # until proven, nobody knows where the decoder stands
+        try:
+            self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
+            self._frames = decoded_frames(self._container, self._stream)
+            at = -1
+            for frame in islice(self._frames, index + 1):
+                if at < 0 and not frame.key_frame:
+                    continue  # leading frames of an open group: what they refer to may be missing
+                at = at + 1 if at >= 0 else self._landed_at(frame)
+                if not 0 <= at <= index or frame.pts != self._pts[at] or frame.is_corrupt:
+                    return None
+                if at == index:
+                    self._next = index + 1
+                    return frame
+        except av.FFmpegError:
+            pass  # some demuxers cannot seek, some decoders stumble over where they land
+        return None
+
+    def _landed_at(self, frame: Any) -> int:
+        """Returns the index of the first key frame after a seek; -1 when it is none that is known."""
+        index = -1 if frame.pts is None else int(np.searchsorted(self._pts, frame.pts))
+        same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
+        return index if same else -1
+
+    def _restart(self) -> None:
+        self._release()
+        try:
+            self._container, self._stream = open_source(self._path)
+        except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
+            raise self._error(error) from error
+        self._frames, self._next = decoded_frames(self._container, self._stream), 0
+
+    def _release(self) -> None:
+        if self._container is not None:
+            self._frames = iter(())
+            self._container.close()
+            self._container = None
+
+
+def decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Yields the frames in the order they are shown; errors before the first frame are passed over.
+
+    A stream cut out of a longer one begins with packets that nothing can decode.
+    """
+    started = False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            if started:
+                raise
+            continue
+        for frame in frames:
+            started = True
+            yield frame

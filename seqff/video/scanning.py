@@ -1,0 +1,190 @@
+"""The scan: every video decoded once, in processes that may be killed; what is known already is not decoded again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
+
+from seqff.errors import ManifestError
+from seqff.video.entry import VideoEntry
+from seqff.video.examine import stamp
+from seqff.video.find import PathLikeStr, absolute, as_path, find_videos
+from seqff.video.manifest import FORMAT, Manifest, list_bad
+from seqff.video.pool import examine_all
+
+_log = logging.getLogger("seqff.video")
+
+
+def scan(
+    videos: PathLikeStr | Sequence[PathLikeStr],
+    *,
+    out: PathLikeStr | None = None,
+    max_bad: float = 0.05,
+    workers: int | None = None,
+    timeout_seconds: float = 60.0,
+    refresh: bool = False,
+    progress: bool = True,
+    seed: int = 0,
+    device: str = "auto",
+) -> Manifest:
+    """Decodes every video once and writes down what it holds and how it may be read.
+
+    A second scan decodes only what has changed; an interrupted one goes on where it was.
+
+    Args:
+        videos: a folder (searched with all folders in it), a video, a list of videos, or a manifest (*.json), whose
+            videos are checked.
+        out: where the manifest is written; by default in a cache folder of the user, or where it came from.
+        max_bad: the largest share of videos that may be unusable, 0 to 1.
+        workers: processes to decode in; by default one a core, at most 16.
+        timeout_seconds: how long a decoder may go without decoding anything before it is stopped.
+        refresh: decode everything anew.
+        progress: show a progress bar, on terminals.
+        seed: taken as by every command; nothing in a scan is random.
+        device: taken as by every command; a scan decodes on the CPU.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        ValueError: nothing that looks like a video was found, or an argument is out of range.
+        ManifestError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
+    """
+    _check_arguments(max_bad, workers, timeout_seconds)
+    root, paths, out = _resolve(videos, out)
+    known = {} if refresh else _known(out, root)
+    with _journal(out, root, fresh=refresh) as journal:
+        entries = {path: known[path] for path in paths if path in known and _unchanged(root, known[path])}
+        todo = [path for path in paths if path not in entries]
+        count = min(workers or min(_cores(), 16), max(1, len(todo)))
+        found = examine_all([root / path for path in todo], workers=count, timeout_seconds=timeout_seconds)
+        with closing(found):
+            for position, entry in tqdm(found, "scan", len(todo), unit="video", disable=None if progress else True):
+                path = todo[position]
+                entries[path] = replace(entry, path=path)
+                _note(journal, entries[path])
+        manifest = Manifest(root, tuple(_mark_copies([entries[path] for path in paths])))
+        manifest.save(out)
+    _journal_path(out).unlink(missing_ok=True)
+    _judge(manifest, max_bad, out)
+    return manifest
+
+
+def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float) -> None:
+    if not 0 <= max_bad <= 1:
+        raise ValueError(f"max_bad is a share from 0 to 1, got {max_bad}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    if not timeout_seconds > 0:
+        raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Path, list[str], Path]:
+    if isinstance(videos, (str, os.PathLike)) and as_path(videos).suffix.lower() == ".json":
+        manifest = Manifest.load(as_path(videos))
+        return manifest.root, [entry.path for entry in manifest], Path(out) if out else as_path(videos)
+    root, paths = find_videos(videos)
+    if out is not None:
+        return root, paths, as_path(out)
+    whole_folder = isinstance(videos, (str, os.PathLike)) and absolute(as_path(videos)) == root
+    name = json.dumps([FORMAT, str(root), [] if whole_folder else paths])
+    digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
+    return root, paths, cache_folder() / "manifests" / f"{digest}.json"
+
+
+def cache_folder() -> Path:
+    """Returns the user's cache folder for seqff; $XDG_CACHE_HOME or ~/.cache says where."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqff"
+
+
+def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
+    """Entries of an earlier manifest at `out`, and of a scan that was interrupted."""
+    known = {}
+    if out.exists():
+        manifest = Manifest.load(out)
+        if manifest.root == root:
+            known = {entry.path: replace(entry, duplicate_of="") for entry in manifest}
+    for line in _journal_lines(out, root):
+        try:
+            entry = VideoEntry.from_dict(json.loads(line))
+        except (ValueError, TypeError):  # cut off in the middle of a line
+            continue
+        known[entry.path] = entry
+    return known
+
+
+def _unchanged(root: Path, entry: VideoEntry) -> bool:
+    # What may be better another time is examined again: files that could not be opened, and hangs.
+    if entry.status in ("unreadable", "timeout"):
+        return False
+    try:
+        return stamp(root / entry.path) == (entry.bytes, entry.mtime_ns)
+    except OSError:
+        return False
+
+
+def _journal_path(out: Path) -> Path:
+    return out.with_name(out.name + ".partial")
+
+
+def _journal_lines(out: Path, root: Path) -> list[str]:
+    try:
+        first, *lines = _journal_path(out).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    return lines if first == json.dumps(str(root)) else []
+
+
+@contextmanager
+def _journal(out: Path, root: Path, *, fresh: bool) -> Iterator[TextIO]:
+    """Opens the journal of finished videos, which outlives an interruption."""
+    path = _journal_path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [] if fresh else _journal_lines(out, root)
+    with path.open("w", encoding="utf-8") as journal:
+        journal.writelines(f"{line}\n" for line in [json.dumps(str(root)), *lines])
+        journal.flush()
+        yield journal
+
+
+def _note(journal: TextIO, entry: VideoEntry) -> None:
+    journal.write(json.dumps(entry.to_dict()) + "\n")
+    journal.flush()
+
+
+def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
+    first: dict[str, str] = {}
+    for entry in entries:
+        original = first.setdefault(entry.content_hash, entry.path) if entry.content_hash else entry.path
+        yield entry if original == entry.path else replace(entry, duplicate_of=original)
+
+
+def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
+    bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
+    damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
+    if damaged:
+        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_bad(damaged))
+    if copies:
+        _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
+    if len(bad) > max_bad * len(manifest):
+        raise ManifestError(
+            f"{len(bad)} of {len(manifest)} videos under {manifest.root} cannot be used, more than "
+            f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
+            f"the manifest is in {out}."
+        )
+    if bad:
+        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_bad(bad))

@@ -1,0 +1,53 @@
+"""Opening the video stream of a file with PyAV, the same way for the scan and for reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+
+MAX_PIXELS = 2**26
+"""Most pixels a frame may claim (8192 x 8192): more is a damaged header, or an attack on memory."""
+
+
+class NoVideoError(Exception):
+    """The file opens but holds no video stream."""
+
+
+def open_source(path: str) -> tuple[Any, Any]:
+    """Opens a file for decoding by one thread.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The PyAV container and its video stream; the caller closes the container.
+
+    Raises:
+        NoVideoError: no video stream (a cover picture is none).
+        ValueError: the stream claims absurd dimensions.
+        OSError, av.FFmpegError: the file cannot be opened.
+    """
+    container = av.open(path, metadata_errors="replace")
+    try:
+        stream = _video_stream(container)
+        codec = stream.codec_context
+        if codec.width * codec.height > MAX_PIXELS:
+            limit = f"allowed are {MAX_PIXELS} px"
+            raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
+        codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
+        codec.thread_count = 1
+        codec.thread_type = "NONE"
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _video_stream(container: Any) -> Any:
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        kinds = sorted({s.type for s in container.streams}) or ["nothing"]
+        raise NoVideoError(f"no video stream, only {', '.join(kinds)}")
+    best = container.streams.best("video")
+    return best if best in streams else streams[0]

@@ -1,0 +1,149 @@
+"""The solver: exact, and blind to the test rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from sklearn.linear_model import LogisticRegression
+
+from seqff.probes.linear import Choice, linear_probe, rotate, standardise
+from seqff.probes.softmax import lambda_path, logits_of, softmax_path
+
+
+def problem(n: int = 60, m: int = 30, width: int = 300, classes: int = 4, seed: int = 0):  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(seed)
+    y = np.arange(n + m) % classes
+    x = rng.normal(size=(classes, width))[y] * 0.3 + rng.normal(size=(n + m, width))
+    return x[:n].astype(np.float32), y[:n], x[n:].astype(np.float32), y[n:]
+
+
+def fit(x, y, lambda_, classes=4):  # type: ignore[no-untyped-def]
+    ((weights, converged),) = softmax_path(x, y, classes, [lambda_])
+    assert converged
+    return weights
+
+
+@pytest.mark.parametrize("lambda_", [1.0, 1e-2, 1e-4])
+def test_rotation_gives_the_direct_fit(lambda_: float) -> None:
+    """With more features than rows, the fit in the span of the rows gives the same logits as the fit in all D."""
+    train, y, test, _ = problem()
+    x, z, _ = standardise(train, test)
+    reduced, reduced_test = rotate(x, z)
+    assert reduced.shape == (60, 60)
+    small = logits_of(reduced_test, fit(reduced, y, lambda_))
+    large = logits_of(z, fit(x, y, lambda_))
+    for logits in (small, large):
+        logits -= logits.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(small, large, atol=2e-3 * np.abs(large).max())
+    assert np.array_equal(small.argmax(axis=1), large.argmax(axis=1))
+
+
+@pytest.mark.parametrize("width", [300, 20])
+def test_rotation_is_exact_for_any_of_the_rows(width: int) -> None:
+    """Inner folds may take rows of the rotated matrix: inner products of rows, train and test, are all unchanged."""
+    train, _, test, _ = problem(width=width)
+    x, z, _ = standardise(train, test)
+    reduced, reduced_test = rotate(x, z)
+    np.testing.assert_allclose(reduced @ reduced.T, x @ x.T, atol=1e-10)
+    np.testing.assert_allclose(reduced_test @ reduced.T, z @ x.T, atol=1e-10)
+
+
+@pytest.mark.parametrize(("n", "width", "classes"), [(60, 40, 4), (200, 10, 3), (90, 30, 6)])
+def test_path_has_the_optimum_of_scikit_learn(n: int, width: int, classes: int) -> None:
+    """Each lambda of the warm-started path has scikit-learn's objective to 1e-4 relative, and its answers."""
+    train, y, test, _ = problem(n=n, width=width, classes=classes)
+    x, z, _ = standardise(train, test)
+    lambdas = lambda_path(n)
+    for value, (weights, converged) in zip(lambdas, softmax_path(x, y, classes, lambdas), strict=True):
+        assert converged
+        other = LogisticRegression(C=1 / (value * n), tol=1e-9, max_iter=10_000).fit(x, y)
+        theirs = np.vstack([other.coef_.T, other.intercept_])
+        assert objective(weights, x, y, value) <= objective(theirs, x, y, value) * (1 + 1e-4)
+        assert np.array_equal(logits_of(z, weights).argmax(axis=1), other.predict(z))
+
+
+def objective(weights, x, y, lambda_):  # type: ignore[no-untyped-def]
+    logits = logits_of(x, weights)
+    loss = (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).mean()
+    return loss + lambda_ / 2 * np.square(weights[:-1]).sum()
+
+
+def test_a_class_missing_from_the_rows_is_never_the_answer() -> None:
+    """Inner folds may lack a class: the fit then goes through, and does not name it."""
+    train, y, test, _ = problem(width=20)
+    x, z, _ = standardise(train, test)
+    present = y != 2
+    weights = fit(x[present], y[present], 1e-3)
+    assert 2 not in logits_of(z, weights).argmax(axis=1)
+    smaller = fit(x[present], np.searchsorted([0, 1, 3], y[present]), 1e-3, classes=3)
+    np.testing.assert_allclose(weights[:-1, [0, 1, 3]], smaller[:-1], atol=1e-3)
+
+
+def test_test_rows_have_no_say() -> None:
+    """Whatever the test rows hold, lambda, its scores and the answers to the other test rows stay the same."""
+    train, y, test, _ = problem()
+    groups = np.arange(60) // 5
+    one = linear_probe(train, y, groups, test, rng=np.random.default_rng(0))
+    wild = test.copy()
+    wild[5:] = 1e6
+    two = linear_probe(train, y, groups, wild, rng=np.random.default_rng(0))
+    assert one.choice == two.choice
+    assert one.lambda_ == two.lambda_
+    assert np.array_equal(one.predicted[:5], two.predicted[:5])
+
+
+def test_standardised_rows_do_not_depend_on_width() -> None:
+    """Training rows have mean square 1 at any width, so one path of penalties fits all layers."""
+    for width in (10, 1000):
+        train, _, test, _ = problem(width=width)
+        x, _, constant = standardise(train * 50 + 3, test)
+        assert constant == 0
+        assert np.square(x).sum(axis=1).mean() == pytest.approx(1)
+
+
+def test_constant_features_are_dropped_and_counted() -> None:
+    """Features that do not vary in training, exactly or up to rounding, have no part in the fit, whatever in test."""
+    train, _, test, _ = problem(width=30)
+    train[:, 3], train[:, 7] = 0, 1000
+    train[::2, 7] = np.nextafter(np.float32(1000), np.float32(2000))
+    test[:, [3, 7]] = 1e9
+    x, z, constant = standardise(train, test)
+    assert constant == 2
+    assert x.shape[1] == z.shape[1] == 28
+    assert np.abs(z).max() < 10
+
+
+def test_without_any_varying_feature_the_answer_is_the_majority() -> None:
+    """A collapsed layer is scored, not a crash: every answer is the class most frequent in training."""
+    y = np.array([0, 1, 1, 2, 1, 0])
+    outcome = linear_probe(np.ones((6, 4)), y, np.arange(6), np.zeros((3, 4)), rng=np.random.default_rng(0))
+    assert outcome.predicted.tolist() == [1, 1, 1]
+    assert outcome.constant == 4
+    assert outcome.choice is None
+
+
+def test_one_group_in_training_uses_the_middle_of_the_path() -> None:
+    """Where lambda cannot be chosen without leaking, it is not chosen."""
+    train, y, test, _ = problem()
+    outcome = linear_probe(train, y, np.zeros(60, dtype=int), test, rng=np.random.default_rng(0))
+    assert outcome.choice is None
+    assert outcome.lambda_ == lambda_path(60)[6]
+
+
+def test_least_held_out_loss_decides() -> None:
+    """Lambda is the one with the least held-out cross-entropy, and the fit used it."""
+    train, y, test, _ = problem()
+    outcome = linear_probe(train, y, np.arange(60) // 5, test, rng=np.random.default_rng(0))
+    assert outcome.choice is not None
+    assert outcome.choice.best == np.argmin(outcome.choice.losses)
+    assert outcome.lambda_ == lambda_path(60)[outcome.choice.best]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "edge"),
+    [((0.5, 0.9, 0.8), 1, False), ((0.5, 0.6, 0.9), 2, True), ((0.9, 0.9, 0.5), 0, False), ((0.9, 0.5, 0.5), 0, True)],
+)
+def test_edge_is_flagged_where_accuracy_still_rises(scores: tuple[float, ...], best: int, edge: bool) -> None:
+    """The end of the path counts as an edge only if accuracy there beats the lambda beside it."""
+    assert Choice((1.0, 1.0, 1.0), scores, best).at_edge is edge

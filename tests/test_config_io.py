@@ -1,0 +1,53 @@
+"""Settings survive YAML, and a typo is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqff.config import ObjectiveConfig, PairsConfig, TrainConfig
+from seqff.config_io import dump_yaml, from_dict, load_config, to_dict
+from seqff.errors import ConfigError
+
+
+def test_settings_survive_yaml() -> None:
+    """What is written as YAML is read as the same settings, tuples and nested parts included."""
+    config = TrainConfig(steps=7, pairs=PairsConfig(gap=2), objective=ObjectiveConfig(tolerances=(0.3, 0.1)))
+    assert from_dict(TrainConfig, yaml.safe_load(dump_yaml(to_dict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("objective: {margn: 1.0}", "unknown key 'objective.margn'; did you mean 'objective.margin'?"),
+        ("stepz: 3", "unknown key 'stepz'; did you mean 'steps'?"),
+        ("steps: many", "steps = 'many': must be of type int, got str"),
+        ("steps: true", "steps = True: must be of type int, got bool"),
+        ("pairs: {flip: 1}", "pairs.flip = 1: must be of type bool"),
+        ("objective: {tolerance: loose}", "choose from calibrated, geometric, explicit"),
+        ("objective: {tolerance_range: [1.0]}", "must have 2 values"),
+        ("encoder: {widths: 3}", "encoder.widths = 3: must be a list"),
+        ("- 1", "must be a mapping"),
+        ("steps: [", "not YAML"),
+        ("!!python/object/apply:os.system ['true']", "not YAML"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
+    """The error names the file, the key and what is allowed; nothing in a YAML file is executed."""
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_whole_numbers_serve_as_floats(tmp_path: Path) -> None:
+    """`margin: 1` in YAML is 1.0; an empty file is the defaults."""
+    file = tmp_path / "config.yaml"
+    file.write_text("objective: {margin: 1}")
+    assert load_config(file).objective.margin == 1.0
+    file.write_text("")
+    assert load_config(file) == TrainConfig()

@@ -1,0 +1,101 @@
+"""The house stands: imports run downward only and without circles."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
+FLOORS = [
+    {"errors", "version", "files", "devices", "config", "config_io", "transform"},
+    {"video", "nets", "objectives"},
+    {"pairs"},
+    {"training"},
+    {"features"},
+    {"probes"},
+    {"report"},
+    {"demo", "doctor"},
+    {"cli"},
+]
+FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules() -> dict[str, Path]:
+    """All modules of the package by dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Names of seqff modules a file imports, also inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] == "seqff"}
+
+
+def room(module: str) -> str | None:
+    """The room (first name below seqff) a module is in."""
+    return module.split(".")[1] if "." in module else None
+
+
+def test_imports_run_downward_only() -> None:
+    """No room imports from its own floor (other than itself) or from above."""
+    wrong = []
+    for name, path in modules().items():
+        here = room(name)
+        if here is None or here == "__main__":  # the public face may name everything, lazily
+            continue
+        assert here in FLOOR, f"{name} is in no floor: put {here!r} into FLOORS and ARCHITECTURE.md"
+        for target in imports(path):
+            there = room(target)
+            if there in FLOOR and there != here and FLOOR[there] >= FLOOR[here] and FLOOR[here] > 0:
+                wrong.append(f"{name} imports {target}")
+            if FLOOR[here] == 0 and there in FLOOR and FLOOR[there] > 0:
+                wrong.append(f"{name} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_circles() -> None:
+    """Following imports made at import time never leads back to where one started."""
+    known = modules()
+    graph = {
+        name: {target for target in imports(path, top_level_only=True) if target in known and target != name}
+        for name, path in known.items()
+    }
+    for name in graph:  # a package's __init__ importing its own modules is the one way round that is meant
+        graph[name] = {t for t in graph[name] if not name.startswith(f"{t}.")}
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, "circle: " + " -> ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for target in graph[name]:
+                walk(target, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        walk(name, ())
+
+
+def test_importing_seqff_imports_no_torch() -> None:
+    """`import seqff` and the command line's help cost no import of torch."""
+    code = "import sys, seqff, seqff.cli; seqff.cli.overview(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_can_be_had() -> None:
+    """Each name in seqff.__all__ exists, and an unknown one is an AttributeError."""
+    import seqff
+
+    assert all(getattr(seqff, name) is not None for name in seqff.__all__)
+    assert not hasattr(seqff, "no_such_name")

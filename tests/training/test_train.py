@@ -1,0 +1,170 @@
+"""Training from videos to a run folder: repeatable, resumable, careful with what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import seqff
+from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
+from seqff.config_io import dump_yaml, to_dict
+from seqff.errors import RunError, SeqffError
+from seqff.training import train
+
+CONFIG = TrainConfig(
+    steps=6,
+    checkpoint_every=2,
+    log_every=1,
+    pairs=PairsConfig(
+        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+    ),
+    encoder=EncoderConfig(widths=(4, 6), pools=(2, 1)),
+    objective=ObjectiveConfig(head_width=8, head_out=4),
+)
+
+
+def weights(run: Path) -> bytes:
+    """The trained weights as they lie on disk."""
+    return (run / "encoder.safetensors").read_bytes()
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """The logged figures without the clock."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    return train(clips, out=tmp_path_factory.mktemp("runs") / "whole", config=CONFIG, progress=False).path
+
+
+def test_a_run_folder_holds_what_is_needed_to_use_and_repeat_it(whole: Path) -> None:
+    """Settings, versions, manifest, figures of every layer, the encoder before and after, the last checkpoints."""
+    names = {path.name for path in whole.iterdir()}
+    assert {"config.yaml", "env.json", "manifest.json", "metrics.jsonl", "encoder.json", "checkpoints"} <= names
+    assert [line["step"] for line in figures(whole)] == [1, 2, 3, 4, 5, 6]
+    assert {"layer1/loss", "layer2/positive_distance"} <= set(figures(whole)[-1])
+    assert seqff.load(whole).hash() != seqff.load(whole, untrained=True).hash()
+    assert [path.name for path in sorted((whole / "checkpoints").iterdir())] == ["step_00000004", "step_00000006"]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_same_seed_same_numbers_whatever_the_workers(clips: Path, whole: Path, tmp_path: Path, workers: int) -> None:
+    """Weights are equal bit for bit with 0, 1 and 2 decoding processes."""
+    config = TrainConfig(**{**vars(CONFIG), "workers": workers})
+    run = train(clips, out=tmp_path / "run", config=config, progress=False).path
+    assert weights(run) == weights(whole)
+    assert figures(run) == figures(whole)
+
+
+def test_another_seed_gives_other_weights(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """The seed matters."""
+    run = train(clips, out=tmp_path / "run", config=CONFIG, seed=1, progress=False).path
+    assert weights(run) != weights(whole)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """kill -9 after the first checkpoint, then --resume: weights and figures as if nothing had happened."""
+    run, settings = tmp_path / "run", tmp_path / "config.yaml"
+    slow = TrainConfig(**{**vars(CONFIG), "steps": 60, "checkpoint_every": 10})
+    settings.write_text(dump_yaml(to_dict(slow)))
+    command = [sys.executable, "-m", "seqff", "train", str(clips), "--out", str(run), "--config", str(settings)]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: sums depend on the number of threads
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=one_thread)
+    deadline = time.monotonic() + 60
+    while not (run / "encoder.safetensors").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert seqff.load(run).hash()  # what a kill leaves can be used
+    assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
+    resumed = train(clips, out=run, config=slow, resume=True, progress=False)
+    straight = train(clips, out=tmp_path / "straight", config=slow, progress=False)
+    assert weights(resumed.path) == weights(straight.path)
+    assert figures(resumed.path) == figures(straight.path)
+
+
+def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """Other settings or another seed are refused by name; resuming a finished run changes nothing."""
+    run = shutil.copytree(whole, tmp_path / "run")
+    other = TrainConfig(**{**vars(CONFIG), "steps": 9})
+    with pytest.raises(RunError, match=r"\- steps: 6.*\+ steps: 9"):
+        train(clips, out=run, config=other, resume=True, progress=False)
+    with pytest.raises(RunError, match=r"\+ seed: 5"):
+        train(clips, out=run, config=CONFIG, seed=5, resume=True, progress=False)
+    train(clips, out=run, config=CONFIG, resume=True, progress=False)
+    assert weights(run) == weights(whole)
+
+
+def test_a_folder_in_the_way_is_left_alone(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """An existing run needs --resume or --overwrite; a folder that is no run is never deleted."""
+    with pytest.raises(RunError, match="--resume goes on with it"):
+        train(clips, out=whole, config=CONFIG, progress=False)
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter1.txt").write_text("...")
+    with pytest.raises(RunError, match="is not a seqff run: nothing was touched"):
+        train(clips, out=precious, config=CONFIG, overwrite=True, progress=False)
+    assert (precious / "chapter1.txt").exists()
+
+
+def test_a_failing_start_leaves_no_folder(clips: Path, tmp_path: Path) -> None:
+    """Settings that do not fit, or no videos: an error, and nothing is left in the way of the next try."""
+    impossible = TrainConfig(**{**vars(CONFIG), "pairs": PairsConfig(gap=99, stretch_frames=100, far=200)})
+    with pytest.raises(ValueError, match="at least 2 videos"):
+        train(clips, out=tmp_path / "run", config=impossible, progress=False)
+    with pytest.raises(FileNotFoundError):
+        train(tmp_path / "nothing", out=tmp_path / "run", config=CONFIG, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_is_named(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """A truncated checkpoint is refused with its path."""
+    run = shutil.copytree(whole, tmp_path / "run")
+    damaged = run / "checkpoints" / "step_00000006" / "layer1.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(RunError, match="step_00000006: the checkpoint cannot be used"):
+        train(clips, out=run, config=CONFIG, resume=True, progress=False)
+
+
+def test_too_many_unreadable_videos_stop_the_training(clips: Path, tmp_path: Path) -> None:
+    """One bad file among nine is above 5 %: it is named; with max_bad it is left out and the rest trained on."""
+    videos = shutil.copytree(clips, tmp_path / "videos")
+    (videos / "class_0" / "text.mp4").write_text("no video")
+    with pytest.raises(SeqffError, match=r"text\.mp4"):
+        train(videos, out=tmp_path / "run", config=CONFIG, progress=False)
+    assert train(videos, out=tmp_path / "run", config=CONFIG, max_bad=0.2, progress=False).path.exists()
+
+
+def test_a_video_lost_during_training_is_replaced_and_named(
+    clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file removed after the scan: another visit stands in, one warning; above max_bad it stops."""
+    from seqff.pairs import PairStream
+    from seqff.transform import FrameTransform
+
+    videos = shutil.copytree(clips, tmp_path / "videos")
+    manifest = seqff.scan(videos, out=tmp_path / "manifest.json", progress=False)
+    lost = manifest.usable[0].path
+    (videos / lost).unlink()
+
+    def batches(max_bad: float) -> list[int]:
+        stream = PairStream(manifest, FrameTransform(16, 16), CONFIG.pairs, seed=0, max_bad=max_bad)
+        found = stream.batches()
+        return [len(next(found).frames) for _ in range(12)]
+
+    assert len(batches(0.2)) == 12
+    assert sum(lost in record.getMessage() for record in caplog.records) == 1
+    with pytest.raises(SeqffError, match="more than 5%"):
+        batches(0.05)

@@ -1,0 +1,189 @@
+"""The scan: what it finds, what it remembers, and that nothing can stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from painted import paint, write_painted
+
+from seqff.errors import ManifestError
+from seqff.video import Manifest, scan
+from seqff.video.pool import Worker
+
+
+def quick(videos: object, out: Path, **settings: object) -> Manifest:
+    return scan(videos, out=out, **{"workers": 1, "progress": False, **settings})
+
+
+def test_manifest_survives_saving(manifest: Manifest, tmp_path: Path) -> None:
+    """What is loaded equals what was saved, to the last field."""
+    manifest.save(tmp_path / "m.json")
+    assert Manifest.load(tmp_path / "m.json") == manifest
+    assert Manifest.load(tmp_path / "m.json").hash == manifest.hash
+    assert "b_frames.mp4" in manifest.table()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 1, "root": "/", "entries": [{"odd": 1}]}', '{"format": 99}'])
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
+    """A file that is no manifest is an error that says what to do, never an empty manifest."""
+    path = tmp_path / "m.json"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=r"m\.json.*scan anew"):
+        Manifest.load(path)
+
+
+def test_what_is_found(tmp_path: Path) -> None:
+    """Videos in all folders are found, numbered images and frame arrays among them; other files are not."""
+    root = tmp_path / "videos"
+    (root / "inner").mkdir(parents=True)
+    write_painted(root / "inner" / "ünï cödé.MP4", frames=6)
+    (root / "images").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(root / "images" / f"{number:03d}.jpg"), paint(number))
+    np.save(root / "frames.npy", np.stack([paint(n) for n in range(5)]))
+    np.save(root / "labels.npy", np.arange(5))
+    (root / "notes.txt").write_text("no video")
+    (root / ".hidden.mp4").write_text("no video")
+    (root / "inner" / "loop").symlink_to(root)
+    found = quick(root, tmp_path / "m.json")
+    assert [(e.path, e.frames, e.status) for e in found] == [
+        ("frames.npy", 5, "ok"),
+        ("images", 4, "ok"),
+        ("inner/ünï cödé.MP4", 6, "ok"),
+    ]
+    assert quick([root / "frames.npy", str(root / "images")], tmp_path / "two.json").root == root
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    """A path that is not there, a folder without videos and an empty list are errors that name them."""
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        quick(tmp_path / "nowhere", tmp_path / "m.json")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        quick([tmp_path / "nowhere"], tmp_path / "m.json")
+    with pytest.raises(ValueError, match=r"\.mp4"):
+        quick(tmp_path, tmp_path / "m.json")
+    with pytest.raises(ValueError, match="empty"):
+        quick([], tmp_path / "m.json")
+
+
+def test_a_second_scan_reads_only_what_changed(tmp_path: Path) -> None:
+    """Known files are taken from the manifest; changed, new and vanished ones are noticed."""
+    root, out = tmp_path / "v", tmp_path / "m.json"
+    root.mkdir()
+    for name in ("a", "b", "c"):
+        write_painted(root / f"{name}.mp4", frames=5 + ord(name) % 7)
+    first = quick(root, out)
+    text = out.read_text().replace('"codec": "h264"', '"codec": "remembered"')
+    out.write_text(text)
+    write_painted(root / "b.mp4", frames=20)
+    write_painted(root / "d.mp4", frames=9)
+    (root / "c.mp4").unlink()
+    second = quick(root, out)
+    assert {e.path: e.codec for e in second} == {"a.mp4": "remembered", "b.mp4": "h264", "d.mp4": "h264"}
+    assert {e.codec for e in quick(root, out, refresh=True)} == {"h264"}
+    assert first.hash != second.hash
+    assert quick(out, out).hash == second.hash
+
+
+def test_an_interrupted_scan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted twice and started again, a scan decodes nothing twice and ends with the manifest of one run."""
+    root, decoded = tmp_path / "v", []
+    root.mkdir()
+    for number in range(7):
+        write_painted(root / f"{number}.mp4", frames=4 + number)
+    whole = quick(root, tmp_path / "whole.json")
+    original = Worker.examine
+
+    def interrupted(worker: Worker, path: Path):
+        if len(decoded) in (2, 5):
+            decoded.append(None)
+            raise KeyboardInterrupt
+        decoded.append(path.name)
+        return original(worker, path)
+
+    monkeypatch.setattr(Worker, "examine", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            quick(root, tmp_path / "m.json")
+    assert quick(root, tmp_path / "m.json") == whole
+    names = [name for name in decoded if name]
+    assert sorted(names) == sorted({*names})
+    assert json.loads((tmp_path / "m.json").read_text()) == json.loads((tmp_path / "whole.json").read_text())
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_any_number_of_workers_gives_the_same(painted_clips: Path, manifest: Manifest, tmp_path: Path) -> None:
+    """The manifest does not depend on how many processes decoded."""
+    assert quick(painted_clips, tmp_path / "m.json", workers=3) == manifest
+
+
+def test_copies_are_marked(tmp_path: Path, painted_clips: Path) -> None:
+    """Files with the same bytes are known as copies of the first."""
+    shutil.copy(painted_clips / "asp.avi", tmp_path / "b.avi")
+    shutil.copy(painted_clips / "asp.avi", tmp_path / "a.avi")
+    found = quick(tmp_path, tmp_path / "m.json")
+    assert [entry.duplicate_of for entry in found] == ["", "a.avi"]
+    assert "same as a.avi" in found.table()
+
+
+def test_too_many_bad_videos_stop_the_scan(tmp_path: Path) -> None:
+    """Above max_bad the error names the files and why, and the manifest is written all the same."""
+    root, out = tmp_path / "v", tmp_path / "m.json"
+    root.mkdir()
+    write_painted(root / "good.mp4", frames=5)
+    (root / "bad.mp4").write_text("this is not a video")
+    with pytest.raises(ManifestError, match=r"bad\.mp4: unreadable: .*moov atom not found"):
+        quick(root, out)
+    assert [entry.status for entry in Manifest.load(out)] == ["unreadable", "ok"]
+    assert len(quick(root, out, max_bad=0.5).usable) == 1
+    for wrong in ({"max_bad": 2}, {"workers": 0}, {"timeout_seconds": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            quick(root, out, **wrong)
+
+
+def test_cuts_and_still_frames(tmp_path: Path) -> None:
+    """A shot cut and frames shown twice are found where they are."""
+    rng = np.random.default_rng(0)
+    scenes = [np.kron(rng.integers(30, 220, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(2)]
+    images = [np.roll(scenes[n >= 20], n // 2 if n < 20 else n, axis=1) for n in range(40)]
+    write_painted(tmp_path / "a.mp4", images=images, options={"crf": "5"}, key_every=50)
+    (entry,) = quick(tmp_path, tmp_path / "m.json")
+    assert entry.shot_cuts.tolist() == [19]
+    assert entry.still_pairs.tolist() == list(range(0, 20, 2))
+
+
+def test_a_hanging_decoder_is_stopped(painted_clips: Path) -> None:
+    """A decoder that gives no sign of life is killed and the file marked; the next file is read by a new process."""
+    worker = Worker(timeout_seconds=20)
+    try:
+        assert worker.examine(painted_clips / "asp.avi").status == "ok"
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        worker._timeout_seconds = 0.3
+        stopped = worker.examine(painted_clips / "asp.avi")
+        assert (stopped.status, "0.3 s" in stopped.cause) == ("timeout", True)
+        worker._timeout_seconds = 20
+        assert worker.examine(painted_clips / "asp.avi").status == "ok"
+    finally:
+        worker.close()
+
+
+def test_a_crashing_decoder_is_replaced(painted_clips: Path) -> None:
+    """A decoder that dies takes nothing with it: the file is unreadable, the next one is read."""
+    worker = Worker(timeout_seconds=20)
+    try:
+        worker.examine(painted_clips / "asp.avi")
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        threading.Timer(0.3, worker.kill).start()
+        crashed = worker.examine(painted_clips / "asp.avi")
+        assert (crashed.status, "crashed" in crashed.cause) == ("unreadable", True)
+        assert worker.examine(painted_clips / "asp.avi").status == "ok"
+    finally:
+        worker.close()
