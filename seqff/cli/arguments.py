@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import tyro
 
@@ -15,13 +15,14 @@ Device = Literal["auto", "cpu", "cuda"]
 
 def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
     """Parse a command's arguments into its dataclass, whose docstrings are the help text."""
-    return tyro.cli(
+    options = tyro.cli(
         kind,
         prog=f"seqff {command}",
         args=list(arguments),
         default=default,
         config=(tyro.conf.HelptextFromCommentsOff,),
     )
+    return cast(T, options)
 
 
 def call_arguments(options: Any, *leave_out: str) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from tqdm import tqdm
 from seqff.devices import choose_device
 from seqff.errors import RunError, VideoError
 from seqff.features.describe import FrameDescriber
-from seqff.features.files import check_folder, claim_folder, read_json, write_json
 from seqff.features.parts import Parts
 from seqff.features.pooling import STATISTICS
 from seqff.features.sampling import Sampling, describe_video
 from seqff.features.store import META, FeatureIndex, FeatureStore, StoredVideo, write_meta, write_tables
+from seqff.files import check_folder, claim_folder, read_json, write_json
 from seqff.nets import load_encoder
 from seqff.version import __version__
 from seqff.video import Manifest, VideoEntry, open_video, scan

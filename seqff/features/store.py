@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import RunError
-from seqff.features.files import read_csv, read_json, write_csv, write_json
+from seqff.files import read_csv, read_json, write_csv, write_json
 
 META = "meta.json"
 FORMAT = "seqff-features"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from seqff.config import EncoderConfig
 from seqff.config_io import from_dict, to_dict
 from seqff.errors import ConfigError, RunError
-from seqff.files import write_atomically
+from seqff.files import write_atomically, write_json
 from seqff.nets.conv import build_encoder
 from seqff.nets.encoder import Encoder
 from seqff.transform import FrameTransform
@@ -35,7 +35,7 @@ def save_encoder(encoder: Encoder, folder: Path, *, untrained: bool = False) -> 
         "transform": encoder.transform.to_dict(),
         "layers": [vars(info) for info in encoder.feature_info],
     }
-    write_atomically(folder / SETTINGS, json.dumps(settings, indent=1).encode())
+    write_json(folder / SETTINGS, settings)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     write_atomically(folder / (UNTRAINED if untrained else TRAINED), save(weights))
 

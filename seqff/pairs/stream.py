@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,5 +152,6 @@ class PairStream:
         return FrameBatch(together, torch.cat(video), torch.cat(time))
 
 
-def _as_it_is(visit: VisitFrames) -> VisitFrames:
+def _as_it_is(visit: Any) -> Any:
+    """Collate nothing: a visit is handed on as it was decoded."""
     return visit

@@ -44,14 +44,14 @@ def texture(size_px: int, random: np.random.Generator) -> np.ndarray:
         noise = random.random((cells, cells), dtype=np.float32)
         total += cv2.resize(noise, (size_px, size_px), interpolation=cv2.INTER_CUBIC) / np.sqrt(cells)
     total -= total.min()
-    return total / total.max()
+    return np.asarray(total / total.max())
 
 
 def _bounce(start: float, speed: float, low: float, high: float, frames: int) -> np.ndarray:
     """Positions of something that moves at a constant speed between two walls, (frames,)."""
     span = high - low
     phase = (start - low + speed * np.arange(frames)) % (2 * span)
-    return low + np.minimum(phase, 2 * span - phase)
+    return np.asarray(low + np.minimum(phase, 2 * span - phase))
 
 
 def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:

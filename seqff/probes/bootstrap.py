@@ -18,7 +18,7 @@ def accuracy_interval(
         hits: (videos,) right answers among the rows of each video; for a difference of two classifiers, the right
             answers of the one minus those of the other.
         rows: (videos,) rows of each video, above 0.
-        seed: of the draws; the same seed draws the same videos, whatever the hits.
+        seed: of the draws.
         level: share of the draws inside the interval.
 
     Returns:
@@ -27,11 +27,13 @@ def accuracy_interval(
     Reference: Efron 1979, doi:10.1214/aos/1176344552.
     """
     rng = np.random.default_rng(seed)
-    videos = len(hits)
+    # Drawing videos is drawing how often each kind of video occurs; with a row a video there are two or three kinds.
+    kinds, counts = np.unique(np.stack([hits, rows], axis=1), axis=0, return_counts=True)
     means = []
-    step = max(1, CHUNK // videos)
+    step = max(1, CHUNK // len(kinds))
     for start in range(0, RESAMPLES, step):
-        drawn = rng.integers(0, videos, size=(min(step, RESAMPLES - start), videos))
-        means.append(hits[drawn].sum(axis=1) / rows[drawn].sum(axis=1))
+        drawn = rng.multinomial(len(hits), counts / len(hits), size=min(step, RESAMPLES - start))
+        right, total = (drawn @ kinds).T
+        means.append(right / total)
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

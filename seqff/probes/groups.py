@@ -76,11 +76,6 @@ def _innermost_folders(videos: Sequence[str]) -> list[str]:
     loose = [video for video in videos if len(PurePosixPath(video).parts) < 2]
     if loose:
         raise LabelError(f"groups 'folder': {listing(loose, 'video')} in no folder below the folder of videos")
-    if all(len(PurePosixPath(video).parts) == 2 for video in videos):
-        raise LabelError(
-            "groups 'folder': there is one level of folders only, and that is the label's; lay videos out as "
-            "LABEL/GROUP/name.mp4, or give a CSV file or a regular expression"
-        )
     return [PurePosixPath(video).parts[-2] for video in videos]
 
 

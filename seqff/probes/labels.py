@@ -129,6 +129,11 @@ def check_classes(labels: Sequence[str], groups: Sequence[str]) -> None:
     where: dict[str, set[str]] = defaultdict(set)
     for label, group in zip(labels, groups, strict=True):
         where[label].add(group)
+    if list(labels) == list(groups):
+        raise LabelError(
+            "labels and groups are the same, so a probe would never see the class it is tested on; if both are "
+            "'folder', lay videos out as LABEL/GROUP/name.mp4, or give groups as a CSV file or a regular expression"
+        )
     alone = [label for label in classes if len(where[label]) == 1]
     if len(alone) == len(classes):
         raise LabelError(

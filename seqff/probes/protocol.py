@@ -16,7 +16,7 @@ from tqdm import tqdm
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.features import FeatureStore
-from seqff.features.files import check_folder, claim_folder
+from seqff.files import check_folder, claim_folder
 from seqff.probes.bootstrap import accuracy_interval
 from seqff.probes.facts import facts_of, majority_accuracy
 from seqff.probes.linear import LinearOutcome, linear_probe

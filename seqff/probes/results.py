@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.features.files import write_csv, write_json
+from seqff.files import write_csv, write_json
 
 RESULTS = "results.json"
 MARKER = "results.csv"

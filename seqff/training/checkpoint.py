@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from seqff.errors import RunError
-from seqff.files import write_atomically
+from seqff.files import write_atomically, write_json
 from seqff.training.learner import LayerLearner
 
 KEPT = 2
@@ -65,7 +65,7 @@ def save_checkpoint(run: Path, step: int, learners: list[LayerLearner]) -> Path:
     partial.mkdir(parents=True)
     for learner in learners:
         write_atomically(partial / f"{learner.name}.safetensors", save(_tensors(learner)))
-    write_atomically(partial / "state.json", json.dumps({"format": 1, "step": step}).encode())
+    write_json(partial / "state.json", {"format": 1, "step": step})
     if folder.exists():
         shutil.rmtree(folder)
     partial.replace(folder)

@@ -50,7 +50,7 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output from before the step, detached: the graph is gone when this returns.
         """
-        out = self.layer(h.detach())
+        out: Tensor = self.layer(h.detach())
         loss, figures = temporal_hinge(
             self.head(out),
             relation,

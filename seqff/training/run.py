@@ -15,7 +15,7 @@ import yaml
 
 from seqff.config_io import dump_yaml
 from seqff.errors import RunError
-from seqff.files import write_atomically
+from seqff.files import check_folder, write_atomically, write_json
 
 CONFIG, METRICS, ENVIRONMENT, MANIFEST = "config.yaml", "metrics.jsonl", "env.json", "manifest.json"
 
@@ -47,17 +47,10 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     Raises:
         RunError: the folder is in the way, or holds a run of other settings.
     """
-    if resume and overwrite:
-        raise ValueError("resume and overwrite exclude each other: go on with the run, or start again")
-    config = run / CONFIG
-    if resume and config.exists():
-        _check_same(config, settings)
+    check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
+    if resume and (run / CONFIG).exists():
+        _check_same(run / CONFIG, settings)
         return True
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        if not config.is_file():
-            raise RunError(f"{run} exists and is not a seqff run: nothing was touched; choose another --out")
-        if not overwrite:
-            raise RunError(f"{run} exists: --resume goes on with it, --overwrite deletes it and starts again")
     return False
 
 
@@ -71,8 +64,8 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
         if run.exists():
             shutil.rmtree(run)
         run.mkdir(parents=True)
-        write_atomically(run / CONFIG, dump_yaml(settings).encode())
-        write_atomically(run / ENVIRONMENT, json.dumps(environment(), indent=1).encode())
+        write_atomically(run / CONFIG, dump_yaml(settings))
+        write_json(run / ENVIRONMENT, environment())
     except OSError as error:
         raise RunError(f"{run}: cannot be written ({error.strerror})") from error
 
@@ -100,7 +93,7 @@ class MetricsLog:
     def __init__(self, path: Path, *, step: int) -> None:
         self.path = path
         kept = [line for line in self._lines() if line["step"] <= step]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> list[dict[str, Any]]:
         if not self.path.exists():

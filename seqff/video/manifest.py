@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError
+from seqff.files import write_atomically
 from seqff.video.entry import VideoEntry
 
 FORMAT = 1
@@ -119,18 +119,3 @@ def list_bad(entries: Iterable[VideoEntry], most: int = 10) -> str:
     """Returns one line a bad video: its path, status and cause."""
     lines = [f"  {entry.path}: {entry.status}: {entry.cause}" for entry in entries]
     return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more"] * (len(lines) > most))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that no reader and no power cut ever meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

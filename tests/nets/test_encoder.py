@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             load_encoder(tmp_path)
     weights.write_bytes(whole)
     settings = tmp_path / "encoder.json"
-    settings.write_text(settings.read_text().replace("[\n   4", "[\n   5"))
+    content = json.loads(settings.read_text())
+    content["encoder"]["widths"][0] = 5
+    settings.write_text(json.dumps(content))
     with pytest.raises(RunError, match="cannot be loaded"):
         load_encoder(tmp_path)
     settings.write_text("{")

@@ -30,8 +30,11 @@ def test_pairing_narrows_a_difference() -> None:
     assert np.subtract(*accuracy_interval(one, np.ones(100), seed=0)[::-1]) > 2 * (high - low)
 
 
-def test_large_sets_are_drawn_in_pieces() -> None:
-    """More videos than fit one draw give an interval all the same, within bounded memory."""
-    hits = (np.arange(300_000) % 4 > 0).astype(np.float64)
-    low, high = accuracy_interval(hits, np.ones(len(hits)), seed=0)
-    assert 0.745 < low < 0.75 < high < 0.755
+def test_videos_are_drawn_whole() -> None:
+    """Resampling video by video, the plain way, gives the same interval, also when videos differ in length."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(1, 50, 60).astype(np.float64)
+    hits = rng.binomial(rows.astype(int), rng.random(60)).astype(np.float64)
+    drawn = rng.integers(0, 60, size=(20_000, 60))
+    plain = np.quantile(hits[drawn].sum(axis=1) / rows[drawn].sum(axis=1), [0.025, 0.975])
+    np.testing.assert_allclose(accuracy_interval(hits, rows, seed=0), plain, atol=0.015)

@@ -81,6 +81,7 @@ def test_groups_from_elsewhere(tmp_path: Path) -> None:
     assert groups_of(None) == VIDEOS
     nested = ["walk/anna/1.avi", "walk/ben/2.avi", "run/anna/3.avi", "run/ben/cam1/4.avi"]
     assert groups_of("folder", videos=nested) == ["anna", "ben", "anna", "cam1"]
+    assert groups_of("folder") == ["run", "run", "walk", "walk"]
     path = table(tmp_path / "g.csv", "video,group", *(f"{video},{i % 2}" for i, video in enumerate(VIDEOS)))
     assert groups_of(str(path)) == groups_of(path) == ["0", "1", "0", "1"]
 
@@ -97,7 +98,6 @@ def test_copies_share_a_group() -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("folder", "one level of folders only, and that is the label's"),
         ("(?P<group>[0-9]+)_", r"no match in 4 videos \(run/denis_run.avi, .*, \.\.\.\)"),
         ("[a-z]+_", "marks no group"),
         ("(unclosed", "nor a regular expression"),
@@ -117,6 +117,7 @@ def test_groups_that_do_not_work(source: str, text: str) -> None:
         ("aaaa", "1234", "all videos have the label 'a'"),
         ("aabb", "1111", "all videos are in one group"),
         ("aaab", "1234", r"1 class \(b\) with one video only"),
+        ("aabb", "aabb", r"labels and groups are the same, .* LABEL/GROUP/name.mp4"),
         ("aabb", "1122", "groups must cut across classes"),
         ("aabbcc", "121233", r"1 class \(c\) in one group only"),
     ],
