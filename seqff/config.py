@@ -32,18 +32,36 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of brightness and contrast."""
-    augment: Literal["shared", "independent"] = "shared"
-    """Draw crop, flip and jitter once for all frames of a video in a batch, or for each frame."""
+    augment: Literal["shared", "stretch", "independent"] = "shared"
+    """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
+    gap_seconds: float = 0.0
+    """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
+    far_seconds: float = 0.0
+    """Minimum distance of a negative in the same video, seconds; given together with `gap_seconds`."""
+    weights: Literal["video", "frame", "sqrt"] = "video"
+    """How often a video is visited: each once an epoch, in proportion to its frames, or to their square root."""
+    skip_cuts: bool = True
+    """No positive pair spans a shot cut."""
+    skip_still: bool = False
+    """No positive pair is the same picture twice (a still, or a rate made up by repeating frames)."""
+    cache: Literal["none", "u8", "jpeg"] = "none"
+    """Keep decoded frames on disk: not at all, as they are (3 bytes a pixel), or as JPEG (small, not bit for bit)."""
+    cache_folder: str = ""
+    """Where that cache lies; empty = the user's cache folder."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The plain conv encoder: 3x3 convolutions, average pooling, ReLU."""
+    """The plain conv encoder: convolution, max pooling, ReLU."""
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of each layer."""
-    pools: tuple[int, ...] = (2, 2, 2, 1)
-    """Side of the average pooling of each layer (1 = none)."""
+    kernels: tuple[int, ...] = (7, 3, 3, 3)
+    """Side of each layer's convolution, px of its input; odd."""
+    strides: tuple[int, ...] = (2, 1, 1, 1)
+    """Stride of each layer's convolution."""
+    pools: tuple[int, ...] = (1, 2, 2, 1)
+    """Side of the max pooling of each layer (1 = none)."""
     norm: Literal["layer", "rms", "batch", "none"] = "layer"
     """Normalisation of the input of every layer but the first."""
 
@@ -98,6 +116,8 @@ class TrainConfig:
     """Steps between checkpoints."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """What convolutions are computed in; auto takes bf16 where the hardware multiplies it. Losses stay fp32."""
     workers: int = 0
     """Processes that decode video (0 = in the training process); the numbers do not depend on it."""
     pairs: PairsConfig = field(default_factory=PairsConfig)

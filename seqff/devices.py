@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,3 +21,21 @@ def choose_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("device 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'")
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Resolve "auto", "fp32" or "bf16": what convolutions and linear maps are computed in (losses stay float32).
+
+    "auto" takes bfloat16 where the hardware multiplies it: CUDA devices that support it, processors with AVX512-BF16.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"unknown precision {name!r}: choose from {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public way to ask
+    return torch.bfloat16 if supported() else torch.float32

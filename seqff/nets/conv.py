@@ -15,31 +15,41 @@ from seqff.transform import FrameTransform
 
 
 class ConvLayer(nn.Module):
-    """One layer that learns by itself: norm of the input, 3x3 convolution, average pooling, ReLU.
+    """One layer that learns by itself: norm of the input, convolution, max pooling, ReLU.
 
-    Pooling stands before the ReLU because it is linear: the ReLU then runs on a quarter of the values.
+    Pooling stands before the ReLU: with max pooling the order does not matter, and the ReLU runs on fewer values.
 
     Args:
         in_channels: channels of the input.
         channels: channels of the output.
+        kernel: side of the convolution, odd; the input is padded so that the stride alone sets the output's size.
+        stride: of the convolution.
         pool: side of the pooling cells, 1 for none.
         norm: name of the normalisation of the input (see `seqff.nets.norms`).
         generator: source of the initial weights.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, pool: int, norm: str, generator: torch.Generator | None = None
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        pool: int = 1,
+        norm: str = "layer",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.norm = build_norm(norm, in_channels)
-        self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride=stride, padding=kernel // 2)
         self.pool = pool
-        bound = math.sqrt(2.0 / (9 * in_channels))  # He et al. 2015, arXiv:1502.01852, fan in
-        nn.init.normal_(self.conv.weight, std=bound, generator=generator)
+        deviation = math.sqrt(2.0 / (kernel * kernel * in_channels))  # He et al. 2015, arXiv:1502.01852, fan in
+        nn.init.normal_(self.conv.weight, std=deviation, generator=generator)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, channels, H // pool, W // pool), non-negative."""
+        """Map (N, in_channels, H, W) to (N, channels, H / (stride * pool), W / (stride * pool)), non-negative."""
         x = self.conv(self.norm(x))
         if self.pool > 1:
             x = F.max_pool2d(x, self.pool)
@@ -50,26 +60,48 @@ def build_encoder(config: EncoderConfig, transform: FrameTransform, *, in_channe
     """Build the plain conv encoder with weights drawn from the seed.
 
     Args:
-        config: widths, poolings and norm.
+        config: widths, kernels, strides, poolings and norm.
         transform: how frames come in; kept as `encoder.transform`.
         in_channels: channels of the input.
         seed: of the initial weights; the same seed gives the same weights.
 
     Raises:
-        ValueError: the poolings do not match the widths, or leave less than one cell of the input.
+        ValueError: settings of different lengths, an even kernel, or less than one cell left of the input.
     """
-    if len(config.pools) != len(config.widths):
-        raise ValueError(f"encoder: {len(config.widths)} widths {config.widths} but {len(config.pools)} pools")
-    if math.prod(config.pools) > min(transform.height, transform.width):
-        raise ValueError(f"encoder: pools {config.pools} leave nothing of {transform.height}x{transform.width} px")
+    _check(config, transform)
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     info: list[LayerInfo] = []
     reduction = 1
-    for number, (width, pool) in enumerate(zip(config.widths, config.pools, strict=True), start=1):
+    settings = zip(config.widths, config.kernels, config.strides, config.pools, strict=True)
+    for number, (width, kernel, stride, pool) in enumerate(settings, start=1):
         norm = config.norm if layers else "none"
-        layers.append(ConvLayer(in_channels, width, pool=pool, norm=norm, generator=generator))
-        reduction *= pool
+        layers.append(
+            ConvLayer(in_channels, width, kernel=kernel, stride=stride, pool=pool, norm=norm, generator=generator)
+        )
+        reduction *= stride * pool
         info.append(LayerInfo(f"layer{number}", width, reduction))
         in_channels = width
     return Encoder(layers, info, transform, config)
+
+
+def _check(config: EncoderConfig, transform: FrameTransform) -> None:
+    """Raise ValueError unless the settings fit each other and the input."""
+    for name in ("kernels", "strides", "pools"):
+        values = getattr(config, name)
+        if len(values) != len(config.widths):
+            raise ValueError(
+                f"encoder: {len(config.widths)} widths {config.widths} but {len(values)} {name} {values}: "
+                "give one a layer"
+            )
+        if min(values, default=1) < 1:
+            raise ValueError(f"encoder.{name} must be at least 1, got {values}")
+    if not config.widths or min(config.widths) < 1:
+        raise ValueError(f"encoder.widths must name at least one layer of at least one channel, got {config.widths}")
+    if any(kernel % 2 == 0 for kernel in config.kernels):
+        raise ValueError(f"encoder.kernels must be odd, got {config.kernels}")
+    if math.prod(config.strides) * math.prod(config.pools) > min(transform.height, transform.width):
+        raise ValueError(
+            f"encoder: strides {config.strides} and pools {config.pools} leave nothing of "
+            f"{transform.height}x{transform.width} px"
+        )

@@ -35,7 +35,7 @@ class ArrayResult:
         interval: 95 % bootstrap interval of the accuracy over videos.
         mean_class_accuracy: mean over classes of the accuracy in each.
         lambdas: penalty chosen in each fold.
-        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda, by which it was chosen
+        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda
             (empty: nothing to choose on).
         lambda_scores: per fold, the accuracy on the same rows.
         lambda_at_edge: folds in which the chosen lambda is the first or last of the path and accuracy still rises.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqff.config import ObjectiveConfig, OptimConfig, TrainConfig
+from seqff.devices import choose_precision
 from seqff.nets import Encoder
 from seqff.objectives import Tolerance, build_head, build_tolerances, temporal_hinge
 from seqff.pairs import Relation
@@ -23,6 +24,7 @@ class LayerLearner:
         tolerance: delta_l of the layer.
         objective: margin and weights.
         optim: learning rate and weight decay.
+        precision: of the layer's and the head's computations.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class LayerLearner:
         tolerance: Tolerance,
         objective: ObjectiveConfig,
         optim: OptimConfig,
+        precision: torch.dtype = torch.float32,
     ) -> None:
+        self.precision = precision
         self.name, self.layer, self.head, self.tolerance, self.objective = name, layer, head, tolerance, objective
         self.optimizer = torch.optim.AdamW(
             [*layer.parameters(), *head.parameters()], lr=optim.lr, weight_decay=optim.weight_decay, fused=True
@@ -50,9 +54,11 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output from before the step, detached: the graph is gone when this returns.
         """
-        out: Tensor = self.layer(h.detach())
+        with torch.autocast(h.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
+            out: Tensor = self.layer(h.detach())
+            z: Tensor = self.head(out)
         loss, figures = temporal_hinge(
-            self.head(out),
+            z,
             relation,
             tolerance=self.tolerance,
             margin=self.objective.margin,
@@ -87,7 +93,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     """
     generator = torch.Generator().manual_seed(seed + 2**32)  # apart from the encoder's own draws
     device = next(encoder.parameters()).device
-    objective = config.objective
+    objective, precision = config.objective, choose_precision(config.precision, device)
     learners = []
     tolerances = build_tolerances(objective, len(encoder.layers))
     for layer, info, tolerance in zip(encoder.layers, encoder.feature_info, tolerances, strict=True):
@@ -99,5 +105,5 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             out=objective.head_out,
             generator=generator,
         ).to(device)
-        learners.append(LayerLearner(info.name, layer, head, tolerance, objective, config.optim))
+        learners.append(LayerLearner(info.name, layer, head, tolerance, objective, config.optim, precision))
     return learners

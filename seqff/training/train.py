@@ -17,7 +17,7 @@ from seqff.config_io import to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder
-from seqff.pairs import FrameBatch, PairStream
+from seqff.pairs import FrameBatch, PairStream, Unit, distances
 from seqff.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from seqff.training.learner import LayerLearner, build_learners, learning_rate
 from seqff.training.run import MANIFEST, METRICS, MetricsLog, check_run, create_run
@@ -44,9 +44,11 @@ class Run:
     seconds: float = 0.0
 
 
-def train_step(learners: list[LayerLearner], batch: FrameBatch, *, gap: int, far: int) -> None:
+def train_step(
+    learners: list[LayerLearner], batch: FrameBatch, *, gap: float, far: float, unit: Unit = "frames"
+) -> None:
     """Train every layer on a batch, bottom to top; each layer's graph is gone before the next one's is built."""
-    relation = batch.relation(gap=gap, far=far)
+    relation = batch.relation(gap=gap, far=far, unit=unit)
     h = batch.frames
     for learner in learners:
         h = learner.update(h, relation)
@@ -95,6 +97,7 @@ def train(
     manifest = scan(run / MANIFEST if going_on else videos, max_bad=max_bad, progress=progress)
     transform = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
     stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, max_bad=max_bad)
+    stream.fill_cache(progress=progress)
     encoder = build_encoder(config.encoder, transform, seed=seed)
     encoder = encoder.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learners = build_learners(encoder, config, seed=seed)
@@ -119,6 +122,7 @@ def _train(
     step = load_checkpoint(checkpoints[-1], learners) if checkpoints else 0
     metrics = MetricsLog(run / METRICS, step=step)
     device = next(encoder.parameters()).device
+    gap, far, unit = distances(config.pairs)
     figures: dict[str, float] = {}
     began = time.monotonic()
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if progress else True)
@@ -127,7 +131,7 @@ def _train(
             rate = learning_rate(step, config.steps, config.optim)
             for learner in learners:
                 learner.set_rate(rate)
-            train_step(learners, batch.to(device), gap=config.pairs.gap, far=config.pairs.far)
+            train_step(learners, batch.to(device), gap=gap, far=far, unit=unit)
             step += 1
             bar.update()
             if step % config.log_every == 0 or step == config.steps:

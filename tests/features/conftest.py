@@ -56,7 +56,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
     """A run folder with a "trained" and an untrained encoder of other weights, trained on the clips."""
     folder = tmp_path_factory.mktemp("run")
-    config, transform = EncoderConfig(widths=(4, 6), pools=(2, 2)), FrameTransform(32, 48)
+    config, transform = (
+        EncoderConfig(widths=(4, 6), kernels=(3, 3), strides=(1, 1), pools=(2, 2)),
+        FrameTransform(32, 48),
+    )
     save_encoder(build_encoder(config, transform, seed=1), folder, untrained=True)
     save_encoder(build_encoder(config, transform, seed=2), folder)
     (folder / "manifest.json").write_bytes(clips.read_bytes())

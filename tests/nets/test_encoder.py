@@ -14,7 +14,7 @@ from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder
 from seqff.nets.norms import build_norm, layer_norm, rms_norm
 from seqff.transform import FrameTransform
 
-CONFIG = EncoderConfig(widths=(4, 6, 8), pools=(2, 2, 1))
+CONFIG = EncoderConfig(widths=(4, 6, 8), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1))
 
 
 def small(seed: int = 0) -> Encoder:
@@ -99,6 +99,10 @@ def test_norms_do_what_they_say() -> None:
 def test_poolings_must_fit() -> None:
     """One pooling a layer, and something left of the input."""
     with pytest.raises(ValueError, match="3 widths"):
-        build_encoder(EncoderConfig(widths=(4, 4, 4), pools=(2, 2)), FrameTransform(16, 16))
+        build_encoder(EncoderConfig(widths=(4, 4, 4)), FrameTransform(16, 16))
     with pytest.raises(ValueError, match="leave nothing"):
-        build_encoder(EncoderConfig(widths=(4, 4), pools=(8, 4)), FrameTransform(16, 16))
+        build_encoder(
+            EncoderConfig(widths=(4, 4), kernels=(3, 3), strides=(1, 1), pools=(8, 4)), FrameTransform(16, 16)
+        )
+    with pytest.raises(ValueError, match="must be odd"):
+        build_encoder(EncoderConfig(kernels=(7, 3, 4, 3)), FrameTransform(64, 64))

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from seqff.probes.linear import Choice, linear_probe, rotate, standardise
+from seqff.probes.linear import Choice, linear_probe, pick, rotate, standardise
 from seqff.probes.softmax import lambda_path, logits_of, softmax_path
 
 
@@ -131,13 +131,21 @@ def test_one_group_in_training_uses_the_middle_of_the_path() -> None:
     assert outcome.lambda_ == lambda_path(60)[6]
 
 
-def test_least_held_out_loss_decides() -> None:
-    """Lambda is the one with the least held-out cross-entropy, and the fit used it."""
+def test_least_loss_among_the_best_scores_decides() -> None:
+    """Lambda has the least held-out loss of those within a standard error of the best score; the fit used it."""
     train, y, test, _ = problem()
     outcome = linear_probe(train, y, np.arange(60) // 5, test, rng=np.random.default_rng(0))
     assert outcome.choice is not None
-    assert outcome.choice.best == np.argmin(outcome.choice.losses)
+    scores, losses = np.array(outcome.choice.scores), np.array(outcome.choice.losses)
+    close = scores >= scores.max() - np.sqrt(scores.max() * (1 - scores.max()) / 60)
+    assert outcome.choice.best == min(np.flatnonzero(close), key=lambda place: losses[place])
     assert outcome.lambda_ == lambda_path(60)[outcome.choice.best]
+
+
+def test_a_cautious_lambda_that_scores_chance_is_not_chosen() -> None:
+    """Least loss at chance level does not win over a lambda that tells the classes apart."""
+    losses, scores = np.array([2.30, 2.31, 2.35, 2.80]), np.array([0.10, 0.12, 0.28, 0.27])
+    assert pick(losses, scores, 240) == 2
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from seqff.pairs import Relation, relate
 from seqff.training import LayerLearner, build_learners
 from seqff.transform import FrameTransform
 
-CONFIG = TrainConfig(encoder=EncoderConfig(widths=(4, 6, 8), pools=(2, 2, 1)))
+CONFIG = TrainConfig(
+    precision="fp32", encoder=EncoderConfig(widths=(4, 6, 8), kernels=(3, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1))
+)
 
 
 def setting(norm: str = "layer") -> tuple[list[LayerLearner], torch.Tensor, Relation]:

@@ -13,7 +13,9 @@ from seqff.transform import FrameTransform
 
 def peak_saved_bytes(depth: int) -> int:
     """Most bytes that autograd holds at once for the backward passes of one step."""
-    config = TrainConfig(encoder=EncoderConfig(widths=(8,) * depth, pools=(1,) * depth))
+    config = TrainConfig(
+        encoder=EncoderConfig(widths=(8,) * depth, kernels=(3,) * depth, strides=(1,) * depth, pools=(1,) * depth)
+    )
     encoder = build_encoder(config.encoder, FrameTransform(16, 16), seed=0)
     learners = build_learners(encoder, config, seed=0)
     batch = FrameBatch(torch.randn(8, 3, 16, 16), torch.arange(8) // 4, torch.arange(8) % 4)
