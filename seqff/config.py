@@ -12,16 +12,18 @@ class PairsConfig:
 
     size_px: int = 64
     """Shorter side of the frames the encoder sees, px (the other side follows the videos' shape)."""
-    gap: int = 4
+    gap: int = 1
     """Frames between x_n and its positive."""
-    far: int = 16
+    far: int = 8
     """Minimum distance, in frames, of a negative in the same video."""
     videos_per_batch: int = 16
     """Videos that share a batch."""
     stretches: int = 4
     """Stretches (consecutive frames decoded together) of each video in a batch, spread over the video."""
-    stretch_frames: int = 5
+    stretch_frames: int = 2
     """Frames of a stretch; more than `gap`."""
+    every: int = 1
+    """Take every n-th frame of a stretch; with `gap` itself every frame taken has a partner. Must divide `gap`."""
     uses: int = 4
     """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
     buffer_videos: int = 64
@@ -98,7 +100,7 @@ class ObjectiveConfig:
 class OptimConfig:
     """AdamW for every layer and its head."""
 
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Peak learning rate."""
     weight_decay: float = 1e-4
     """Decoupled weight decay."""

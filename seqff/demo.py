@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqff.config import TrainConfig
+from seqff.config import ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.errors import RunError
 from seqff.features import extract
 from seqff.pairs.synthetic import write_digit_clips
@@ -21,6 +21,19 @@ class Demo:
 
     path: Path
     result: ProbeResult
+
+
+def demo_config(steps: int) -> TrainConfig:
+    """Settings for clips that show one object each: what stays in view is the object, so other clips are the negatives.
+
+    The positives are a quarter of a second apart, so that the object has moved, and the loss sees the mean over the
+    map, so that it cannot tell clips apart by where the object is.
+    """
+    return TrainConfig(
+        steps=steps,
+        pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12),
+        objective=ObjectiveConfig(same_video=0.0, grid=1),
+    )
 
 
 def demo(
@@ -57,7 +70,7 @@ def demo(
     write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
     manifest = folder / "manifest.json"
     scan(videos, out=manifest, progress=progress)
-    config = TrainConfig(steps=steps)
+    config = demo_config(steps)
     train(manifest, out=run, config=config, seed=seed, device=device, overwrite=overwrite, progress=progress)
     extract(run, manifest, out=features, device=device, overwrite=overwrite, progress=progress)
     result = probe(features, labels="folder", out=folder / "probe", seed=seed, overwrite=overwrite, progress=progress)

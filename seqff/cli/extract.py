@@ -17,15 +17,16 @@ class ExtractOptions:
     """Write the features of every layer for whole videos; each frame is decoded once for all of them.
 
     Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest.
+
     Writes: the feature store: one array a layer (arrays/*.npy), of the trained net, the untrained net and raw pixels,
             index.csv (what each row is), meta.json, skipped.csv.
 
     Example: seqff extract runs/first videos/ --out features/first
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder."""
-    videos: tyro.conf.Positional[Path]
+    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
     """Folder, video, or manifest (*.json)."""
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""

@@ -17,13 +17,14 @@ class ProbeOptions:
     """Measure with linear probes what each layer's features are worth, beside the untrained net and raw pixels.
 
     Reads:  a feature store that `seqff extract` wrote, and labels.
+
     Writes: results.json, results.csv, predictions.csv; prints the table.
             Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1.
 
     Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
     """
 
-    features: tyro.conf.Positional[Path]
+    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
     """Feature store."""
     labels: str
     """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label."""

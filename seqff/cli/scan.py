@@ -17,13 +17,14 @@ class ScanOptions:
     """Decode every video once and write down what is in it.
 
     Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
+
     Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file.
             A second scan decodes only what changed; an interrupted one goes on.
 
     Example: seqff scan videos/ --out manifest.json
     """
 
-    videos: tyro.conf.Positional[Path]
+    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
     """Folder, video, or manifest (*.json)."""
     out: Path | None = None
     """Where the manifest is written; by default in the user's cache folder, where the other commands find it."""
@@ -47,10 +48,16 @@ class ScanOptions:
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, scan, print the table."""
     options = parse(ScanOptions, "scan", arguments)
-    from seqff.video import scan
+    from seqff.video import BadVideosError, Manifest, scan
 
-    manifest = scan(**call_arguments(options))
-    if options.json:
-        print_json(manifest.to_dict())
-    else:
-        print(manifest.table())
+    def show(manifest: Manifest) -> None:
+        if options.json:
+            print_json(manifest.to_dict())
+        else:
+            print(manifest.table())
+
+    try:
+        show(scan(**call_arguments(options)))
+    except BadVideosError as error:
+        show(error.manifest)  # what is good and what is not, before the line that says that it is too much
+        raise

@@ -19,13 +19,14 @@ class TrainOptions:
     """Train an encoder on videos without labels, every layer by its own objective.
 
     Reads:  a folder of videos (searched recursively), one video, or a manifest; settings from --config, then flags.
+
     Writes: the run folder: encoder.safetensors (and the same net untrained), config.yaml, manifest.json,
             metrics.jsonl, checkpoints.
 
     Example: seqff train videos/ --out runs/first --steps 600 --pairs.gap 4
     """
 
-    videos: tyro.conf.Positional[Path]
+    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
     """Folder, video, or manifest (*.json)."""
     out: Path
     """Run folder to write; must not exist, unless --resume or --overwrite is given."""

@@ -1,8 +1,8 @@
-"""From videos to batches: plan, stream, augmentation, relations between frames."""
+"""From videos to batches: plan, visits, stream, augmentation, relations between frames."""
 
-from seqff.pairs.batch import FrameBatch
+from seqff.pairs.batch import FrameBatch, Unit, distances
 from seqff.pairs.plan import Plan, Visit
 from seqff.pairs.relations import Relation, relate
 from seqff.pairs.stream import PairStream
 
-__all__ = ["FrameBatch", "PairStream", "Plan", "Relation", "Visit", "relate"]
+__all__ = ["FrameBatch", "PairStream", "Plan", "Relation", "Unit", "Visit", "distances", "relate"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,26 +12,45 @@ from seqff.config import PairsConfig
 from seqff.transform import FrameTransform
 
 
-def augment(frames: Tensor, transform: FrameTransform, config: PairsConfig, random: np.random.Generator) -> Tensor:
+def augment(
+    frames: Tensor,
+    transform: FrameTransform,
+    config: PairsConfig,
+    random: np.random.Generator,
+    *,
+    time: NDArray[np.int64] | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Crop, flip and jitter the frames of one video in one batch.
 
     Args:
         frames: (T, h, w, 3) uint8, at least the transform's size.
         transform: gives size and scaling of the output.
-        config: `crop`, `flip`, `jitter`, and whether they are shared by all frames or drawn for each.
+        config: `crop`, `flip`, `jitter`, and whether they are shared by all frames, by a stretch, or drawn for each.
         random: source of the draws.
+        time: (T,) frame numbers, ascending; a stretch ends where they leap. None for consecutive frames.
+        out: (T, 3, height, width) float32 to write into; None for a new tensor.
 
     Returns:
-        (T, 3, height, width) float32.
+        (T, 3, height, width) float32, `out` if it was given.
     """
+    if out is None:
+        out = torch.empty(
+            (len(frames), 3, transform.height, transform.width), memory_format=torch.channels_last, dtype=torch.float32
+        )
+    borders: list[int] = []
     if config.augment == "independent":
-        return torch.cat([_augment_alike(frame[None], transform, config, random) for frame in frames])
-    return _augment_alike(frames, transform, config, random)
+        borders = list(range(1, len(frames)))
+    elif config.augment == "stretch" and time is not None:
+        borders = (np.flatnonzero(np.diff(time) != 1) + 1).tolist()
+    for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
+        _augment_alike(part, transform, config, random, target)
+    return out
 
 
 def _augment_alike(
-    frames: Tensor, transform: FrameTransform, config: PairsConfig, random: np.random.Generator
-) -> Tensor:
+    frames: Tensor, transform: FrameTransform, config: PairsConfig, random: np.random.Generator, out: Tensor
+) -> None:
     share, down, across = random.uniform(config.crop, 1.0), random.random(), random.random()
     mirrored = config.flip and random.random() < 0.5
     contrast, brightness = 1 + config.jitter * random.uniform(-1, 1), config.jitter * random.uniform(-1, 1)
@@ -41,4 +61,7 @@ def _augment_alike(
         x = F.interpolate(x, (transform.height, transform.width), mode="bilinear", align_corners=False)
     if mirrored:
         x = x.flip(3)
-    return x.mul_(contrast).add_(brightness) if config.jitter else x
+    if config.jitter:
+        torch.add(x.mul_(contrast), brightness, out=out)
+    else:
+        out.copy_(x)

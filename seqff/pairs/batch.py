@@ -1,13 +1,17 @@
-"""A batch: a bag of frames with two coordinates, video and time."""
+"""A batch: a bag of frames with coordinates: video and time, and what else tells positives from the rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from seqff.config import PairsConfig
 from seqff.pairs.relations import Relation, relate
+
+Unit = Literal["frames", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -18,30 +22,64 @@ class FrameBatch:
         frames: (N, 3, H, W) float32.
         video: (N,) int64, which video a row is from; duplicates of a file share a number.
         time: (N,) int64, the row's frame number in its video.
+        seconds: (N,) float64, when the frame is shown; None unless gap and far are in seconds.
+        half_frame: (N,) float64, half a frame of the row's video, seconds; comes with `seconds`.
+        shot: (N,) int64, number of its shot in its video; None if pairs may span cuts.
+        picture: (N,) int64, number of its picture in its video, the same for repeated frames; None if they may pair.
     """
 
     frames: Tensor
     video: Tensor
     time: Tensor
+    seconds: Tensor | None = None
+    half_frame: Tensor | None = None
+    shot: Tensor | None = None
+    picture: Tensor | None = None
 
     def to(self, device: torch.device | str) -> FrameBatch:
         """Return the batch on a device."""
-        return FrameBatch(*(t.to(device, non_blocking=True) for t in (self.frames, self.video, self.time)))
+        tensors: list[Tensor | None] = [getattr(self, field.name) for field in fields(self)]
+        return FrameBatch(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
 
-    def relation(self, *, gap: int, far: int) -> Relation:
-        """Derive positives and negatives among the rows (see `relate`)."""
-        return relate(self.video, self.time, gap=gap, far=far)
+    def relation(self, *, gap: float, far: float, unit: Unit = "frames") -> Relation:
+        """Derive positives and negatives among the rows (see `relate`).
 
-    def triplets(self, *, gap: int, far: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        Raises:
+            ValueError: unit="seconds", and the batch was made without presentation times.
+        """
+        if unit == "frames":
+            return relate(self.video, self.time, gap=gap, far=far, shot=self.shot, picture=self.picture)
+        if self.seconds is None or self.half_frame is None:
+            raise ValueError("this batch has no presentation times: set pairs.gap_seconds and pairs.far_seconds")
+        return relate(
+            self.video,
+            self.seconds,
+            gap=gap,
+            far=far,
+            half_frame=self.half_frame,
+            shot=self.shot,
+            picture=self.picture,
+        )
+
+    def triplets(
+        self, *, gap: float, far: float, generator: torch.Generator, unit: Unit = "frames"
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the classic view: (x_n, x_next, x_far), each (P, 3, H, W), x_far drawn among each row's negatives.
 
         Raises:
             ValueError: a row has no negative at all.
         """
-        relation = self.relation(gap=gap, far=far)
+        relation = self.relation(gap=gap, far=far, unit=unit)
         anchor, positive = relation.positive.T
         negatives = (relation.same_video | relation.other_video)[anchor].float().cpu()
         if not bool(negatives.any(dim=1).all()):
             raise ValueError("a frame of this batch has no negative: batches need two videos or distant frames")
         far_row = torch.multinomial(negatives, 1, generator=generator)[:, 0].to(anchor.device)
         return self.frames[anchor], self.frames[positive], self.frames[far_row]
+
+
+def distances(config: PairsConfig) -> tuple[float, float, Unit]:
+    """Return (gap, far, unit) as `FrameBatch.relation` takes them."""
+    if config.gap_seconds:
+        return config.gap_seconds, config.far_seconds, "seconds"
+    return config.gap, config.far, "frames"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
 
@@ -30,40 +31,72 @@ class Visit:
 class Plan:
     """What every batch consists of; holds no state, so resuming at batch b costs nothing.
 
-    Visits come in rounds. A round visits `videos_per_round` videos once; each visit feeds `uses` batches, and the
-    frames of a round are dealt out so that each batch gets `videos_per_batch` different videos. An epoch is one pass
-    over all videos in random order.
+    Visits come in rounds. A round makes `videos_per_round` visits; each visit feeds `uses` batches, and the frames of
+    a round are dealt out so that each batch gets `videos_per_batch` different videos.
+
+    An epoch is `rounds_per_epoch` rounds, as many visits as there are videos, rounded up to whole rounds. With
+    `weights="video"` it is one pass over all videos in random order. With other weights the visits of an epoch are
+    shared out in proportion to the frames (or their square root): a video that is due 2.3 visits gets 2 in most epochs
+    and 3 in the others, one that is due 0.3 gets none in most. None is in a batch twice, so a video can be due at most
+    as many visits as there are groups of `videos_per_batch` visits in the epoch; what it loses goes to the others.
 
     Args:
         frames: number of frames of every video.
         config: sizes of batches, stretches and rounds.
         seed: of all choices.
+        starts: for every video where its stretches may start (see `find_starts`), None for everywhere.
 
     Raises:
-        ValueError: no videos, fewer than two of them, or a video with no pair `gap` frames apart.
+        ValueError: settings out of range, no videos, fewer than two of them, or a video with no pair.
     """
 
-    def __init__(self, frames: Sequence[int], config: PairsConfig, seed: int) -> None:
+    def __init__(
+        self,
+        frames: Sequence[int],
+        config: PairsConfig,
+        seed: int,
+        *,
+        starts: Sequence[NDArray[np.int64] | None] | None = None,
+    ) -> None:
+        check_settings(config)
         if len(frames) < 2:
             raise ValueError(f"training needs at least 2 videos (other videos are the negatives), got {len(frames)}")
-        if min(frames) <= config.gap:
+        self.starts = [None] * len(frames) if starts is None else list(starts)
+        if not config.gap_seconds and min(frames) <= config.gap:
             raise ValueError(f"a video of {min(frames)} frames has no pair {config.gap} frames apart (pairs.gap)")
-        if config.stretch_frames <= config.gap:
-            raise ValueError(
-                f"pairs.stretch_frames={config.stretch_frames} must be larger than pairs.gap={config.gap}: "
-                "a stretch must hold at least one pair"
-            )
+        if any(given is not None and not len(given) for given in self.starts):
+            raise ValueError("a video without a pair cannot be visited: leave it out")
         self.frames = np.asarray(frames, dtype=np.int64)
         self.config = config
         self.seed = seed
         self.videos_per_batch = min(config.videos_per_batch, len(frames))
-        groups = max(1, min(config.buffer_videos, len(frames)) // self.videos_per_batch)
-        self.videos_per_round = groups * self.videos_per_batch
-        self.batches_per_round = groups * config.uses
+        self.groups = max(1, min(config.buffer_videos, len(frames)) // self.videos_per_batch)
+        self.videos_per_round = self.groups * self.videos_per_batch
+        self.batches_per_round = self.groups * config.uses
         self.rounds_per_epoch = -(-len(frames) // self.videos_per_round)
+        self.shares: NDArray[np.float64] | None = None
+        if config.weights != "video":
+            weights = self.frames.astype(np.float64) ** (0.5 if config.weights == "sqrt" else 1.0)
+            rounds = self.rounds_per_epoch
+            self.shares = share_out(weights, rounds * self.videos_per_round, most=rounds * self.groups)
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *key])
+
+    def videos(self, round_number: int) -> NDArray[np.int64]:
+        """Return the videos of a round's visits, (videos_per_round,) int64."""
+        epoch, part = divmod(round_number, self.rounds_per_epoch)
+        random = self._random(_ORDER, epoch)
+        order = random.permutation(len(self.frames))
+        if self.shares is None:
+            # the last round of an epoch is filled from the start of the same order: no video twice in a round
+            slots = part * self.videos_per_round + np.arange(self.videos_per_round)
+            return order[slots % len(order)]
+        # systematic sampling: the shares lie end to end, marks fall on them 1 apart; a round takes every rounds-th mark
+        ends = np.cumsum(self.shares[order])
+        part = int(random.permutation(self.rounds_per_epoch)[part])
+        marks = random.random() + np.arange(part, self.rounds_per_epoch * self.videos_per_round, self.rounds_per_epoch)
+        return order[np.minimum(np.searchsorted(ends, marks, side="right"), len(order) - 1)]
 
     def visit(self, round_number: int, slot: int, attempt: int = 0) -> Visit:
         """Return a visit of a round.
@@ -76,27 +109,75 @@ class Plan:
         if attempt:
             video = int(self._random(_SPARE, round_number, slot, attempt).integers(len(self.frames)))
         else:
-            epoch, part = divmod(round_number, self.rounds_per_epoch)
-            order = self._random(_ORDER, epoch).permutation(len(self.frames))
-            # the last round of an epoch is filled from the start of the same order: no video twice in a round
-            video = int(order[(part * self.videos_per_round + slot) % len(order)])
+            video = int(self.videos(round_number)[slot])
         random = self._random(_VISIT, round_number, slot, attempt)
-        chosen = [self._stretches(int(self.frames[video]), random) for _ in range(self.config.uses)]
+        chosen = [self._stretches(video, random) for _ in range(self.config.uses)]
         indices = np.unique(np.concatenate(chosen))
         return Visit(video, indices, tuple(np.searchsorted(indices, frames) for frames in chosen))
 
-    def _stretches(self, frames: int, random: np.random.Generator) -> np.ndarray:
-        """One stretch in each equal section of a video; (T,) ascending frame numbers, unique where stretches meet."""
+    def _stretches(self, video: int, random: np.random.Generator) -> np.ndarray:
+        """One stretch in each equal section of a video's starts; (T,) ascending, unique where stretches meet."""
+        frames, starts = int(self.frames[video]), self.starts[video]
         length = min(self.config.stretch_frames, frames)
-        edges = np.linspace(0, frames - length + 1, self.config.stretches + 1)
-        starts = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
-        return np.unique(np.minimum(starts, frames - length)[:, None] + np.arange(length))
+        count = frames - length + 1 if starts is None else len(starts)
+        edges = np.linspace(0, count, self.config.stretches + 1)
+        places = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
+        places = np.minimum(places, count - 1)
+        chosen = places if starts is None else starts[places]
+        return np.unique(chosen[:, None] + np.arange(0, length, self.config.every))
 
     def deal(self, round_number: int) -> list[list[tuple[int, int]]]:
         """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""
         random = self._random(_DEAL, round_number)
         batches: list[list[tuple[int, int]]] = []
         for use in range(self.config.uses):
-            slots = random.permutation(self.videos_per_round).reshape(-1, self.videos_per_batch)
+            if self.shares is None:
+                slots = random.permutation(self.videos_per_round).reshape(-1, self.videos_per_batch)
+            else:  # the visits of one video stand side by side and are dealt like cards: never two to one batch
+                names, name = np.unique(self.videos(round_number), return_inverse=True)
+                slots = np.argsort(random.permutation(len(names))[name], kind="stable").reshape(-1, self.groups).T
             batches += [[(int(slot), use) for slot in group] for group in slots]
         return batches
+
+
+def share_out(weights: NDArray[np.float64], total: int, *, most: int) -> NDArray[np.float64]:
+    """Share `total` out in proportion to positive weights, at most `most` each; (n,) float64 that sum to `total`."""
+    full = np.zeros(len(weights), dtype=bool)
+    while True:
+        free = np.where(full, 0.0, weights)
+        shares = np.where(full, most, (total - most * full.sum()) * free / (free.sum() or 1.0))
+        over = shares > most
+        if not over.any():
+            return shares
+        full |= over
+
+
+def check_settings(config: PairsConfig) -> None:
+    """Refuse settings that cannot make a batch.
+
+    Raises:
+        ValueError: which setting, its value, and what is allowed.
+    """
+    for name, least in (("videos_per_batch", 2), ("stretches", 1), ("every", 1), ("uses", 1), ("buffer_videos", 1)):
+        if getattr(config, name) < least:
+            raise ValueError(f"pairs.{name} must be at least {least}, got {getattr(config, name)}")
+    if not 0 < config.crop <= 1 or config.jitter < 0:
+        raise ValueError(f"pairs.crop must be in (0, 1] and jitter >= 0, got {config.crop} and {config.jitter}")
+    if config.gap_seconds or config.far_seconds:
+        if not 0 < config.gap_seconds < config.far_seconds:
+            raise ValueError(
+                "pairs.gap_seconds and pairs.far_seconds go together, 0 < gap < far, "
+                f"got gap_seconds={config.gap_seconds}, far_seconds={config.far_seconds}"
+            )
+        if config.every > 1:
+            raise ValueError(f"pairs.every={config.every} goes with a gap in frames, not with pairs.gap_seconds")
+        return
+    if not 1 <= config.gap < config.far:
+        raise ValueError(f"pairs.gap must be at least 1 and pairs.far larger, got {config.gap} and {config.far}")
+    if config.gap % config.every:
+        raise ValueError(f"pairs.every={config.every} must divide pairs.gap={config.gap}: else no pair is left")
+    if config.stretch_frames <= config.gap:
+        raise ValueError(
+            f"pairs.stretch_frames={config.stretch_frames} must be larger than pairs.gap={config.gap}: "
+            "a stretch must hold at least one pair"
+        )

@@ -2,76 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from seqff.config import PairsConfig
-from seqff.errors import SeqffError, VideoError
+from seqff.errors import SeqffError
 from seqff.pairs.augment import augment
 from seqff.pairs.batch import FrameBatch
-from seqff.pairs.plan import Plan, Visit
+from seqff.pairs.coordinates import find_starts
+from seqff.pairs.plan import Plan, check_settings
+from seqff.pairs.visits import VisitDataset, VisitFrames, load_visits
 from seqff.transform import FrameTransform
-from seqff.video import Manifest, VideoEntry, open_video
+from seqff.video import Manifest, VideoEntry, fill_cache
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 120.0
-MAX_ATTEMPTS = 10
-
-
-@dataclass(frozen=True)
-class VisitFrames:
-    """A visit and what it brought: (T, h, w, 3) uint8 frames; `failures` are (video, cause) of visits it replaces."""
-
-    visit: Visit
-    frames: np.ndarray
-    failures: tuple[tuple[int, str], ...] = ()
-
-
-class VisitDataset(Dataset[VisitFrames]):
-    """Visits by their running number, decoded where this is called: in the process or in a worker."""
-
-    def __init__(self, root: str, entries: Sequence[VideoEntry], plan: Plan, transform: FrameTransform) -> None:
-        self.root, self.entries, self.plan, self.transform = root, list(entries), plan, transform
-
-    def __len__(self) -> int:
-        return 2**62  # visits do not end
-
-    def __getitem__(self, number: int) -> VisitFrames:
-        failures: list[tuple[int, str]] = []
-        for attempt in range(MAX_ATTEMPTS):
-            visit = self.plan.visit(*divmod(number, self.plan.videos_per_round), attempt)
-            entry = self.entries[visit.video]
-            try:
-                with open_video(
-                    f"{self.root}/{entry.path}",
-                    size=self.transform.decode_size(entry.height, entry.width),
-                    entry=entry,
-                ) as reader:
-                    return VisitFrames(visit, reader.at(visit.indices), tuple(failures))
-            except VideoError as error:
-                failures.append((visit.video, str(error)))
-        raise SeqffError(f"{MAX_ATTEMPTS} videos in a row could not be read; the last: {failures[-1][1]}")
 
 
 class PairStream:
     """Batches for training, from batch `start` on; the same sequence whatever the number of workers.
 
+    Of `world` processes that train together each makes its own stream with its own `rank`: rounds are dealt out in
+    turn, so that no video is decoded for two ranks and an epoch is still one. Streams never end, so all ranks have as
+    many batches as they take.
+
     Args:
-        manifest: of the videos; the usable ones longer than `gap` frames are trained on.
+        manifest: of the videos; the usable ones with at least one pair are trained on.
         transform: size and scaling of the encoder's input.
         config: see `PairsConfig`.
-        seed: of the plan and the augmentation.
-        workers: decoding processes; 0 decodes in this one.
-        max_bad: share of the videos that may turn out unreadable before the stream stops.
+        seed: of the plan and the augmentation; the same in all ranks.
+        workers: decoding processes, which read one round ahead; 0 decodes in this one.
+        max_bad: share of the videos that may turn out unreadable in this process before the stream stops.
+        rank: number of this process among those that train together, from 0.
+        world: how many train together.
+        timeout_seconds: a worker that needs longer for a visit hangs: the stream stops with a `VideoError` that names
+            the file. With workers=0 nobody can watch, and a decoder that hangs, hangs.
 
     Raises:
-        ValueError: too few usable videos.
+        ValueError: too few usable videos, or settings that do not fit each other or the videos.
     """
 
     def __init__(
@@ -83,49 +55,68 @@ class PairStream:
         seed: int,
         workers: int = 0,
         max_bad: float = 0.05,
+        rank: int = 0,
+        world: int = 1,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self.entries = [entry for entry in manifest.usable if entry.frames > config.gap]
-        self.too_short = [entry.path for entry in manifest.usable if entry.frames <= config.gap]
-        if self.too_short:
-            log.warning(
-                "%d videos have no pair %d frames apart and are not trained on: %s",
-                len(self.too_short), config.gap, ", ".join(self.too_short[:10]),
-            )  # fmt: skip
-        self.plan = Plan([entry.frames for entry in self.entries], config, seed)
-        self.dataset = VisitDataset(str(manifest.root), self.entries, self.plan, transform)
-        self.transform, self.config, self.seed, self.workers = transform, config, seed, workers
+        if workers < 0 or timeout_seconds <= 0 or not 0 <= rank < world:
+            raise ValueError(
+                "workers must be at least 0, timeout_seconds above 0 and rank in 0..world - 1, got "
+                f"workers={workers}, timeout_seconds={timeout_seconds}, rank={rank}, world={world}"
+            )
+        check_settings(config)
+        starts = {entry.path: find_starts(entry, config) for entry in manifest.usable}
+        paired = {path: found for path, found in starts.items() if found is None or len(found)}
+        self.entries = [entry for entry in manifest.usable if entry.path in paired]
+        self.without_pair = [path for path in starts if path not in paired]
+        self.identity = identities(self.entries)
+        if len(self.entries) > 1 and len(set(self.identity)) < 2:
+            raise ValueError(f"training needs at least 2 different videos: all {len(self.entries)} are copies of one")
+        self.plan = Plan([entry.frames for entry in self.entries], config, seed, starts=list(paired.values()))
+        self.dataset = VisitDataset(str(manifest.root), self.entries, self.plan, transform, config)
+        self.manifest, self.transform, self.config, self.seed = manifest, transform, config, seed
+        self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
         self.max_bad, self.failed = max_bad, dict[int, str]()
-        paths = {entry.path: number for number, entry in enumerate(self.entries)}
-        self.identity = [paths.get(entry.duplicate_of or "", number) for number, entry in enumerate(self.entries)]
+        self._warn()
 
-    def batches(self, start: int = 0) -> Iterator[FrameBatch]:
-        """Yield batches from number `start` on, without end.
+    def fill_cache(self, *, progress: bool = True) -> None:
+        """Decode into the cache, if one is asked for, what is not there yet; without this, each first visit does it.
 
         Raises:
-            SeqffError: too many videos turned out unreadable.
+            SeqffError: the disk has no room; nothing was written.
         """
-        round_number, skip = divmod(start, self.plan.batches_per_round)
-        visits = self._visits(round_number)
-        while True:
-            held = [self._checked(next(visits)) for _ in range(self.plan.videos_per_round)]
+        config = self.config
+        if config.cache != "none":
+            fill_cache(
+                Manifest(self.manifest.root, tuple(self.entries)),
+                size_of=lambda entry: self.transform.decode_size(entry.height, entry.width),
+                cache=config.cache,
+                folder=config.cache_folder or None,
+                progress=progress,
+            )
+
+    def batches(self, start: int = 0) -> Iterator[FrameBatch]:
+        """Yield this rank's batches from number `start` on, without end; decodes nothing of the rounds before.
+
+        Raises:
+            SeqffError: too many videos turned out unreadable, or (as `VideoError`) a decoding process hung or died.
+        """
+        first, skip = divmod(start, self.plan.batches_per_round)
+        begin, size = first * self.world + self.rank, self.plan.videos_per_round
+        visits = load_visits(
+            self.dataset,
+            (number * size + slot for number in itertools.count(begin, self.world) for slot in range(size)),
+            workers=self.workers,
+            timeout_seconds=self.timeout_seconds,
+        )
+        for round_number in itertools.count(begin, self.world):
+            held = [self._checked(next(visits)) for _ in range(size)]
             for place, sources in enumerate(self.plan.deal(round_number)):
                 if place >= skip:
                     number = round_number * self.plan.batches_per_round + place
                     yield self._batch(number, [(held[slot], use) for slot, use in sources])
-            round_number, skip = round_number + 1, 0
-
-    def _visits(self, round_number: int) -> Iterator[VisitFrames]:
-        first = round_number * self.plan.videos_per_round
-        loader = DataLoader(
-            self.dataset,
-            sampler=range(first, 2**62),
-            batch_size=None,
-            num_workers=self.workers,
-            collate_fn=_as_it_is,
-            timeout=TIMEOUT_SECONDS if self.workers else 0,
-            multiprocessing_context="spawn" if self.workers else None,
-        )
-        return iter(loader)
+            skip = 0
+            del held  # before the next round's frames come in
 
     def _checked(self, visit: VisitFrames) -> VisitFrames:
         """Count and name, once each, the videos that turned out unreadable."""
@@ -138,20 +129,69 @@ class PairStream:
                 f"{len(self.failed)} of {len(self.entries)} videos could not be read, more than {self.max_bad:.0%}: "
                 + "; ".join(list(self.failed.values())[:5])
             )
+        if visit.fatal:
+            raise SeqffError(visit.fatal)
         return visit
 
     def _batch(self, number: int, sources: list[tuple[VisitFrames, int]]) -> FrameBatch:
-        frames, video, time = [], [], []
+        video, time, others = [], [], []
+        count = sum(len(held.visit.uses[use]) for held, use in sources)
+        shape = (count, 3, self.transform.height, self.transform.width)
+        frames = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
+        filled = 0
         for place, (held, use) in enumerate(sources):
             rows = held.visit.uses[use]
             random = np.random.default_rng([self.seed, 4, number, place])
-            frames.append(augment(torch.from_numpy(held.frames[rows]), self.transform, self.config, random))
-            time.append(torch.from_numpy(held.visit.indices[rows]))
+            numbers, where = held.visit.indices[rows], held.coordinates.at(rows)
+            decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
+            augment(decoded, self.transform, self.config, random, time=numbers, out=out)
+            filled += len(rows)
+            time.append(torch.from_numpy(numbers))
             video.append(torch.full((len(rows),), self.identity[held.visit.video]))
-        together = torch.cat(frames).contiguous(memory_format=torch.channels_last)
-        return FrameBatch(together, torch.cat(video), torch.cat(time))
+            half_frame = None if where.seconds is None else np.full(len(rows), where.half_frame)
+            others.append((where.seconds, half_frame, where.shot, where.picture))
+        rest = (
+            None if part[0] is None else torch.from_numpy(np.concatenate(part)) for part in zip(*others, strict=True)
+        )
+        return FrameBatch(frames, torch.cat(video), torch.cat(time), *rest)
+
+    def _warn(self) -> None:
+        """Say what the settings ask for and these videos cannot give."""
+        config, plan, count = self.config, self.plan, len(self.entries)
+        if self.without_pair:
+            gap = f"{config.gap_seconds} s" if config.gap_seconds else f"{config.gap} frames"
+            log.warning(
+                "%d videos have no pair %s apart%s and are not trained on: %s",
+                len(self.without_pair), gap, " within a shot" * config.skip_cuts, ", ".join(self.without_pair[:10]),
+            )  # fmt: skip
+        if config.videos_per_batch > count:
+            log.warning("pairs.videos_per_batch=%d, but there are only %d videos", config.videos_per_batch, count)
+        elif config.buffer_videos < config.videos_per_batch:
+            log.warning(
+                "pairs.buffer_videos=%d is less than a batch needs: %d are held",
+                config.buffer_videos, plan.videos_per_round,
+            )  # fmt: skip
+        if config.weights != "video" and plan.videos_per_batch == count:
+            log.warning("every batch holds every video: pairs.weights=%s changes nothing", config.weights)
+        if self.workers > plan.videos_per_round:
+            log.warning("workers=%d, but a round opens only %d videos", self.workers, plan.videos_per_round)
+        if self.world > plan.rounds_per_epoch:
+            log.warning(
+                "world=%d, but an epoch is only %d rounds of %d videos: ranks see the same videos at the same time",
+                self.world, plan.rounds_per_epoch, plan.videos_per_round,
+            )  # fmt: skip
+        if not any(_reaches_far(entry, config) for entry in self.entries):
+            log.warning("no video is longer than pairs.far: all negatives come from other videos")
 
 
-def _as_it_is(visit: Any) -> Any:
-    """Collate nothing: a visit is handed on as it was decoded."""
-    return visit
+def identities(entries: Sequence[VideoEntry]) -> list[int]:
+    """Number the videos by content: copies of one file share the number of the first of them."""
+    first: dict[str, int] = {}
+    keys = (entry.content_hash or entry.duplicate_of or entry.path for entry in entries)
+    return [first.setdefault(key, number) for number, key in enumerate(keys)]
+
+
+def _reaches_far(entry: VideoEntry, config: PairsConfig) -> bool:
+    if config.gap_seconds:
+        return bool(np.ptp(entry.times_seconds[: entry.frames]) >= config.far_seconds)
+    return entry.frames > config.far

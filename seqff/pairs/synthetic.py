@@ -27,8 +27,10 @@ class ClipSettings:
     """What is behind the object: black, one texture a clip, or that texture moving."""
     background_contrast: float = 0.35
     """Largest grey level of the background, as a share of white."""
-    speed_px: float = 1.2
-    """Largest speed of the object and of the background, px a frame along each axis."""
+    speed_px: float = 3.0
+    """Largest speed of the object, px a frame along each axis."""
+    drift_px: float = 2.5
+    """Speed of a moving background, px a frame: fast enough that it does not tell the clip."""
     turn_degrees: float = 2.0
     """Largest turning speed, degrees a frame."""
     light: float = 0.25
@@ -63,7 +65,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
         random: source of the path, the turning, the light and the background.
 
     Returns:
-        (frames, size_px, size_px, 3) uint8, red, green and blue alike up to the background's tint.
+        (frames, size_px, size_px, 3) uint8, the three colours alike.
     """
     import cv2
 
@@ -83,8 +85,10 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
     swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
     scale = settings.object_px / max(image.shape) * random.uniform(0.8, 1.2)
     canvas = texture(3 * size, random) * settings.background_contrast if settings.background != "none" else None
-    drift = settings.speed_px * random.uniform(-1, 1, 2) if settings.background == "moving" else np.zeros(2)
-    tint = random.uniform(0.6, 1.0, 3).astype(np.float32)
+    drift = np.zeros(2)
+    if settings.background == "moving":
+        direction = random.uniform(0, 2 * np.pi)
+        drift = settings.drift_px * np.array([np.cos(direction), np.sin(direction)])
     clip = np.empty((frames, size, size, 3), np.uint8)
     middle = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
     for n in range(frames):
@@ -96,7 +100,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
         behind = np.zeros((size, size, 1), np.float32)
         if canvas is not None:
             shift = np.array([[1, 0, -size + drift[0] * n], [0, 1, -size + drift[1] * n]])
-            behind = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REFLECT)[..., None] * tint
+            behind = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REFLECT)[..., None]
         clip[n] = ((shape + (1 - shape) * behind) * (1 - settings.light + swing[n]) * 255).clip(0, 255)
     return clip
 
@@ -115,7 +119,8 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        stream.options = {"crf": "18", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
+        # a fixed quantiser: x264's rate control does not give the same bytes every time
+        stream.options = {"qp": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
         stream.thread_count = 1
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

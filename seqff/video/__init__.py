@@ -1,9 +1,18 @@
-"""From video files to frames: exact readers, and the scan that finds out which reader is exact on which file."""
+"""From video files to frames: exact readers, the scan that finds out which is exact on which file, and the cache."""
 
+from seqff.video.cache import Cache as Cache
+from seqff.video.cache import estimate_cache_bytes as estimate_cache_bytes
+from seqff.video.cache import open_cached as open_cached
 from seqff.video.entry import VideoEntry as VideoEntry
+from seqff.video.filling import CacheReport as CacheReport
+from seqff.video.filling import fill_cache as fill_cache
 from seqff.video.find import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from seqff.video.info import VideoInfo as VideoInfo
 from seqff.video.info import VideoReader as VideoReader
+from seqff.video.live import LiveFrame as LiveFrame
+from seqff.video.live import LiveStream as LiveStream
+from seqff.video.live import open_live as open_live
+from seqff.video.manifest import BadVideosError as BadVideosError
 from seqff.video.manifest import Manifest as Manifest
 from seqff.video.opening import open_video as open_video
 from seqff.video.scanning import scan as scan

@@ -73,7 +73,10 @@ def decord_access(
         prints = _forward(path, seen, probes, decord, beat)
         if prints is None:
             return None
-        return "random" if _in_order(seen) and _seeks(path, prints, decord, beat) else "forward"
+        if not _in_order(seen):
+            return "forward"
+        try_out = _skips if len(seen.key_packets) == 1 else _seeks  # with no key frame but the first, nobody seeks
+        return "random" if try_out(path, prints, decord, beat) else "forward"
     except Exception:  # whatever decord says, the answer is the exact reader
         return None
 
@@ -125,6 +128,16 @@ def _in_order(seen: DecodePass) -> bool:
     pts = np.asarray(seen.packet_pts, dtype=np.int64)
     ranks = np.argsort(np.argsort(pts, kind="stable"), kind="stable")
     return all(ranks[packet] == packet for packet in seen.key_packets) and len(pts) == len(seen.pts)
+
+
+def _skips(path: str, prints: dict[int, int], decord: Any, beat: Callable[[], None]) -> bool:
+    native = NativeDecord(path, THUMB, THUMB, decord, may_skip=True)
+    for index in sorted(prints):
+        beat()
+        native.skip_to(index)
+        if fingerprint(native.next()) != prints[index]:
+            return False
+    return True
 
 
 def _seeks(path: str, prints: dict[int, int], decord: Any, beat: Callable[[], None]) -> bool:

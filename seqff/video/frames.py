@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,12 @@ def upright(image: Frames, orientation: Orientation) -> Frames:
     return np.ascontiguousarray(image[:: down or 1, :: right or 1])
 
 
+@cache
+def _one_thread() -> dict[str, int]:
+    """Left to itself PyAV scales on every core, which costs three times as much; old releases have no such setting."""
+    return {"threads": 1} if "threads=" in (VideoReformatter.reformat.__doc__ or "") else {}
+
+
 class ToRgb:
     """Converts PyAV frames to upright RGB of one size.
 
@@ -55,6 +62,7 @@ class ToRgb:
     def __call__(self, frame: Any) -> Frames:
         """Returns uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
         # Bicubic is what decord's scaling does, so that both readers show nearly the same picture.
-        scaled = self._scaler.reformat(frame, self._width, self._height, "rgb24", interpolation="BICUBIC")
+        how: dict[str, Any] = {"interpolation": "BICUBIC", **_one_thread()}
+        scaled = self._scaler.reformat(frame, self._width, self._height, "rgb24", **how)
         image = cast(Frames, scaled.to_ndarray())
         return image if self._turn == UPRIGHT else upright(image, self._turn)

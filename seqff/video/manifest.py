@@ -19,6 +19,22 @@ FORMAT = 1
 """Raised whenever the entries of an older seqff can no longer be believed."""
 
 
+class BadVideosError(ManifestError):
+    """More videos are unusable than allowed.
+
+    Args:
+        message: which and why.
+        manifest: of all videos, the good ones too.
+    """
+
+    def __init__(self, message: str, manifest: Manifest) -> None:
+        super().__init__(message)
+        self.manifest = manifest
+
+    def __reduce__(self) -> tuple[type[BadVideosError], tuple[str, Manifest]]:
+        return type(self), (str(self), self.manifest)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The videos under one folder.

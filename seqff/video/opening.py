@@ -14,8 +14,9 @@ from seqff.video.find import PathLikeStr, as_path
 from seqff.video.images import ImagesReader
 from seqff.video.info import VideoReader
 from seqff.video.pyav_reader import PyavReader
+from seqff.video.torchcodec_reader import TorchcodecReader, why_not_torchcodec
 
-READERS = ("auto", "decord", "pyav", "opencv", "array")
+READERS = ("auto", "decord", "pyav", "torchcodec", "opencv", "array")
 _LARGEST = 8192
 
 
@@ -31,7 +32,8 @@ def open_video(
     Args:
         path: a video, a folder of numbered images, or a .npy / .npz file of uint8 frames.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
-        reader: "auto" takes the fastest that is exact on this file at this size; "decord" and "pyav" insist on one.
+        reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
+            "torchcodec" (optional, never taken by "auto") insist on one.
         entry: of the video, from a manifest. Without it the whole video is decoded once now to find out which reader
             is exact, which is remembered as long as the process lives and the file does not change.
 
@@ -47,15 +49,17 @@ def open_video(
     height, width = checked_size(size) if size is not None else (0, 0)
     if reader not in READERS:
         raise ValueError(f"reader {reader!r} is unknown: choose one of {', '.join(READERS)}")
-    entry = _known_entry(file) if entry is None else _still_valid(file, entry)
+    entry = _known_entry(file) if entry is None else still_valid(file, entry)
     if not entry.frames:
         raise VideoError(file, entry.reader or "scan", f"{entry.status}: {entry.cause}")
-    name = _choose(file, entry, reader, height or entry.height, width or entry.width)
+    name = choose_reader(file, entry, reader, height or entry.height, width or entry.width)
     info = video_info(str(file), entry, size)
     if name == "decord":
         return DecordReader(str(file), info, entry)
     if name == "pyav":
         return PyavReader(str(file), info, entry)
+    if name == "torchcodec":
+        return TorchcodecReader(str(file), info, entry)
     return ImagesReader(str(file), info) if name == "opencv" else ArrayReader(str(file), info)
 
 
@@ -74,11 +78,21 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     raise ValueError(f"size must be (height, width), whole px from 1 to {_LARGEST}; got {size!r}")
 
 
-def _choose(file: Path, entry: VideoEntry, reader: str, height: int, width: int) -> str:
+def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width: int) -> str:
+    """Returns the name of the reader that `open_video` takes.
+
+    Raises:
+        VideoError: the reader asked for is not exact on this file, or not installed.
+    """
     if reader == "auto":
         if entry.reader != "decord":
             return entry.reader
         return "decord" if decord_available() and decord_fits(entry, height, width) else "pyav"
+    if reader == "torchcodec":
+        cause = why_not_torchcodec(entry)
+        if cause:
+            raise VideoError(file, reader, cause)
+        return reader
     possible = ("decord", "pyav") if entry.reader == "decord" else (entry.reader,)
     if reader not in possible:
         cause = f"this reader is not exact on this file; possible: {', '.join(possible)}"
@@ -88,7 +102,12 @@ def _choose(file: Path, entry: VideoEntry, reader: str, height: int, width: int)
     return reader
 
 
-def _still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
+def still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
+    """Returns the entry of a file that is still the one that was scanned.
+
+    Raises:
+        VideoError: it has changed or is gone.
+    """
     try:
         now = stamp(file)
     except OSError as error:

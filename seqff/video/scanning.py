@@ -14,11 +14,10 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from seqff.errors import ManifestError
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import PathLikeStr, absolute, as_path, find_videos
-from seqff.video.manifest import FORMAT, Manifest, list_bad
+from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
 from seqff.video.pool import examine_all
 
 _log = logging.getLogger("seqff.video")
@@ -58,7 +57,7 @@ def scan(
     Raises:
         FileNotFoundError: a path does not exist.
         ValueError: nothing that looks like a video was found, or an argument is out of range.
-        ManifestError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
+        BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     _check_arguments(max_bad, workers, timeout_seconds)
     root, paths, out = _resolve(videos, out)
@@ -66,7 +65,7 @@ def scan(
     with _journal(out, root, fresh=refresh) as journal:
         entries = {path: known[path] for path in paths if path in known and _unchanged(root, known[path])}
         todo = [path for path in paths if path not in entries]
-        count = min(workers or min(_cores(), 16), max(1, len(todo)))
+        count = min(workers or min(cores(), 16), max(1, len(todo)))
         found = examine_all([root / path for path in todo], workers=count, timeout_seconds=timeout_seconds)
         with closing(found):
             for position, entry in tqdm(found, "scan", len(todo), unit="video", disable=None if progress else True):
@@ -89,7 +88,8 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -181,10 +181,11 @@ def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     if copies:
         _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
     if len(bad) > max_bad * len(manifest):
-        raise ManifestError(
+        raise BadVideosError(
             f"{len(bad)} of {len(manifest)} videos under {manifest.root} cannot be used, more than "
             f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
-            f"the manifest is in {out}."
+            f"the manifest is in {out}.",
+            manifest,
         )
     if bad:
         _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_bad(bad))

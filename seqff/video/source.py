@@ -30,7 +30,7 @@ def open_source(path: str) -> tuple[Any, Any]:
     """
     container = av.open(path, metadata_errors="replace")
     try:
-        stream = _video_stream(container)
+        stream = video_stream(container)
         codec = stream.codec_context
         if codec.width * codec.height > MAX_PIXELS:
             limit = f"allowed are {MAX_PIXELS} px"
@@ -44,7 +44,12 @@ def open_source(path: str) -> tuple[Any, Any]:
     return container, stream
 
 
-def _video_stream(container: Any) -> Any:
+def video_stream(container: Any) -> Any:
+    """Returns the video stream of a PyAV container.
+
+    Raises:
+        NoVideoError: there is none (a cover picture is none).
+    """
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]

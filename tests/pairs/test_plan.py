@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -76,3 +78,70 @@ def test_impossible_plans_are_refused(frames: list[int], config: PairsConfig, me
     """The error says what does not fit."""
     with pytest.raises(ValueError, match=message):
         Plan(frames, config, 0)
+
+
+@pytest.mark.parametrize(("weights", "power"), [("frame", 1.0), ("sqrt", 0.5)])
+def test_long_videos_are_visited_in_proportion(weights: Literal["frame", "sqrt"], power: float) -> None:
+    """Over many epochs the visits are in proportion to the frames, or to their root; within one, to less than 1."""
+    frames = [20, 40, 80, 160] * 10
+    plan = Plan(frames, replace(CONFIG, weights=weights), 0)
+    due = np.asarray(frames, dtype=float) ** power
+    due *= plan.rounds_per_epoch * plan.videos_per_round / due.sum()
+    total = np.zeros(len(frames))
+    for epoch in range(60):
+        rounds = [plan.videos(epoch * plan.rounds_per_epoch + part) for part in range(plan.rounds_per_epoch)]
+        counts = np.bincount(np.concatenate(rounds), minlength=len(frames))
+        assert (np.abs(counts - due) < 1).all()
+        total += counts
+    assert np.allclose(total / 60, due, atol=0.35)
+
+
+def test_one_long_video_is_never_twice_in_a_batch() -> None:
+    """A video with nearly all frames is in every batch, once; every use of every visit is dealt once."""
+    plan = Plan([10_000, *[20] * 19], replace(CONFIG, weights="frame"), 0)
+    assert plan.groups == 2
+    for number in range(6):
+        videos = plan.videos(number)
+        assert (videos == 0).sum() == plan.groups
+        batches = plan.deal(number)
+        assert all(sorted({int(videos[slot]) for slot, _ in batch})[0] == 0 for batch in batches)
+        assert all(len({int(videos[slot]) for slot, _ in batch}) == plan.videos_per_batch for batch in batches)
+        assert sorted(source for batch in batches for source in batch) == [(s, u) for s in range(8) for u in range(3)]
+
+
+def test_stretches_start_only_where_they_may() -> None:
+    """With three allowed starts every stretch starts at one of them."""
+    allowed = np.array([3, 20, 21])
+    plan = Plan([40] * 4, CONFIG, 0, starts=[allowed] * 4)
+    for slot in range(4):
+        visit = plan.visit(0, slot)
+        for use in visit.uses:
+            frames = visit.indices[use]
+            beginnings = frames[np.diff(frames, prepend=-9) != 1]
+            assert np.isin(beginnings, allowed).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"videos_per_batch": 1}, "videos_per_batch must be at least 2, got 1"),
+        ({"uses": 0}, "uses must be at least 1"),
+        ({"crop": 0.0}, r"crop must be in \(0, 1\]"),
+        ({"far": 4}, "far larger"),
+        ({"gap_seconds": 0.2}, "go together"),
+        ({"gap_seconds": 0.2, "far_seconds": 0.1}, "0 < gap < far"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
+    """Before anything is decoded, with the value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        Plan([30] * 8, replace(CONFIG, **change), 0)
+
+
+def test_every_takes_the_frames_that_have_partners() -> None:
+    """every = gap: of a stretch of 13 frames with gap 6 three are taken, and all gaps among them are multiples."""
+    config = PairsConfig(videos_per_batch=2, stretches=1, stretch_frames=13, gap=6, every=6, far=20)
+    for use in Plan([40] * 4, config, 0).visit(0, 0).uses:
+        assert len(use) == 3
+    with pytest.raises(ValueError, match="must divide"):
+        Plan([40] * 4, PairsConfig(stretch_frames=13, gap=6, every=4, far=20), 0)

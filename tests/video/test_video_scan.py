@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from painted import paint, write_painted
 
+from seqff.cli import main
 from seqff.errors import ManifestError
 from seqff.video import Manifest, scan
 from seqff.video.pool import Worker
@@ -140,13 +142,30 @@ def test_too_many_bad_videos_stop_the_scan(tmp_path: Path) -> None:
     root.mkdir()
     write_painted(root / "good.mp4", frames=5)
     (root / "bad.mp4").write_text("this is not a video")
-    with pytest.raises(ManifestError, match=r"bad\.mp4: unreadable: .*moov atom not found"):
+    with pytest.raises(ManifestError, match=r"bad\.mp4: unreadable: .*moov atom not found") as caught:
         quick(root, out)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.manifest) == (str(caught.value), Manifest.load(out))
     assert [entry.status for entry in Manifest.load(out)] == ["unreadable", "ok"]
     assert len(quick(root, out, max_bad=0.5).usable) == 1
     for wrong in ({"max_bad": 2}, {"workers": 0}, {"timeout_seconds": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             quick(root, out, **wrong)
+
+
+def test_the_command_shows_the_table_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With too many bad videos `seqff scan` prints what is good and what is not, then the error, and exits with 1."""
+    root = tmp_path / "v"
+    root.mkdir()
+    write_painted(root / "good.mp4", frames=5)
+    (root / "bad.mp4").write_text("this is not a video")
+    asked = ["scan", str(root), "--out", str(tmp_path / "m.json"), "--workers", "1"]
+    assert main(asked) == 1
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()[:3]] == ["status", "unreadable", "ok"]
+    assert "max_bad = 0.05" in printed.err
+    assert main([*asked, "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["entries"]) == 2
 
 
 def test_cuts_and_still_frames(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Where the frames of a video stand: in seconds, in which shot, showing which picture; and where its pairs are.
+
+Shot cuts are heeded by default, since the frames on either side of one show different things. Repeated pictures are
+not: at distance 0 they lie within every tolerance and train nothing, and a fixed camera would lose its resting frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.config import PairsConfig
+from seqff.video import VideoEntry
+
+TIE = 1e-3
+"""Share of half a frame by which comparisons of times lean one way, so that rounding decides nothing."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Coordinates of T frames of one video beside their numbers; None where the settings do not ask for them.
+
+    Args:
+        half_frame: half the usual distance of two frames, seconds; 0 without times.
+        seconds: (T,) float64, when each frame is shown.
+        shot: (T,) int64, how many shot cuts come before it.
+        picture: (T,) int64, how many changes of the picture come before it.
+    """
+
+    half_frame: float = 0.0
+    seconds: NDArray[np.float64] | None = None
+    shot: NDArray[np.int64] | None = None
+    picture: NDArray[np.int64] | None = None
+
+    def at(self, indices: NDArray[np.int64]) -> Coordinates:
+        """Return those of some of the frames."""
+        return Coordinates(
+            self.half_frame,
+            None if self.seconds is None else self.seconds[indices],
+            None if self.shot is None else self.shot[indices],
+            None if self.picture is None else self.picture[indices],
+        )
+
+
+def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
+    """Return the coordinates of all frames of a video that `config` asks for."""
+    half_frame, seconds, shot, picture = 0.0, None, None, None
+    numbers = np.arange(entry.frames)
+    if config.gap_seconds:
+        seconds = entry.times_seconds[: entry.frames]
+        half_frame = float(np.median(np.diff(seconds))) / 2
+    if config.skip_cuts:
+        shot = np.searchsorted(entry.shot_cuts, numbers)
+    if config.skip_still:
+        changed = np.delete(numbers[:-1], entry.still_pairs[entry.still_pairs < entry.frames - 1])
+        picture = np.searchsorted(changed, numbers)
+    return Coordinates(half_frame, seconds, shot, picture)
+
+
+def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
+    """Return for each frame of a video the number of its positive, (frames,) int64; `frames` where it has none."""
+    where, numbers = coordinates(entry, config), np.arange(entry.frames)
+    if where.seconds is None:
+        partner = numbers + config.gap
+        found = partner < entry.frames
+    else:
+        wanted, lean = where.seconds + config.gap_seconds, TIE * where.half_frame
+        partner = np.searchsorted(where.seconds, wanted - where.half_frame - lean)
+        at = np.minimum(partner, entry.frames - 1)
+        found = (partner < entry.frames) & (where.seconds[at] < wanted + where.half_frame - lean) & (partner > numbers)
+    first, second = numbers[found], partner[found]
+    kept = np.ones(len(first), dtype=bool)
+    if where.shot is not None:
+        kept &= where.shot[first] == where.shot[second]
+    if where.picture is not None:
+        kept &= where.picture[first] != where.picture[second]
+    result = np.full(entry.frames, entry.frames, dtype=np.int64)
+    result[first[kept]] = second[kept]
+    return result
+
+
+def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | None:
+    """Find where a stretch may start so that it holds a pair.
+
+    Args:
+        entry: of the video.
+        config: `gap` or `gap_seconds`, `stretch_frames`, `skip_cuts`, `skip_still`.
+
+    Returns:
+        Ascending frame numbers; empty if the video has no pair at all; None if all starts will do.
+
+    Raises:
+        ValueError: the video has pairs, but none fits into a stretch.
+    """
+    last = entry.frames - min(config.stretch_frames, entry.frames)  # latest start
+    plain = not config.gap_seconds and not (config.skip_cuts and entry.cut_runs)
+    if plain and not (config.skip_still and entry.still_runs):
+        return None if entry.frames > config.gap else np.zeros(0, dtype=np.int64)
+    partner = partners(entry, config)
+    if (partner == entry.frames).all():
+        return np.zeros(0, dtype=np.int64)
+    nearest = np.minimum.accumulate(partner[::-1])[::-1]  # end of the first pair that starts here or later
+    starts = np.flatnonzero(nearest[: last + 1] < np.arange(last + 1) + config.stretch_frames)
+    if not len(starts):
+        needed = int((partner - np.arange(entry.frames))[partner < entry.frames].min()) + 1
+        raise ValueError(
+            f"{entry.path} ({entry.fps:.4g} frames per second): no stretch of {config.stretch_frames} frames holds "
+            f"a pair: pairs.stretch_frames must be at least {needed}"
+        )
+    return None if len(starts) == last + 1 else starts

@@ -1,0 +1,175 @@
+"""Visits are made: videos opened and decoded, in this process or in others, and what goes wrong is named."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from seqff.config import PairsConfig
+from seqff.errors import SeqffError, VideoError
+from seqff.pairs.coordinates import Coordinates, coordinates
+from seqff.pairs.plan import Plan, Visit
+from seqff.transform import FrameTransform
+from seqff.video import VideoEntry, VideoReader, open_cached
+
+MAX_ATTEMPTS = 10
+START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long
+
+
+@dataclass(frozen=True)
+class VisitFrames:
+    """A visit and what it brought.
+
+    Args:
+        visit: as planned.
+        frames: (T, h, w, 3) uint8; none at all if every attempt failed.
+        coordinates: of the T frames.
+        failures: (video, cause) of the visits it stands in for.
+        fatal: why the stream must stop, if it must.
+    """
+
+    visit: Visit
+    frames: np.ndarray
+    coordinates: Coordinates
+    failures: tuple[tuple[int, str], ...] = ()
+    fatal: str = ""
+
+
+class VisitDataset(Dataset[VisitFrames]):
+    """Visits by their running number, decoded where this is called: in the process or in a worker.
+
+    Args:
+        root: folder of the videos.
+        entries: of the videos, as the plan numbers them.
+        plan: of the visits.
+        transform: gives the size to decode at.
+        config: cache and coordinates.
+    """
+
+    def __init__(
+        self, root: str, entries: Sequence[VideoEntry], plan: Plan, transform: FrameTransform, config: PairsConfig
+    ) -> None:
+        self.root, self.entries, self.plan = root, list(entries), plan
+        self.transform, self.config = transform, config
+        self.in_flight: Any = None
+        """For each worker the video it is reading + 1, or 0; memory shared by the processes."""
+
+    def __len__(self) -> int:
+        return 2**62  # visits do not end
+
+    def path(self, video: int) -> str:
+        """Return where a video lies."""
+        return f"{self.root}/{self.entries[video].path}"
+
+    def open(self, video: int) -> VideoReader:
+        """Open a video at the size the transform asks for, out of the cache if there is one."""
+        entry, config = self.entries[video], self.config
+        size = self.transform.decode_size(entry.height, entry.width)
+        return open_cached(self.path(video), entry, size=size, cache=config.cache, folder=config.cache_folder or None)
+
+    def __getitem__(self, number: int) -> VisitFrames:
+        failures: list[tuple[int, str]] = []
+        visit = self.plan.visit(*divmod(number, self.plan.videos_per_round))
+        try:
+            while True:
+                try:
+                    frames = self._read(visit)
+                    where = coordinates(self.entries[visit.video], self.config).at(visit.indices)
+                    return VisitFrames(visit, frames, where, tuple(failures))
+                except VideoError as error:
+                    failures.append((visit.video, str(error)))
+                if len(failures) == MAX_ATTEMPTS:
+                    fatal = f"{MAX_ATTEMPTS} videos in a row could not be read; the last: {failures[-1][1]}"
+                    break
+                visit = self.plan.visit(*divmod(number, self.plan.videos_per_round), len(failures))
+        except (SeqffError, OSError) as error:  # no room for the cache; raised here, torch would add a traceback
+            fatal = str(error)
+        return VisitFrames(visit, np.zeros((0, 1, 1, 3), np.uint8), Coordinates(), tuple(failures), fatal)
+
+    def _read(self, visit: Visit) -> np.ndarray:
+        worker = get_worker_info()
+        place = worker.id if worker is not None else 0
+        if self.in_flight is not None:
+            self.in_flight[place] = visit.video + 1
+        try:
+            with self.open(visit.video) as reader:
+                return reader.at(visit.indices)
+        finally:
+            if self.in_flight is not None:
+                self.in_flight[place] = 0
+
+
+def load_visits(
+    dataset: VisitDataset, numbers: Iterable[int], *, workers: int, timeout_seconds: float
+) -> Iterator[VisitFrames]:
+    """Yield visits in the order of their numbers, whatever the number of workers.
+
+    Args:
+        dataset: makes the visits.
+        numbers: which, without end.
+        workers: decoding processes, which read up to one round ahead; 0 decodes in this process, when asked.
+        timeout_seconds: longest wait for a visit. Only another process can be watched: with workers=0 a decoder that
+            hangs, hangs.
+
+    Raises:
+        VideoError: a decoding process hung or died; names the video it was reading.
+    """
+    if not workers:
+        yield from map(dataset.__getitem__, numbers)
+        return
+    dataset = copy.copy(dataset)
+    dataset.in_flight = multiprocessing.get_context("spawn").RawArray("q", workers)
+    found = iter(
+        DataLoader(
+            dataset,
+            sampler=numbers,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            timeout=timeout_seconds,
+            multiprocessing_context="spawn",
+            prefetch_factor=-(-dataset.plan.videos_per_round // workers),
+            generator=torch.Generator(),  # else it draws from the global one
+        )
+    )
+    for count in itertools.count():
+        yield _next(found, dataset, count % workers, timeout_seconds)  # torch deals the numbers out in turn
+
+
+def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, timeout_seconds: float) -> VisitFrames:
+    """Wait for the visit that `worker` makes."""
+    for _ in range(1 + math.ceil(START_SECONDS / timeout_seconds)):
+        try:
+            return next(found)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader"):
+                raise
+            reading = [video - 1 for video in dataset.in_flight if video]
+            if "timed out" not in str(error):
+                others = "".join(f"; or {dataset.path(video)}" for video in reading[1:])
+                cause = f"the process that read it died ({error}){others}"
+                raise _video_error(dataset, reading, cause) from error
+            if dataset.in_flight[worker]:
+                cause = f"the reader hangs, no frame in {timeout_seconds:g} s: take the file away, or mend it"
+                raise _video_error(dataset, [dataset.in_flight[worker] - 1], cause) from error
+    raise SeqffError(f"a decoding process has not started within {START_SECONDS:g} s: try workers=0")
+
+
+def _video_error(dataset: VisitDataset, reading: list[int], cause: str) -> SeqffError:
+    if not reading:
+        return SeqffError(f"no video was being read when {cause}")
+    return VideoError(dataset.path(reading[0]), dataset.entries[reading[0]].reader, cause)
+
+
+def _as_it_is(visit: Any) -> Any:
+    """Collate nothing: a visit is handed on as it was decoded."""
+    return visit

@@ -1,0 +1,257 @@
+"""The stream of batches: resuming, ranks, workers, what goes wrong, the cache."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seqff.config import PairsConfig
+from seqff.errors import SeqffError, VideoError
+from seqff.pairs import FrameBatch, PairStream
+from seqff.pairs.augment import augment
+from seqff.pairs.visits import VisitDataset, _next
+from seqff.transform import FrameTransform
+from seqff.video import Manifest, VideoEntry, scan
+
+CONFIG = PairsConfig(
+    gap=2, far=6, videos_per_batch=4, buffer_videos=4, stretches=2, stretch_frames=3, uses=2, crop=0.7, jitter=0.2
+)
+SMALL = FrameTransform(16, 16)
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The eight clips: with CONFIG, rounds of 4 videos make 2 batches, and two rounds an epoch."""
+    return scan(clips, out=tmp_path_factory.mktemp("manifest") / "manifest.json", progress=False)
+
+
+def take(batches: Iterator[FrameBatch], count: int) -> list[FrameBatch]:
+    """The next batches."""
+    return list(itertools.islice(batches, count))
+
+
+def same(one: FrameBatch, two: FrameBatch) -> bool:
+    """Whether two batches are equal bit for bit."""
+    pairs = zip((one.frames, one.video, one.time), (two.frames, two.video, two.time), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def without(manifest: Manifest, folder: Path) -> Manifest:
+    """The same manifest over a copy of the videos that a test may spoil."""
+    shutil.copytree(manifest.root, folder)
+    return replace(manifest, root=folder)
+
+
+def test_resuming_in_the_middle_decodes_one_round_and_goes_on_alike(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From batch 1001 on (round 500, its second batch) only the 4 videos of that round are opened."""
+    stream = PairStream(manifest, SMALL, CONFIG, seed=0)
+    before = take(stream.batches(998), 6)
+    opened: list[int] = []
+    really = VisitDataset.open
+
+    def counting(self: VisitDataset, video: int) -> Any:
+        opened.append(video)
+        return really(self, video)
+
+    monkeypatch.setattr(VisitDataset, "open", counting)
+    first = next(PairStream(manifest, SMALL, CONFIG, seed=0).batches(1001))
+    assert sorted(opened) == sorted(stream.plan.videos(500).tolist())
+    assert len(opened) == 4
+    assert same(first, before[3])
+
+
+def test_ranks_share_the_rounds_of_one_epoch(manifest: Manifest) -> None:
+    """Two ranks see what one process sees, rounds in turn: in an epoch every video once, none in both."""
+    alone = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 8)
+    ranks = [PairStream(manifest, SMALL, CONFIG, seed=0, rank=rank, world=2) for rank in (0, 1)]
+    shared = [take(stream.batches(), 4) for stream in ranks]
+    assert all(same(a, b) for a, b in zip(shared[0], [*alone[:2], *alone[4:6]], strict=True))
+    assert all(same(a, b) for a, b in zip(shared[1], [*alone[2:4], *alone[6:8]], strict=True))
+    seen = [{int(video) for batch in batches[:2] for video in batch.video} for batches in shared]
+    assert not seen[0] & seen[1]
+    assert seen[0] | seen[1] == set(range(8))
+    assert same(next(ranks[1].batches(3)), shared[1][3])
+
+
+def test_a_lost_file_is_replaced_alike_with_and_without_workers_and_the_limit_holds(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One video of eight gone: named once, same batches; a second one gone is above max_bad=0.2, and both are named."""
+    spoilt = without(manifest, tmp_path / "videos")
+    paths = [entry.path for entry in spoilt.usable]
+    (spoilt.root / paths[2]).unlink()
+    here = take(PairStream(spoilt, SMALL, CONFIG, seed=0, max_bad=0.2).batches(), 6)
+    caplog.clear()
+    batches = PairStream(spoilt, SMALL, CONFIG, seed=0, max_bad=0.2, workers=1).batches()
+    assert all(same(a, b) for a, b in zip(here, take(batches, 6), strict=True))
+    assert sum(paths[2] in record.getMessage() for record in caplog.records) == 1
+    (spoilt.root / paths[5]).unlink()
+    with pytest.raises(SeqffError, match="2 of 8 videos could not be read, more than 20%") as caught:
+        take(batches, 40)
+    assert all(path in str(caught.value) for path in (paths[2], paths[5]))
+    assert "Traceback" not in str(caught.value)
+
+
+def test_when_nothing_can_be_read_it_stops(manifest: Manifest, tmp_path: Path) -> None:
+    """All files gone, and a limit that allows it: ten failures in a row, the last with its cause."""
+    spoilt = without(manifest, tmp_path / "videos")
+    shutil.rmtree(spoilt.root)
+    with pytest.raises(SeqffError, match=r"10 videos in a row.*mp4: gone since"):
+        next(PairStream(spoilt, SMALL, CONFIG, seed=0, max_bad=1.0).batches())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_hanging_file_is_named(manifest: Manifest, tmp_path: Path) -> None:
+    """A pipe nobody writes to blocks whoever opens it: the stream ends with its name, not in silence."""
+    spoilt = without(manifest, tmp_path / "videos")
+    hanging = int(PairStream(manifest, SMALL, CONFIG, seed=0).plan.videos(0)[0])
+    entries = list(spoilt.entries)
+    pipe = spoilt.root / entries[hanging].path
+    pipe.unlink()
+    os.mkfifo(pipe)
+    entries[hanging] = replace(entries[hanging], reader="pyav", bytes=0, mtime_ns=pipe.stat().st_mtime_ns)
+    stream = PairStream(replace(spoilt, entries=tuple(entries)), SMALL, CONFIG, seed=0, workers=1, timeout_seconds=2)
+    with pytest.raises(VideoError, match=r"the reader hangs, no frame in 2 s.*reader: pyav") as caught:
+        next(stream.batches())
+    assert caught.value.path == str(pipe)
+
+
+def test_a_decoding_process_that_dies_names_what_it_read(manifest: Manifest) -> None:
+    """Torch's word for a crash or the out-of-memory killer comes with the file; other errors pass unchanged."""
+    dataset = PairStream(manifest, SMALL, CONFIG, seed=0).dataset
+    dataset.in_flight = [0, 4]
+
+    def dying(message: str) -> Iterator[Any]:
+        raise RuntimeError(message)
+        yield
+
+    with pytest.raises(VideoError, match=r"DataLoader worker .* exited unexpectedly") as caught:
+        _next(dying("DataLoader worker (pid(s) 7) exited unexpectedly"), dataset, 0, 60.0)
+    assert caught.value.path == dataset.path(3)
+    with pytest.raises(RuntimeError, match=r"^something else"):
+        _next(dying("something else"), dataset, 0, 60.0)
+
+
+def test_copies_share_an_identity_whatever_became_of_the_original(manifest: Manifest) -> None:
+    """Two copies of a file that is not in the list are one video to the relations; nothing but copies is refused."""
+    first, *others = manifest.usable
+    copies = [replace(first, path=f"copy{n}.mp4", duplicate_of=first.path) for n in (1, 2)]
+    stream = PairStream(replace(manifest, entries=(*others, *copies)), SMALL, CONFIG, seed=0)
+    assert stream.identity == [0, 1, 2, 3, 4, 5, 6, 7, 7]
+    with pytest.raises(ValueError, match="all 3 are copies of one"):
+        PairStream(replace(manifest, entries=(first, *copies)), SMALL, CONFIG, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({"videos_per_batch": 16}, {}, "videos_per_batch=16, but there are only 8 videos"),
+        ({"buffer_videos": 2}, {}, "buffer_videos=2 is less than a batch needs: 4 are held"),
+        ({"videos_per_batch": 8, "weights": "sqrt"}, {}, "weights=sqrt changes nothing"),
+        ({}, {"workers": 9}, "workers=9, but a round opens only 4 videos"),
+        ({}, {"world": 3}, "world=3, but an epoch is only 2 rounds of 4 videos"),
+        ({"far": 16}, {}, "no video is longer than pairs.far"),
+        ({"gap_seconds": 0.08, "far_seconds": 0.61}, {}, "no video is longer than pairs.far"),
+    ],
+)
+def test_what_the_videos_cannot_give_is_said_at_once(
+    manifest: Manifest, caplog: pytest.LogCaptureFixture, change: Any, arguments: Any, message: str
+) -> None:
+    """A warning at construction, and batches all the same."""
+    with caplog.at_level(logging.WARNING):
+        PairStream(manifest, SMALL, CONFIG, seed=0)
+        assert not caplog.records
+        stream = PairStream(manifest, SMALL, replace(CONFIG, **change), seed=0, **arguments)
+    assert message in caplog.text
+    if not stream.workers:
+        assert len(next(stream.batches()).relation(gap=2, far=6).positive) > 0
+
+
+@pytest.mark.parametrize("arguments", [{"workers": -1}, {"rank": 2, "world": 2}, {"world": 0}, {"timeout_seconds": 0}])
+def test_impossible_arguments_are_refused(manifest: Manifest, arguments: Any) -> None:
+    """With the values given and what is allowed."""
+    with pytest.raises(ValueError, match="workers must be at least 0"):
+        PairStream(manifest, SMALL, CONFIG, seed=0, **arguments)
+
+
+def test_a_video_of_short_shots_is_left_out_by_name(manifest: Manifest, caplog: pytest.LogCaptureFixture) -> None:
+    """Cuts after every second frame leave no pair of gap 2: named, not trained on; with skip_cuts off it is."""
+    cut = replace(manifest.usable[0], cut_runs=((1, 1), (2, 7)))
+    given = replace(manifest, entries=(cut, *manifest.entries[1:]))
+    stream = PairStream(given, SMALL, CONFIG, seed=0)
+    assert stream.without_pair == [cut.path]
+    assert "within a shot" in caplog.text
+    assert cut.path in caplog.text
+    assert len(PairStream(given, SMALL, replace(CONFIG, skip_cuts=False), seed=0).entries) == 8
+
+
+def test_seconds_reach_the_batch(manifest: Manifest) -> None:
+    """At 25 frames per second 0.08 s is a gap of 2 frames: the same positives, found by time."""
+    config = replace(CONFIG, gap_seconds=0.08, far_seconds=0.24)
+    for by_time, by_frames in zip(
+        take(PairStream(manifest, SMALL, config, seed=0).batches(), 3),
+        take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 3),
+        strict=True,
+    ):
+        assert same(by_time, by_frames)
+        one, two = by_time.relation(gap=0.08, far=0.24, unit="seconds"), by_frames.relation(gap=2, far=6)
+        assert torch.equal(one.positive, two.positive)
+        assert torch.equal(one.same_video, two.same_video)
+
+
+def test_the_cache_changes_nothing_but_the_time(manifest: Manifest, tmp_path: Path) -> None:
+    """u8: batches equal bit for bit, from files that outlive the videos' decoding; filled ahead or on the way."""
+    plain = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 4)
+    config = replace(CONFIG, cache="u8", cache_folder=str(tmp_path / "frames"))
+    stream = PairStream(manifest, SMALL, config, seed=0)
+    stream.fill_cache(progress=False)
+    files = sorted((tmp_path / "frames").iterdir())
+    assert len(files) == 8
+    assert all(same(a, b) for a, b in zip(plain, take(stream.batches(), 4), strict=True))
+    files[0].unlink()
+    assert all(same(a, b) for a, b in zip(plain, take(stream.batches(), 4), strict=True))
+
+
+def test_a_cache_that_cannot_be_written_is_told_as_such(manifest: Manifest, tmp_path: Path) -> None:
+    """A file where the folder should be is no fault of the videos: the stream says what is in the way."""
+    (tmp_path / "file").write_text("")
+    config = replace(CONFIG, cache="u8", cache_folder=str(tmp_path / "file" / "frames"))
+    with pytest.raises(SeqffError, match="file"):
+        next(PairStream(manifest, SMALL, config, seed=0).batches())
+
+
+def test_augmentation_is_shared_by_what_the_setting_says() -> None:
+    """Equal frames stay equal within the video, within a stretch, or not at all."""
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8)).repeat(
+        6, 1, 1, 1
+    )
+    time = np.array([0, 1, 2, 7, 8, 9])
+    sizes = {}
+    for kind in ("shared", "stretch", "independent"):
+        config = replace(CONFIG, augment=kind)  # type: ignore[arg-type]
+        out = augment(frames, SMALL, config, np.random.default_rng(1), time=time)
+        sizes[kind] = [int((out == one).flatten(1).all(dim=1).sum()) for one in out]
+    assert sizes == {"shared": [6] * 6, "stretch": [3] * 6, "independent": [1] * 6}
+
+
+def test_visits_know_their_videos(manifest: Manifest) -> None:
+    """The rows of a batch carry the identity of the very video they were decoded from."""
+    stream = PairStream(manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, jitter=0.0), seed=0)
+    batch = next(stream.batches())
+    entries: list[VideoEntry] = stream.entries
+    for video in batch.video.unique().tolist():
+        rows = batch.video == video
+        with stream.dataset.open(video) as reader:
+            assert torch.equal(SMALL(reader.at(batch.time[rows].numpy())), batch.frames[rows]), entries[video].path

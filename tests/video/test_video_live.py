@@ -1,0 +1,60 @@
+"""Live sources: what can be read only once, frame by frame."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from painted import read_numbers, write_painted
+
+from seqff.errors import VideoError
+from seqff.video import open_live
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    """Frames come out of a named pipe in order, with their times, while the other side still writes."""
+    clip = write_painted(tmp_path / "clip.ts", frames=40, rate=20)
+    data, pipe, go_on = clip.read_bytes(), tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+
+    def send() -> None:
+        with pipe.open("wb") as file:
+            file.write(data[: len(data) * 3 // 4])
+            file.flush()
+            go_on.wait(20)
+            file.write(data[len(data) * 3 // 4 :])
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    with open_live(pipe, size=(24, 32)) as frames:
+        first = next(frames)
+        go_on.set()
+        seen = [first, *frames]
+    sender.join()
+    assert [frame.number for frame in seen] == list(range(40))
+    assert read_numbers(np.stack([frame.image for frame in seen])) == list(range(40))
+    np.testing.assert_allclose(np.diff([frame.time_seconds for frame in seen]), 0.05, atol=0.001)
+
+
+def test_an_open_file_and_a_turned_clip(tmp_path: Path) -> None:
+    """An open binary file is a source too, and frames stand upright."""
+    path = write_painted(tmp_path / "clip.mkv", frames=6, rotation=90)
+    with path.open("rb") as file, open_live(file) as frames:
+        assert [frame.image.shape for frame in frames] == [(64, 48, 3)] * 6
+
+
+def test_sources_that_are_not_there(tmp_path: Path) -> None:
+    """What cannot be opened is a VideoError with its cause; arguments are checked first."""
+    (tmp_path / "text.mp4").write_text("no video")
+    for source in (tmp_path / "gone.mp4", tmp_path / "text.mp4", "http://127.0.0.1:9/video"):
+        with pytest.raises(VideoError, match="live"):
+            open_live(source, timeout_seconds=2)
+    with pytest.raises(VideoError, match="no such camera"):
+        open_live(99)
+    with pytest.raises(ValueError, match="timeout_seconds"):
+        open_live("x", timeout_seconds=0)
+    with pytest.raises(ValueError, match="8192"):
+        open_live("x", size=(0, 0))
