@@ -74,7 +74,7 @@ class ObjectiveConfig:
 
     tolerance: Literal["calibrated", "geometric", "explicit"] = "calibrated"
     """How the tolerances delta_l come about: quantiles of measured distances, a geometric schedule, or a list."""
-    tolerance_quantiles: tuple[float, float] = (0.5, 0.1)
+    tolerance_quantiles: tuple[float, float] = (0.9, 0.7)
     """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
     tolerance_range: tuple[float, float] = (0.2, 0.025)
     """geometric: delta of the first layer and of the last."""
@@ -92,8 +92,8 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: int = 2
-    """Side of the grid a layer's map is pooled to before the head."""
+    grid: tuple[int, ...] = (1, 1, 2, 2)
+    """Side of the grid a layer's map is pooled to before the head: one for each layer, or one for all."""
 
 
 @dataclass(frozen=True)

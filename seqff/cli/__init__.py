@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
         return stop.code if isinstance(stop.code, int) else 2
     except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except KeyboardInterrupt:
         print(f"seqff {name}: interrupted", file=sys.stderr)

@@ -95,12 +95,16 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     device = next(encoder.parameters()).device
     objective, precision = config.objective, choose_precision(config.precision, device)
     learners = []
-    tolerances = build_tolerances(objective, len(encoder.layers))
-    for layer, info, tolerance in zip(encoder.layers, encoder.feature_info, tolerances, strict=True):
+    count = len(encoder.layers)
+    grids = objective.grid * count if len(objective.grid) == 1 else objective.grid
+    if len(grids) != count or min(grids) < 1:
+        raise ValueError(f"objective.grid = {objective.grid}: give {count} sides of at least 1, or one for all layers")
+    tolerances = build_tolerances(objective, count)
+    for layer, info, tolerance, grid in zip(encoder.layers, encoder.feature_info, tolerances, grids, strict=True):
         head = build_head(
             objective.head,
             info.channels,
-            grid=objective.grid,
+            grid=grid,
             width=objective.head_width,
             out=objective.head_out,
             generator=generator,

@@ -131,10 +131,10 @@ def _in_order(seen: DecodePass) -> bool:
 
 
 def _skips(path: str, prints: dict[int, int], decord: Any, beat: Callable[[], None]) -> bool:
-    native = NativeDecord(path, THUMB, THUMB, decord, may_skip=True)
+    native = NativeDecord(path, THUMB, THUMB, decord)
     for index in sorted(prints):
         beat()
-        native.skip_to(index)
+        native.hop_to(index)
         if fingerprint(native.next()) != prints[index]:
             return False
     return True

@@ -61,13 +61,10 @@ class NativeDecord:
         height: px, after rotation.
         width: px, after rotation.
         decord: the module.
-        may_skip: pass over frames by decord's own skipping, which spares their conversion and copy: half the work. Only
-            exact on the files the audit found so.
     """
 
-    def __init__(self, path: str, height: int, width: int, decord: Any, *, may_skip: bool = False) -> None:
+    def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
         self.shape = (height, width, 3)
-        self._may_skip = may_skip
         self._arguments = (path, decord)
         self._factor = 1
         self._open()
@@ -87,11 +84,18 @@ class NativeDecord:
         """Goes to the first frame by opening anew, which never goes wrong."""
         self._open()
 
-    def skip_to(self, index: int) -> None:
-        """Decodes on to a later frame."""
-        if self._may_skip and index > self.position:
+    def hop_to(self, index: int) -> None:
+        """Goes to a later frame of the same group of pictures without converting those between: half the work.
+
+        Across a key frame decord lands elsewhere on some files, and even in a group only those the audit has passed
+        may be trusted.
+        """
+        if index > self.position:
             self._reader.skip_frames(index - self.position)
             self.position = index
+
+    def skip_to(self, index: int) -> None:
+        """Decodes on to a later frame."""
         while self.position < index:
             self._reader.next()
             self.position += 1
@@ -137,11 +141,8 @@ class DecordReader(FrameReader):
     def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
         self._keys: list[int] = entry.key_frames.tolist() if entry.access == "random" else []
-        may_skip = entry.access == "random"
         try:
-            self._native: NativeDecord | None = NativeDecord(
-                path, info.height, info.width, load_decord(), may_skip=may_skip
-            )
+            self._native: NativeDecord | None = NativeDecord(path, info.height, info.width, load_decord())
         except Exception as error:
             raise self._error(error) from error
 
@@ -154,6 +155,8 @@ class DecordReader(FrameReader):
                 self._native.restart()
             elif index < self._native.position or key > self._native.position + _NEAR:
                 self._native.seek(index)
+            if self._keys and key <= self._native.position:
+                self._native.hop_to(index)
             self._native.skip_to(index)
             return self._native.next()
         except Exception as error:  # DECORDError, StopIteration, RuntimeError: decord has no base class

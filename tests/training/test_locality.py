@@ -7,16 +7,15 @@ import dataclasses
 import pytest
 import torch
 
-from seqff.config import EncoderConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.objectives import temporal_hinge
 from seqff.pairs import Relation, relate
 from seqff.training import LayerLearner, build_learners
 from seqff.transform import FrameTransform
 
-CONFIG = TrainConfig(
-    precision="fp32", encoder=EncoderConfig(widths=(4, 6, 8), kernels=(3, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1))
-)
+ENCODER = EncoderConfig(widths=(4, 6, 8), kernels=(3, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1))
+CONFIG = TrainConfig(precision="fp32", encoder=ENCODER, objective=ObjectiveConfig(grid=(2,)))
 
 
 def setting(norm: str = "layer") -> tuple[list[LayerLearner], torch.Tensor, Relation]:

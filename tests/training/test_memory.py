@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqff.config import EncoderConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.pairs import FrameBatch
 from seqff.training import build_learners, train_step
@@ -14,7 +14,8 @@ from seqff.transform import FrameTransform
 def peak_saved_bytes(depth: int) -> int:
     """Most bytes that autograd holds at once for the backward passes of one step."""
     config = TrainConfig(
-        encoder=EncoderConfig(widths=(8,) * depth, kernels=(3,) * depth, strides=(1,) * depth, pools=(1,) * depth)
+        encoder=EncoderConfig(widths=(8,) * depth, kernels=(3,) * depth, strides=(1,) * depth, pools=(1,) * depth),
+        objective=ObjectiveConfig(grid=(2,)),
     )
     encoder = build_encoder(config.encoder, FrameTransform(16, 16), seed=0)
     learners = build_learners(encoder, config, seed=0)
