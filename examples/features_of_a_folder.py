@@ -1,6 +1,6 @@
 """From a folder of videos to a table of what each layer's features are worth; reads top to bottom.
 
-Run it as it is (it makes 60 small clips and takes about half a minute), or put in your own folder:
+Run it as it is (it makes 40 small clips and takes less than half a minute), or put in your own folder:
     python examples/features_of_a_folder.py [VIDEOS]
 """
 
@@ -20,14 +20,14 @@ def main() -> None:
     out = Path(tempfile.mkdtemp(prefix="seqff-example-"))
     videos = Path(sys.argv[1]) if len(sys.argv) > 1 else out / "videos"
     if len(sys.argv) == 1:
-        write_digit_clips(videos, clips=60)
+        write_digit_clips(videos, clips=40)
 
     # Which files are sound, how many frames they really have, how they can be read without a wrong frame.
     manifest = seqff.scan(videos, out=out / "manifest.json")
     print(manifest.summary())
 
     # Every layer learns by itself. The settings are plain dataclasses; what is not named keeps its default.
-    config = TrainConfig(steps=30, pairs=PairsConfig(gap=2, stretch_frames=4, far=8))
+    config = TrainConfig(steps=10, pairs=PairsConfig(gap=2, stretch_frames=4, far=8))
     run = seqff.train(videos, out=out / "run", config=config)
     for name, value in run.figures.items():
         if name.endswith("/loss"):
@@ -37,7 +37,7 @@ def main() -> None:
     features = seqff.extract(run.path, videos, out=out / "features")
     print(features.names, features.to_numpy("layer2").shape)
 
-    # 60 clips are too few for these numbers to mean anything (`seqff demo` takes 500); the way is the same.
+    # 40 clips are too few for these numbers to mean anything (`seqff demo` takes 500); the way is the same.
     # Splits are by whole videos. Here every video is its own group; give `groups` for subjects, cameras, days.
     result = seqff.probe(features, labels="folder", out=out / "probe")
     print(result.table())

@@ -28,11 +28,11 @@ class PairsConfig:
     """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
     buffer_videos: int = 64
     """Videos whose decoded frames are held and mixed at a time."""
-    crop: float = 0.7
+    crop: float = 0.6
     """Smallest share of each side that a random crop keeps (1 = no cropping)."""
     flip: bool = True
     """Mirror half of the visits."""
-    jitter: float = 0.2
+    jitter: float = 0.3
     """Largest relative change of brightness and contrast."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
@@ -84,7 +84,7 @@ class ObjectiveConfig:
     """Distance that negatives are pushed to (embeddings are unit vectors: 0 same, 2 unrelated, 4 opposite)."""
     negative_weight: float = 1.0
     """Weight of the negatives against the positives."""
-    same_video: float = 0.5
+    same_video: float = 1.0
     """Share of that weight that goes to distant frames of the same video; the rest goes to other videos."""
     head: Literal["mlp", "linear", "none"] = "mlp"
     """The throw-away projector that each layer's objective looks through."""
@@ -112,9 +112,9 @@ class OptimConfig:
 class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
-    steps: int = 600
+    steps: int = 1500
     """Batches to train on."""
-    checkpoint_every: int = 100
+    checkpoint_every: int = 200
     """Steps between checkpoints."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""

@@ -19,6 +19,7 @@ from seqff.errors import RunError
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder
 from seqff.pairs import FrameBatch, PairStream, Unit, distances
 from seqff.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from seqff.training.interrupt import stop_between_steps
 from seqff.training.learner import LayerLearner, build_learners, learning_rate
 from seqff.training.run import MANIFEST, METRICS, MetricsLog, check_run, create_run
 from seqff.transform import fit_transform
@@ -94,7 +95,8 @@ def train(
     target = choose_device(device)
     settings = {"seed": seed, **to_dict(config)}
     going_on = check_run(run, settings, resume=resume, overwrite=overwrite)
-    manifest = scan(run / MANIFEST if going_on else videos, max_bad=max_bad, progress=progress)
+    known = run / MANIFEST
+    manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
     transform = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
     stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, max_bad=max_bad)
     stream.fill_cache(progress=progress)
@@ -103,7 +105,9 @@ def train(
     learners = build_learners(encoder, config, seed=seed)
     if not going_on:
         create_run(run, settings)
-        manifest.save(run / MANIFEST)
+    if not known.exists():  # a kill may have come between any two files
+        manifest.save(known)
+    if not list_checkpoints(run):
         save_encoder(encoder, run, untrained=True)
     return _train(run, encoder, learners, stream, config, progress=progress)
 
@@ -118,15 +122,14 @@ def _train(
     progress: bool,
 ) -> Run:
     """Take the steps that are left, with a checkpoint now and then, at the end, and when interrupted."""
-    checkpoints = list_checkpoints(run)
-    step = load_checkpoint(checkpoints[-1], learners) if checkpoints else 0
+    step = _resume(run, encoder, learners)
     metrics = MetricsLog(run / METRICS, step=step)
     device = next(encoder.parameters()).device
     gap, far, unit = distances(config.pairs)
     figures: dict[str, float] = {}
     began = time.monotonic()
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if progress else True)
-    try:
+    with bar, stop_between_steps() as stopping:
         for batch in itertools.islice(stream.batches(step), config.steps - step):
             rate = learning_rate(step, config.steps, config.optim)
             for learner in learners:
@@ -139,15 +142,23 @@ def _train(
                 elapsed = round(time.monotonic() - began, 3)
                 metrics.write({"step": step, "lr": rate, "frames": len(batch.frames), "seconds": elapsed, **figures})
                 bar.set_postfix_str(summary(learners, figures, len(batch.frames)))
-            if step % config.checkpoint_every == 0 or step == config.steps:
+            stop = stopping()
+            if step % config.checkpoint_every == 0 or step == config.steps or stop:
                 _save(run, step, encoder, learners)
-    except KeyboardInterrupt:
-        _save(run, step, encoder, learners)
-        log.warning("stopped after step %d of %d; the same command with --resume goes on", step, config.steps)
-        raise
-    finally:
-        bar.close()
+            if stop and step < config.steps:
+                log.warning("stopped after step %d of %d; the same command with --resume goes on", step, config.steps)
+                raise KeyboardInterrupt
     return Run(run, load_encoder(run), figures, time.monotonic() - began)
+
+
+def _resume(run: Path, encoder: Encoder, learners: list[LayerLearner]) -> int:
+    """Put everything where the last checkpoint left it, and return the steps taken so far."""
+    checkpoints = list_checkpoints(run)
+    if not checkpoints:
+        return 0
+    step = load_checkpoint(checkpoints[-1], learners)
+    save_encoder(encoder, run)  # a kill may have come after the checkpoint and before the encoder
+    return step
 
 
 def _save(run: Path, step: int, encoder: Encoder, learners: list[LayerLearner]) -> None:

@@ -95,6 +95,32 @@ def test_a_killed_run_resumes_to_the_same_weights(clips: Path, whole: Path, tmp_
     assert figures(resumed.path) == figures(straight.path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_a_checkpoint_between_steps(
+    clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C or SIGTERM: the step is finished, a checkpoint left; resumed, the run ends as if never stopped."""
+    run, settings = tmp_path / "run", tmp_path / "config.yaml"
+    config = TrainConfig(**{**vars(CONFIG), "steps": 300, "checkpoint_every": 1000})
+    settings.write_text(dump_yaml(to_dict(config)))
+    command = [sys.executable, "-m", "seqff", "train", str(clips), "--out", str(run), "--config", str(settings)]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=one_thread, text=True)
+    while not (run / "metrics.jsonl").exists() or len((run / "metrics.jsonl").read_text().splitlines()) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on" in said
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    step = int(checkpoint.name.removeprefix("step_"))
+    assert 3 <= step < 300
+    assert figures(run)[-1]["step"] == step
+    resumed = train(clips, out=run, config=config, resume=True, progress=False).path
+    assert weights(resumed) == weights(train(clips, out=tmp_path / "straight", config=config, progress=False).path)
+
+
 def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Path) -> None:
     """Other settings or another seed are refused by name; resuming a finished run changes nothing."""
     run = shutil.copytree(whole, tmp_path / "run")

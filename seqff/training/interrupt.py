@@ -1,0 +1,35 @@
+"""Stopping between two steps: Ctrl-C or SIGTERM in the middle of a step would leave half of the layers updated."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_between_steps() -> Iterator[Callable[[], bool]]:
+    """Hold back the first SIGINT or SIGTERM.
+
+    Yields:
+        A function that says whether a signal has come; the caller then finishes what it must and stops. A second
+        signal interrupts at once. Outside the main thread, where Python hands out no signals, it is always False.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
