@@ -28,11 +28,11 @@ class PairsConfig:
     """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
     buffer_videos: int = 64
     """Videos whose decoded frames are held and mixed at a time."""
-    crop: float = 0.6
+    crop: float = 0.7
     """Smallest share of each side that a random crop keeps (1 = no cropping)."""
     flip: bool = True
     """Mirror half of the visits."""
-    jitter: float = 0.3
+    jitter: float = 0.2
     """Largest relative change of brightness and contrast."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
@@ -56,7 +56,7 @@ class PairsConfig:
 class EncoderConfig:
     """The plain conv encoder: convolution, max pooling, ReLU."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)
+    widths: tuple[int, ...] = (16, 32, 128, 256)
     """Channels of each layer."""
     kernels: tuple[int, ...] = (7, 3, 3, 3)
     """Side of each layer's convolution, px of its input; odd."""
@@ -72,12 +72,12 @@ class EncoderConfig:
 class ObjectiveConfig:
     """What each layer minimises by itself."""
 
-    tolerance: Literal["calibrated", "geometric", "explicit"] = "calibrated"
+    tolerance: Literal["calibrated", "geometric", "explicit"] = "geometric"
     """How the tolerances delta_l come about: quantiles of measured distances, a geometric schedule, or a list."""
     tolerance_quantiles: tuple[float, float] = (0.9, 0.7)
     """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
-    tolerance_range: tuple[float, float] = (0.2, 0.025)
-    """geometric: delta of the first layer and of the last."""
+    tolerance_range: tuple[float, float] = (0.1, 0.1)
+    """geometric: delta of the first layer and of the last (the same number twice: of every layer)."""
     tolerances: tuple[float, ...] = ()
     """explicit: delta of every layer."""
     margin: float = 1.5
@@ -92,8 +92,8 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: tuple[int, ...] = (1, 1, 2, 2)
-    """Side of the grid a layer's map is pooled to before the head: one for each layer, or one for all."""
+    grid: tuple[int, ...] = (2,)
+    """Side of the grid a layer's map is pooled to before the head: one for all layers, or one for each."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class OptimConfig:
 class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
-    steps: int = 1500
+    steps: int = 500
     """Batches to train on."""
-    checkpoint_every: int = 200
+    checkpoint_every: int = 100
     """Steps between checkpoints."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""

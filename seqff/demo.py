@@ -32,7 +32,7 @@ def demo_config(steps: int) -> TrainConfig:
     return TrainConfig(
         steps=steps,
         encoder=EncoderConfig(widths=(16, 32, 64, 64)),
-        pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12, crop=0.7, jitter=0.2),
+        pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12),
         objective=ObjectiveConfig(same_video=0.0, grid=(1,)),
     )
 

@@ -127,7 +127,7 @@ def _train(
     device = next(encoder.parameters()).device
     gap, far, unit = distances(config.pairs)
     figures: dict[str, float] = {}
-    began = time.monotonic()
+    began, seen = time.monotonic(), 0
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if progress else True)
     with bar, stop_between_steps() as stopping:
         for batch in itertools.islice(stream.batches(step), config.steps - step):
@@ -135,13 +135,13 @@ def _train(
             for learner in learners:
                 learner.set_rate(rate)
             train_step(learners, batch.to(device), gap=gap, far=far, unit=unit)
-            step += 1
+            step, seen = step + 1, seen + len(batch.frames)
             bar.update()
             if step % config.log_every == 0 or step == config.steps:
                 figures = read_figures(learners)
-                elapsed = round(time.monotonic() - began, 3)
+                elapsed = round(time.monotonic() - began, 3) or 0.001
                 metrics.write({"step": step, "lr": rate, "frames": len(batch.frames), "seconds": elapsed, **figures})
-                bar.set_postfix_str(summary(learners, figures, len(batch.frames)))
+                bar.set_postfix_str(summary(learners, figures, seen / elapsed))
             stop = stopping()
             if step % config.checkpoint_every == 0 or step == config.steps or stop:
                 _save(run, step, encoder, learners)
@@ -181,7 +181,7 @@ def read_figures(learners: list[LayerLearner]) -> dict[str, float]:
     return figures
 
 
-def summary(learners: list[LayerLearner], figures: dict[str, float], frames: int) -> str:
-    """Say the losses of all layers in a few characters, for the progress bar."""
+def summary(learners: list[LayerLearner], figures: dict[str, float], frames_per_second: float) -> str:
+    """Say the losses of all layers and the speed in a few characters, for the progress bar."""
     losses = " ".join(f"{figures[f'{learner.name}/loss']:.2f}" for learner in learners)
-    return f"loss {losses}, {frames} frames/step"
+    return f"loss {losses}, {frames_per_second:.0f} frames/s"
