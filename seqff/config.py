@@ -33,7 +33,7 @@ class PairsConfig:
     flip: bool = True
     """Mirror half of the visits."""
     jitter: float = 0.2
-    """Largest relative change of brightness and contrast."""
+    """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
     gap_seconds: float = 0.0
@@ -92,7 +92,7 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: tuple[int, ...] = (2,)
+    grid: tuple[int, ...] = (1, 1, 2, 2)
     """Side of the grid a layer's map is pooled to before the head: one for all layers, or one for each."""
 
 
@@ -112,7 +112,7 @@ class OptimConfig:
 class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
-    steps: int = 500
+    steps: int = 600
     """Batches to train on."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""

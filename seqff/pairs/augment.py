@@ -53,7 +53,9 @@ def _augment_alike(
 ) -> None:
     share, down, across = random.uniform(config.crop, 1.0), random.random(), random.random()
     mirrored = config.flip and random.random() < 0.5
-    contrast, brightness = 1 + config.jitter * random.uniform(-1, 1), config.jitter * random.uniform(-1, 1)
+    # grey level g (0..1) becomes gain * g + offset, as with a camera's exposure; here said for scaled values
+    gain, offset = 1 + config.jitter * random.uniform(-1, 1), config.jitter / 2 * random.uniform(-1, 1)
+    shift = ((gain - 1) * transform.mean + offset) / transform.std
     height, width = round(transform.height * share), round(transform.width * share)
     top, left = int(down * (frames.shape[1] - height + 1)), int(across * (frames.shape[2] - width + 1))
     x = transform.scale(frames[:, top : top + height, left : left + width])
@@ -62,6 +64,6 @@ def _augment_alike(
     if mirrored:
         x = x.flip(3)
     if config.jitter:
-        torch.add(x.mul_(contrast), brightness, out=out)
+        torch.add(x.mul_(gain), shift, out=out)
     else:
         out.copy_(x)

@@ -255,3 +255,16 @@ def test_visits_know_their_videos(manifest: Manifest) -> None:
         rows = batch.video == video
         with stream.dataset.open(video) as reader:
             assert torch.equal(SMALL(reader.at(batch.time[rows].numpy())), batch.frames[rows]), entries[video].path
+
+
+def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
+    """A jittered frame is an affine function of its grey levels, within the bounds that config states."""
+    frames = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(2, 16, 16, 3)
+    transform, config = FrameTransform(16, 16), PairsConfig(crop=1.0, flip=False, jitter=0.2)
+    for seed in range(20):
+        x = augment(frames, transform, config, np.random.default_rng(seed))
+        grey = x * transform.std + transform.mean
+        gain = (grey[0, 0, -1, -1] - grey[0, 0, 0, 0]).item()
+        assert 0.8 <= gain <= 1.2
+        assert abs(grey[0, 0, 0, 0].item()) <= 0.1 + 1e-6
+        assert torch.equal(x[0], x[1])
