@@ -37,7 +37,7 @@ def main() -> None:
     features = seqff.extract(run.path, videos, out=out / "features")
     print(features.names, features.to_numpy("layer2").shape)
 
-    # 40 clips are too few for these numbers to mean anything (`seqff demo` takes 500); the way is the same.
+    # 40 clips are too few for these numbers to mean anything (`seqff demo` takes 800); the way is the same.
     # Splits are by whole videos. Here every video is its own group; give `groups` for subjects, cameras, days.
     result = seqff.probe(features, labels="folder", out=out / "probe")
     print(result.table())

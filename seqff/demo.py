@@ -40,8 +40,8 @@ def demo_config(steps: int) -> TrainConfig:
 def demo(
     *,
     out: str | Path | None = None,
-    clips: int = 500,
-    steps: int = 300,
+    clips: int = 800,
+    steps: int = 600,
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,

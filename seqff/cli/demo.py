@@ -26,9 +26,9 @@ class DemoOptions:
 
     out: Path | None = None
     """Folder for everything; by default a fresh one in the temporary folder."""
-    clips: int = 500
+    clips: int = 800
     """How many clips, at most 1797 (each shows a digit image of its own)."""
-    steps: int = 300
+    steps: int = 600
     """Training steps."""
     seed: int = 0
     """Of clips, training and probe."""
