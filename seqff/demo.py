@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.errors import RunError
 from seqff.features import extract
+from seqff.files import claim_folder, write_json
 from seqff.pairs.synthetic import write_digit_clips
 from seqff.probes import ProbeResult, probe
 from seqff.training import train
 from seqff.video import scan
+
+MARKER = "demo.json"
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,25 @@ def demo(
         steps: training steps.
         seed: of clips, training and probe.
         device: "auto", "cpu" or "cuda".
-        overwrite: replace what an earlier demo left in `out`.
+        overwrite: delete what an earlier demo left in `out`.
         progress: show progress bars (on a terminal).
 
     Returns:
         The folder and the probe's result.
 
     Raises:
-        RunError: `out` exists and is not empty.
+        RunError: `out` exists and is not to be overwritten, or holds something else than a demo.
     """
     folder = Path(tempfile.mkdtemp(prefix="seqff-demo-")) if out is None else Path(out)
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise RunError(f"{folder} exists and is not empty: choose another --out, or --overwrite replaces what is in it")
+    # whole, so that no clip of an earlier demo stays among the new ones
+    claim_folder(folder, marker=MARKER, overwrite=overwrite)
+    write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
     videos, run, features = folder / "videos", folder / "run", folder / "features"
     write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
     manifest = folder / "manifest.json"
     scan(videos, out=manifest, progress=progress)
     config = demo_config(steps)
-    train(manifest, out=run, config=config, seed=seed, device=device, overwrite=overwrite, progress=progress)
-    extract(run, manifest, out=features, device=device, overwrite=overwrite, progress=progress)
-    result = probe(features, labels="folder", out=folder / "probe", seed=seed, overwrite=overwrite, progress=progress)
+    train(manifest, out=run, config=config, seed=seed, device=device, progress=progress)
+    extract(run, manifest, out=features, device=device, progress=progress)
+    result = probe(features, labels="folder", out=folder / "probe", seed=seed, progress=progress)
     return Demo(folder, result)

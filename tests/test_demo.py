@@ -20,8 +20,18 @@ def test_the_demo_leaves_clips_run_features_and_results(tmp_path: Path) -> None:
     assert len(list(folder.glob("videos/digit_*/*.mp4"))) == 40
     assert [layer["name"] for layer in json.loads((folder / "probe" / "results.json").read_text())["layers"]]
     assert (folder / "manifest.json").exists()
-    with pytest.raises(RunError, match="--overwrite"):
+    with pytest.raises(RunError, match="overwrite deletes it"):
         seqff.demo(out=folder, clips=40, steps=2, progress=False)
+
+
+def test_a_folder_that_is_no_demo_is_never_replaced(tmp_path: Path) -> None:
+    """--overwrite deletes an earlier demo only, not a folder of somebody's videos."""
+    mine = tmp_path / "videos" / "mine.mp4"
+    mine.parent.mkdir()
+    mine.write_bytes(b"...")
+    with pytest.raises(RunError, match="nothing was touched"):
+        seqff.demo(out=tmp_path, overwrite=True, progress=False)
+    assert mine.exists()
 
 
 def test_digit_clips_are_labelled_evenly_and_repeatable(tmp_path: Path) -> None:
