@@ -72,6 +72,8 @@ class EncoderConfig:
 class ObjectiveConfig:
     """What each layer minimises by itself."""
 
+    terms: tuple[str, ...] = ("temporal_hinge",)
+    """Objectives, added up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer."""
     tolerance: Literal["calibrated", "geometric", "explicit"] = "geometric"
     """How the tolerances delta_l come about: quantiles of measured distances, a geometric schedule, or a list."""
     tolerance_quantiles: tuple[float, float] = (0.9, 0.7)

@@ -56,3 +56,8 @@ def build_head(
         hidden = _linear(inputs, width, generator)
         return nn.Sequential(GridPool(grid), hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
     raise ValueError(f"unknown head {name!r}: choose from mlp, linear, none")
+
+
+def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:
+    """Return D of the embedding that `build_head` with these arguments gives."""
+    return channels * grid * grid if name == "none" else out

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqff.config import ObjectiveConfig
+from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.tolerance import Tolerance
-
-
-class Relation(Protocol):
-    """What an objective needs to know of a batch (see `seqff.pairs.relations.Relation`)."""
-
-    @property
-    def positive(self) -> Tensor:
-        """(P, 2) int64 pairs of rows."""
-
-    @property
-    def same_video(self) -> Tensor:
-        """(N, N) bool: distant rows of one video."""
-
-    @property
-    def other_video(self) -> Tensor:
-        """(N, N) bool: rows of different videos."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -83,3 +67,22 @@ def temporal_hinge(
             "tolerance": torch.as_tensor(tolerance, dtype=torch.float32).nan_to_num(0.0),
         }
     return loss, figures
+
+
+class TemporalHinge(Objective):
+    """The temporal hinge as a term of a layer's loss, with the layer's tolerance."""
+
+    def __init__(self, config: ObjectiveConfig, tolerance: Tolerance) -> None:
+        super().__init__()
+        self.config, self.tolerance = config, tolerance
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `temporal_hinge`."""
+        return temporal_hinge(
+            z,
+            relation,
+            tolerance=self.tolerance,
+            margin=self.config.margin,
+            negative_weight=self.config.negative_weight,
+            same_video=self.config.same_video,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqff.config import ObjectiveConfig
 
@@ -20,7 +20,7 @@ def geometric(first: float, last: float, layers: int) -> list[float]:
     return [float(value) for value in np.geomspace(first, last, layers)]
 
 
-class Tolerance:
+class Tolerance(nn.Module):
     """The tolerance of one layer: a given number, or a quantile of the positive distances, measured and tracked.
 
     Args:
@@ -30,21 +30,21 @@ class Tolerance:
     """
 
     def __init__(self, value: float | None = None, *, quantile: float = 0.5, momentum: float = 0.95) -> None:
+        super().__init__()
         if value is None and not 0 <= quantile <= 1:
             raise ValueError(f"a tolerance quantile is a share between 0 and 1, got {quantile}")
         if value is not None and value < 0:
             raise ValueError(f"a tolerance is a squared distance, at least 0, got {value}")
         self.calibrated = value is None
         self.quantile, self.momentum = quantile, momentum
-        self.value = torch.tensor(float("nan") if value is None else value, dtype=torch.float32)
+        self.value: Tensor
+        self.register_buffer("value", torch.tensor(float("nan") if value is None else value, dtype=torch.float32))
 
     def track(self, distances: Tensor) -> Tensor:
         """Take the positive distances of a batch, (P,), into the estimate and return delta_l, a scalar tensor.
 
         The first batch sets the estimate; a given value stays what it is. Nothing is copied to the host.
         """
-        if self.value.device != distances.device:
-            self.value = self.value.to(distances.device)
         if self.calibrated and len(distances):
             now = torch.quantile(distances.detach().float(), self.quantile)
             moved = torch.lerp(now, self.value, self.momentum)

@@ -18,17 +18,19 @@ class Relation:
         positive: (P, 2) int64, pairs (n, n + gap) of one video.
         same_video: (N, N) bool, symmetric: same video, at least `far` apart.
         other_video: (N, N) bool, symmetric: different videos.
+        real: (N,) bool, rows that are frames as they are; the others are made-up negatives, which stand in no other
+            relation. None: all rows are real.
     """
 
     positive: Tensor
     same_video: Tensor
     other_video: Tensor
+    real: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Relation:
         """Return the relation on a device."""
-        return Relation(
-            *(tensor.to(device, non_blocking=True) for tensor in (self.positive, self.same_video, self.other_video))
-        )
+        tensors = (self.positive, self.same_video, self.other_video, self.real)
+        return Relation(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
 
 
 def relate(

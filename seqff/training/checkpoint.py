@@ -26,7 +26,7 @@ def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     tensors |= {f"head/{name}": value for name, value in learner.head.state_dict().items()}
     for number, state in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in state.items()}
-    tensors["tolerance"] = learner.tolerance.value
+    tensors |= {f"objective/{name}": value for name, value in learner.objective.state_dict().items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
@@ -36,7 +36,7 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor]) -> None:
 
     learner.layer.load_state_dict(part("layer/"), strict=True)
     learner.head.load_state_dict(part("head/"), strict=True)
-    learner.tolerance.value = tensors["tolerance"].to(learner.tolerance.value.device)
+    learner.objective.load_state_dict(part("objective/"), strict=True)
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer/").items():

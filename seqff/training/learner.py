@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seqff.config import ObjectiveConfig, OptimConfig, TrainConfig
+from seqff.config import OptimConfig, TrainConfig
 from seqff.devices import choose_precision
 from seqff.nets import Encoder
-from seqff.objectives import Tolerance, build_head, build_tolerances, temporal_hinge
+from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
 from seqff.pairs import Relation
 
 
@@ -21,8 +21,7 @@ class LayerLearner:
         name: of the layer, for logs.
         layer: the module that learns, (N, C, H, W) -> (N, C', H', W').
         head: throw-away projector, (N, C', H', W') -> (N, D).
-        tolerance: delta_l of the layer.
-        objective: margin and weights.
+        objective: what the layer minimises.
         optim: learning rate and weight decay.
         precision: of the layer's and the head's computations.
     """
@@ -32,17 +31,43 @@ class LayerLearner:
         name: str,
         layer: nn.Module,
         head: nn.Module,
-        tolerance: Tolerance,
-        objective: ObjectiveConfig,
+        objective: WeightedSum,
         optim: OptimConfig,
         precision: torch.dtype = torch.float32,
     ) -> None:
+        self.name, self.layer, self.head, self.objective = name, layer, head, objective
         self.precision = precision
-        self.name, self.layer, self.head, self.tolerance, self.objective = name, layer, head, tolerance, objective
-        self.optimizer = torch.optim.AdamW(
-            [*layer.parameters(), *head.parameters()], lr=optim.lr, weight_decay=optim.weight_decay, fused=True
-        )
+        parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
         self.figures: dict[str, Tensor] = {}
+
+    def _autocast(self, h: Tensor) -> torch.autocast:
+        return torch.autocast(h.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16)
+
+    def run_layer(self, h: Tensor) -> Tensor:
+        """Run the layer alone, in its precision: (N, C, H, W) -> (N, C', H', W')."""
+        with self._autocast(h):
+            out: Tensor = self.layer(h)
+        return out
+
+    def loss(self, h: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
+        """Run the layer and its objective.
+
+        Args:
+            h: (N, C, H, W), the layer's input; a gradient flows into it if it asks for one.
+            relation: positives and negatives among the N rows.
+
+        Returns:
+            (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph.
+        """
+        out = self.run_layer(h)
+        z = None
+        if self.objective.sees("embedding"):
+            with self._autocast(h):
+                z = self.head(out).float()
+        loss, figures = self.objective(self.run_layer, h, out, z, relation)
+        self.figures = {"loss": loss.detach(), **figures}
+        return out, loss
 
     def update(self, h: Tensor, relation: Relation) -> Tensor:
         """Take one step and hand the output on.
@@ -54,21 +79,10 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output from before the step, detached: the graph is gone when this returns.
         """
-        with torch.autocast(h.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
-            out: Tensor = self.layer(h.detach())
-            z: Tensor = self.head(out)
-        loss, figures = temporal_hinge(
-            z,
-            relation,
-            tolerance=self.tolerance,
-            margin=self.objective.margin,
-            negative_weight=self.objective.negative_weight,
-            same_video=self.objective.same_video,
-        )
+        out, loss = self.loss(h.detach(), relation)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.figures = {"loss": loss.detach(), **figures}
         return out.detach()
 
     def set_rate(self, lr: float) -> None:
@@ -99,8 +113,10 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     grids = objective.grid * count if len(objective.grid) == 1 else objective.grid
     if len(grids) != count or min(grids) < 1:
         raise ValueError(f"objective.grid = {objective.grid}: give {count} sides of at least 1, or one for all layers")
-    tolerances = build_tolerances(objective, count)
-    for layer, info, tolerance, grid in zip(encoder.layers, encoder.feature_info, tolerances, grids, strict=True):
+    channels = [info.channels for info in encoder.feature_info]
+    dims = [head_dim(objective.head, c, grid=g, out=objective.head_out) for c, g in zip(channels, grids, strict=True)]
+    losses = build_objectives(objective, channels, dims, generator=generator)
+    for layer, info, loss, grid in zip(encoder.layers, encoder.feature_info, losses, grids, strict=True):
         head = build_head(
             objective.head,
             info.channels,
@@ -109,5 +125,5 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             out=objective.head_out,
             generator=generator,
         ).to(device)
-        learners.append(LayerLearner(info.name, layer, head, tolerance, objective, config.optim, precision))
+        learners.append(LayerLearner(info.name, layer, head, loss.to(device), config.optim, precision))
     return learners
