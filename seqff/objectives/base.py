@@ -1,0 +1,92 @@
+"""What every objective is: a module from one layer's output and the relations of its rows to a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+
+class Relation(Protocol):
+    """What an objective needs to know of a batch (see `seqff.pairs.relations.Relation`)."""
+
+    @property
+    def positive(self) -> Tensor:
+        """(P, 2) int64 pairs of rows."""
+
+    @property
+    def same_video(self) -> Tensor:
+        """(N, N) bool: distant rows of one video."""
+
+    @property
+    def other_video(self) -> Tensor:
+        """(N, N) bool: rows of different videos."""
+
+    @property
+    def real(self) -> Tensor | None:
+        """(N,) bool: frames as they are; the other rows are made-up negatives (None: all are real)."""
+
+
+class Objective(nn.Module):
+    """One term of a layer's loss.
+
+    A term with weights of its own (CLAPP's prediction matrix) trains them with the layer; what it remembers between
+    steps (a tolerance, a queue) lies in buffers, so that checkpoints hold it.
+
+    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "map", the layer's own output
+    (N, C, H, W) float32; or "composed", the layer's output for the inputs that `compose` makes of its input rows.
+    """
+
+    sees: ClassVar[Literal["embedding", "map", "composed"]] = "embedding"
+
+    def compose(self, h: Tensor, relation: Relation) -> Tensor:
+        """Make the inputs a "composed" term wants to see the layer's output of: (N, C, H, W) -> (M, C, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, a scalar with a gradient, and detached scalars for the log by name."""
+        raise NotImplementedError
+
+
+class WeightedSum(nn.Module):
+    """The terms of one layer and their weights."""
+
+    def __init__(self, terms: dict[str, tuple[Objective, float]]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict({name: term for name, (term, _) in terms.items()})
+        self.weights = {name: weight for name, (_, weight) in terms.items()}
+
+    def sees(self, what: str) -> bool:
+        """Say whether any term looks at "embedding", "map" or "composed"."""
+        return any(term.sees == what for term in self._terms().values())
+
+    def _terms(self) -> dict[str, Objective]:
+        return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}
+
+    def forward(
+        self, layer: Callable[[Tensor], Tensor], h: Tensor, out: Tensor, z: Tensor | None, relation: Relation
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the layer's loss and the figures of all terms.
+
+        Args:
+            layer: for terms that look at its output of other inputs.
+            h: (N, C, H, W), the layer's input.
+            out: (N, C', H', W'), the layer's output.
+            z: (N, D) float32, the head's output; None if no term sees it.
+            relation: of the N rows.
+        """
+        losses: list[Tensor] = []
+        figures: dict[str, Tensor] = {}
+        for name, term in self._terms().items():
+            if term.sees == "embedding":
+                assert z is not None  # the learner asks `sees` before
+                loss, found = term(z, relation)
+            else:
+                seen = out if term.sees == "map" else layer(term.compose(h, relation))
+                loss, found = term(seen.float(), relation)
+            losses.append(self.weights[name] * loss)
+            if len(self.terms) > 1:
+                figures[f"{name}_loss"] = loss.detach()
+            figures |= found
+        return sum(losses[1:], losses[0]), figures
