@@ -13,38 +13,38 @@ import argparse
 import importlib.util
 import json
 import platform
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
-
-import numpy as np
 import torch
+from reading_clips import gop_of, make_clips, pair_clips, variants
+from reading_ways import (
+    SIZE,
+    TRANSFORM,
+    VISITS,
+    collated,
+    memory_drift,
+    open_per_pair,
+    pairs_stream,
+    pairs_torchcodec,
+    per_unit,
+    run_ffmpeg,
+    wall_of_stream,
+    whole_decord,
+    whole_seqff,
+    whole_torchcodec,
+)
 
-from seqff.config import PairsConfig
 from seqff.pairs import PairStream
-from seqff.transform import FrameTransform
-from seqff.video import Manifest, VideoEntry, fill_cache, open_cached, open_video, scan
+from seqff.video import Manifest, fill_cache, scan
 
-SIZE = (112, 112)
-TRANSFORM = FrameTransform(*SIZE)
-VISITS = PairsConfig(
-    gap=1, stretches=4, stretch_frames=17, uses=1, videos_per_batch=8, buffer_videos=8,
-    crop=1.0, flip=False, jitter=0.0, skip_cuts=False,
-)  # fmt: skip
 SECTIONS = ("whole", "pairs", "cache", "workers", "memory")
-OPENINGS = 24  # pairs read with an opening each
 
 
 @dataclass(frozen=True)
@@ -69,161 +69,6 @@ class Row:
 
 
 Task = Callable[[int], float]  # takes the number of the repeat, returns a cost per frame or pair
-
-
-def cpu_seconds(who: int = resource.RUSAGE_SELF) -> float:
-    """CPU seconds used so far."""
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
-
-
-def per_unit(work: Callable[[int], int], repeat: int) -> float:
-    """CPU seconds a unit of some work, which returns how many it did."""
-    before = cpu_seconds()
-    units = work(repeat)
-    return (cpu_seconds() - before) / units
-
-
-def whole_seqff(path: Path, entry: VideoEntry, size: tuple[int, int], repeat: int) -> int:
-    """Reads a whole video."""
-    with open_video(path, size=size, entry=entry) as video:
-        return sum(1 for _ in video)
-
-
-def whole_decord(path: Path, size: tuple[int, int], repeat: int) -> int:
-    """Reads a whole video with nothing but decord."""
-    import decord
-
-    video = decord.VideoReader(str(path), ctx=decord.cpu(0), height=size[0], width=size[1], num_threads=1)
-    return sum(video.next().asnumpy() is not None for _ in range(len(video)))
-
-
-def whole_torchcodec(path: Path, size: tuple[int, int], repeat: int) -> int:
-    """Reads a whole video with nothing but torchcodec."""
-    return sum(1 for _ in torchcodec_decoder(path, size))
-
-
-def torchcodec_decoder(path: Path, size: tuple[int, int]) -> Any:
-    """Opens a video with torchcodec, frames resized in its decoder."""
-    from torchcodec.decoders import VideoDecoder
-    from torchcodec.transforms import Resize
-
-    return VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1, transforms=[Resize(list(size))])
-
-
-def run_ffmpeg(arguments: Iterable[str], repeat: int) -> float:
-    """CPU seconds of one run of ffmpeg."""
-    before = cpu_seconds(resource.RUSAGE_CHILDREN)
-    command = ["ffmpeg", "-nostdin", "-v", "error", *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return cpu_seconds(resource.RUSAGE_CHILDREN) - before
-
-
-def open_per_pair(path: Path, frames: int, size: tuple[int, int], repeat: int) -> int:
-    """Opens the video for every pair and a far frame, as data sets often do."""
-    import decord
-
-    random = np.random.default_rng(repeat)
-    for _ in range(OPENINGS):
-        video = decord.VideoReader(str(path), ctx=decord.cpu(0), height=size[0], width=size[1], num_threads=1)
-        n, far = (int(index) for index in random.integers(0, frames - 1, 2))
-        video.get_batch([n, n + 1]).asnumpy()
-        video.get_batch([far]).asnumpy()
-    return OPENINGS
-
-
-def pairs_torchcodec(path: Path, frames: int, size: tuple[int, int], repeat: int) -> int:
-    """Opens a video and asks for 32 random pairs in one call."""
-    starts = np.sort(np.random.default_rng(repeat).integers(0, frames - 1, 32))
-    torchcodec_decoder(path, size).get_frames_at(indices=np.stack([starts, starts + 1], axis=1).ravel().tolist())
-    return 32
-
-
-def pairs_stream(stream: PairStream, rounds: int, repeat: int) -> int:
-    """Takes rounds of batches from the stream of training pairs; returns pairs (n, n + 1)."""
-    count = stream.plan.batches_per_round * rounds
-    return sum(count_pairs(batch) for batch in islice(stream.batches(repeat * count), count))
-
-
-def count_pairs(batch: Any) -> int:
-    """Counts the rows of a batch that are followed by the next frame of the same video."""
-    return int(((batch.time.diff() == 1) & (batch.video.diff() == 0)).sum())
-
-
-def collated(manifest: Manifest, cache: str, folder: Path, repeat: int) -> int:
-    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames into one tensor."""
-    random, bags = np.random.default_rng(repeat), []
-    for _ in range(1 if cache == "none" else 8):  # else too short to measure
-        for entry in manifest:
-            starts = np.linspace(0, entry.frames - 18, 5)[:4] + random.integers(0, max(1, (entry.frames - 68) // 4))
-            indices = np.unique(np.minimum(starts.astype(int)[:, None] + np.arange(17), entry.frames - 1))
-            size = TRANSFORM.decode_size(entry.height, entry.width)
-            with open_cached(manifest.path(entry), entry, size=size, cache=cache, folder=folder) as video:
-                bags.append((torch.from_numpy(video.at(indices)), indices))
-        torch.cat([frames for frames, _ in bags[-len(manifest) :]])
-    return sum(int((np.diff(indices) == 1).sum()) for _, indices in bags)
-
-
-def wall_of_stream(manifest: Manifest, workers: int, repeat: int) -> float:
-    """Wall seconds a pair, once the workers have started."""
-    stream = PairStream(manifest, TRANSFORM, VISITS, seed=repeat, workers=workers)
-    batches, count = stream.batches(), 4 * stream.plan.batches_per_round
-    list(islice(batches, stream.plan.batches_per_round))
-    before = time.perf_counter()
-    pairs = sum(count_pairs(batch) for batch in islice(batches, count))
-    return (time.perf_counter() - before) / pairs
-
-
-def memory_drift(manifest: Manifest, visits: int) -> float:
-    """Megabytes the process has grown by between the first tenth of the visits and the last."""
-    config = replace(VISITS, stretches=1, stretch_frames=2)
-    stream = PairStream(manifest, TRANSFORM, config, seed=0)
-    seen = []
-    for _ in islice(stream.batches(), visits // VISITS.videos_per_batch):
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        seen.append(resident / 1e6)
-    return max(seen[-max(1, len(seen) // 10) :]) - max(seen[: max(1, len(seen) // 10)])
-
-
-def variants(manifest: Manifest, entry: VideoEntry, folder: Path, count: int = 8) -> Manifest:
-    """Copies an mp4 so that the copies count as different videos: with an empty box at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for number in range(count):
-        path = folder / f"{number}.mp4"
-        path.write_bytes(manifest.path(entry).read_bytes() + b"\0\0\0\x08free" * number)
-        found = path.stat()
-        same = {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "content_hash": f"{entry.content_hash}{number}"}
-        entries.append(replace(entry, path=path.name, duplicate_of="", **same))
-    return Manifest(folder, tuple(entries))
-
-
-def make_clips(folder: Path, widths: Iterable[int], frames: int) -> None:
-    """Writes H.264 clips of a drifting texture with some noise, key frames every 12 and 250 frames."""
-    import av
-
-    for width in widths:
-        height = {320: 240, 640: 480, 1280: 720}.get(width, width * 3 // 4)
-        random = np.random.default_rng(width)
-        coarse = random.integers(0, 256, (height // 8 + 40, width // 8 + 40, 3)).astype(np.uint8)
-        texture = coarse.repeat(8, axis=0).repeat(8, axis=1)
-        for gop in (12, 250):
-            with av.open(str(folder / f"h264_{width}_g{gop}.mp4"), "w") as container:
-                options = {"preset": "veryfast", "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0"}
-                stream: Any = container.add_stream("libx264", rate=25, options=options)
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                stream.codec_context.max_b_frames, stream.codec_context.thread_count = 2, 1
-                for number in range(frames):
-                    down, right = (int(150 + 149 * f(number / 25)) for f in (np.sin, np.cos))
-                    image = texture[down : down + height, right : right + width] // 2
-                    image = image + random.integers(0, 16, (height, 1, 1), dtype=np.uint8)
-                    container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-                container.mux(stream.encode(None))
-
-
-def gop_of(entry: VideoEntry) -> float:
-    """Frames a key frame."""
-    return entry.frames / max(1, len(entry.key_frames))
 
 
 def interleaved(tasks: dict[tuple[str, ...], Task], repeats: int) -> dict[tuple[str, ...], float]:
@@ -276,13 +121,6 @@ def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: P
                 stream = PairStream(copies, TRANSFORM, config, seed=0)
                 tasks[(*key, f"{cache} batches")] = partial(per_unit, partial(pairs_stream, stream, 1))
     return tasks
-
-
-def pair_clips(manifest: Manifest) -> list[VideoEntry]:
-    """The smallest H.264 mp4 files with the shortest and the longest groups of pictures."""
-    clips = [e for e in manifest.usable if e.codec == "h264" and e.path.endswith(".mp4") and e.frames > 20]
-    small = sorted((e for e in clips if e.width == min(c.width for c in clips)), key=gop_of)
-    return small if len(small) < 2 else [small[0], small[-1]]
 
 
 def speed_rows(manifest: Manifest, cost: dict[tuple[str, ...], float]) -> Iterator[Row]:

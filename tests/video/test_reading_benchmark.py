@@ -17,6 +17,7 @@ def test_every_section_gives_its_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clips are made, rows come out in Markdown and JSON, and a tool that is not there is named."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.setattr(shutil, "which", lambda name: None)  # ffmpeg need not be there, and its start takes a while
     spec = importlib.util.spec_from_file_location("reading", SCRIPT)
     reading = importlib.util.module_from_spec(spec)
