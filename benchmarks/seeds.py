@@ -22,23 +22,22 @@ from seqff.config import TrainConfig
 from seqff.config_io import load_config
 
 
-def one_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Take one seed the whole way, or read what an earlier call left."""
-    folder = Path(arguments.out) / f"seed{seed}"
+def one_seed(
+    config: TrainConfig, seed: int, *, videos: str | Path, out: str | Path, labels: str, groups: str | None
+) -> dict[str, Any]:
+    """Take one seed the whole way, or read what an earlier call left in `out`."""
+    folder = Path(out) / f"seed{seed}"
     finished = folder / "result.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))
-    config = load_config(arguments.config) if arguments.config else TrainConfig()
-    if arguments.steps:
-        config = dataclasses.replace(config, steps=arguments.steps)
     began = time.monotonic()
-    seqff.train(arguments.videos, out=folder / "run", config=config, seed=seed, resume=True)
+    seqff.train(videos, out=folder / "run", config=config, seed=seed, resume=True)
     trained = time.monotonic() - began
-    seqff.extract(folder / "run", arguments.videos, out=folder / "features", resume=True)
+    seqff.extract(folder / "run", videos, out=folder / "features", resume=True)
     probe = seqff.probe(
         folder / "features",
-        labels=arguments.labels,
-        groups=arguments.groups,
+        labels=labels,
+        groups=groups,
         out=folder / "probe",
         seed=seed,
         overwrite=True,
@@ -78,7 +77,20 @@ def main() -> int:
     if not Path(arguments.videos).exists():
         print(f"skipped: {arguments.videos} is not there", file=sys.stderr)
         return 0
-    results = [one_seed(arguments, seed) for seed in arguments.seeds]
+    config = load_config(arguments.config) if arguments.config else TrainConfig()
+    if arguments.steps:
+        config = dataclasses.replace(config, steps=arguments.steps)
+    results = [
+        one_seed(
+            config,
+            seed,
+            videos=arguments.videos,
+            out=arguments.out,
+            labels=arguments.labels,
+            groups=arguments.groups,
+        )
+        for seed in arguments.seeds
+    ]
     print(table(results))
     return 0
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seqff.nets import load_encoder as load  # noqa: F401
     from seqff.probes import probe as probe
     from seqff.training import train as train
+    from seqff.training.forward_forward import ForwardForward as ForwardForward
     from seqff.video import Manifest as Manifest
     from seqff.video import open_video as open_video
     from seqff.video import scan as scan
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Encoder": ("seqff.nets", "Encoder"),
     "FeatureStore": ("seqff.features", "FeatureStore"),
+    "ForwardForward": ("seqff.training.forward_forward", "ForwardForward"),
     "Manifest": ("seqff.video", "Manifest"),
     "SeqffError": ("seqff.errors", "SeqffError"),
     "TrainConfig": ("seqff.config", "TrainConfig"),

@@ -34,7 +34,7 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
-    augment: Literal["shared", "stretch", "independent"] = "shared"
+    augment: Literal["shared", "stretch", "independent"] = "independent"
     """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
     gap_seconds: float = 0.0
     """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
@@ -58,14 +58,117 @@ class EncoderConfig:
 
     widths: tuple[int, ...] = (16, 32, 128, 256)
     """Channels of each layer."""
-    kernels: tuple[int, ...] = (7, 3, 3, 3)
+    kernels: tuple[int, ...] = (7, 5, 3, 3)
     """Side of each layer's convolution, px of its input; odd."""
     strides: tuple[int, ...] = (2, 1, 1, 1)
     """Stride of each layer's convolution."""
     pools: tuple[int, ...] = (1, 2, 2, 1)
     """Side of the max pooling of each layer (1 = none)."""
-    norm: Literal["layer", "rms", "batch", "none"] = "layer"
-    """Normalisation of the input of every layer but the first."""
+    norm: Literal["layer", "rms", "batch", "none", "whitening"] = "layer"
+    """Normalisation of the input of every layer but the first: each sample to mean 0 and variance 1, or to mean square
+    1; or over the batch, each channel to mean 0 and variance 1, or the channels made uncorrelated as well."""
+
+
+@dataclass(frozen=True)
+class GoodnessConfig:
+    """Forward-Forward's goodness (objective `goodness`): high for real rows, low for made-up ones."""
+
+    form: Literal["sum", "mean"] = "sum"
+    """Sum of the squared activities, or their mean."""
+    over: Literal["map", "position"] = "map"
+    """Goodness of all units of a row together, or of the channels at each place of its map."""
+    threshold: float = 1.0
+    """theta for every unit: the sum form multiplies it by the number of units it sums."""
+    loss: Literal["symba", "threshold"] = "symba"
+    """Each real row against a made-up one (SymBa), which learns several times faster, or each row against the
+    threshold, as in the paper (with alpha 1)."""
+    alpha: float = 0.03
+    """Factor on what the loss's sigmoid sees: the difference of two goodnesses, or goodness - theta."""
+
+
+@dataclass(frozen=True)
+class LogisticHingeConfig:
+    """The logistic form of the temporal hinge (objective `logistic_hinge`)."""
+
+    scale: float = 10.0
+    """s in p(positive pair) = sigmoid(s (delta_l - d)): how sharply the tolerance is drawn; a large s is the hinge."""
+
+
+@dataclass(frozen=True)
+class InfoNCEConfig:
+    """InfoNCE (objective `infonce`): tell a row's positive from all its negatives."""
+
+    score: Literal["cosine", "bilinear"] = "cosine"
+    """Cosine of two embeddings, or z_k . W z_n with a matrix W that the layer learns (CPC, Greedy InfoMax)."""
+    temperature: float = 0.1
+    """What scores are divided by (1 for the bilinear score of CPC)."""
+    symmetric: bool = True
+    """Both rows of a pair look for each other; off: the earlier one for the later one, as in CPC."""
+
+
+@dataclass(frozen=True)
+class CLAPPConfig:
+    """CLAPP (objective `clapp`): predict the positive, not the negatives, through a matrix that the layer learns."""
+
+    negatives: Literal["all", "one"] = "all"
+    """Contrast each positive with all negatives of its row, or with one of them."""
+
+
+@dataclass(frozen=True)
+class VICRegConfig:
+    """VICReg (objective `vicreg`): positives alike, every dimension alive, dimensions uncorrelated."""
+
+    invariance: float = 25.0
+    """Weight of the mean squared difference of positives."""
+    variance: float = 25.0
+    """Weight of the hinge that holds each dimension's standard deviation up."""
+    covariance: float = 1.0
+    """Weight of the squared covariances between dimensions."""
+    deviation: float = 1.0
+    """gamma: the standard deviation that each dimension is held up to."""
+    tolerant: bool = False
+    """Positives may differ by the layer's tolerance delta_l (mean over dimensions of the squared difference)."""
+
+
+@dataclass(frozen=True)
+class BarlowConfig:
+    """Barlow Twins (objective `barlow`): the correlations between two positives are to be the identity matrix."""
+
+    off_diagonal: float = 0.0051
+    """lambda: weight of the correlations between different dimensions."""
+
+
+@dataclass(frozen=True)
+class LPLConfig:
+    """Latent predictive learning (objective `lpl`): predict the positive, keep variance up, decorrelate."""
+
+    predictive: float = 1.0
+    """Weight of the mean squared difference of positives."""
+    hebbian: float = 1.0
+    """Weight of minus the log variance of each dimension."""
+    decorrelation: float = 10.0
+    """Weight of the squared covariances between dimensions."""
+
+
+@dataclass(frozen=True)
+class SlownessConfig:
+    """Slow feature analysis (objective `slowness`): positives alike after whitening."""
+
+    noise: float = 0.01
+    """Variance of the noise thought into each dimension, as a share of the mean variance: dead dimensions count as
+    fast, and a batch with fewer rows than dimensions can be whitened."""
+
+
+@dataclass(frozen=True)
+class SCFFConfig:
+    """Self-contrastive Forward-Forward (objective `scff`): goodness high for sums of positives, low for others."""
+
+    threshold_positive: float = 1.0
+    """Goodness (mean square of the channels at a place) that sums of two positives are to exceed."""
+    threshold_negative: float = 1.0
+    """Goodness that sums of two negatives are to stay below."""
+    penalty: float = 0.001
+    """Weight of the length of the positives' goodness maps, so that goodness does not grow without end."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +177,29 @@ class ObjectiveConfig:
 
     terms: tuple[str, ...] = ("temporal_hinge",)
     """Objectives, added up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer."""
-    tolerance: Literal["calibrated", "geometric", "explicit"] = "geometric"
-    """How the tolerances delta_l come about: quantiles of measured distances, a geometric schedule, or a list."""
+    tolerance: Literal["calibrated", "constant", "linear", "geometric", "explicit"] = "geometric"
+    """How the tolerances delta_l come about: quantiles of distances measured before training and tracked during it;
+    one number, a linear or a geometric schedule; or a list."""
     tolerance_quantiles: tuple[float, float] = (0.9, 0.7)
     """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
     tolerance_range: tuple[float, float] = (0.1, 0.1)
-    """geometric: delta of the first layer and of the last (the same number twice: of every layer)."""
+    """constant, linear, geometric: delta of the first layer and of the last (the same number twice: of every layer)."""
     tolerances: tuple[float, ...] = ()
     """explicit: delta of every layer."""
+    embedding_norm: Literal["unit", "rms", "none"] = "unit"
+    """Hinges compare embeddings as unit vectors, as vectors of mean square 1 (distances grow with their dimension), or
+    as they are, and then their scale decides what a tolerance means."""
     margin: float = 1.5
     """Distance that negatives are pushed to (embeddings are unit vectors: 0 same, 2 unrelated, 4 opposite)."""
+    margin_quantile: float = 0.0
+    """Measure the margin before training: the distance below which this share of the negatives lies. 0 = `margin`."""
+    negatives: Literal["all", "sampled", "hard"] = "all"
+    """Which negatives of the batch a row is compared with (hinges, infonce, clapp): all, `negatives_k` of each kind
+    (same video, other videos) drawn anew at every step, or the nearest `negatives_k` of each kind."""
+    negatives_k: int = 8
+    """sampled, hard: negatives of each kind that a row keeps."""
+    queue: int = 0
+    """Embeddings of past batches that stand beside the batch's own as negatives of other videos; 0 = none."""
     negative_weight: float = 1.0
     """Weight of the negatives against the positives."""
     same_video: float = 1.0
@@ -94,20 +210,37 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: tuple[int, ...] = (1, 1, 2, 2)
+    grid: tuple[int, ...] = (2,)
     """Side of the grid a layer's map is pooled to before the head: one for all layers, or one for each."""
+    goodness: GoodnessConfig = field(default_factory=GoodnessConfig)
+    logistic_hinge: LogisticHingeConfig = field(default_factory=LogisticHingeConfig)
+    infonce: InfoNCEConfig = field(default_factory=InfoNCEConfig)
+    clapp: CLAPPConfig = field(default_factory=CLAPPConfig)
+    vicreg: VICRegConfig = field(default_factory=VICRegConfig)
+    barlow: BarlowConfig = field(default_factory=BarlowConfig)
+    lpl: LPLConfig = field(default_factory=LPLConfig)
+    slowness: SlownessConfig = field(default_factory=SlownessConfig)
+    scff: SCFFConfig = field(default_factory=SCFFConfig)
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW for every layer and its head."""
+    """The optimiser that every layer has for itself and its head."""
 
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Kind of optimiser."""
     lr: float = 2e-3
     """Peak learning rate."""
     weight_decay: float = 1e-4
-    """Decoupled weight decay."""
+    """Weight decay: decoupled in adamw, part of the gradient in adam and sgd."""
+    momentum: float = 0.9
+    """sgd: weight of the past in the running gradient, 0 for none; the others do not look at it."""
     warmup: float = 0.05
     """Share of the steps in which the rate rises from 0; then it falls as a cosine."""
+    clip: float = 0.0
+    """Longest gradient (2-norm) of a layer and its head together; longer ones are shortened to it. 0 = as they are."""
+    ema: float = 0.0
+    """Decay of a running average of each layer's weights, such as 0.99; the encoder saved is the average. 0 = none."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +249,27 @@ class TrainConfig:
 
     steps: int = 600
     """Batches to train on."""
+    trainer: Literal["local", "greedy", "end_to_end", "end_to_end_sum"] = "local"
+    """local: all layers at every step, each by its own loss. greedy: layer after layer, the finished ones frozen.
+    end_to_end, end_to_end_sum: backpropagation from the last layer's loss or from the sum of all, to compare with."""
+    activation_checkpointing: bool = False
+    """end_to_end and end_to_end_sum: keep only each layer's input and compute the rest again on the way back."""
+    greedy_cache: bool = False
+    """greedy: layers above the first train on a fixed set of batches, computed once and then read from disk.
+    What the layers below make of them lies in the run folder as bf16, and is removed at the end."""
+    greedy_cache_batches: int = 64
+    """greedy_cache: batches in that set."""
+    compile: bool = False
+    """Compile each layer with torch.compile; where that fails, a warning says so and the layer runs uncompiled."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
+    monitor_every: int = 25
+    """Steps between looks at every layer beside itself untrained: effective rank, spread, dead units, and whether it
+    has collapsed. 0 = never, and then no alarm comes."""
+    on_collapse: Literal["warn", "stop"] = "warn"
+    """When a layer has collapsed: say so and go on, or write a checkpoint and stop."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What convolutions are computed in; auto takes bf16 where the hardware multiplies it. Losses stay fp32."""
     workers: int = 0

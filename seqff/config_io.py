@@ -12,6 +12,7 @@ import yaml
 
 from seqff.config import TrainConfig
 from seqff.errors import ConfigError
+from seqff.presets import PRESETS
 
 T = TypeVar("T")
 
@@ -78,8 +79,25 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     raise ConfigError(f"{where} = {value!r}: must be of type {hint.__name__}, got {type(value).__name__}")
 
 
-def load_config(path: str | Path) -> TrainConfig:
+def load_preset(name: str) -> TrainConfig:
+    """Return the settings of a published method (see `seqff.presets`).
+
+    Raises:
+        ConfigError: no preset of that name.
+    """
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, n=1)
+        guess = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(PRESETS)}"
+        raise ConfigError(f"no preset {name!r}; {guess}")
+    return PRESETS[name].config
+
+
+def load_config(path: str | Path, base: TrainConfig | None = None) -> TrainConfig:
     """Read the settings of a training run from YAML.
+
+    Args:
+        path: the file.
+        base: the settings that what the file does not name keeps; None for the defaults.
 
     Raises:
         ConfigError: the file is missing, not YAML, or not settings.
@@ -91,9 +109,17 @@ def load_config(path: str | Path) -> TrainConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     try:
-        return from_dict(TrainConfig, {} if data is None else data)
+        return from_dict(TrainConfig, _over(to_dict(base or TrainConfig()), {} if data is None else data))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _over(base: dict[str, Any], data: Any) -> Any:
+    """Lay settings over others, part by part; what is not a mapping on both sides is taken as it is given."""
+    if not isinstance(data, dict):
+        return data
+    both = {key: _over(base[key], data[key]) if isinstance(base.get(key), dict) else data[key] for key in data}
+    return {**base, **both}
 
 
 def dump_yaml(data: dict[str, Any]) -> str:

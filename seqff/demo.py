@@ -33,8 +33,8 @@ def demo_config(steps: int) -> TrainConfig:
     """
     return TrainConfig(
         steps=steps,
-        encoder=EncoderConfig(widths=(16, 32, 64, 64)),
-        pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12),
+        encoder=EncoderConfig(widths=(16, 32, 64, 64), kernels=(7, 3, 3, 3)),
+        pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12, augment="shared"),
         objective=ObjectiveConfig(same_video=0.0, grid=(1,)),
     )
 

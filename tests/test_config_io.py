@@ -26,7 +26,7 @@ def test_settings_survive_yaml() -> None:
         ("steps: many", "steps = 'many': must be of type int, got str"),
         ("steps: true", "steps = True: must be of type int, got bool"),
         ("pairs: {flip: 1}", "pairs.flip = 1: must be of type bool"),
-        ("objective: {tolerance: loose}", "choose from calibrated, geometric, explicit"),
+        ("objective: {tolerance: loose}", "choose from calibrated, constant, linear, geometric, explicit"),
         ("objective: {tolerance_range: [1.0]}", "must have 2 values"),
         ("encoder: {widths: 3}", "encoder.widths = 3: must be a list"),
         ("- 1", "must be a mapping"),

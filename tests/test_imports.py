@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
 FLOORS = [
-    {"errors", "version", "files", "devices", "config", "config_io", "transform"},
+    {"errors", "version", "files", "devices", "config", "config_io", "presets", "transform", "grid_mean"},
     {"video", "nets", "objectives"},
     {"pairs"},
     {"training"},

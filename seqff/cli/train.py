@@ -11,14 +11,16 @@ import tyro
 
 from seqff.cli.arguments import Device, call_arguments, parse, print_json
 from seqff.config import TrainConfig
-from seqff.config_io import load_config
+from seqff.config_io import load_config, load_preset
+from seqff.presets import preset_help
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """Train an encoder on videos without labels, every layer by its own objective.
 
-    Reads:  a folder of videos (searched recursively), one video, or a manifest; settings from --config, then flags.
+    Reads:  a folder of videos (searched recursively), one video, or a manifest; settings from --preset, then --config,
+            then flags: the later wins.
 
     Writes: the run folder: encoder.safetensors (and the same net untrained), config.yaml, manifest.json,
             metrics.jsonl, checkpoints.
@@ -32,6 +34,9 @@ class TrainOptions:
     """Run folder to write; must not exist, unless --resume or --overwrite is given."""
     config: Path | None = None
     """YAML file with settings; what it does not name keeps its default. Flags win over the file."""
+    preset: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help=f"Settings of a published method:\n\n{preset_help()}")
+    ] = None
     seed: int = 0
     """Of the initial weights, the batches and the augmentation."""
     device: Device = "auto"
@@ -48,26 +53,28 @@ class TrainOptions:
     settings: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def _config_file(arguments: Sequence[str]) -> str | None:
-    """Find --config before the rest is parsed: its settings are the defaults of the other flags."""
+def _find(flag: str, arguments: Sequence[str]) -> str | None:
+    """Find a flag's value before the rest is parsed: its settings are the defaults of the other flags."""
     for place, argument in enumerate(arguments):
-        if argument.startswith("--config="):
+        if argument.startswith(f"{flag}="):
             return argument.partition("=")[2]
-        if argument == "--config" and place + 1 < len(arguments):
+        if argument == flag and place + 1 < len(arguments):
             return arguments[place + 1]
     return None
 
 
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, train, say what to do next."""
-    file = _config_file(arguments)
+    preset, file = _find("--preset", arguments), _find("--config", arguments)
     default = None
-    if file is not None:
-        default = TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=load_config(file))
+    if preset is not None or file is not None:
+        settings = load_preset(preset or "default")
+        settings = settings if file is None else load_config(file, settings)
+        default = TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=settings)
     options = parse(TrainOptions, "train", arguments, default)
     from seqff.training import train
 
-    done = train(**{**call_arguments(options, "settings"), "config": options.settings})
+    done = train(**{**call_arguments(options, "settings", "preset"), "config": options.settings})
     if options.json:
         print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures})
     else:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqff.config import EncoderConfig
+from seqff.grid_mean import relu_grid_mean
 from seqff.nets.encoder import Encoder, LayerInfo
 from seqff.nets.norms import build_norm
 from seqff.transform import FrameTransform
@@ -54,6 +55,18 @@ class ConvLayer(nn.Module):
         if self.pool > 1:
             x = F.max_pool2d(x, self.pool)
         return F.relu(x, inplace=True)
+
+    def forward_pooled(self, x: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+        """Run the layer where nothing but the mean of its output over a grid needs a gradient.
+
+        Args:
+            x: (N, in_channels, H, W).
+            grid: cells along each side.
+
+        Returns:
+            The same output as `forward` gives, without its graph, and its `grid_mean`, with one.
+        """
+        return relu_grid_mean(self.conv(self.norm(x)), grid, pool=self.pool)
 
 
 def build_encoder(config: EncoderConfig, transform: FrameTransform, *, in_channels: int = 3, seed: int = 0) -> Encoder:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqff.nets.whitening import Whitening
+
 EPSILON = 1e-5
 
 
@@ -65,8 +67,8 @@ def build_norm(name: str, channels: int) -> nn.Module:
     """Build an inter-layer norm by name.
 
     Args:
-        name: "layer", "rms", "batch" or "none".
-        channels: channels of the tensor it will see (only "batch" needs it).
+        name: "layer", "rms", "batch", "none" or "whitening".
+        channels: channels of the tensor it will see (only "batch" and "whitening" need it).
 
     Raises:
         ValueError: unknown name.
@@ -76,6 +78,7 @@ def build_norm(name: str, channels: int) -> nn.Module:
         "rms": lambda: FunctionNorm(rms_norm),
         "batch": lambda: nn.BatchNorm2d(channels, affine=False),
         "none": nn.Identity,
+        "whitening": lambda: Whitening(channels),
     }
     if name not in norms:
         raise ValueError(f"unknown norm {name!r}: choose from {', '.join(norms)}")

@@ -27,6 +27,10 @@ class Relation(Protocol):
     def real(self) -> Tensor | None:
         """(N,) bool: frames as they are; the other rows are made-up negatives (None: all are real)."""
 
+    @property
+    def video(self) -> Tensor | None:
+        """(N,) int64: identity of each row's video (None: not known)."""
+
 
 class Objective(nn.Module):
     """One term of a layer's loss.
@@ -36,9 +40,11 @@ class Objective(nn.Module):
 
     `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "map", the layer's own output
     (N, C, H, W) float32; or "composed", the layer's output for the inputs that `compose` makes of its input rows.
+    `needs_mixtures` says that batches must hold made-up negatives (`relation.real`).
     """
 
     sees: ClassVar[Literal["embedding", "map", "composed"]] = "embedding"
+    needs_mixtures: ClassVar[bool] = False
 
     def compose(self, h: Tensor, relation: Relation) -> Tensor:
         """Make the inputs a "composed" term wants to see the layer's output of: (N, C, H, W) -> (M, C, H, W)."""
@@ -60,6 +66,11 @@ class WeightedSum(nn.Module):
     def sees(self, what: str) -> bool:
         """Say whether any term looks at "embedding", "map" or "composed"."""
         return any(term.sees == what for term in self._terms().values())
+
+    @property
+    def needs_mixtures(self) -> bool:
+        """Whether any term needs made-up negatives in the batch."""
+        return any(term.needs_mixtures for term in self._terms().values())
 
     def _terms(self) -> dict[str, Objective]:
         return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+EmbeddingNorm = Literal["unit", "rms", "none"]
 
 
 def unit(z: Tensor) -> Tensor:
@@ -12,14 +17,36 @@ def unit(z: Tensor) -> Tensor:
     return F.normalize(z, dim=1, eps=1e-8)
 
 
-def squared_distances(u: Tensor) -> Tensor:
-    """Return all squared Euclidean distances between the rows of u.
+def normalise(z: Tensor, kind: EmbeddingNorm) -> Tensor:
+    """Scale the rows of z before they are compared.
+
+    Args:
+        z: (N, D) float.
+        kind: "unit", length 1, so that squared distances lie in 0..4; "rms", mean square 1, which is length sqrt(D)
+            and distances in 0..4 D; "none", as they are, and then their scale decides what a tolerance means.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    if kind == "unit":
+        return unit(z)
+    if kind == "rms":
+        return unit(z) * math.sqrt(z.shape[1])
+    if kind == "none":
+        return z
+    raise ValueError(f"objective.embedding_norm is {kind!r}: choose from unit, rms, none")
+
+
+def squared_distances(u: Tensor, others: Tensor | None = None) -> Tensor:
+    """Return all squared Euclidean distances between the rows of u and those of others.
 
     Args:
         u: (N, D) float.
+        others: (M, D) float; None for u itself.
 
     Returns:
-        (N, N), non-negative, 0 on the diagonal up to rounding.
+        (N, M), non-negative, 0 between equal rows up to rounding.
     """
-    squares = u.square().sum(dim=1)
-    return torch.clamp(squares[:, None] + squares[None, :] - 2 * (u @ u.T), min=0)
+    others = u if others is None else others
+    squares, of_others = u.square().sum(dim=1), others.square().sum(dim=1)
+    return torch.clamp(squares[:, None] + of_others[None, :] - 2 * (u @ others.T), min=0)

@@ -6,7 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from seqff.grid_mean import grid_mean
 
 
 class GridPool(nn.Module):
@@ -18,7 +19,27 @@ class GridPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool and flatten."""
-        return F.adaptive_avg_pool2d(x, (min(self.grid, x.shape[2]), min(self.grid, x.shape[3]))).flatten(1)
+        return grid_mean(x, self.grid).flatten(1)
+
+
+class Head(nn.Sequential):
+    """Grid pooling, then an embedding of what it gives.
+
+    Args:
+        grid: side of the pooling grid.
+        parts: modules from (N, C * grid * grid) to (N, D), one after another.
+    """
+
+    def __init__(self, grid: int, *parts: nn.Module) -> None:
+        super().__init__(GridPool(grid), *parts)
+        self.grid = grid
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Return what `forward` gives for a map of which the grid mean is there: (N, C, grid, grid) -> (N, D)."""
+        z = pooled.flatten(1)
+        for part in list(self)[1:]:
+            z = part(z)
+        return z
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
@@ -30,7 +51,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
 
 def build_head(
     name: str, channels: int, *, grid: int, width: int, out: int, generator: torch.Generator | None = None
-) -> nn.Module:
+) -> Head:
     """Build the head of one layer.
 
     Args:
@@ -49,12 +70,12 @@ def build_head(
     """
     inputs = channels * grid * grid
     if name == "none":
-        return GridPool(grid)
+        return Head(grid)
     if name == "linear":
-        return nn.Sequential(GridPool(grid), _linear(inputs, out, generator))
+        return Head(grid, _linear(inputs, out, generator))
     if name == "mlp":
         hidden = _linear(inputs, width, generator)
-        return nn.Sequential(GridPool(grid), hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
+        return Head(grid, hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
     raise ValueError(f"unknown head {name!r}: choose from mlp, linear, none")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +10,18 @@ from dataclasses import dataclass
 import torch
 
 from seqff.config import ObjectiveConfig
+from seqff.objectives.barlow import Barlow
 from seqff.objectives.base import Objective, WeightedSum
+from seqff.objectives.clapp import CLAPP
+from seqff.objectives.goodness import Goodness
+from seqff.objectives.infonce import InfoNCE
+from seqff.objectives.logistic_hinge import LogisticHinge
+from seqff.objectives.lpl import LPL
+from seqff.objectives.scff import SCFF
+from seqff.objectives.slowness import Slowness
 from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
+from seqff.objectives.vicreg import VICReg
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,16 @@ class Place:
 
 
 OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
-    "temporal_hinge": lambda config, place: TemporalHinge(config, place.tolerance),
+    "goodness": lambda config, place: Goodness(config.goodness),
+    "temporal_hinge": lambda config, place: TemporalHinge(config, place.tolerance, place.dim, place.generator),
+    "logistic_hinge": lambda config, place: LogisticHinge(config, place.tolerance, place.dim, place.generator),
+    "infonce": lambda config, place: InfoNCE(config, place.dim, place.generator),
+    "clapp": lambda config, place: CLAPP(config, place.dim, place.generator),
+    "vicreg": lambda config, place: VICReg(config.vicreg, place.tolerance),
+    "barlow": lambda config, place: Barlow(config.barlow),
+    "lpl": lambda config, place: LPL(config.lpl),
+    "slowness": lambda config, place: Slowness(config.slowness),
+    "scff": lambda config, place: SCFF(config),
 }
 
 
@@ -81,9 +100,9 @@ def build_objectives(
     """
     tolerances = build_tolerances(config, len(channels))
     weights = parse_terms(config.terms, len(channels))
-    return [
-        WeightedSum(
-            {name: (OBJECTIVES[name](config, Place(tolerance, c, d, generator)), w) for name, w in of_layer.items()}
-        )
-        for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True)
-    ]
+    losses = []
+    for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True):
+        # each term follows its own tolerance: two may measure distance differently
+        places = {name: Place(copy.deepcopy(tolerance), c, d, generator) for name in of_layer}
+        losses.append(WeightedSum({name: (OBJECTIVES[name](config, places[name]), of_layer[name]) for name in places}))
+    return losses

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective, Relation
-from seqff.objectives.distance import squared_distances, unit
-from seqff.objectives.tolerance import Tolerance
+from seqff.objectives.distance import EmbeddingNorm, normalise, squared_distances
+from seqff.objectives.negatives import Candidates, Negatives
+from seqff.objectives.tolerance import Tolerance, build_margin
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -17,18 +18,84 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
+def pair_figures(
+    d: Tensor, positive: Tensor, among: Candidates, tolerance: Tensor | float, margin: Tensor | float
+) -> dict[str, Tensor]:
+    """Return what a log wants to know of the distances of a batch.
+
+    Args:
+        d: (N, M) float, distances of all rows to all candidates.
+        positive: (P,) float, distances of the positives.
+        among: the candidates, and which of them are negatives.
+        tolerance: delta_l.
+        margin: distance that negatives are pushed to.
+
+    Returns:
+        Detached scalars: `positive_distance`, `same_video_distance`, `other_video_distance` (means of d), the
+        positives' `positive_median` and `positive_largest`, `within_tolerance` (share of the positives with
+        d <= tolerance), `tolerance` and `margin`.
+    """
+    with torch.no_grad():
+        some = positive if len(positive) else d.new_zeros(1)
+        return {
+            "positive_distance": some.mean(),
+            "positive_median": some.median(),
+            "positive_largest": some.max(),
+            "same_video_distance": masked_mean(d, among.same_video),
+            "other_video_distance": masked_mean(d, among.other_video),
+            "within_tolerance": (positive <= tolerance).sum() / max(len(positive), 1),
+            "tolerance": torch.as_tensor(tolerance, dtype=torch.float32).nan_to_num(0.0),
+            "margin": torch.as_tensor(margin, dtype=torch.float32).nan_to_num(0.0),
+        }
+
+
+def measure(
+    z: Tensor,
+    relation: Relation,
+    *,
+    tolerance: Tolerance | Tensor | float,
+    margin: Tolerance | Tensor | float,
+    embedding_norm: EmbeddingNorm,
+    negatives: Negatives | None,
+) -> tuple[Tensor, Tensor, Candidates, Tensor | float, Tensor | float]:
+    """Measure what a hinge compares; a Tolerance or margin that is measured learns from it.
+
+    Args:
+        z: (N, D) float embeddings.
+        relation: of the rows.
+        tolerance: delta_l.
+        margin: distance that negatives are pushed to.
+        embedding_norm: how embeddings are scaled before.
+        negatives: chooses the negatives; None for all of the batch.
+
+    Returns:
+        d, (N, M) float32, of all rows to all candidates; d of the positives, (P,); the candidates; tolerance; margin.
+    """
+    u = normalise(z.float(), embedding_norm)
+    among = Candidates(u, relation.same_video, relation.other_video) if negatives is None else negatives(u, relation)
+    d = squared_distances(u, among.rows)
+    positive = d[relation.positive[:, 0], relation.positive[:, 1]]
+    if isinstance(tolerance, Tolerance):
+        tolerance = tolerance.track(positive)
+    if isinstance(margin, Tolerance):
+        margin = margin.track(d, among.same_video | among.other_video)
+    return d, positive, among, tolerance, margin
+
+
 def temporal_hinge(
     z: Tensor,
     relation: Relation,
     *,
     tolerance: Tolerance | Tensor | float,
-    margin: float,
+    margin: Tolerance | Tensor | float,
     negative_weight: float = 1.0,
     same_video: float = 0.5,
+    embedding_norm: EmbeddingNorm = "unit",
+    negatives: Negatives | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Hinge loss of one layer's embeddings.
 
-    With u = z / ||z|| and d(i, j) = ||u_i - u_j||^2:
+    With u = z / ||z|| (see `normalise` for other scales) and d(i, j) = ||u_i - u_j||^2:
     mean over positives of max(0, d - tolerance)
     + negative_weight * (same_video * mean over distant rows of the same video of max(0, margin - d)
     + (1 - same_video) * the same mean over rows of other videos).
@@ -37,44 +104,37 @@ def temporal_hinge(
         z: (N, D) float embeddings.
         relation: positives and negatives among the rows.
         tolerance: delta_l, the distance positives may keep (0..4); a Tolerance also learns from these positives.
-        margin: the distance negatives are pushed to (0..4).
+        margin: the distance negatives are pushed to (0..4); a Tolerance measures it on these negatives.
         negative_weight: weight of the negatives.
         same_video: share of that weight for negatives of the same video.
+        embedding_norm: how embeddings are scaled; 0..4 holds for unit vectors.
+        negatives: chooses the negatives; None for all of the batch.
 
     Returns:
-        The loss, a scalar, and detached scalars for the log: `positive_distance`, `same_video_distance`,
-        `other_video_distance` (means of d), `within_tolerance` (share of the positives with d <= tolerance)
-        and `tolerance`.
+        The loss, a scalar, and the figures of `pair_figures`.
 
     Reference: the hinge on pairs is Hadsell, Chopra, LeCun 2006 (DrLIM) with a tolerance for positives.
     """
-    d = squared_distances(unit(z.float()))
-    positive = d[relation.positive[:, 0], relation.positive[:, 1]]
-    if isinstance(tolerance, Tolerance):
-        tolerance = tolerance.track(positive)
+    d, positive, among, tolerance, margin = measure(
+        z, relation, tolerance=tolerance, margin=margin, embedding_norm=embedding_norm, negatives=negatives
+    )
     beyond = F.relu(margin - d)
     loss = F.relu(positive - tolerance).sum() / max(len(positive), 1)
     loss = loss + negative_weight * (
-        same_video * masked_mean(beyond, relation.same_video)
-        + (1 - same_video) * masked_mean(beyond, relation.other_video)
+        same_video * masked_mean(beyond, among.same_video) + (1 - same_video) * masked_mean(beyond, among.other_video)
     )
-    with torch.no_grad():
-        figures = {
-            "positive_distance": positive.sum() / max(len(positive), 1),
-            "same_video_distance": masked_mean(d, relation.same_video),
-            "other_video_distance": masked_mean(d, relation.other_video),
-            "within_tolerance": (positive <= tolerance).sum() / max(len(positive), 1),
-            "tolerance": torch.as_tensor(tolerance, dtype=torch.float32).nan_to_num(0.0),
-        }
-    return loss, figures
+    return loss, pair_figures(d, positive, among, tolerance, margin)
 
 
 class TemporalHinge(Objective):
-    """The temporal hinge as a term of a layer's loss, with the layer's tolerance."""
+    """The temporal hinge as a term of a layer's loss, with the layer's tolerance, margin and choice of negatives."""
 
-    def __init__(self, config: ObjectiveConfig, tolerance: Tolerance) -> None:
+    def __init__(
+        self, config: ObjectiveConfig, tolerance: Tolerance, dim: int, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
-        self.config, self.tolerance = config, tolerance
+        self.config, self.tolerance, self.margin = config, tolerance, build_margin(config)
+        self.negatives = Negatives(config, dim, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """See `temporal_hinge`."""
@@ -82,7 +142,9 @@ class TemporalHinge(Objective):
             z,
             relation,
             tolerance=self.tolerance,
-            margin=self.config.margin,
+            margin=self.margin,
             negative_weight=self.config.negative_weight,
             same_video=self.config.same_video,
+            embedding_norm=self.config.embedding_norm,
+            negatives=self.negatives,
         )

@@ -20,16 +20,18 @@ class Relation:
         other_video: (N, N) bool, symmetric: different videos.
         real: (N,) bool, rows that are frames as they are; the others are made-up negatives, which stand in no other
             relation. None: all rows are real.
+        video: (N,) int64, identity of each row's video, the same in all batches. None: not known.
     """
 
     positive: Tensor
     same_video: Tensor
     other_video: Tensor
     real: Tensor | None = None
+    video: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Relation:
         """Return the relation on a device."""
-        tensors = (self.positive, self.same_video, self.other_video, self.real)
+        tensors = (self.positive, self.same_video, self.other_video, self.real, self.video)
         return Relation(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
 
 
@@ -82,4 +84,4 @@ def relate(
         near = near & (shot[:, None] == shot[None, :])
     if picture is not None:
         near = near & (picture[:, None] != picture[None, :])
-    return Relation(positive=near.nonzero(), same_video=distant, other_video=~same)
+    return Relation(positive=near.nonzero(), same_video=distant, other_video=~same, video=video)

@@ -1,6 +1,8 @@
-"""Training: the layer learner, the local trainer, run folders and checkpoints."""
+"""Training: the layer learner, the trainers, run folders and checkpoints."""
 
+from seqff.training.build import build_trainer
 from seqff.training.learner import LayerLearner, build_learners
-from seqff.training.train import Run, train, train_step
+from seqff.training.loop import Run
+from seqff.training.train import train, train_step
 
-__all__ = ["LayerLearner", "Run", "build_learners", "train", "train_step"]
+__all__ = ["LayerLearner", "Run", "build_learners", "build_trainer", "train", "train_step"]

@@ -25,7 +25,10 @@ def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     tensors = {f"layer/{name}": value for name, value in learner.layer.state_dict().items()}
     tensors |= {f"head/{name}": value for name, value in learner.head.state_dict().items()}
     for number, state in learner.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in state.items()}
+        found = {name: torch.as_tensor(value) for name, value in state.items() if value is not None}
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in found.items()}
+    if learner.average is not None:
+        tensors |= {f"average/{name}": value for name, value in learner.average.state_dict().items()}
     tensors |= {f"objective/{name}": value for name, value in learner.objective.state_dict().items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
@@ -37,6 +40,8 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor]) -> None:
     learner.layer.load_state_dict(part("layer/"), strict=True)
     learner.head.load_state_dict(part("head/"), strict=True)
     learner.objective.load_state_dict(part("objective/"), strict=True)
+    if learner.average is not None:
+        learner.average.load_state_dict(part("average/"))
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer/").items():

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from seqff.config import OptimConfig, TrainConfig
 from seqff.devices import choose_precision
-from seqff.nets import Encoder
+from seqff.nets import ConvLayer, Encoder
 from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
+from seqff.objectives.heads import Head
 from seqff.pairs import Relation
+from seqff.training.average import WeightAverage
+from seqff.training.compiling import compile_layer
+from seqff.training.monitors import LayerMonitor
+from seqff.training.optimizers import build_optimizer
 
 
 class LayerLearner:
@@ -22,8 +29,18 @@ class LayerLearner:
         layer: the module that learns, (N, C, H, W) -> (N, C', H', W').
         head: throw-away projector, (N, C', H', W') -> (N, D).
         objective: what the layer minimises.
-        optim: learning rate and weight decay.
+        optim: kind of optimiser and its settings.
         precision: of the layer's and the head's computations.
+        compiled: run the layer through torch.compile.
+        recompute: keep only the layer's input for the way back and run the layer again then; batch norm counts twice.
+
+    Attributes:
+        average: of the layer's weights, if `optim` asks for one.
+        monitor: looks at the layer when a loss is computed, if it is given one.
+        figures: detached scalars of the last loss, by name.
+
+    Raises:
+        ValueError: settings of the optimiser out of range.
     """
 
     def __init__(
@@ -34,12 +51,18 @@ class LayerLearner:
         objective: WeightedSum,
         optim: OptimConfig,
         precision: torch.dtype = torch.float32,
+        *,
+        compiled: bool = False,
+        recompute: bool = False,
     ) -> None:
         self.name, self.layer, self.head, self.objective = name, layer, head, objective
-        self.precision = precision
-        parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
+        self.precision, self.recompute, self.clip = precision, recompute, optim.clip
+        self.parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
+        self.optimizer = build_optimizer(self.parameters, optim)
+        self.average = WeightAverage(layer, optim.ema) if optim.ema else None
+        self.monitor: LayerMonitor | None = None
         self.figures: dict[str, Tensor] = {}
+        self._call: Callable[[Tensor], Tensor] | None = None if compiled else layer
 
     def _autocast(self, h: Tensor) -> torch.autocast:
         return torch.autocast(h.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16)
@@ -47,26 +70,42 @@ class LayerLearner:
     def run_layer(self, h: Tensor) -> Tensor:
         """Run the layer alone, in its precision: (N, C, H, W) -> (N, C', H', W')."""
         with self._autocast(h):
-            out: Tensor = self.layer(h)
+            if self._call is None:  # compiling waits for the first input
+                self._call = compile_layer(self.layer, self.name, h)
+            recompute = self.recompute and torch.is_grad_enabled()
+            out: Tensor = checkpoint(self._call, h, use_reentrant=False) if recompute else self._call(h)
         return out
 
-    def loss(self, h: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
+    def _run(self, h: Tensor, *, detached: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the layer's output and what its head makes of it, (N, D) float32, or None if no term looks at that."""
+        pooled_alone = self.objective.sees("embedding") and not self.objective.sees("map")
+        as_it_is = self._call is self.layer and not self.recompute
+        if detached and pooled_alone and as_it_is and isinstance(self.layer, ConvLayer) and isinstance(self.head, Head):
+            with self._autocast(h):
+                out, pooled = self.layer.forward_pooled(h, self.head.grid)
+                return out, self.head.embed(pooled).float()
+        out = self.run_layer(h)
+        if not self.objective.sees("embedding"):
+            return out, None
+        with self._autocast(h):
+            return out, self.head(out).float()
+
+    def loss(self, h: Tensor, relation: Relation, *, detached: bool = False) -> tuple[Tensor, Tensor]:
         """Run the layer and its objective.
 
         Args:
             h: (N, C, H, W), the layer's input; a gradient flows into it if it asks for one.
             relation: positives and negatives among the N rows.
+            detached: no layer above needs a gradient of the output: it may come without its graph, which costs less.
 
         Returns:
-            (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph.
+            (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph (see `detached`).
         """
-        out = self.run_layer(h)
-        z = None
-        if self.objective.sees("embedding"):
-            with self._autocast(h):
-                z = self.head(out).float()
+        out, z = self._run(h, detached=detached)
         loss, figures = self.objective(self.run_layer, h, out, z, relation)
         self.figures = {"loss": loss.detach(), **figures}
+        if self.monitor is not None and self.monitor.due:
+            self.figures |= self.monitor.look(h, out, z, relation, self._autocast(h))
         return out, loss
 
     def update(self, h: Tensor, relation: Relation) -> Tensor:
@@ -79,11 +118,19 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output from before the step, detached: the graph is gone when this returns.
         """
-        out, loss = self.loss(h.detach(), relation)
-        self.optimizer.zero_grad(set_to_none=True)
+        out, loss = self.loss(h.detach(), relation, detached=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.step()
         return out.detach()
+
+    def step(self) -> None:
+        """Move the weights along the gradients that lie ready, and let these go: no layer keeps any between steps."""
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
 
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""
@@ -125,5 +172,16 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             out=objective.head_out,
             generator=generator,
         ).to(device)
-        learners.append(LayerLearner(info.name, layer, head, loss.to(device), config.optim, precision))
+        learners.append(
+            LayerLearner(
+                info.name,
+                layer,
+                head,
+                loss.to(device),
+                config.optim,
+                precision,
+                compiled=config.compile,
+                recompute=config.activation_checkpointing,
+            )
+        )
     return learners

@@ -88,12 +88,15 @@ class MetricsLog:
     Args:
         path: the file.
         step: steps already taken; later lines are dropped.
+
+    Attributes:
+        kept: the lines that were there and stay.
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
         self.path = path
-        kept = [line for line in self._lines() if line["step"] <= step]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.kept = [line for line in self._lines() if line["step"] <= step]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in self.kept))
 
     def _lines(self) -> list[dict[str, Any]]:
         if not self.path.exists():

@@ -30,7 +30,7 @@ def test_a_command_takes_what_its_function_takes(name: str) -> None:
     """Names and defaults of the options are those of the public function's arguments."""
     module = importlib.import_module(f"seqff.cli.{name}")
     kind = getattr(module, f"{name.capitalize()}Options")
-    options = {spec.name: spec for spec in dataclasses.fields(kind) if spec.name not in ("json", "settings")}
+    options = {spec.name: spec for spec in dataclasses.fields(kind) if spec.name not in ("json", "settings", "preset")}
     parameters = inspect.signature(getattr(seqff, name)).parameters
     assert set(options) == set(parameters)
     for key, parameter in parameters.items():

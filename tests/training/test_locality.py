@@ -1,70 +1,77 @@
-"""No gradient crosses from one layer to another."""
+"""No gradient crosses from one layer to another, unless the trainer is the end-to-end twin."""
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
+from small_nets import layer_weights, small_batch, small_config, small_learners
 
-from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
-from seqff.nets import build_encoder
-from seqff.objectives import temporal_hinge
-from seqff.pairs import Relation, relate
-from seqff.training import LayerLearner, build_learners
-from seqff.transform import FrameTransform
+from seqff.config import EncoderConfig
+from seqff.objectives import OBJECTIVES
+from seqff.training import build_trainer
 
-ENCODER = EncoderConfig(widths=(4, 6, 8), kernels=(3, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1))
-CONFIG = TrainConfig(precision="fp32", encoder=ENCODER, objective=ObjectiveConfig(grid=(2,)))
+NORMS = get_args(get_type_hints(EncoderConfig)["norm"])
 
 
-def setting(norm: str = "layer") -> tuple[list[LayerLearner], torch.Tensor, Relation]:
-    """Three thin layers with learners, and a batch of two videos."""
-    config = dataclasses.replace(CONFIG, encoder=dataclasses.replace(CONFIG.encoder, norm=norm))
-    encoder = build_encoder(config.encoder, FrameTransform(16, 16), seed=0)
-    relation = relate(torch.arange(12) // 6, torch.arange(12) % 6, gap=1, far=3)
-    return build_learners(encoder, config, seed=0), torch.randn(12, 3, 16, 16), relation
+def reached(loss: int, **settings: Any) -> set[int]:
+    """Layers into whose weights, head or objective the loss of layer `loss` sends a gradient that is not exactly 0.
 
-
-def gradients(learner: LayerLearner) -> list[torch.Tensor | None]:
-    """Gradients of a layer and its head."""
-    return [p.grad for module in (learner.layer, learner.head) for p in module.parameters()]
-
-
-@pytest.mark.parametrize("norm", ["layer", "rms", "batch", "none"])
-def test_a_layers_update_reaches_no_other_layer(norm: str) -> None:
-    """Updating layer l leaves every other layer and head without any gradient, and changes none of their weights."""
-    learners, h, relation = setting(norm)
+    The losses of all other layers are multiplied by 0, a step of the trainer is taken in which the layer learns, and
+    every gradient that arrives at any parameter is looked at.
+    """
+    config = small_config(steps=3, **settings)  # greedy: a step for each of the three layers
+    learners = small_learners(config)
+    trainer = build_trainer(learners, config)
+    found = set()
     for number, learner in enumerate(learners):
-        for other in learners:
-            other.optimizer.zero_grad(set_to_none=True)
-        before = [p.detach().clone() for other in learners for p in other.layer.parameters()]
+        if number != loss:
+            learner.objective.weights = dict.fromkeys(learner.objective.weights, 0.0)
+
+        def note(parameter: torch.Tensor, number: int = number) -> None:
+            assert parameter.grad is not None
+            if bool(parameter.grad.any()):
+                found.add(number)
+
+        for parameter in learner.parameters:
+            parameter.register_post_accumulate_grad_hook(note)
+    trainer.step(loss, *small_batch(mixtures=learners[loss].objective.needs_mixtures))
+    return found
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_a_layers_loss_reaches_that_layer_alone(objective: str, norm: str) -> None:
+    """Local and greedy: of all gradients that the loss of layer l sends out, none is in another layer."""
+    for trainer in ("local", "greedy"):
+        for layer in range(3):
+            assert reached(layer, objective=objective, norm=norm, trainer=trainer) == {layer}, (trainer, layer)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_end_to_end_the_same_look_finds_the_layers_below(objective: str, norm: str) -> None:
+    """The control: with backpropagation a loss reaches its layer and all below, so the test above can fail."""
+    assert reached(2, objective=objective, norm=norm, trainer="end_to_end") == {0, 1, 2}
+    assert reached(1, objective=objective, norm=norm, trainer="end_to_end_sum") == {0, 1}
+
+
+def test_an_update_changes_its_layer_alone_and_keeps_no_graph() -> None:
+    """After layer l's update the other layers' weights are what they were, and neither output nor weights hold on to a
+    graph or a gradient."""
+    learners, (h, relation) = small_learners(), small_batch()
+    for number, learner in enumerate(learners):
+        before = layer_weights(learners)
         h = learner.update(h, relation)
         assert not h.requires_grad
-        for place, other in enumerate(learners):
-            if place == number:
-                assert all(grad is not None and bool(grad.any()) for grad in gradients(other)[::2])
-            else:
-                assert all(grad is None for grad in gradients(other))
-        after = [p for other in learners for p in other.layer.parameters()]
-        changed = {place // 2 for place, (a, b) in enumerate(zip(before, after, strict=True)) if not torch.equal(a, b)}
-        assert changed == {number}
-
-
-def test_the_same_loss_with_gradients_flowing_reaches_the_layers_below() -> None:
-    """The control: without the detaching the last layer's loss has a gradient in the first layer."""
-    learners, h, relation = setting()
-    for learner in learners:
-        h = learner.layer(h)
-    loss, _ = temporal_hinge(learners[-1].head(h), relation, tolerance=0.0, margin=1.5)
-    loss.backward()
-    first = next(learners[0].layer.parameters()).grad
-    assert first is not None
-    assert bool(first.any())
+        assert all(parameter.grad is None for other in learners for parameter in other.parameters)
+        pairs = enumerate(zip(before, layer_weights(learners), strict=True))
+        assert {place // 2 for place, (a, b) in pairs if not torch.equal(a, b)} == {number}
 
 
 def test_an_update_hands_on_the_output_from_before_its_step() -> None:
     """What the next layer sees is what the layer computed, not a second forward pass."""
-    learners, h, relation = setting()
+    learners, (h, relation) = small_learners(), small_batch()
     expected = learners[0].layer(h).detach().clone()
     assert torch.equal(learners[0].update(h, relation), expected)

@@ -1,25 +1,26 @@
-"""Memory of a step does not grow with depth."""
+"""Memory of a step does not grow with depth, unless the trainer is the end-to-end twin."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
+from small_nets import small_batch, small_learners
 
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
-from seqff.nets import build_encoder
-from seqff.pairs import FrameBatch
-from seqff.training import build_learners, train_step
-from seqff.transform import FrameTransform
+from seqff.training import build_trainer
 
 
-def peak_saved_bytes(depth: int) -> int:
-    """Most bytes that autograd holds at once for the backward passes of one step."""
+def peak_saved_bytes(depth: int, **settings: Any) -> int:
+    """Most bytes that autograd holds at once for the way back of one step, in which the last layer learns."""
     config = TrainConfig(
+        steps=depth,
         encoder=EncoderConfig(widths=(8,) * depth, kernels=(3,) * depth, strides=(1,) * depth, pools=(1,) * depth),
         objective=ObjectiveConfig(grid=(2,)),
+        **settings,
     )
-    encoder = build_encoder(config.encoder, FrameTransform(16, 16), seed=0)
-    learners = build_learners(encoder, config, seed=0)
-    batch = FrameBatch(torch.randn(8, 3, 16, 16), torch.arange(8) // 4, torch.arange(8) % 4)
+    trainer = build_trainer(small_learners(config), config)
     held = peak = 0
 
     class Saved:
@@ -36,10 +37,17 @@ def peak_saved_bytes(depth: int) -> int:
             held -= self.bytes
 
     with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
-        train_step(learners, batch, gap=1, far=3)
+        trainer.step(depth - 1, *small_batch())
     return peak
 
 
-def test_saved_activations_do_not_grow_with_depth() -> None:
+@pytest.mark.parametrize("trainer", ["local", "greedy"])
+def test_saved_activations_do_not_grow_with_depth(trainer: str) -> None:
     """Sixteen layers keep no more for backward than four do."""
-    assert peak_saved_bytes(16) <= 1.01 * peak_saved_bytes(4)
+    assert peak_saved_bytes(16, trainer=trainer) <= 1.01 * peak_saved_bytes(4, trainer=trainer)
+
+
+@pytest.mark.parametrize("trainer", ["end_to_end", "end_to_end_sum"])
+def test_end_to_end_they_do(trainer: str) -> None:
+    """The control: backpropagation keeps every layer's, so the test above can fail."""
+    assert peak_saved_bytes(16, trainer=trainer) >= 3 * peak_saved_bytes(4, trainer=trainer)

@@ -1,0 +1,108 @@
+"""Forward-Forward on MNIST: short and long runs, with labels and without, each with its time and its test error.
+
+Example (the figures in README.md):
+    python benchmarks/forward_forward.py ../shared/data/images/mnist.npz --runs supervised-short --out runs/ff.json
+The file holds x_train, y_train, x_test and y_test. Settings were chosen with --held-out, which trains on the first
+50 000 pictures of a shuffled training set and measures on the other 10 000: the test set was no part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import seqff
+
+RUNS: dict[str, dict[str, Any]] = {
+    "supervised-short": {
+        "net": {"widths": (500, 500), "lr": 1e-2},
+        "epochs": 8,
+    },
+    "supervised-long": {
+        "net": {"widths": (500, 500), "jitter": 1, "lr": 1e-2, "skip_first": False},
+        "epochs": 30,
+    },
+    "unsupervised-short": {
+        "net": {"widths": (1000, 1000), "mode": "unsupervised", "lr": 1e-3, "skip_first": False},
+        "epochs": 6,
+        "softmax": {"epochs": 6},
+    },
+    "unsupervised-long": {
+        "net": {"widths": (2000, 2000), "mode": "unsupervised", "jitter": 1, "lr": 1e-3, "skip_first": False},
+        "epochs": 8,
+        "softmax": {"epochs": 8},
+    },
+}
+
+
+def load(path: Path, *, held_out: bool) -> tuple[Any, Any, Any, Any]:
+    """Return pictures and labels to train on and to measure on."""
+    data = np.load(path)
+    x, y = data["x_train"], data["y_train"]
+    if not held_out:
+        return x, y, data["x_test"], data["y_test"]
+    order = np.random.default_rng(123).permutation(len(x))
+    train, rest = order[:-10_000], order[-10_000:]
+    return x[train], y[train], x[rest], y[rest]
+
+
+def fit_and_measure(setting: dict[str, Any], epochs: int, seed: int, data: tuple[Any, Any, Any, Any]) -> dict[str, Any]:
+    """Train one net; return its errors and what they took."""
+    x, y, x_test, y_test = data
+    wall, cpu = time.monotonic(), time.process_time()
+    net = seqff.ForwardForward(**setting["net"], seed=seed).fit(x, y, epochs=epochs)
+    errors: dict[str, float] = {}
+    if "softmax" in setting:
+        net.fit_softmax(x, y, **setting["softmax"])
+    took = {"wall_seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
+    if net.mode == "supervised":
+        errors["goodness"] = float((net.predict(x_test) != y_test).mean())
+    errors["softmax"] = float((net.predict(x_test, by="softmax") != y_test).mean())
+    last = {name: round(value, 4) for name, value in net.history[-1].items()} if net.history else {}
+    return {"seed": seed, "epochs": epochs, **took, "error": errors, "last_epoch": last}
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mnist", type=Path, help="mnist.npz")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--epochs", type=int, default=None, help="instead of the run's own number")
+    parser.add_argument("--untrained", action="store_true", help="the same without training the layers: the control")
+    parser.add_argument("--held-out", action="store_true", help="measure on 10 000 pictures of the training set")
+    parser.add_argument("--out", type=Path, default=None, help="JSON file to write")
+    arguments = parser.parse_args()
+    if not arguments.mnist.exists():
+        print(f"skipped: {arguments.mnist} is not there", file=sys.stderr)
+        return 0
+    data = load(arguments.mnist, held_out=arguments.held_out)
+    results = []
+    for name in arguments.runs:
+        setting = RUNS[name]
+        for seed in arguments.seeds:
+            epochs = 0 if arguments.untrained else (arguments.epochs or setting["epochs"])
+            result = {"run": name, "measured_on": "held-out" if arguments.held_out else "test", **setting}
+            result |= {"threads": torch.get_num_threads(), **fit_and_measure(setting, epochs, seed, data)}
+            results.append(result)
+            errors = ", ".join(f"{how} {error:.2%}" for how, error in result["error"].items())
+            print(
+                f"{name}: {result['measured_on']} error {errors}; {epochs} epochs, seed {seed}, "
+                f"{result['wall_seconds']:.0f} s ({result['cpu_seconds']:.0f} s of CPU, {result['threads']} threads)",
+                flush=True,
+            )
+            if arguments.out is not None:
+                arguments.out.parent.mkdir(parents=True, exist_ok=True)
+                arguments.out.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""Peak memory of a training step against depth, for every trainer side by side, at one resolution throughout.
+
+Every measurement is a process of its own: it warms up on a tiny net (imports, kernels), notes the memory it holds, then
+builds the net and takes two steps. What is printed is the most it held during that over what it held before: weights,
+gradients, optimiser state, the batch and all activations. On the CPU that is resident memory as the kernel counts it
+(Linux), on CUDA what torch's allocator handed out.
+
+glibc keeps tensors that were freed as holes in its heap, and fills them with smaller ones, so that the same step holds
+up to twice as much in one process as in the next. Therefore the processes run with a fixed mmap threshold, which gives
+every larger tensor back at once; the trainers compared run alike. --malloc glibc leaves the allocator as it is.
+
+Example (the table in README.md):
+    python benchmarks/memory.py --json memory.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
+from seqff.nets import build_encoder
+from seqff.pairs import FrameBatch
+from seqff.training import LayerLearner, build_learners, build_trainer
+from seqff.transform import FrameTransform
+
+TRAINERS: dict[str, dict[str, Any]] = {
+    "local": {"trainer": "local"},
+    "greedy": {"trainer": "greedy"},
+    "end_to_end": {"trainer": "end_to_end"},
+    "end_to_end_sum": {"trainer": "end_to_end_sum"},
+    "checkpointing": {"trainer": "end_to_end", "activation_checkpointing": True},
+}
+BARS = {
+    "slope of local / of end_to_end": 0.03,
+    "peak of local / of end_to_end, deepest": 0.28,
+    "peak of local / with checkpointing, deepest": 0.7,
+}
+MB = 1e6
+STEPS = 2  # from the second on there is optimiser state
+
+
+def resident(field: str) -> int:
+    """Read VmRSS (memory held now) or VmHWM (the most held) of this process, bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
+
+
+def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: int, size: int, batch: int) -> int:
+    """Build a net, take two steps in which the last layer learns, and return the bytes of its state.
+
+    Returns:
+        Weights, heads and optimiser state, bytes.
+    """
+    same = (1,) * depth
+    config = TrainConfig(
+        steps=STEPS * depth,
+        precision=arguments.precision,
+        encoder=EncoderConfig(widths=(arguments.channels,) * depth, kernels=(3,) * depth, strides=same, pools=same),
+        objective=ObjectiveConfig(grid=(2,)),
+        **settings,
+    )
+    device = torch.device(arguments.device)
+    encoder = build_encoder(config.encoder, FrameTransform(size, size), seed=0)
+    encoder = encoder.to(device, memory_format=torch.channels_last)
+    learners = build_learners(encoder, config, seed=0)
+    trainer = build_trainer(learners, config)
+    rows = torch.arange(batch)
+    frames = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
+    frame_batch = FrameBatch(frames, rows // 4, rows % 4).to(device)
+    relation = frame_batch.relation(gap=1, far=3)
+    for step in range(config.steps - STEPS, config.steps):
+        trainer.step(step, frame_batch.frames, relation)
+    return state_bytes(learners)
+
+
+def state_bytes(learners: list[LayerLearner]) -> int:
+    """Bytes of all weights and of what the optimisers remember."""
+    tensors = [parameter for learner in learners for parameter in learner.parameters]
+    for learner in learners:
+        tensors += [value for state in learner.optimizer.state.values() for value in state.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def measure(arguments: argparse.Namespace, name: str, depth: int) -> dict[str, float]:
+    """Measure in this process, which must be a fresh one."""
+    torch.set_num_threads(1)
+    step_all(arguments, TRAINERS[name], depth=2, size=8, batch=8)
+    if arguments.device == "cpu":
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from here
+        state = step_all(arguments, TRAINERS[name], depth=depth, size=arguments.size, batch=arguments.batch)
+        peak = resident("VmHWM")
+    else:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        state = step_all(arguments, TRAINERS[name], depth=depth, size=arguments.size, batch=arguments.batch)
+        peak = torch.cuda.max_memory_allocated()
+    return {"peak": (peak - before) / MB, "state": state / MB}
+
+
+def in_process(name: str, depth: int, *, steady: bool) -> dict[str, float]:
+    """Measure in a fresh process with the arguments of this one.
+
+    Args:
+        name: of the trainer.
+        depth: layers.
+        steady: let the allocator give larger tensors back at once.
+    """
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", f"{name}:{depth}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    if steady:
+        environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}, {depth} layers: {done.stderr[-2000:]}")
+    return dict(json.loads(done.stdout))
+
+
+def collect(arguments: argparse.Namespace) -> dict[str, dict[int, list[dict[str, float]]]]:
+    """Measure every trainer at every depth, interleaved, again and again."""
+    found: dict[str, dict[int, list[dict[str, float]]]] = {name: {} for name in TRAINERS}
+    for repeat in range(arguments.repeats):
+        for depth in arguments.depths:
+            for name in TRAINERS:
+                one = in_process(name, depth, steady=arguments.malloc == "steady")
+                found[name].setdefault(depth, []).append(one)
+                print(f"round {repeat + 1}: {name}, {depth} layers: {one['peak']:.0f} MB", file=sys.stderr)
+    return found
+
+
+def summarise(found: dict[str, dict[int, list[dict[str, float]]]]) -> dict[str, Any]:
+    """Medians, slopes from the least depth to the deepest, and the bars."""
+    rows: dict[str, Any] = {}
+    for name, depths in found.items():
+        peaks = {depth: statistics.median(one["peak"] for one in ones) for depth, ones in depths.items()}
+        spread = {d: [min(o["peak"] for o in ones), max(o["peak"] for o in ones)] for d, ones in depths.items()}
+        first, last = min(peaks), max(peaks)
+        rows[name] = {
+            "peak_mb": peaks,
+            "range_mb": spread,
+            "state_mb": {depth: ones[0]["state"] for depth, ones in depths.items()},
+            "slope_mb_per_layer": (peaks[last] - peaks[first]) / (last - first),
+        }
+    deepest = max(rows["local"]["peak_mb"])
+    peak = {name: row["peak_mb"][deepest] for name, row in rows.items()}
+    slope = {name: row["slope_mb_per_layer"] for name, row in rows.items()}
+    ratios = (
+        slope["local"] / slope["end_to_end"],
+        peak["local"] / peak["end_to_end"],
+        peak["local"] / peak["checkpointing"],
+    )
+    bars = {text: {"found": ratio, "at_most": BARS[text]} for text, ratio in zip(BARS, ratios, strict=True)}
+    return {"trainers": rows, "bars": bars}
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Markdown: a row a trainer; then a line a bar."""
+    rows = summary["trainers"]
+    depths = list(rows["local"]["peak_mb"])
+    lines = [
+        "| trainer | " + " | ".join(f"{depth} layers" for depth in depths) + " | MB a layer | of it state |",
+        "|---" * (len(depths) + 3) + "|",
+    ]
+    for name, row in rows.items():
+        state = (row["state_mb"][depths[-1]] - row["state_mb"][depths[0]]) / (depths[-1] - depths[0])
+        peaks = " | ".join(f"{row['peak_mb'][depth]:.0f} MB" for depth in depths)
+        lines.append(f"| {name} | {peaks} | {row['slope_mb_per_layer']:.2f} | {state:.2f} |")
+    lines.append("")
+    for text, bar in summary["bars"].items():
+        verdict = "met" if bar["found"] <= bar["at_most"] else "MISSED"
+        lines.append(f"{text}: {bar['found']:.3f}, at most {bar['at_most']}: {verdict}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the benchmark; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", type=int, nargs="+", default=[4, 8, 16, 32])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--size", type=int, default=64, help="side of the frames, px")
+    parser.add_argument("--channels", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=32, help="frames")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--malloc", choices=["steady", "glibc"], default="steady")
+    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
+    parser.add_argument("--one", default=None, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        name, depth = arguments.one.split(":")
+        print(json.dumps(measure(arguments, name, int(depth))))
+        return 0
+    if len(arguments.depths) < 2:
+        parser.error("--depths: a slope needs two depths at least")
+    found = collect(arguments)
+    summary = summarise(found)
+    print(table(summary))
+    if arguments.json:
+        settings = {key: value for key, value in vars(arguments).items() if key not in ("json", "one")}
+        content = {"settings": settings, "torch": torch.__version__, **summary, "measurements": found}
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    return int(any(bar["found"] > bar["at_most"] for bar in summary["bars"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

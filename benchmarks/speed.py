@@ -1,0 +1,265 @@
+"""How long a training step takes when every layer learns by itself, beside backpropagation through the same net.
+
+    python benchmarks/speed.py [--widths 64 128 256] [--nets constant pooled] [--profile] [--layouts] [--json s.json]
+
+Steps of the local trainer, of its end-to-end twin (loss on the last layer) and of the twin with activation
+checkpointing take turns in one process on one thread; CPU seconds, medians over the repeats; a ratio is of two medians,
+its range over the repeats beside it. Same net, batch, objective and precision; channels_last for all, which `--layouts`
+shows to be the faster layout for each. bf16 is left out where the processor has no instructions for it.
+
+Nets, 8 layers of 3x3 convolutions of one width on 64 px frames, 32 a batch:
+- constant: stride 2 in the first layer, 32x32 maps from there on;
+- pooled: max pooling of 2 in the second and third layer besides, as in the default encoder: 32, 16, then 8x8 maps.
+The default encoder is measured at its own settings and batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
+from seqff.devices import choose_precision
+from seqff.nets import build_encoder
+from seqff.pairs import relate
+from seqff.training import build_learners, build_trainer
+from seqff.transform import FrameTransform
+
+LAYERS, BATCH, SIZE = 8, 32, 64
+POOLS = {"constant": (1,) * LAYERS, "pooled": (1, 2, 2) + (1,) * (LAYERS - 3)}
+BARS = {  # least ratio to the local step, on the constant net
+    ("end_to_end", "fp32"): {64: 1.15, 128: 1.30, 256: 1.40},
+    ("end_to_end", "bf16"): {64: 1.10, 128: 1.20, 256: 1.35},
+    ("checkpointing", "fp32"): {64: 1.50, 128: 1.65, 256: 1.80},
+}
+TRAINERS: dict[str, dict[str, Any]] = {
+    "local": {"trainer": "local"},
+    "end_to_end": {"trainer": "end_to_end"},
+    "checkpointing": {"trainer": "end_to_end", "activation_checkpointing": True},
+}
+PARTS = {  # what the profiler's operators belong to; the rest is the head, the loss and autograd itself
+    "convolutions": ("convolution",),
+    "norm": ("layer_norm",),
+    "ReLU, pooling and their way back": ("threshold", "clamp_min", "relu", "pool", "GridMean"),
+    "optimiser": ("adamw", "AdamW", "foreach"),
+    "copies, casts and fills": ("copy_", "fill_", "zero_", "cat", "contiguous"),
+}
+Step = Callable[[], None]
+
+
+def net(name: str, width: int) -> EncoderConfig:
+    """One of the nets above."""
+    strides = (2,) + (1,) * (LAYERS - 1)
+    return EncoderConfig(widths=(width,) * LAYERS, kernels=(3,) * LAYERS, strides=strides, pools=POOLS[name])
+
+
+def forward_flops(config: EncoderConfig, side: int) -> list[int]:
+    """Multiplications and additions of each layer's convolution for one frame."""
+    flops, channels = [], 3
+    for width, kernel, stride, pool in zip(config.widths, config.kernels, config.strides, config.pools, strict=True):
+        side = (side - 1) // stride + 1
+        flops.append(2 * side**2 * kernel**2 * channels * width)
+        side, channels = side // pool, width
+    return flops
+
+
+def limit(config: EncoderConfig, side: int) -> float:
+    """End-to-end over local, if a step were nothing but convolutions.
+
+    Forward, gradient of the weights and of the input cost the same. Local learning needs the last of them nowhere,
+    backpropagation everywhere but in the first layer: (3L - 1) / 2L for L equal layers, and nearer to 3/2 here, where
+    the first layer is the cheapest.
+    """
+    flops = forward_flops(config, side)
+    return (3 * sum(flops) - flops[0]) / (2 * sum(flops))
+
+
+def build_step(config: TrainConfig, batch: int, layout: torch.memory_format) -> Step:
+    """A training step of a fresh net on the same noise: groups of four frames are two stretches of a video."""
+    encoder = build_encoder(config.encoder, FrameTransform(SIZE, SIZE), seed=0).to(memory_format=layout)
+    learners = build_learners(encoder, config, seed=0)
+    learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
+    trainer = build_trainer(learners, config)
+    rows = torch.arange(batch)
+    relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8)
+    frames = torch.randn(batch, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    frames = frames.contiguous(memory_format=layout)
+
+    def step() -> None:
+        trainer.step(0, frames, relation)
+
+    return step
+
+
+def steps_of(config: TrainConfig, names: list[str], batch: int, layout: torch.memory_format) -> dict[str, Step]:
+    """A step of each trainer."""
+    return {name: build_step(dataclasses.replace(config, **TRAINERS[name]), batch, layout) for name in names}
+
+
+def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
+    """CPU seconds of each step, repeat by repeat, in turns; the first round warms up and does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    names = list(steps)
+    for repeat in range(repeats + 1):
+        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
+            began = time.process_time()
+            steps[name]()
+            if repeat:
+                seconds[name].append(time.process_time() - began)
+    return seconds
+
+
+def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
+    """Ratio of the medians, and the least and the greatest of single repeats."""
+    single = [a / b for a, b in zip(of, to, strict=True)]
+    return statistics.median(of) / statistics.median(to), min(single), max(single)
+
+
+def compare(config: TrainConfig, name: str, batch: int, repeats: int) -> dict[str, Any]:
+    """One line of the table."""
+    seconds = measure(steps_of(config, list(TRAINERS), batch, torch.channels_last), repeats)
+    width = config.encoder.widths[0]
+    line: dict[str, Any] = {"net": name, "width": width, "precision": config.precision, "batch": batch}
+    line["limit"] = limit(config.encoder, SIZE)
+    line["seconds"] = {trainer: statistics.median(found) for trainer, found in seconds.items()}
+    line["frames_per_cpu_second"] = {trainer: batch / found for trainer, found in line["seconds"].items()}
+    for twin in ("end_to_end", "checkpointing"):
+        bar = BARS.get((twin, config.precision), {}).get(width) if name == "constant" else None
+        found, least, greatest = ratio(seconds[twin], seconds["local"])
+        line[twin] = {
+            "ratio": found,
+            "range": [least, greatest],
+            "bar": bar,
+            "met": None if bar is None else found >= bar,
+        }
+    return line
+
+
+def layouts(config: TrainConfig, batch: int, repeats: int) -> dict[str, float]:
+    """Contiguous over channels_last, CPU seconds, for each trainer: above 1 where channels_last is the faster."""
+    known = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    steps = {
+        f"{name}, {text}": step
+        for text, layout in known.items()
+        for name, step in steps_of(config, ["local", "end_to_end"], batch, layout).items()
+    }
+    seconds = measure(steps, repeats)
+    return {
+        name: ratio(seconds[f"{name}, contiguous"], seconds[f"{name}, channels_last"])[0]
+        for name in ("local", "end_to_end")
+    }
+
+
+def where(step: Step) -> dict[str, float]:
+    """Shares of a step's time by what it is spent on (the profiler's clock: wall time of this thread)."""
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        step()
+    shares: dict[str, float] = defaultdict(float)
+    for event in found.key_averages():
+        part = next((part for part, keys in PARTS.items() if any(key in event.key for key in keys)), "all the rest")
+        shares[part] += event.self_cpu_time_total
+    total = sum(shares.values())
+    return {part: time / total for part, time in sorted(shares.items(), key=lambda item: -item[1])}
+
+
+def cell(found: dict[str, Any]) -> str:
+    """A ratio, its range and its bar."""
+    bar = "" if found["bar"] is None else f", bar {found['bar']:.2f} {'met' if found['met'] else 'MISSED'}"
+    return f"{found['ratio']:.2f} ({found['range'][0]:.2f} to {found['range'][1]:.2f}){bar}"
+
+
+def show(line: dict[str, Any]) -> str:
+    """The line in Markdown."""
+    ms = " | ".join(f"{1000 * seconds:.0f}" for seconds in line["seconds"].values())
+    return (
+        f"| {line['net']} {line['width']} | {line['precision']} | {ms} | {cell(line['end_to_end'])} | "
+        f"{line['limit']:.2f} | {cell(line['checkpointing'])} | {line['frames_per_cpu_second']['local']:.0f} |"
+    )
+
+
+COLUMNS = (
+    *("net, channels", "precision", "local, ms", "end-to-end, ms", "with checkpointing, ms"),
+    *("end-to-end / local", "its limit", "with checkpointing / local", "local, frames/s"),
+)
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+
+
+def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
+    """The nets to measure by name, with settings and batch; the default encoder last."""
+    made = [
+        (name, TrainConfig(encoder=net(name, width), objective=ObjectiveConfig(grid=(2,))), BATCH)
+        for name in arguments.nets
+        for width in arguments.widths
+    ]
+    default, pairs = TrainConfig(), TrainConfig().pairs
+    frames = pairs.videos_per_batch * pairs.stretches * pairs.stretch_frames
+    return [*made, *([] if arguments.no_default else [("default", default, frames)])]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--nets", nargs="*", choices=list(POOLS), default=list(POOLS))
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--no-default", action="store_true", help="leave the default encoder out")
+    parser.add_argument("--layouts", action="store_true", help="compare memory layouts, too")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
+    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if "bf16" in arguments.precisions and choose_precision("auto", torch.device("cpu")) is not torch.bfloat16:
+        print("bf16 is left out: this processor has no AVX512-BF16, and emulating it says nothing\n")
+        arguments.precisions.remove("bf16")
+    print(HEADER)
+    lines = []
+    for name, config, batch in nets_of(arguments):
+        for precision in arguments.precisions:
+            config = dataclasses.replace(config, precision=precision)
+            lines.append(compare(config, name, batch, arguments.repeats))
+            print(show(lines[-1]), flush=True)
+            if arguments.layouts:
+                lines[-1]["contiguous_over_channels_last"] = layouts(config, batch, arguments.repeats)
+            if arguments.profile:
+                steps = steps_of(config, ["local", "end_to_end"], batch, torch.channels_last)
+                lines[-1]["where"] = {trainer: where(step) for trainer, step in steps.items()}
+    tell_more(lines)
+    if arguments.json:
+        machine = {"torch": torch.__version__, "processor": platform.processor(), "repeats": arguments.repeats}
+        arguments.json.write_text(json.dumps({**machine, "lines": lines}, indent=1) + "\n")
+    return int(any(line[twin]["met"] is False for line in lines for twin in ("end_to_end", "checkpointing")))
+
+
+def tell_more(lines: list[dict[str, Any]]) -> None:
+    """Print bf16 over fp32, and what was asked for besides."""
+    print()
+    slow = {(line["net"], line["width"]): line["seconds"]["local"] for line in lines if line["precision"] == "fp32"}
+    for line in lines:
+        place = (line["net"], line["width"])
+        what = f"{line['net']} {line['width']} {line['precision']}"
+        if line["precision"] == "bf16" and place in slow:
+            print(f"{what}, local: {slow[place] / line['seconds']['local']:.2f} times as fast as fp32")
+        for trainer, found in line.get("contiguous_over_channels_last", {}).items():
+            print(f"{what}, {trainer}: contiguous / channels_last {found:.2f}")
+        for trainer, shares in line.get("where", {}).items():
+            print(f"{what}, {trainer}: " + ", ".join(f"{part} {100 * share:.1f} %" for part, share in shares.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Mean over the cells of a grid, with a way back that writes the gradient of the map once, in the map's own layout.
+
+The gradient of a mean is the same all over a cell. PyTorch builds it value by value, contiguous even where the map is
+channels_last, and the next operator copies it: for a layer trained by itself that costs as much as a convolution.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+def grid_mean(x: Tensor, grid: int) -> Tensor:
+    """Mean over the cells of a grid, as `adaptive_avg_pool2d` has it.
+
+    Args:
+        x: (N, C, H, W) float.
+        grid: cells along each side; a side with fewer values keeps them.
+
+    Returns:
+        (N, C, min(grid, H), min(grid, W)). Where the grid does not divide a side, neighbouring cells overlap.
+    """
+    pooled: Tensor = _GridMean.apply(x, _cells(x, grid))
+    return pooled
+
+
+def relu_grid_mean(y: Tensor, grid: int, *, pool: int = 1) -> tuple[Tensor, Tensor]:
+    """Max pooling, ReLU and the grid mean of what they give, for a map that needs no gradient but through this mean.
+
+    One pass over the map then makes the whole way back: the mean's gradient where the map is above 0.
+
+    Args:
+        y: (N, C, H, W) float; overwritten unless it is max-pooled, so nothing else may need its values.
+        grid: cells of the mean along each side.
+        pool: side of the cells of the max pooling, 1 for none.
+
+    Returns:
+        The map, (N, C, H / pool, W / pool), without a graph, and its `grid_mean`, with one.
+    """
+    x, places = y.detach(), None
+    if pool > 1:
+        x, places = F.max_pool2d(x, pool, return_indices=True)
+    x = x.relu_()
+    pooled: Tensor = _ReLUGridMean.apply(y, x, places, pool, _cells(x, grid))
+    return x, pooled
+
+
+class _GridMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cells: tuple[int, int]) -> Tensor:
+        ctx.form = _form(x)
+        return F.adaptive_avg_pool2d(x, cells)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _spread(grad, ctx.form), None
+
+
+class _ReLUGridMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, places: Tensor | None, pool: int, cells: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(x, places)
+        ctx.pool, ctx.form = pool, None if places is None else _form(y)
+        return F.adaptive_avg_pool2d(x, cells)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        x, places = ctx.saved_tensors
+        grad = _spread(grad, x, above_zero=x)
+        if places is not None:
+            y = torch.empty_like(ctx.form, device=grad.device)  # only its shape and layout are looked at
+            side, none = [ctx.pool, ctx.pool], [0, 0]
+            grad = torch.ops.aten.max_pool2d_with_indices_backward(grad, y, side, side, none, [1, 1], False, places)
+        return grad, None, None, None, None
+
+
+def _form(x: Tensor) -> Tensor:
+    """Shape, layout and dtype of a tensor, without its values."""
+    return torch.empty_like(x, device="meta")
+
+
+def _cells(x: Tensor, grid: int) -> tuple[int, int]:
+    return min(grid, x.shape[2]), min(grid, x.shape[3])
+
+
+def _spread(grad: Tensor, like: Tensor, *, above_zero: Tensor | None = None) -> Tensor:
+    """Return the gradient of a map, given that of its grid mean.
+
+    It is spread along the rows first, which is little work, and from there over the height of each cell by the kernel
+    that writes the result: that one then works on whole rows in either layout, however few the channels.
+
+    Args:
+        grad: (N, C, rows, columns) float.
+        like: a tensor of the map's shape, layout and dtype, (N, C, H, W).
+        above_zero: the map, if the gradient is to be 0 where the map is not above 0, as behind a ReLU.
+    """
+    cuts = _cuts(like.shape[2], grad.shape[2])
+    wide = _widen(grad, like, cuts)
+    out = torch.empty_like(like, device=grad.device)
+    for i, (top, bottom) in enumerate(pairwise(cuts)):
+        piece = out.narrow(2, top, bottom - top)
+        value = wide.narrow(2, i, 1).expand_as(piece)  # read again for each row of the piece, never written out
+        if above_zero is None:
+            piece.copy_(value)
+        else:
+            at = above_zero.narrow(2, top, bottom - top)
+            torch.ops.aten.threshold_backward.grad_input(value, at, 0, grad_input=piece)
+    return out
+
+
+def _widen(grad: Tensor, like: Tensor, cuts: list[int]) -> Tensor:
+    """Return the rows of the map's gradient between two cuts, which are all the same: (N, C, len(cuts) - 1, W)."""
+    (n, c, height, width), (rows, columns) = like.shape, grad.shape[2:]
+    layout = torch.channels_last if like.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    if height % rows or width % columns:  # cells overlap
+        exact = torch.promote_types(grad.dtype, torch.float32)
+        down = _weights(height, rows, tuple(cuts[:-1]), exact, grad.device)
+        across = _weights(width, columns, tuple(range(width)), exact, grad.device)
+        grad = torch.einsum("ncij,ri,wj->ncrw", grad.to(exact), down, across)
+        return grad.to(like.dtype).contiguous(memory_format=layout)
+    wide = torch.empty(n, c, rows, width, dtype=like.dtype, device=grad.device, memory_format=layout)
+    wide.view(n, c, rows, columns, width // columns).copy_((grad * (rows * columns / (height * width)))[..., None])
+    return wide
+
+
+def _bounds(size: int, cells: int) -> list[tuple[int, int]]:
+    """First place and last + 1 of every cell along a side."""
+    return [(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]
+
+
+def _cuts(size: int, cells: int) -> list[int]:
+    """Where cells begin or end."""
+    return sorted({cut for bound in _bounds(size, cells) for cut in bound})
+
+
+@lru_cache(maxsize=64)  # else a copy from the host at every step
+def _weights(size: int, cells: int, places: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (len(places), cells): the weight of the value at each place in the mean of each cell."""
+    bounds = _bounds(size, cells)
+    weights = [[(first <= place < last) / (last - first) for first, last in bounds] for place in places]
+    return torch.tensor(weights, dtype=dtype).to(device)

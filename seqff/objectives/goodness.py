@@ -1,0 +1,144 @@
+"""Goodness: each layer says of every row whether it is real or made up, by the squares of its activities."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqff.config import GoodnessConfig
+from seqff.objectives.base import Objective, Relation
+from seqff.objectives.temporal_hinge import masked_mean
+
+
+def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["map", "position"] = "map") -> Tensor:
+    """Goodness of a layer's activities: the sum, or the mean, of their squares.
+
+    Args:
+        y: (N, D) or (N, C, H, W) float, activities before any normalisation.
+        form: "sum" as in the paper, or "mean", which does not depend on the number of units.
+        over: "map", all units of a row together; "position", the channels at each place of a map by themselves.
+
+    Returns:
+        (N,) float; (N, H, W) with over="position".
+
+    Reference: Hinton 2022, arXiv:2212.13345, section 2.
+    """
+    squares = y.square()
+    if over == "map":
+        squares = squares.flatten(1)
+    return squares.sum(dim=1) if form == "sum" else squares.mean(dim=1)
+
+
+def probability(g: Tensor, *, threshold: float, alpha: float = 1.0) -> Tensor:
+    """Probability that a row of goodness g is real, sigmoid(alpha * (g - theta)); the shape of g."""
+    return torch.sigmoid(alpha * (g - threshold))
+
+
+def threshold_loss(g: Tensor, real: Tensor, *, threshold: float, alpha: float = 1.0) -> Tensor:
+    """Cross-entropy of `probability`: softplus(theta - g) of real rows plus softplus(g - theta) of made-up ones.
+
+    Args:
+        g: (N,) or (N, P) float, goodness of every row (at P places).
+        real: (N,) bool, rows that are not made up.
+        threshold: theta.
+        alpha: factor on g - theta, 1 in the paper.
+
+    Returns:
+        A scalar: the mean over the real rows plus the mean over the others; 0 for a kind without rows.
+
+    Reference: Hinton 2022, arXiv:2212.13345, equation 1.
+    """
+    g = g.reshape(len(g), -1)
+    real = real[:, None].expand_as(g)
+    each = F.softplus(alpha * torch.where(real, threshold - g, g - threshold))
+    return masked_mean(each, real) + masked_mean(each, ~real)
+
+
+def pair_off(real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pair the k-th real row with the k-th made-up one, without a look at the data from the host.
+
+    Args:
+        real: (N,) bool.
+
+    Returns:
+        (N // 2,) int64 real rows, (N // 2,) int64 made-up rows, and (N // 2,) bool, whether the pair is one: where
+        the kinds are not equally many, rows are left over.
+    """
+    order = torch.argsort((~real).int(), stable=True)  # real rows first, each kind in its order
+    half = len(real) // 2
+    first, second = order[:half], order[len(real) - half :]
+    return first, second, real[first] & ~real[second]
+
+
+def symba_loss(g: Tensor, real: Tensor, *, alpha: float = 1.0) -> Tensor:
+    """SymBa: softplus(-alpha (g_real - g_made_up)) of pairs of rows (see `pair_off`), no threshold.
+
+    Args:
+        g: (N,) or (N, P) float, goodness of every row (at P places).
+        real: (N,) bool, rows that are not made up.
+        alpha: factor on the difference.
+
+    Returns:
+        A scalar, the mean over the pairs.
+
+    Reference: Lee and Song 2023, arXiv:2303.08418.
+    """
+    g = g.reshape(len(g), -1)
+    first, second, paired = pair_off(real)
+    ahead = g[first] - g[second]
+    return masked_mean(F.softplus(-alpha * ahead), paired[:, None].expand_as(ahead))
+
+
+class Goodness(Objective):
+    """High goodness for real rows, low goodness for made-up ones, as `relation.real` tells them apart.
+
+    Args:
+        config: form, threshold, loss and alpha.
+
+    Raises:
+        ValueError: an alpha or a threshold that is not above 0.
+    """
+
+    sees = "map"
+    needs_mixtures = True
+
+    def __init__(self, config: GoodnessConfig) -> None:
+        super().__init__()
+        if config.alpha <= 0 or config.threshold <= 0:
+            raise ValueError(
+                "objective.goodness: alpha and threshold must be above 0, got "
+                f"alpha={config.alpha}, threshold={config.threshold}"
+            )
+        self.config = config
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a layer's output, (N, D) or (N, C, H, W) float32, and its figures.
+
+        Figures: `goodness_real` and `goodness_made_up`, means per unit, and `told_apart`, the share of real and
+        made-up pairs (see `pair_off`) in which the real row has the higher goodness.
+
+        Raises:
+            ValueError: the batch has no made-up rows, or goodness per position was asked of (N, D) activities.
+        """
+        config, real = self.config, relation.real
+        if real is None:
+            raise ValueError("the goodness objective needs made-up negatives, but relation.real is None: all are real")
+        if config.over == "position" and z.ndim != 4:
+            raise ValueError(f"objective.goodness.over='position' needs maps (N, C, H, W), got {tuple(z.shape)}")
+        g = goodness(z, config.form, over=config.over).reshape(len(z), -1)
+        units = z[0].numel() // g.shape[1] if config.form == "sum" else 1
+        if config.loss == "symba":
+            loss = symba_loss(g, real, alpha=config.alpha)
+        else:
+            loss = threshold_loss(g, real, threshold=config.threshold * units, alpha=config.alpha)
+        with torch.no_grad():
+            of_unit = g.mean(dim=1) / units
+            first, second, paired = pair_off(real)
+            return loss, {
+                "goodness_real": masked_mean(of_unit, real),
+                "goodness_made_up": masked_mean(of_unit, ~real),
+                "told_apart": masked_mean((of_unit[first] > of_unit[second]).float(), paired),
+            }

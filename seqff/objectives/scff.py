@@ -1,0 +1,100 @@
+"""Self-contrastive Forward-Forward: goodness high for sums of two positives, low for sums of two negatives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqff.config import ObjectiveConfig
+from seqff.objectives.base import Objective, Relation
+from seqff.objectives.goodness import goodness
+from seqff.objectives.masks import kinds, pick
+from seqff.objectives.statistics import nothing
+from seqff.objectives.temporal_hinge import masked_mean
+
+
+def standardise(h: Tensor) -> Tensor:
+    """Give every row of (N, C, H, W) mean 0 and variance 1 over all it has."""
+    return F.layer_norm(h, h.shape[1:], eps=1e-5)
+
+
+def rise(g: Tensor, *, threshold: float, penalty: float = 0.0) -> Tensor:
+    """Loss of the positive sums: mean of softplus(theta - g), + penalty * mean over rows of ||g||.
+
+    Args:
+        g: (P, K) float, goodness at K places.
+        threshold: theta of the positives.
+        penalty: weight of the length of a row's goodness map.
+
+    Reference: Chen, Liu, Laydevant, Grollier 2025, Nature Communications 16:5978 (arXiv:2409.11593); goodness at each
+    place, two thresholds and the penalty are those of the authors' code.
+    """
+    length: Tensor = torch.linalg.vector_norm(g, dim=1)
+    return F.softplus(threshold - g).mean() + penalty * length.mean()
+
+
+def fall(g: Tensor, valid: Tensor, *, threshold: float) -> Tensor:
+    """Loss of the negative sums: mean of softplus(g - theta), 0 if there are none.
+
+    Args:
+        g: (P, K) float, goodness at K places.
+        valid: (P,) bool, rows that are negative sums: their frame has a negative.
+        threshold: theta of the negatives.
+
+    Reference: as `rise`.
+    """
+    return masked_mean(F.softplus(g - threshold), valid[:, None].expand_as(g))
+
+
+class SCFF(Objective):
+    """SCFF as a term of a layer's loss.
+
+    The authors show a layer the concatenation of two inputs through the same weights twice, which is the sum of the
+    two; theirs are an image with itself and an image with another one, standardised each. Here the positive sum is of
+    a frame and its positive, the negative sum of a frame and one of its negatives (see `pick`), one of each kind that
+    has a share (`objective.same_video`). Every layer sums the outputs of the layer below anew. Weight of the negatives:
+    `objective.negative_weight`.
+
+    Args:
+        config: thresholds, penalty, and the weight and mixture of negatives.
+    """
+
+    sees = "composed"
+
+    def __init__(self, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def compose(self, h: Tensor, relation: Relation) -> Tensor:
+        """Return the positive sums and, for each kind of negatives with a share, as many negative ones.
+
+        Without positives, one row of h stands in, so that the layer has something to run on.
+        """
+        if not len(relation.positive):
+            return h[:1]
+        h = standardise(h.float())
+        first, second = relation.positive.T
+        picks = [pick(mask, first)[0] for mask, _ in kinds(relation, self.config.same_video)]
+        return torch.cat([h[first] + h[other] for other in (second, *picks)])
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the layer's output for the sums, and the mean goodness of both.
+
+        Args:
+            z: (M, C, H, W) float32, output for what `compose` gave.
+            relation: of the rows `compose` saw.
+        """
+        names = ("scff_goodness_positive", "scff_goodness_negative")
+        if not len(relation.positive):
+            return nothing(z, *names)
+        settings, anchors = self.config.scff, relation.positive[:, 0]
+        g, *of_kinds = torch.split(goodness(z, "mean", over="position").flatten(1), len(anchors))
+        loss = rise(g, threshold=settings.threshold_positive, penalty=settings.penalty)
+        low = g.new_zeros(())
+        for other, (mask, share) in zip(of_kinds, kinds(relation, self.config.same_video), strict=True):
+            valid = mask[anchors].any(dim=1)
+            falling = fall(other, valid, threshold=settings.threshold_negative)
+            loss = loss + self.config.negative_weight * share * falling
+            low = low + share * masked_mean(other.detach().mean(dim=1), valid)
+        return loss, dict(zip(names, (g.detach().mean(), low), strict=True))

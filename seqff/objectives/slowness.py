@@ -1,0 +1,74 @@
+"""Slow feature analysis, differentiable: positives alike in coordinates in which no direction can be given up."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqff.config import SlownessConfig
+from seqff.objectives.base import Objective, Relation
+from seqff.objectives.statistics import nothing, views
+
+TINY = 1e-8
+
+
+def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
+    """Mean squared change of the whitened embeddings: SFA's delta value, averaged over all directions.
+
+    With C the covariance of the rows and C' that of the changes x - y, trace(C^-1 C') / D: what is left of the
+    changes when zero mean, unit variance and decorrelation, SFA's constraints, are met by whitening. It is the mean of
+    the generalised eigenvalues of (C', C), which SFA solves for, and no invertible linear map of z changes it:
+    0 nothing changes, 2 positives are unrelated, 4 opposite.
+
+    Noise stands for independent noise on every row, of variance e = noise * trace(C) / D in each direction: C + e I and
+    C' + 2 e I take the places of C and C'. A direction without variance is then as fast as noise (2), so that giving
+    one up is no way to slowness.
+
+    Args:
+        x: (P, D) float, earlier rows.
+        y: (P, D) float, the positive of each.
+        noise: variance of the noise as a share of the mean variance of the dimensions; 0 needs a covariance of full
+            rank, so more rows than dimensions.
+
+    Returns:
+        A scalar.
+
+    Reference: Wiskott and Sejnowski 2002, Neural Computation 14:715 (the problem); Schueler, Hlynsson, Wiskott 2019,
+    arXiv:1808.08833 (gradients through the whitening, there by power iteration); noise against singular covariances:
+    Konen 2009, arXiv:0912.1064.
+    """
+    rows = torch.cat([x, y])
+    centred = rows - rows.mean(dim=0)
+    dim = x.shape[1]
+    spread = centred.T @ centred / len(rows)
+    added = noise * spread.diagonal().mean() + TINY
+    identity = torch.eye(dim, device=x.device, dtype=x.dtype)
+    # a Cholesky that does not report a failure needs no look at the data from the host
+    factor, _ = torch.linalg.cholesky_ex(spread + added * identity)
+    changes = torch.linalg.solve_triangular(factor, (x - y).T, upper=False).square().sum() / len(x)
+    of_noise = torch.linalg.solve_triangular(factor, identity, upper=False).square()
+    loss: Tensor = (changes + 2 * added * of_noise.sum()) / dim
+    return loss
+
+
+class Slowness(Objective):
+    """Slowness as a term of a layer's loss.
+
+    Args:
+        config: the noise.
+
+    Raises:
+        ValueError: noise that is not above 0: the covariance of a batch need not have full rank.
+    """
+
+    def __init__(self, config: SlownessConfig) -> None:
+        super().__init__()
+        if config.noise <= 0:
+            raise ValueError(f"objective.slowness.noise must be above 0, got {config.noise}")
+        self.config = config
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, a number between 0 and 4, and no figure besides."""
+        if not len(relation.positive):
+            return nothing(z)
+        return slowness(*views(z, relation.positive), noise=self.config.noise), {}

@@ -1,0 +1,123 @@
+"""Published methods as settings: what differs from the defaults, one entry a method, for `seqff train --preset`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqff.config import (
+    EncoderConfig,
+    GoodnessConfig,
+    InfoNCEConfig,
+    ObjectiveConfig,
+    OptimConfig,
+    TrainConfig,
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A method by its settings.
+
+    Args:
+        text: what it is, in one line.
+        reference: where it is published.
+        config: the settings; all that the method does not speak of is as by default.
+    """
+
+    text: str
+    reference: str
+    config: TrainConfig
+
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset("what `seqff train` does without a preset", "this package", TrainConfig()),
+    "temporal-hinge": Preset(
+        "positives within a tolerance, negatives beyond a margin, a head a layer",
+        "Hadsell, Chopra, LeCun 2006 (DrLIM); layer by layer: Tang, Yang, Amit 2022, doi:10.3389/fncom.2022.789253",
+        TrainConfig(objective=ObjectiveConfig(terms=("temporal_hinge",))),
+    ),
+    "infonce": Preset(
+        "tell the positive from all negatives, by cosines through a head a layer",
+        "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
+        TrainConfig(objective=ObjectiveConfig(terms=("infonce",), same_video=0.5)),
+    ),
+    # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
+    "greedy-infomax": Preset(
+        "InfoNCE a layer, forward in time, by bilinear scores, without a head",
+        "Loewe, O'Connor, Veeling 2019, arXiv:1905.11786",
+        TrainConfig(
+            objective=ObjectiveConfig(
+                terms=("infonce",),
+                same_video=0.5,
+                head="none",
+                grid=(2,),
+                infonce=InfoNCEConfig(score="bilinear", temperature=1.0, symmetric=False),
+            )
+        ),
+    ),
+    "clapp": Preset(
+        "a hinge on predicting the positive and not the negatives, without a head",
+        "Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262",
+        TrainConfig(objective=ObjectiveConfig(terms=("clapp",), same_video=0.5, head="none", grid=(2,))),
+    ),
+    "lpl": Preset(
+        "predict the positive, keep every unit's variance up, decorrelate; no negatives, no head",
+        "Halvagal, Zenke 2023, doi:10.1038/s41593-023-01460-y",
+        TrainConfig(
+            objective=ObjectiveConfig(terms=("lpl",), head="none", grid=(1,)),
+            optim=OptimConfig(lr=1e-3, weight_decay=1.5e-6),
+        ),
+    ),
+    "vicreg": Preset(
+        "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
+        "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
+        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",))),
+    ),
+    "barlow": Preset(
+        "the correlations between two positives are to be the identity matrix; no negatives",
+        "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
+        TrainConfig(objective=ObjectiveConfig(terms=("barlow",))),
+    ),
+    # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
+    "scff": Preset(
+        "goodness high for sums of two positives, low for sums of two negatives",
+        "Chen, Liu, Laydevant, Grollier 2025, doi:10.1038/s41467-025-61037-0",
+        TrainConfig(objective=ObjectiveConfig(terms=("scff",), same_video=0.5, head="none")),
+    ),
+    "sfa": Preset(
+        "slow feature analysis: the slowest few directions after whitening",
+        "Wiskott, Sejnowski 2002, doi:10.1162/089976602317318938; by gradients: Schueler et al. 2019, arXiv:1808.08833",
+        TrainConfig(objective=ObjectiveConfig(terms=("slowness",), head="linear", head_out=16, grid=(2,))),
+    ),
+    # Sums over whole maps saturate the loss; the vector of a convolution is the channels at a place
+    "forward-forward": Preset(
+        "goodness high for frames, low for hybrids of two, at every place of a map; lengths normalised between layers",
+        "Hinton 2022, arXiv:2212.13345",
+        TrainConfig(
+            encoder=EncoderConfig(norm="rms"),
+            objective=ObjectiveConfig(
+                terms=("goodness",), head="none", goodness=GoodnessConfig(form="mean", over="position")
+            ),
+        ),
+    ),
+    "seed-note": Preset(
+        "the bare positive hinge, tolerances by hand, nothing against collapse: there to show what goes wrong",
+        "the idea this package grew from; on its collapse: Hadsell, Chopra, LeCun 2006 (DrLIM)",
+        TrainConfig(
+            objective=ObjectiveConfig(
+                terms=("temporal_hinge",),
+                tolerance="geometric",
+                tolerance_range=(0.2, 0.025),
+                negative_weight=0.0,
+                embedding_norm="none",
+                head="none",
+                grid=(1,),
+            )
+        ),
+    ),
+}
+
+
+def preset_help() -> str:
+    """Return one line a preset: its name and what it is."""
+    return "\n".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())

@@ -1,0 +1,42 @@
+"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable
+
+import torch
+
+from seqff.objectives.tolerance import calibrated
+from seqff.training.activations import Example
+from seqff.training.learner import LayerLearner
+
+BATCHES = 4
+"""Batches that are measured: some 250 positives with the default settings."""
+
+
+@torch.no_grad()
+def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None:
+    """Set what is to be measured to the quantile over a few batches, all layers untrained.
+
+    The layers themselves stay as they are: copies are run, so that neither running statistics nor queues move. Where
+    nothing is to be measured, no batch is asked for.
+
+    Args:
+        learners: the layers, bottom to top.
+        examples: frames and the relations of their rows; the first few are taken.
+    """
+    targets = calibrated(learner.objective for learner in learners)
+    if not targets:
+        return
+    copies = copy.deepcopy(learners)
+    measured = calibrated(learner.objective for learner in copies)
+    for tolerance in measured:
+        tolerance.gather()
+    for h, relation in itertools.islice(examples, BATCHES):
+        for learner in copies:
+            h, _ = learner.loss(h, relation)
+    for target, tolerance in zip(targets, measured, strict=True):
+        tolerance.settle()
+        target.value.copy_(tolerance.value)

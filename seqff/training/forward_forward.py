@@ -1,0 +1,293 @@
+"""Forward-Forward on pictures: a fully connected net, every layer trained by its own goodness."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from seqff.config import GoodnessConfig, OptimConfig
+from seqff.devices import choose_device, choose_precision
+from seqff.pairs.labelled import label_in_input, wrong_labels
+from seqff.pairs.mixtures import hybrid_masks, hybrids
+from seqff.training.dense_net import DenseNet
+from seqff.training.pictures import as_labels, as_pictures, deal, deal_rates, parts, scale, shift
+from seqff.training.readout import Readout
+
+_FIT, _SOFTMAX = range(2)  # what a random stream is for
+ROWS = 1000  # pictures computed at a time where nothing is learnt
+
+
+class ForwardForward:
+    """A fully connected Forward-Forward net.
+
+    Every layer sees its input at mean square 1, so that it cannot read the goodness of the layer below, and learns
+    by itself at every step: goodness high for real rows, low for made-up ones. No gradient passes between layers.
+
+    - mode="supervised" (section 3.3 of the paper): the first K pixels hold the label, and made-up rows a wrong one.
+      A picture is of the class whose label gives the highest goodness, summed over the layers.
+    - mode="unsupervised" (section 3.2): made-up rows are mixtures of two pictures by a smooth mask. `fit_softmax`
+      then reads classes off the activities.
+
+    Args:
+        widths: units of every layer.
+        mode: where made-up rows come from.
+        goodness: form of the goodness and loss of the layers, None for the defaults; the paper's own loss is
+            GoodnessConfig(loss="threshold", alpha=1.0).
+        negatives: supervised: wrong labels are drawn "random", all alike, or "predicted", in proportion to what a
+            softmax on the net's own activities, learnt alongside, gives the picture with the neutral label.
+        lr: peak learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine.
+        weight_decay: decoupled weight decay.
+        batch: pictures a step; each comes with one made-up row.
+        jitter: training pictures are shifted by up to so many px each way; needs pictures (N, H, W).
+        skip_first: leave the first layer out of the goodness summed over layers and of the softmax, as in the paper
+            (a net of one layer keeps it).
+        precision: of the layers' matrix products: "auto" takes bf16 where the hardware multiplies it.
+        device: "auto", "cpu" or "cuda".
+        seed: of weights, order, shifts and made-up rows.
+
+    Attributes:
+        net: the layers, after `fit` (`net.learners[0].layer` is the first).
+        history: a line an epoch: `epoch`, `seconds`, means of the layers' figures as `layer/name`, `validation_error`.
+
+    Raises:
+        ValueError: a setting out of range.
+
+    Reference: Hinton 2022, arXiv:2212.13345; Lee and Song 2023, arXiv:2303.08418 (SymBa).
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (1000, 1000, 1000),
+        *,
+        mode: Literal["supervised", "unsupervised"] = "supervised",
+        goodness: GoodnessConfig | None = None,
+        negatives: Literal["random", "predicted"] = "predicted",
+        lr: float = 5e-3,
+        weight_decay: float = 1e-4,
+        batch: int = 200,
+        jitter: int = 0,
+        skip_first: bool = True,
+        precision: Literal["auto", "fp32", "bf16"] = "auto",
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        if not widths or min(widths) < 1 or batch < 1 or jitter < 0 or lr <= 0:
+            raise ValueError(
+                "widths must name at least one layer of at least one unit, batch be at least 1, jitter at least 0 and "
+                f"lr above 0, got widths={tuple(widths)}, batch={batch}, jitter={jitter}, lr={lr}"
+            )
+        if mode not in ("supervised", "unsupervised") or negatives not in ("random", "predicted"):
+            given = f"mode={mode!r}, negatives={negatives!r}"
+            raise ValueError(f"mode is supervised or unsupervised, and negatives are random or predicted, got {given}")
+        self.widths, self.mode, self.negatives = tuple(widths), mode, negatives
+        self.config = goodness or GoodnessConfig()
+        self.optim = OptimConfig(lr=lr, weight_decay=weight_decay)
+        self.batch, self.jitter, self.seed = batch, jitter, seed
+        self.first = 1 if skip_first and len(self.widths) > 1 else 0
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.net: DenseNet | None = None
+        self.classes, self.history = 0, list[dict[str, float]]()
+        self._softmax: Readout | None = None
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int = 30,
+        validation: tuple[Any, Any] | None = None,
+        progress: bool = True,
+    ) -> ForwardForward:
+        """Train all layers from scratch.
+
+        Args:
+            x: (N, H, W) or (N, D), uint8 (scaled to 0..1) or float; unsupervised and jitter need (N, H, W).
+            y: (N,) whole numbers from 0, the classes; only mode="supervised" looks at them.
+            epochs: passes over the pictures; 0 leaves the layers as they are drawn.
+            validation: supervised: pictures and labels whose error `history` shows for every epoch.
+            progress: show a progress bar (on a terminal).
+
+        Raises:
+            ValueError: pictures or labels of the wrong shape or kind.
+        """
+        if epochs < 0:
+            raise ValueError(f"epochs must be at least 0, got {epochs}")
+        pictures = as_pictures(x, least=2, plane=self.jitter > 0 or self.mode == "unsupervised")
+        labels = self._labels(y, pictures, validation)
+        size = pictures[0].numel()
+        self.history, self._softmax = [], None
+        self.net = net = DenseNet(
+            size, self.widths, self.config, self.optim, precision=self.precision, device=self.device, seed=self.seed
+        )
+        if labels is not None and self.negatives == "predicted":
+            self._softmax = self._reader(self.classes, 1e-3)
+        rates, began = deal_rates(len(pictures), self.batch, epochs, self.optim), time.monotonic()
+        with tqdm(total=rates.size, unit="step", desc="fit", disable=None if progress else True) as bar:
+            for epoch in range(epochs):
+                figures = self._epoch(net, pictures, labels, epoch, rates[epoch], bar)
+                line: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - began, **figures}
+                if validation is not None:
+                    line["validation_error"] = float((self.predict(validation[0]) != np.asarray(validation[1])).mean())
+                    bar.set_postfix_str(f"validation error {line['validation_error']:.2%}")
+                self.history.append(line)
+        return self
+
+    def fit_softmax(
+        self, x: Any, y: Any, *, epochs: int = 10, lr: float = 3e-3, progress: bool = True
+    ) -> ForwardForward:
+        """Train a linear softmax on the normalised activities of the layers; the layers stay as they are.
+
+        Args:
+            x: pictures as in `fit`; they are shifted as there.
+            y: (N,) whole numbers from 0.
+            epochs: passes over the pictures.
+            lr: peak learning rate.
+            progress: show a progress bar (on a terminal).
+
+        Raises:
+            ValueError: pictures or labels of the wrong shape or kind, or the net has not been fitted.
+        """
+        net, pictures = self._known(x, plane=self.jitter > 0)
+        labels = as_labels(y, len(pictures))
+        reader = self._reader(int(labels.max()) + 1, lr)
+        rates = deal_rates(len(pictures), self.batch, epochs, OptimConfig(lr=lr))
+        with tqdm(total=rates.size, unit="step", desc="softmax", disable=None if progress else True) as bar:
+            for epoch in range(epochs):
+                random = np.random.default_rng([self.seed, _SOFTMAX, epoch])
+                for rate, (rows, _) in zip(rates[epoch], deal(len(pictures), self.batch, random), strict=True):
+                    features = net.features(self._unlabelled(self._input(pictures[rows], random)), first=self.first)
+                    reader.update(features, labels[rows].to(self.device), lr=rate)
+                    bar.update()
+        self._softmax = reader
+        return self
+
+    def goodness(self, x: Any) -> NDArray[np.float32]:
+        """Goodness of every picture under every label.
+
+        Args:
+            x: pictures as in `fit`.
+
+        Returns:
+            (N, L, K) float32 for L layers and K classes.
+
+        Raises:
+            ValueError: the net was not trained with labels, or not at all.
+        """
+        if self.mode != "supervised":
+            raise ValueError("goodness tells classes apart only in a net trained with labels: mode='supervised'")
+        net, pictures = self._known(x)
+        found = []
+        for part in parts(pictures, ROWS):
+            flat = self._input(part).flatten(1)
+            labels = torch.arange(self.classes, device=self.device)[:, None].expand(-1, len(flat))
+            of_label = [net.goodness(label_in_input(flat, label, self.classes)) for label in labels]
+            found.append(torch.stack(of_label, dim=2).cpu())
+        return torch.cat(found).numpy()
+
+    def predict(self, x: Any, *, by: Literal["goodness", "softmax"] | None = None) -> NDArray[np.int64]:
+        """Say the class of every picture.
+
+        Args:
+            x: pictures as in `fit`.
+            by: "goodness", summed over layers, one pass a class, the default after `fit` with labels; or "softmax", one
+                pass in all: what `fit_softmax` learnt, or before that the softmax of negatives="predicted".
+
+        Returns:
+            (N,) int64.
+
+        Raises:
+            ValueError: the net has not been fitted for that.
+        """
+        if by == "goodness" or (by is None and self.mode == "supervised"):
+            return np.asarray(self.goodness(x)[:, self.first :].sum(axis=1).argmax(axis=1))
+        net, pictures = self._known(x)
+        if self._softmax is None:
+            raise ValueError("there is no softmax yet: call fit_softmax(x, y) first")
+        found = []
+        for part in parts(pictures, ROWS):
+            features = net.features(self._unlabelled(self._input(part)), first=self.first)
+            found.append(self._softmax.probabilities(features).argmax(dim=1).cpu())
+        return np.asarray(torch.cat(found))
+
+    def features(self, x: Any) -> NDArray[np.float32]:
+        """Return the activities of all layers side by side, each layer's at mean square 1.
+
+        Args:
+            x: pictures as in `fit`; a net trained with labels sees them with the neutral label.
+
+        Returns:
+            (N, sum of widths) float32.
+
+        Raises:
+            ValueError: the net has not been fitted, or was on pictures of another size.
+        """
+        net, pictures = self._known(x)
+        return torch.cat(
+            [net.features(self._unlabelled(self._input(part))).cpu() for part in parts(pictures, ROWS)]
+        ).numpy()
+
+    def _epoch(
+        self, net: DenseNet, pictures: Tensor, labels: Tensor | None, epoch: int, rates: NDArray[np.float64], bar: Any
+    ) -> dict[str, float]:
+        """Show every picture once, a learning rate a step; return the means of the layers' figures."""
+        random = np.random.default_rng([self.seed, _FIT, epoch])
+        sums: dict[str, Tensor] = {}
+        for rate, (rows, others) in zip(rates, deal(len(pictures), self.batch, random), strict=True):
+            real = self._input(pictures[rows], random)
+            if labels is None:
+                other = self._input(pictures[others], random)
+                masks = hybrid_masks(len(rows), real.shape[1], real.shape[2], random).to(self.device)
+                real, made_up = real.flatten(1), hybrids(real, other, masks).flatten(1)
+            else:
+                y, weights = labels[rows].to(self.device), torch.ones(1, self.classes, device=self.device)
+                if self._softmax is not None:
+                    weights = self._softmax.update(net.features(self._unlabelled(real), first=self.first), y, lr=rate)
+                wrong = wrong_labels(y, torch.from_numpy(random.random(len(y))).to(self.device), weights)
+                real, made_up = (label_in_input(real.flatten(1), label, self.classes) for label in (y, wrong))
+            for name, value in net.update(real, made_up, lr=rate).items():
+                sums[name] = sums[name] + value if name in sums else value
+            bar.update()
+        return {name: float(value) / len(rates) for name, value in sums.items()}
+
+    def _labels(self, y: Any, pictures: Tensor, validation: Any) -> Tensor | None:
+        """Check the labels that `fit` is given, and count the classes; None where labels do not matter."""
+        if self.mode == "unsupervised":
+            if validation is not None:
+                raise ValueError("without labels there is no validation error: use fit_softmax and predict")
+            return None
+        if y is None:
+            raise ValueError("mode='supervised' needs labels y; without labels use mode='unsupervised'")
+        labels = as_labels(y, len(pictures), most=pictures[0].numel())
+        self.classes = int(labels.max()) + 1
+        return labels
+
+    def _known(self, x: Any, *, plane: bool = False) -> tuple[DenseNet, Tensor]:
+        """Return the net and checked pictures that fit it."""
+        if self.net is None:
+            raise ValueError("the net has not been fitted: call fit(x, y) first")
+        pictures = as_pictures(x, plane=plane)
+        if pictures[0].numel() != self.net.inputs:
+            raise ValueError(f"the net was fitted on {self.net.inputs} pixels a picture, got {tuple(pictures.shape)}")
+        return self.net, pictures
+
+    def _reader(self, classes: int, lr: float) -> Readout:
+        return Readout(sum(self.widths[self.first :]), classes, lr=lr, device=self.device)
+
+    def _input(self, pictures: Tensor, random: np.random.Generator | None = None) -> Tensor:
+        """Bring pictures to the device, shifted if there is a source of shifts, as float32."""
+        pictures = pictures.to(self.device)
+        if random is not None and self.jitter:
+            pictures = shift(pictures, self.jitter, random)
+        return scale(pictures)
+
+    def _unlabelled(self, x: Tensor) -> Tensor:
+        """Flatten pictures, with the neutral label if the net knows labels: (N, D)."""
+        return label_in_input(x.flatten(1), None, self.classes) if self.mode == "supervised" else x.flatten(1)

@@ -1,0 +1,134 @@
+"""How a layer's features do now and then, beside those of the same layer untrained: rank, spread, dead units."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.heads import GridPool
+from seqff.objectives.temporal_hinge import masked_mean
+from seqff.pairs import Relation
+
+UNTRAINED = "untrained_"
+"""Before the names of the untrained layer's figures."""
+ROWS = 64
+"""Rows of a batch that are looked at: half of the usual, which halves the cost, some 1.5 % of the steps by default."""
+_POOL = GridPool(2)  # as `seqff extract` pools by default
+
+
+def first_rows(relation: Relation, most: int) -> Relation:
+    """Return the relation of a batch's first rows; of all, if those are of one video. A batch goes video by video."""
+    if len(relation.other_video) <= most or not bool(relation.other_video[:most, :most].any()):
+        return relation
+    return Relation(
+        relation.positive[(relation.positive < most).all(dim=1)],
+        relation.same_video[:most, :most],
+        relation.other_video[:most, :most],
+        None if relation.real is None else relation.real[:most],
+    )
+
+
+def effective_rank(x: Tensor) -> Tensor:
+    """Return the participation ratio of the covariance's eigenvalues, (sum l)^2 / sum l^2.
+
+    It is at most min(N - 1, D): 64 rows cannot show a rank above 63, however many features there are.
+
+    Args:
+        x: (N, D) float32.
+
+    Returns:
+        A scalar; 0 if all rows are equal.
+
+    Reference: Litwin-Kumar et al. 2017, doi:10.1016/j.neuron.2017.01.030.
+    """
+    x = x - x.mean(dim=0)
+    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x  # the same eigenvalues but for zeros
+    return gram.diagonal().sum().square() / gram.square().sum().clamp(min=1e-30)
+
+
+def feature_variance(x: Tensor) -> Tensor:
+    """Return the standard deviation over the rows of x, (N, D), relative to its root mean square: 0..1, no unit."""
+    return (x.var(dim=0, correction=0).mean() / x.square().mean().clamp(min=1e-30)).sqrt()
+
+
+def dead_units(pooled: Tensor, channels: int) -> Tensor:
+    """Return the share of channels whose mean is the same in every cell of every row: behind a ReLU, always 0.
+
+    Args:
+        pooled: (N, C * cells) float, means over the cells of a grid, channel after channel.
+        channels: C.
+    """
+    means = pooled.view(len(pooled), channels, -1)
+    return (means.amax(dim=(0, 2)) == means.amin(dim=(0, 2))).float().mean()
+
+
+def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tensor]:
+    """Return the figures of one layer on one batch.
+
+    Args:
+        out: (N, C, H, W), the layer's map.
+        z: (N, D) float32, the head's output; None where there is none, and the pooled map stands for it.
+        relation: of the N rows; made-up rows do not count.
+
+    Returns:
+        Scalars: `effective_rank` and `feature_variance` of the map pooled to 2 x 2, `dead_units`, and mean squared
+        distances of embeddings as unit vectors, 0..4: `spread_positive`, of positives; `spread_same_video` and
+        `spread_other_video`, of distant frames of a video and of frames of different videos.
+    """
+    pooled = _POOL(out.float())
+    d = squared_distances(unit(pooled if z is None else z))  # made-up rows stand in no relation
+    positive = d[relation.positive[:, 0], relation.positive[:, 1]]
+    if relation.real is not None:
+        pooled = pooled[relation.real]
+    return {
+        "effective_rank": effective_rank(pooled),
+        "feature_variance": feature_variance(pooled),
+        "dead_units": dead_units(pooled, out.shape[1]),
+        "spread_positive": positive.sum() / max(len(positive), 1),
+        "spread_same_video": masked_mean(d, relation.same_video),
+        "spread_other_video": masked_mean(d, relation.other_video),
+    }
+
+
+class LayerMonitor:
+    """Looks at a layer beside a copy of it, and of its head, as they are now: before the first step.
+
+    Both see the same input, so that a batch of dull frames, or a layer below that has collapsed, is not laid at this
+    layer's door.
+
+    Args:
+        layer: the module that learns.
+        head: the projector its objective looks through.
+
+    Attributes:
+        due: whether the next loss is to be looked at.
+    """
+
+    def __init__(self, layer: nn.Module, head: nn.Module) -> None:
+        self.layer, self.head = copy.deepcopy(layer).requires_grad_(False), copy.deepcopy(head).requires_grad_(False)
+        self.due = False
+
+    @torch.no_grad()
+    def look(
+        self, h: Tensor, out: Tensor, z: Tensor | None, relation: Relation, precision: AbstractContextManager[object]
+    ) -> dict[str, Tensor]:
+        """Return the figures of `health` for some of the rows, and those of the untrained layer as `untrained_...`.
+
+        Args:
+            h: (N, C, H, W), the layer's input.
+            out: (N, C', H', W'), its output.
+            z: (N, D) float32, its head's output; None if its objective looks through none.
+            relation: of the N rows.
+            precision: what layers are computed in.
+        """
+        relation = first_rows(relation, ROWS)
+        rows = len(relation.other_video)
+        with precision:
+            before = self.layer(h[:rows])
+            z_before = None if z is None else self.head(before).float()
+        figures = health(out[:rows], None if z is None else z[:rows], relation)
+        return figures | {UNTRAINED + name: value for name, value in health(before, z_before, relation).items()}

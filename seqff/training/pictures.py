@@ -1,0 +1,110 @@
+"""Pictures in memory: checked, scaled, dealt into batches, shifted by a pixel or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqff.config import OptimConfig
+from seqff.training.learner import learning_rate
+
+
+def as_pictures(x: Any, *, least: int = 1, plane: bool = False) -> Tensor:
+    """Check pictures.
+
+    Args:
+        x: (N, H, W) or (N, D), numpy array or tensor, uint8 (0..255) or float.
+        least: how many there must be.
+        plane: only (N, H, W) will do.
+
+    Returns:
+        The same as a tensor: uint8 as it is, other numbers as float32.
+
+    Raises:
+        ValueError: another shape, no pictures, or numbers that are not finite.
+    """
+    pictures = torch.as_tensor(x)
+    if pictures.ndim not in (2, 3) or len(pictures) < least or not pictures.numel():
+        raise ValueError(f"pictures must be (N, H, W) or (N, D), N at least {least}, got {tuple(pictures.shape)}")
+    if plane and pictures.ndim != 3:
+        raise ValueError(
+            f"pictures must be (N, H, W), got {tuple(pictures.shape)}: shifts and mixtures (mode='unsupervised') need "
+            "to know which pixels are neighbours"
+        )
+    if pictures.dtype != torch.uint8:
+        pictures = pictures.float()
+        if not bool(torch.isfinite(pictures).all()):
+            raise ValueError("pictures hold numbers that are not finite (NaN or infinity)")
+    return pictures
+
+
+def as_labels(y: Any, count: int, *, most: int | None = None) -> Tensor:
+    """Check labels: (count,) whole numbers from 0, of two classes or more; returned as int64.
+
+    Args:
+        y: numpy array or tensor.
+        count: how many there must be.
+        most: largest number of classes; None for any.
+
+    Raises:
+        ValueError: another shape, labels that are not whole numbers from 0, or a number of classes out of range.
+    """
+    labels = torch.as_tensor(y)
+    if labels.shape != (count,):
+        raise ValueError(f"labels must be ({count},), one a picture, got {tuple(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or int(labels.min()) < 0:
+        raise ValueError(f"labels must be whole numbers 0, 1, 2, ..., got {labels.dtype} from {labels.min().item()}")
+    classes = int(labels.max()) + 1
+    if classes < 2 or (most is not None and classes > most):
+        raise ValueError(f"there must be 2 classes or more, and no more than pixels in a picture, got {classes}")
+    return labels.long()
+
+
+def deal(count: int, batch: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Deal the rows of an epoch into batches of at most `batch`: (B,) int64 rows, and for each of them another row."""
+    order = torch.from_numpy(random.permutation(count))
+    others = order.roll(1)
+    for start in range(0, count, batch):
+        yield order[start : start + batch], others[start : start + batch]
+
+
+def deal_rates(count: int, batch: int, epochs: int, optim: OptimConfig) -> NDArray[np.float64]:
+    """Learning rates of all steps when `count` rows are dealt so, (epochs, steps an epoch) float64."""
+    per_epoch = -(-count // batch)
+    rates = [learning_rate(step, epochs * per_epoch, optim) for step in range(epochs * per_epoch)]
+    return np.array(rates).reshape(epochs, per_epoch)
+
+
+def parts(pictures: Tensor, rows: int) -> Iterator[Tensor]:
+    """Cut pictures into parts of at most `rows`."""
+    return (pictures[start : start + rows] for start in range(0, len(pictures), rows))
+
+
+def scale(pictures: Tensor) -> Tensor:
+    """Return float32; uint8 becomes 0..1, floats stay as they are."""
+    return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+
+
+def shift(pictures: Tensor, most: int, random: np.random.Generator) -> Tensor:
+    """Move every picture by up to `most` px down or up and right or left; 0 comes in from the borders.
+
+    Args:
+        pictures: (N, H, W).
+        most: largest shift, px.
+        random: source of the shifts.
+
+    Returns:
+        (N, H, W), the dtype of the input.
+    """
+    count, height, width = pictures.shape
+    padded = F.pad(pictures, (most, most, most, most))
+    moves = torch.from_numpy(random.integers(0, 2 * most + 1, (2, count, 1))).to(pictures.device)
+    rows = moves[0] + torch.arange(height, device=pictures.device)
+    columns = moves[1] + torch.arange(width, device=pictures.device)
+    return padded[torch.arange(count, device=pictures.device)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,82 @@
+"""Monitors and alarms during a training: when to look at the layers, and what to say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from seqff.config import TrainConfig
+from seqff.errors import SeqffError
+from seqff.training.alarms import Alarm, Alarms
+from seqff.training.learner import LayerLearner
+from seqff.training.monitors import LayerMonitor
+from seqff.training.run import MetricsLog
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks at the layers every `monitor_every` steps, at the first step of each and at the last of all.
+
+    Args:
+        learners: the layers before the first step; they are given their monitors.
+        config: `monitor_every`, `on_collapse`, and how long the warm-up is.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    def __init__(self, learners: list[LayerLearner], config: TrainConfig) -> None:
+        if config.monitor_every < 0:
+            raise ValueError(f"monitor_every must be at least 1, or 0 for never, got {config.monitor_every}")
+        if config.on_collapse not in ("warn", "stop"):
+            raise ValueError(f"on_collapse is {config.on_collapse!r}: choose from warn, stop")
+        self.learners, self.every, self.last = learners, config.monitor_every, config.steps - 1
+        self.stops = config.on_collapse == "stop"
+        self.alarms = Alarms(warmup=round(config.optim.warmup * config.steps))
+        if self.every:
+            for learner in learners:
+                learner.monitor = LayerMonitor(learner.layer, learner.head)
+
+    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take in the lines of an interrupted run: what they led to has been said."""
+        for line in lines:
+            self.alarms.hear(line)
+
+    def before(self, step: int) -> None:
+        """Say which layers the coming step (from 0) looks at."""
+        for learner in self.learners:
+            if learner.monitor is not None:
+                usual = (step + 1) % self.every == 0 or step == self.last
+                learner.monitor.due = usual or not self.alarms.seen(learner.name)
+
+    @staticmethod
+    def looked(trained: Iterable[LayerLearner]) -> bool:
+        """Say whether the step just taken looked at one of the layers that had a loss in it."""
+        return any(learner.monitor is not None and learner.monitor.due for learner in trained)
+
+    def write(self, line: dict[str, Any], metrics: MetricsLog) -> list[Alarm]:
+        """Warn of what is new in the line of a step, write it together with that, and return what is new."""
+        new = self.alarms.hear(line)
+        for alarm in new:
+            log.warning("step %d: %s", line["step"], alarm.text)
+        metrics.write({**line, "alarms": [alarm.text for alarm in new]} if new else line)
+        return new
+
+    def stop(self, alarms: list[Alarm], step: int) -> None:
+        """Stop the training if a layer has collapsed and the settings ask for it; call it after the checkpoint.
+
+        Raises:
+            SeqffError: they do.
+        """
+        collapsed = [alarm.text for alarm in alarms if alarm.collapse]
+        if self.stops and collapsed:
+            raise SeqffError(
+                f"stopped after step {step}, with a checkpoint (on_collapse=stop): {'; '.join(collapsed)}. "
+                "The same command with --resume goes on nevertheless"
+            )
+
+    def must_save(self, alarms: list[Alarm]) -> bool:
+        """Say whether `stop` will stop the training."""
+        return self.stops and any(alarm.collapse for alarm in alarms)

@@ -1,0 +1,46 @@
+"""`seqff train --preset`: named in the help, below --config and flags, and a typo is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqff.cli import main
+from seqff.presets import PRESETS
+
+SMALL = [
+    "--steps", "2", "--pairs.size-px", "16", "--pairs.far", "6", "--pairs.videos-per-batch", "3",
+    "--pairs.stretches", "2", "--encoder.widths", "4", "--encoder.kernels", "3", "--encoder.strides", "2",
+    "--encoder.pools", "1", "--no-progress",
+]  # fmt: skip
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_preset(clips: Path, tmp_path: Path) -> None:
+    """Of three settings of the method, the preset gives one, --config another, a flag the third."""
+    file, run = tmp_path / "config.yaml", tmp_path / "run"
+    file.write_text("objective: {same_video: 0.25, infonce: {temperature: 2, symmetric: true}}\n")
+    arguments = ["train", str(clips), "--out", str(run), "--preset", "greedy-infomax", "--config", str(file)]
+    assert main([*arguments, "--objective.infonce.no-symmetric", *SMALL]) == 0
+    objective = yaml.safe_load((run / "config.yaml").read_text())["objective"]
+    assert objective["terms"] == ["infonce"]
+    assert objective["infonce"] == {"score": "bilinear", "temperature": 2.0, "symmetric": False}
+    assert (objective["same_video"], objective["head"]) == (0.25, "none")
+
+
+def test_help_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    """`seqff train --help` says what each is; with a preset given it shows that preset's settings as defaults."""
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert all(f"{name}: {preset.text}" in text for name, preset in PRESETS.items())
+    assert main(["train", "--preset=clapp", "--help"]) == 0
+    assert "(default: clapp)" in capsys.readouterr().out
+
+
+def test_an_unknown_preset_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 as for other bad inputs, a suggestion, no trace, and no run folder."""
+    run = tmp_path / "run"
+    assert main(["train", "videos", "--out", str(run), "--preset", "clap"]) == 1
+    assert capsys.readouterr().err == "seqff train: error: no preset 'clap'; did you mean 'clapp'?\n"
+    assert not run.exists()

@@ -1,0 +1,84 @@
+"""CLAPP is what its formula says, and its matrix learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from rows import embeddings, mean, negatives, pairs, relation
+
+from seqff.config import CLAPPConfig, ObjectiveConfig
+from seqff.objectives.clapp import CLAPP, attract, repel
+from seqff.objectives.masks import pick
+
+
+def by_hand(term: CLAPP, z: torch.Tensor) -> list[list[float]]:
+    """Scores z_k . W z_n as a table, by loops; W is the weight over D."""
+    rows, weight = z.tolist(), (term.predictor.weight / 5).tolist()
+    told = [[sum(w * x for w, x in zip(line, row, strict=True)) for line in weight] for row in rows]
+    return [[sum(a * b for a, b in zip(row, said, strict=True)) for row in rows] for said in told]
+
+
+def test_loss_equals_the_formula_written_as_loops() -> None:
+    """mean max(0, 1 - s) over positives + weight * shares of mean max(0, 1 + s) over their anchors' negatives."""
+    z = embeddings()
+    term = CLAPP(ObjectiveConfig(same_video=0.25, negative_weight=2.0), 5, torch.Generator().manual_seed(1))
+    loss, figures = term(z, relation())
+    scores = by_hand(term, z)
+    expected = mean([max(0, 1 - scores[a][b]) for a, b in pairs()])
+    for same, share in ((True, 0.25), (False, 0.75)):
+        each = [max(0, 1 + scores[a][k]) for a, _ in pairs() for k in negatives(a, same=same)]
+        expected += 2.0 * share * mean(each)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(figures["clapp_positive_score"]) == pytest.approx(mean([scores[a][b] for a, b in pairs()]), rel=1e-4)
+
+
+def test_hinges_worked_by_hand() -> None:
+    """A positive of score 0.25 costs 0.75; negatives of score -2 and 0.5 cost 0 and 1.5, on average 0.75."""
+    scores, positive = torch.tensor([[9.0, 0.25, -2.0, 0.5]]), torch.tensor([[0, 1]])
+    negative = torch.tensor([[False, False, True, True]])
+    assert float(attract(scores, positive)) == 0.75
+    assert [float(value) for value in repel(scores, positive, negative)] == [0.75, -0.75]
+
+
+def test_one_negative_is_one_of_them() -> None:
+    """With negatives="one" the loss takes, for each positive, a single negative of its anchor."""
+    z = embeddings()
+    config = ObjectiveConfig(same_video=0.0, clapp=CLAPPConfig(negatives="one"))
+    term = CLAPP(config, 5, torch.Generator().manual_seed(1))
+    loss, _ = term(z, relation())
+    scores = by_hand(term, z)
+    anchors = torch.tensor([a for a, _ in pairs()])
+    found = pick(relation().other_video, anchors)[0].tolist()
+    assert all(k in negatives(a, same=False) for a, k in zip(anchors.tolist(), found, strict=True))
+    expected = mean([max(0, 1 - scores[a][b]) for a, b in pairs()])
+    expected += mean([max(0, 1 + scores[a][k]) for a, k in zip(anchors.tolist(), found, strict=True)])
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_matrix_learns_and_is_kept() -> None:
+    """W is a parameter, drawn from the generator, in the state dict; a few steps of its own lower the loss."""
+    z = embeddings()
+    term = CLAPP(ObjectiveConfig(), 5, torch.Generator().manual_seed(1))
+    assert torch.equal(
+        CLAPP(ObjectiveConfig(), 5, torch.Generator().manual_seed(1)).predictor.weight, term.predictor.weight
+    )
+    assert "predictor.weight" in term.state_dict()
+    optimizer = torch.optim.SGD(term.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        loss, _ = term(z, relation())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_beyond_the_hinge_nothing_moves() -> None:
+    """Positives scored above 1 and negatives below -1 give loss 0 and gradient 0."""
+    scores = torch.tensor([[0.0, 1.5, -1.5]], requires_grad=True)
+    positive, negative = torch.tensor([[0, 1]]), torch.tensor([[False, False, True]])
+    loss = attract(scores, positive) + repel(scores, positive, negative)[0]
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert torch.count_nonzero(scores.grad) == 0

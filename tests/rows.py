@@ -1,0 +1,52 @@
+"""Random embeddings of a few videos, with their coordinates, for the tests of objectives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqff.pairs import Relation, relate
+
+VIDEO, TIME = torch.arange(18) // 6, torch.arange(18) % 6
+GAP, FAR = 1, 3
+
+
+def embeddings(dim: int = 5, *, seed: int = 0) -> Tensor:
+    """(18, dim) embeddings of three videos of six frames."""
+    return torch.randn(18, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def relation() -> Relation:
+    """Of these rows: 15 positives; every row has negatives of both kinds."""
+    return relate(VIDEO, TIME, gap=GAP, far=FAR)
+
+
+def pairs() -> list[tuple[int, int]]:
+    """The positives, found by loops."""
+    rows = range(len(VIDEO))
+    return [(i, j) for i in rows for j in rows if VIDEO[i] == VIDEO[j] and TIME[j] - TIME[i] == GAP]
+
+
+def negatives(row: int, *, same: bool) -> list[int]:
+    """A row's negatives of its own video, or of others, found by loops."""
+    rows = range(len(VIDEO))
+    if same:
+        return [j for j in rows if VIDEO[j] == VIDEO[row] and abs(int(TIME[j] - TIME[row])) >= FAR]
+    return [j for j in rows if VIDEO[j] != VIDEO[row]]
+
+
+def without_positives() -> Relation:
+    """The same rows, of which none are positives."""
+    known = relation()
+    return Relation(known.positive[:0], known.same_video, known.other_video)
+
+
+def without_negatives() -> Relation:
+    """The same rows, of which none are negatives."""
+    known = relation()
+    return Relation(known.positive, torch.zeros_like(known.same_video), torch.zeros_like(known.other_video))
+
+
+def mean(values: list[float]) -> float:
+    """Mean of a list, 0 of an empty one."""
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,345 @@
+"""Monitors say how a layer does, alarms what is wrong with it, and neither changes what it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_nets import layer_weights, small_batch, small_config, small_learners
+
+import seqff
+from seqff.cli import main
+from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
+from seqff.config_io import dump_yaml, to_dict
+from seqff.errors import SeqffError
+from seqff.objectives.distance import squared_distances, unit
+from seqff.pairs import relate
+from seqff.training import train
+from seqff.training.alarms import LOOKS, Alarms
+from seqff.training.checkpoint import list_checkpoints
+from seqff.training.monitors import ROWS, LayerMonitor, effective_rank, feature_variance, first_rows, health
+
+FIGURES = {
+    "effective_rank",
+    "feature_variance",
+    "dead_units",
+    "spread_positive",
+    "spread_same_video",
+    "spread_other_video",
+}
+CONFIG = TrainConfig(
+    steps=50,
+    checkpoint_every=50,
+    log_every=10,
+    precision="fp32",
+    pairs=PairsConfig(
+        size_px=32, gap=1, far=6, videos_per_batch=4, stretches=2, stretch_frames=3, uses=2, buffer_videos=8
+    ),
+    encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
+    objective=ObjectiveConfig(head_width=32, head_out=16, grid=(1, 1, 2)),
+)
+BARE = {"tolerance": "explicit", "tolerances": (0.0, 0.0, 0.0), "negative_weight": 0.0}
+
+
+def changed(**objective: Any) -> TrainConfig:
+    """CONFIG with other settings of the objective."""
+    return dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, **objective))
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, without the clock."""
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in found]
+
+
+def said(run: Path) -> str:
+    """All alarms of a run."""
+    return "\n".join(text for line in lines(run) for text in line.get("alarms", []))
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips, scanned once for all tests here."""
+    path = tmp_path_factory.mktemp("scan") / "manifest.json"
+    seqff.scan(clips, out=path, progress=False)
+    return path
+
+
+# figures
+
+
+def test_effective_rank_counts_directions() -> None:
+    """As many as are equally strong, whatever the scale; 1 on a line, 0 at a point; never above N - 1 rows."""
+    random = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(40, 40, generator=random))[0]
+    rows = torch.linalg.qr(torch.randn(200, 6, generator=random))[0]
+    rows = torch.linalg.qr(rows - rows.mean(dim=0))[0]
+    assert float(effective_rank(rows @ basis[:6])) == pytest.approx(6, rel=1e-4)
+    assert float(effective_rank(1e3 * rows @ basis[:6] + 5)) == pytest.approx(6, rel=1e-2)
+    assert float(effective_rank(rows[:, :1] @ basis[:1])) == pytest.approx(1, rel=1e-4)
+    assert float(effective_rank(torch.ones(20, 40))) == 0
+    assert float(effective_rank(torch.randn(8, 4000, generator=random))) == pytest.approx(7, rel=0.01)
+
+
+def test_feature_variance_has_no_scale() -> None:
+    """0 for equal rows, 1 for rows around 0, the same for ten times the features."""
+    x = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    assert float(feature_variance(x)) == pytest.approx(1)
+    assert float(feature_variance(10 * x + 10)) == pytest.approx(0.5**0.5)
+    assert float(feature_variance(torch.ones(3, 4))) == 0
+
+
+def test_dead_units_are_channels_that_never_change() -> None:
+    """Two of five channels are 0 everywhere; one that opens at a single place of one row is alive."""
+    out = torch.rand(12, 5, 3, 3)
+    out[:, 1:4] = 0
+    out[2, 3, 1, 1] = 0.5
+    assert float(health(out, None, small_batch()[1])["dead_units"]) == pytest.approx(2 / 5)
+
+
+def test_spreads_are_mean_distances_of_unit_vectors() -> None:
+    """Loops over positives and negatives give them; without a head the pooled map stands for the embedding."""
+    out = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    video, time = torch.arange(12) // 6, torch.arange(12) % 6
+    known = relate(video, time, gap=1, far=3)
+    figures = health(out, None, known)
+    d = squared_distances(unit(torch.nn.functional.adaptive_avg_pool2d(out, 2).flatten(1)))
+    rows = [(i, j) for i in range(12) for j in range(12)]
+    expected = {
+        "spread_positive": [d[i, j] for i, j in rows if video[i] == video[j] and time[j] - time[i] == 1],
+        "spread_same_video": [d[i, j] for i, j in rows if video[i] == video[j] and abs(time[i] - time[j]) >= 3],
+        "spread_other_video": [d[i, j] for i, j in rows if video[i] != video[j]],
+    }
+    assert set(figures) == FIGURES
+    for name, values in expected.items():
+        assert float(figures[name]) == pytest.approx(float(torch.stack(values).mean()), rel=1e-5)
+
+
+def test_made_up_rows_do_not_count() -> None:
+    """A batch with its mixtures has the figures of the batch alone."""
+    alone, known = small_batch()
+    both, mixed = small_batch(mixtures=True)
+    assert len(both) == 2 * len(alone)
+    for name, value in health(both, None, mixed).items():
+        assert float(value) == pytest.approx(float(health(alone, None, known)[name]), rel=1e-5), name
+
+
+def test_of_a_large_batch_the_first_rows_are_looked_at() -> None:
+    """Their relations are those of a batch of them alone; rows of one video only would tell nothing: then all."""
+    video, time = torch.arange(96) // 12, torch.arange(96) % 12
+    some, alone = (first_rows(relate(video[:n], time[:n], gap=2, far=5), ROWS) for n in (96, ROWS))
+    assert torch.equal(some.positive, alone.positive)
+    assert torch.equal(some.same_video, alone.same_video)
+    assert torch.equal(some.other_video, alone.other_video)
+    long = relate(torch.arange(160) // 80, torch.arange(160) % 80, gap=2, far=5)
+    assert first_rows(long, ROWS) is long
+
+
+# monitors
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch", "whitening"])
+def test_the_untrained_copy_stands_beside_the_layer_and_stays(norm: str) -> None:
+    """Before the first step both have the same figures; later the copy's on that batch are still the same."""
+    learner = small_learners(small_config(norm=norm))[1]
+    learner.monitor = LayerMonitor(learner.layer, learner.head)
+    h = torch.rand(12, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    _, known = small_batch()
+    seen = []
+    for step in range(6):
+        learner.monitor.due = step in (0, 5)
+        learner.update(h, known)
+        assert ("effective_rank" in learner.figures) == learner.monitor.due
+        seen.append({name: float(value) for name, value in learner.figures.items()})
+    for name in FIGURES:
+        assert seen[0][name] == pytest.approx(seen[0][f"untrained_{name}"], rel=1e-5)
+        assert seen[5][f"untrained_{name}"] == pytest.approx(seen[0][name], rel=1e-5)
+    assert seen[5]["spread_other_video"] != pytest.approx(seen[0]["spread_other_video"], rel=1e-2)
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_looking_changes_nothing(norm: str) -> None:
+    """A layer that is looked at every step ends with the bits of one that is not, running statistics included."""
+    ends = []
+    for watched in (False, True):
+        learners = small_learners(small_config(norm=norm))
+        for learner in learners:
+            learner.monitor = LayerMonitor(learner.layer, learner.head)
+            learner.monitor.due = watched
+        for number in range(4):
+            h, known = small_batch(number)
+            for learner in learners:
+                h = learner.update(h, known)
+        buffers = [value.clone() for learner in learners for value in learner.layer.buffers()]
+        ends.append([*layer_weights(learners), *buffers])
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
+
+
+def test_looks_come_at_the_first_step_every_so_many_and_the_last(manifest: Path, tmp_path: Path) -> None:
+    """monitor_every=4 of 10 steps: 1, 4, 8 and 10; the lines between hold only losses; 0 looks never."""
+    config = dataclasses.replace(CONFIG, steps=10, monitor_every=4, log_every=3)
+    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
+    looked = [line["step"] for line in lines(run) if "layer2/effective_rank" in line]
+    assert looked == [1, 4, 8, 10]
+    assert [line["step"] for line in lines(run)] == [1, 3, 4, 6, 8, 9, 10]
+    assert {f"layer3/{prefix}{name}" for prefix in ("", "untrained_") for name in FIGURES} <= set(lines(run)[0])
+    config = dataclasses.replace(config, monitor_every=0)
+    run = train(manifest, out=tmp_path / "unwatched", config=config, progress=False).path
+    assert [line["step"] for line in lines(run)] == [3, 6, 9, 10]
+    assert not any("effective_rank" in name for line in lines(run) for name in line)
+    with pytest.raises(ValueError, match="0 for never"):
+        train(manifest, out=tmp_path / "no", config=dataclasses.replace(config, monitor_every=-1), progress=False)
+
+
+# alarms
+
+
+def line(step: int, **figures: float) -> dict[str, Any]:
+    """A line of metrics.jsonl about a layer in good health, but for some figures."""
+    good = {"effective_rank": 5, "dead_units": 0.02, "spread_same_video": 0.5, "spread_other_video": 1.0}
+    usual = {f"untrained_{name}": value for name, value in good.items()} | good
+    hinge = {"loss": 0.3, "within_tolerance": 0.7, "tolerance": 0.1, "positive_median": 0.05, "positive_largest": 0.4}
+    return {"step": step, **{f"layer3/{name}": value for name, value in {**usual, **hinge, **figures}.items()}}
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ({"spread_other_video": 0.002, "spread_same_video": 0.001}, "layer3 maps everything to one point: frames of"),
+        (
+            {"spread_other_video": 0.1, "spread_same_video": 0.0, "untrained_spread_same_video": 0.0},
+            "layer3 maps every",
+        ),
+        ({"spread_other_video": 1.6, "spread_same_video": 0.02}, ""),  # a layer that has become slow, but tells videos
+        ({"spread_other_video": 0.08, "spread_same_video": 0.5}, ""),  # one that tells frames, but not videos
+        ({"spread_other_video": 1e-8, "untrained_spread_other_video": 1e-7, "untrained_spread_same_video": 0.0}, ""),
+        ({"dead_units": 0.83}, "layer3 is dying: 83% of its channels are dead"),
+        ({"dead_units": 0.83, "untrained_dead_units": 0.8}, ""),  # the copy is as dead: the input is dull
+        (
+            {"loss": 0.0, "within_tolerance": 1.0},
+            "layer3 is dead at step 0: all positives (median d 0.05, largest",
+        ),
+        ({"loss": 0.2, "within_tolerance": 1.0}, ""),  # negatives still move it
+        ({}, ""),
+    ],
+)
+def test_each_alarm_has_its_case_and_its_silence(figures: dict[str, float], sentence: str) -> None:
+    """The sentence comes once, at the first look; in the neighbouring good case nothing is said."""
+    alarms = Alarms(warmup=5)
+    first = alarms.hear(line(1, **figures))
+    assert [alarm.text[: len(sentence)] for alarm in first] == ([sentence] if sentence else [])
+    assert alarms.hear(line(25, **figures)) == []
+
+
+def test_a_tolerance_that_is_never_kept_is_named_after_the_warm_up() -> None:
+    """Three looks in a row with less than 1 % of the positives within: said once; not for a tolerance of 0."""
+    alarms = Alarms(warmup=25)
+    steps = [1, *range(25, 25 + 25 * (LOOKS + 2), 25)]
+    heard = {step: alarms.hear(line(step, within_tolerance=0.0)) for step in steps}
+    assert [step for step, found in heard.items() if found] == [25 + 25 * LOOKS]
+    (alarm,) = heard[25 + 25 * LOOKS]
+    assert alarm.text.startswith("layer3 never keeps its tolerance: 0% of its positives (median d 0.05) are within 0.1")
+    assert not alarm.collapse
+    for silent in ({"within_tolerance": 0.02}, {"within_tolerance": 0.0, "tolerance": 0.0}):
+        alarms = Alarms(warmup=25)
+        assert not any(alarms.hear(line(step, **silent)) for step in steps)
+
+
+def test_a_resumed_run_does_not_repeat_itself() -> None:
+    """Given the lines that are there, alarms know what has been said, and how often a tolerance was not kept."""
+    bad = {"dead_units": 0.9, "within_tolerance": 0.0}
+    straight, resumed = Alarms(warmup=0), Alarms(warmup=0)
+    heard = [straight.hear(line(step, **bad)) for step in (1, 25, 50, 75)]
+    for step in (1, 25):
+        resumed.hear(line(step, **bad))
+    assert [resumed.hear(line(step, **bad)) for step in (50, 75)] == heard[2:]
+    assert [len(found) for found in heard] == [1, 0, 1, 0]
+
+
+# whole trainings
+
+
+@pytest.mark.parametrize("head", ["none", "mlp"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_collapse_is_said_within_fifty_steps(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, head: str, seed: int
+) -> None:
+    """The bare positive hinge with tolerance 0 collapses, with and without a head: a warning, and a line of the log."""
+    run = train(manifest, out=tmp_path / "run", config=changed(head=head, **BARE), seed=seed, progress=False).path
+    assert "maps everything to one point" in said(run)
+    assert "maps everything to one point" in caplog.text
+    assert lines(run)[-1]["step"] == 50
+
+
+@pytest.mark.parametrize("terms", [("temporal_hinge",), ("infonce",)])
+def test_settings_that_work_are_met_with_silence(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, terms: tuple[str, ...]
+) -> None:
+    """The hinge with negatives, and InfoNCE: no alarm, and not a word in the log."""
+    with caplog.at_level(logging.WARNING, logger="seqff.training"):
+        run = train(manifest, out=tmp_path / "run", config=changed(terms=terms), progress=False).path
+    assert said(run) == ""
+    assert caplog.text == ""
+
+
+def test_on_collapse_stop_leaves_a_checkpoint_and_resume_goes_on(manifest: Path, tmp_path: Path) -> None:
+    """The error names the layer; the checkpoint is that of the step; --resume finishes the run without a word more."""
+    config = dataclasses.replace(changed(head="mlp", **BARE), on_collapse="stop", monitor_every=10)
+    run = tmp_path / "run"
+    with pytest.raises(SeqffError, match=r"stopped after step \d+, with a checkpoint.*layer\d maps everything to one"):
+        train(manifest, out=run, config=config, progress=False)
+    step = lines(run)[-1]["step"]
+    assert step < 50
+    assert [path.name for path in list_checkpoints(run)] == [f"step_{step:08d}"]
+    assert seqff.load(run).hash() != seqff.load(run, untrained=True).hash()
+    for _ in range(3):  # once for each layer that collapses later
+        try:
+            train(manifest, out=run, config=config, resume=True, progress=False)
+        except SeqffError:
+            continue
+        break
+    assert lines(run)[-1]["step"] == 50
+    assert said(run).count("layer1 maps") <= 1
+
+
+def test_a_collapse_that_stops_is_a_failed_command(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`seqff train --on-collapse stop` exits with 1 and one line; without it the run ends with 0."""
+    settings = tmp_path / "config.yaml"
+    settings.write_text(dump_yaml(to_dict(dataclasses.replace(changed(head="mlp", **BARE), monitor_every=10))))
+    arguments = ["train", str(manifest), "--config", str(settings), "--no-progress"]
+    assert main([*arguments, "--out", str(tmp_path / "stopped"), "--on-collapse", "stop"]) == 1
+    assert "maps everything to one point" in capsys.readouterr().err
+    assert main([*arguments, "--out", str(tmp_path / "warned")]) == 0
+
+
+def test_a_tolerance_that_nothing_violates_is_said_at_once(manifest: Path, tmp_path: Path) -> None:
+    """Tolerance 4 without negatives: every layer is dead at step 0; with negatives, or tolerance 0, it is not."""
+    dead = {"tolerance": "constant", "tolerance_range": (4.0, 4.0), "negative_weight": 0.0}
+    for name, objective, expected in (
+        ("dead", dead, 3),
+        ("negatives", {**dead, "negative_weight": 1.0}, 0),
+        ("violated", BARE, 0),
+    ):
+        config = dataclasses.replace(changed(**objective), steps=2)
+        run = train(manifest, out=tmp_path / name, config=config, progress=False).path
+        assert said(run).count("is dead at step 0: all positives (median d ") == expected
+    config = dataclasses.replace(changed(**dead), steps=2)
+    before = train(manifest, out=tmp_path / "again", config=config, progress=False)
+    assert lines(before.path)[0]["layer1/loss"] == 0
+
+
+def test_a_tolerance_out_of_reach_is_said(manifest: Path, tmp_path: Path) -> None:
+    """A tolerance of 1e-9, and negatives that hold everything apart: it is never kept; the default one is."""
+    config = dataclasses.replace(changed(tolerance="constant", tolerance_range=(1e-9, 1e-9)), steps=12, monitor_every=2)
+    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
+    assert "never keeps its tolerance: 0% of its positives" in said(run)
+    config = dataclasses.replace(CONFIG, steps=12, monitor_every=2)
+    run = train(manifest, out=tmp_path / "default", config=config, progress=False).path
+    assert said(run) == ""

@@ -1,0 +1,106 @@
+"""Optimisers, clipping, weight averages, compiling: what each does to a layer's update."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import pytest
+import torch
+from small_nets import CONFIG, layer_weights, small_batch, small_config, small_learners
+from torch._inductor import config as inductor
+
+from seqff.config import OptimConfig
+from seqff.training import LayerLearner
+from seqff.training.average import averaged
+
+
+def learners_with(**optim: Any) -> list[LayerLearner]:
+    """Thin layers whose optimisers have these settings."""
+    return small_learners(dataclasses.replace(CONFIG, optim=OptimConfig(**optim)))
+
+
+def gradient(learner: LayerLearner) -> list[torch.Tensor]:
+    """The gradient of the first layer on the first batch."""
+    _, loss = learner.loss(*small_batch())
+    return list(torch.autograd.grad(loss, learner.parameters))
+
+
+def test_sgd_with_momentum_follows_its_formula() -> None:
+    """v = momentum * v + gradient + decay * w, w = w - lr * v, over three steps."""
+    mine, theirs = learners_with(name="sgd", lr=0.1, weight_decay=0.01, momentum=0.8)[0], learners_with()[0]
+    velocity = [torch.zeros_like(p) for p in theirs.parameters]
+    for _ in range(3):
+        for p, v, g in zip(theirs.parameters, velocity, gradient(theirs), strict=True):
+            v.mul_(0.8).add_(g + 0.01 * p.detach())
+            p.detach().sub_(0.1 * v)
+        mine.update(*small_batch())
+    torch.testing.assert_close(mine.parameters, theirs.parameters)
+
+
+def test_adam_and_adamw_differ_in_the_weight_decay_alone() -> None:
+    """Without decay they take the same step, with it another."""
+    for decay, same in ((0.0, True), (0.1, False)):
+        a, b = (learners_with(name=name, weight_decay=decay)[:1] for name in ("adam", "adamw"))
+        for (learner,) in (a, b):
+            learner.update(*small_batch())
+        assert torch.equal(layer_weights(a)[0], layer_weights(b)[0]) == same
+
+
+def test_clipping_shortens_a_layers_gradient_to_the_length_given() -> None:
+    """A step of plain SGD with lr 1 is as long as `clip`, layer, head and objective together, and goes the same way."""
+    free, clipped = (learners_with(name="sgd", lr=1.0, momentum=0.0, weight_decay=0.0, clip=c)[0] for c in (0.0, 1e-3))
+    before = [p.detach().clone() for p in free.parameters]
+    steps = []
+    for learner in (free, clipped):
+        learner.update(*small_batch())
+        steps.append(torch.cat([(p.detach() - b).flatten() for p, b in zip(learner.parameters, before, strict=True)]))
+    assert float(steps[0].norm()) > 1e-3
+    assert float(steps[1].norm()) == pytest.approx(1e-3, rel=1e-3)
+    assert float(torch.cosine_similarity(*steps, dim=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_average_follows_the_weights_by_its_formula() -> None:
+    """average = d * average + (1 - d) * weights with d = min(decay, (1 + t) / (10 + t)); training does not see it."""
+    (learner, *_), (plain, *_) = learners_with(ema=0.25), learners_with()
+    expected = learner.layer.conv.weight.detach().clone()
+    for step in range(1, 6):
+        learner.update(*small_batch(step))
+        plain.update(*small_batch(step))
+        decay = min(0.25, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * learner.layer.conv.weight.detach()
+    assert torch.equal(learner.layer.conv.weight, plain.layer.conv.weight)
+    assert learner.average is not None
+    torch.testing.assert_close(learner.average.values["conv.weight"], expected)
+    with averaged([learner.average, plain.average]):
+        torch.testing.assert_close(learner.layer.conv.weight.detach(), expected)
+    assert torch.equal(learner.layer.conv.weight, plain.layer.conv.weight)
+
+
+@pytest.mark.parametrize(
+    ("optim", "match"),
+    [
+        ({"name": "adagrad"}, "unknown optimiser 'adagrad'.*adamw, adam, sgd"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
+        ({"ema": 1.0}, "ema is a decay"),
+        ({"clip": -1.0}, "length of a gradient"),
+    ],
+)
+def test_settings_out_of_range_are_named(optim: dict[str, Any], match: str) -> None:
+    """A value that cannot be is an error that says what can."""
+    with pytest.raises(ValueError, match=match):
+        learners_with(**optim)
+
+
+def test_a_layer_that_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a C++ compiler: a warning names the layer, and the update is that of a layer nobody tried to compile."""
+    config = small_config(norm="batch", compile=True)
+    (_, learner, _), (_, plain, _) = small_learners(config), small_learners(small_config(norm="batch"))
+    _, relation = small_batch()
+    h = torch.randn(12, 4, 8, 8)
+    with inductor.patch({"cpp.cxx": ("/no/such/compiler",)}), caplog.at_level(logging.WARNING):
+        out = learner.update(h, relation)
+    assert "layer2 cannot be compiled and runs uncompiled" in caplog.text
+    assert torch.equal(out, plain.update(h, relation))
+    assert all(torch.equal(a, b) for a, b in zip(learner.layer.buffers(), plain.layer.buffers(), strict=True))

@@ -1,0 +1,102 @@
+"""A run that was stopped and resumed ends with the bits of one that was not, whatever the trainer and the optimiser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+import seqff
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
+from seqff.training import train
+from seqff.training.checkpoint import list_checkpoints
+
+CONFIG = TrainConfig(
+    steps=7,
+    checkpoint_every=1,
+    log_every=1,
+    precision="fp32",
+    pairs=PairsConfig(
+        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+    ),
+    encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1), norm="batch"),
+    objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
+)
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips, scanned once for all tests here."""
+    path = tmp_path_factory.mktemp("scan") / "manifest.json"
+    seqff.scan(clips, out=path, progress=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops"),
+    [
+        ({"optim": OptimConfig(name="sgd", clip=0.1, ema=0.9)}, [3]),
+        ({"optim": OptimConfig(name="adam")}, [3]),
+        ({"trainer": "greedy", "optim": OptimConfig(ema=0.9)}, [1, 3, 5]),  # the second layer starts at step 3
+        ({"trainer": "greedy", "greedy_cache": True, "greedy_cache_batches": 2, "optim": OptimConfig(ema=0.9)}, [2, 5]),
+        ({"trainer": "end_to_end", "activation_checkpointing": True}, [3]),
+        ({"trainer": "end_to_end_sum", "objective": dataclasses.replace(CONFIG.objective, terms=("goodness",))}, [3]),
+    ],
+    ids=["sgd-clip-ema", "adam", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures"],
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], stops: list[int]
+) -> None:
+    """Resumed from any checkpoint, the weights, the averages and the logged losses are those of the straight run."""
+    monkeypatch.setattr("seqff.training.checkpoint.KEPT", 100)
+    config = dataclasses.replace(CONFIG, **settings)
+    straight = train(manifest, out=tmp_path / "straight", config=config, progress=False).path
+    assert not (straight / "cache").exists()
+    for stop in stops:
+        run = shutil.copytree(straight, tmp_path / f"stopped_{stop}")
+        (run / "encoder.safetensors").unlink()
+        for later in list_checkpoints(run)[stop:]:
+            shutil.rmtree(later)
+        train(manifest, out=run, config=config, resume=True, progress=False)
+        assert (run / "encoder.safetensors").read_bytes() == (straight / "encoder.safetensors").read_bytes()
+        assert losses(run) == losses(straight)
+        for mine, theirs in zip(list_checkpoints(run), list_checkpoints(straight), strict=True):
+            for file in sorted(path.name for path in theirs.iterdir()):
+                assert (mine / file).read_bytes() == (theirs / file).read_bytes(), f"{mine}/{file}"
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    """The lines of metrics.jsonl without the clock."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def test_the_encoder_saved_is_the_average_and_the_checkpoint_holds_both(manifest: Path, tmp_path: Path) -> None:
+    """With optim.ema the run's encoder differs from the weights of the last step, which the checkpoint keeps."""
+    config = dataclasses.replace(CONFIG, optim=OptimConfig(ema=0.9))
+    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
+    encoder = load_file(run / "encoder.safetensors")
+    layer = load_file(list_checkpoints(run)[-1] / "layer2.safetensors")
+    assert encoder["layers.1.conv.weight"].equal(layer["average/weights/conv.weight"])
+    assert not encoder["layers.1.conv.weight"].equal(layer["layer/conv.weight"])
+
+
+def test_greedy_logs_the_layer_that_learns(manifest: Path, tmp_path: Path) -> None:
+    """A line of metrics.jsonl names the losses of the layers that had one in that step."""
+    config = dataclasses.replace(CONFIG, trainer="greedy")
+    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
+    named = [{key.split("/")[0] for key in line if "/" in key} for line in losses(run)]
+    assert named == [{"layer1"}] * 3 + [{"layer2"}] * 4
+
+
+def test_a_failing_start_leaves_no_folder(manifest: Path, tmp_path: Path) -> None:
+    """Settings of another trainer are refused before anything is written."""
+    config = dataclasses.replace(CONFIG, greedy_cache=True)
+    with pytest.raises(ValueError, match="greedy_cache is for trainer='greedy'"):
+        train(manifest, out=tmp_path / "run", config=config, progress=False)
+    assert not (tmp_path / "run").exists()
