@@ -260,7 +260,7 @@ def test_visits_know_their_videos(manifest: Manifest) -> None:
 def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
     """A jittered frame is an affine function of its grey levels, within the bounds that config states."""
     frames = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(2, 16, 16, 3)
-    transform, config = FrameTransform(16, 16), PairsConfig(crop=1.0, flip=False, jitter=0.2)
+    transform, config = FrameTransform(16, 16), PairsConfig(crop=1.0, flip=False, jitter=0.2, augment="shared")
     for seed in range(20):
         x = augment(frames, transform, config, np.random.default_rng(seed))
         grey = x * transform.std + transform.mean
