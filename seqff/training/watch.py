@@ -8,7 +8,7 @@ from typing import Any
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
-from seqff.training.alarms import Alarm, Alarms
+from seqff.training.alarms import MAY_DIE, MAY_DIE_BARE, Alarm, Alarms
 from seqff.training.learner import LayerLearner
 from seqff.training.monitors import LayerMonitor
 from seqff.training.run import MetricsLog
@@ -34,7 +34,10 @@ class Watch:
             raise ValueError(f"on_collapse is {config.on_collapse!r}: choose from warn, stop")
         self.learners, self.every, self.last = learners, config.monitor_every, config.steps - 1
         self.stops = config.on_collapse == "stop"
-        self.alarms = Alarms(warmup=round(config.optim.warmup * config.steps))
+        self.alarms = Alarms(
+            warmup=round(config.optim.warmup * config.steps),
+            may_die=MAY_DIE_BARE if config.encoder.norm == "none" else MAY_DIE,
+        )
         if self.every:
             for learner in learners:
                 learner.monitor = LayerMonitor(learner.layer, learner.head)

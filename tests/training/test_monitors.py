@@ -20,7 +20,7 @@ from seqff.errors import SeqffError
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import relate
 from seqff.training import train
-from seqff.training.alarms import LOOKS, Alarms
+from seqff.training.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
 from seqff.training.checkpoint import list_checkpoints
 from seqff.training.monitors import ROWS, LayerMonitor, effective_rank, feature_variance, first_rows, health
 
@@ -204,35 +204,65 @@ def line(step: int, **figures: float) -> dict[str, Any]:
     good = {"effective_rank": 5, "dead_units": 0.02, "spread_same_video": 0.5, "spread_other_video": 1.0}
     usual = {f"untrained_{name}": value for name, value in good.items()} | good
     hinge = {"loss": 0.3, "within_tolerance": 0.7, "tolerance": 0.1, "positive_median": 0.05, "positive_largest": 0.4}
+    hinge |= {"same_video_distance": 4.0, "other_video_distance": 8.0}
     return {"step": step, **{f"layer3/{name}": value for name, value in {**usual, **hinge, **figures}.items()}}
 
 
 @pytest.mark.parametrize(
     ("figures", "sentence"),
     [
-        ({"spread_other_video": 0.002, "spread_same_video": 0.001}, "layer3 maps everything to one point: frames of"),
-        (
-            {"spread_other_video": 0.1, "spread_same_video": 0.0, "untrained_spread_same_video": 0.0},
-            "layer3 maps every",
-        ),
-        ({"spread_other_video": 1.6, "spread_same_video": 0.02}, ""),  # a layer that has become slow, but tells videos
-        ({"spread_other_video": 0.08, "spread_same_video": 0.5}, ""),  # one that tells frames, but not videos
-        ({"spread_other_video": 1e-8, "untrained_spread_other_video": 1e-7, "untrained_spread_same_video": 0.0}, ""),
-        ({"dead_units": 0.83}, "layer3 is dying: 83% of its channels are dead"),
+        ({"spread_other_video": 0.002, "spread_same_video": 0.001, "loss": 0.01}, "maps everything to one point: fr"),
+        ({"spread_other_video": 0.002, "spread_same_video": 0.001}, ""),  # the loss will draw it apart again
+        ({"spread_other_video": 1.6, "spread_same_video": 0.02, "loss": 0.01}, ""),  # slow, but it tells videos
+        ({"spread_other_video": 0.1, "spread_same_video": 0.5, "loss": 0.01}, ""),  # it tells frames, but not videos
+        ({"other_video_distance": 0.2, "same_video_distance": 0.1, "loss": 0.01}, "maps everything to one point: fr"),
+        ({"dead_units": 0.83}, "is dying: 83% of its channels are dead"),
         ({"dead_units": 0.83, "untrained_dead_units": 0.8}, ""),  # the copy is as dead: the input is dull
-        (
-            {"loss": 0.0, "within_tolerance": 1.0},
-            "layer3 is dead at step 0: all positives (median d 0.05, largest",
-        ),
-        ({"loss": 0.2, "within_tolerance": 1.0}, ""),  # negatives still move it
+        ({"dead_units": 0.3}, ""),
         ({}, ""),
     ],
 )
 def test_each_alarm_has_its_case_and_its_silence(figures: dict[str, float], sentence: str) -> None:
-    """The sentence comes once, at the first look; in the neighbouring good case nothing is said."""
+    """The sentence names the layer and comes once; in the neighbouring good case nothing is said."""
     alarms = Alarms(warmup=5)
-    first = alarms.hear(line(1, **figures))
-    assert [alarm.text[: len(sentence)] for alarm in first] == ([sentence] if sentence else [])
+    assert alarms.hear(line(1)) == []
+    found = alarms.hear(line(25, **figures))
+    expected = f"layer3 {sentence}"
+    assert [alarm.text[: len(expected)] for alarm in found] == ([expected] if sentence else [])
+    assert all(alarm.collapse for alarm in found)
+    assert alarms.hear(line(50, **figures)) == []
+
+
+def test_without_a_norm_between_layers_fewer_channels_may_die() -> None:
+    """A tenth is said there, and not where a norm is."""
+    for may_die, count in ((MAY_DIE_BARE, 1), (MAY_DIE, 0)):
+        alarms = Alarms(warmup=5, may_die=may_die)
+        alarms.hear(line(1))
+        assert len(alarms.hear(line(25, dead_units=0.12))) == count
+
+
+def test_a_layer_that_stays_at_one_point_is_said_whatever_its_loss() -> None:
+    """Passing through is no collapse; 100 steps are, and a wider look in between starts the count anew."""
+    narrow = {"spread_other_video": 0.02, "spread_same_video": 0.01}
+    alarms = Alarms(warmup=5)
+    heard = {step: alarms.hear(line(step, **({} if step in (1, 75) else narrow))) for step in (1, *range(25, 301, 25))}
+    assert [step for step, found in heard.items() if found] == [200]
+    assert heard[200][0].kind == "one_point"
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"loss": 0.0, "within_tolerance": 1.0}, True),
+        ({"loss": 0.2, "within_tolerance": 1.0}, False),  # negatives still move it
+        ({"loss": 0.0, "within_tolerance": 0.9}, False),
+    ],
+)
+def test_a_layer_that_nothing_moves_is_said_at_its_first_step_only(figures: dict[str, float], said: bool) -> None:
+    """Later a loss of 0 means that it has learnt what it was asked to."""
+    alarms = Alarms(warmup=5)
+    text = "layer3 is dead at step 0: all positives (median d 0.05, largest 0.4) are within the tolerance 0.1"
+    assert [alarm.text[: len(text)] for alarm in alarms.hear(line(1, **figures))] == [text] * said
     assert alarms.hear(line(25, **figures)) == []
 
 
@@ -258,7 +288,7 @@ def test_a_resumed_run_does_not_repeat_itself() -> None:
     for step in (1, 25):
         resumed.hear(line(step, **bad))
     assert [resumed.hear(line(step, **bad)) for step in (50, 75)] == heard[2:]
-    assert [len(found) for found in heard] == [1, 0, 1, 0]
+    assert [len(found) for found in heard] == [1, 0, 1, 0]  # dead units, then the tolerance
 
 
 # whole trainings

@@ -1,0 +1,94 @@
+"""Tolerances and margins are measured on the untrained layers, before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_nets import layer_weights, small_batch, small_config, small_learners
+
+from seqff.config import PairsConfig, TrainConfig
+from seqff.objectives.distance import squared_distances, unit
+from seqff.pairs import Relation
+from seqff.training import train
+from seqff.training.calibrate import BATCHES, calibrate
+
+
+def config(**objective: Any) -> TrainConfig:
+    """Settings of three thin layers with running statistics."""
+    known = small_config(norm="batch")
+    return dataclasses.replace(known, objective=dataclasses.replace(known.objective, **objective))
+
+
+def batches(count: int) -> Iterator[tuple[torch.Tensor, Relation]]:
+    """So many batches of noise."""
+    return (small_batch(number) for number in range(count))
+
+
+def test_the_estimate_is_the_quantile_over_the_first_batches() -> None:
+    """Of all positives of four batches, at every layer; the margin of all negatives; later batches do not count."""
+    settings = config(tolerance="calibrated", tolerance_quantiles=(0.9, 0.7), margin_quantile=0.5)
+    learners, untrained = small_learners(settings), small_learners(settings)
+    calibrate(learners, batches(BATCHES + 3))
+    assert BATCHES == 4
+    positives: list[list[torch.Tensor]] = [[], [], []]
+    negatives: list[list[torch.Tensor]] = [[], [], []]
+    with torch.no_grad():
+        for h, known in batches(BATCHES):
+            for number, learner in enumerate(untrained):
+                h = learner.run_layer(h)
+                d = squared_distances(unit(learner.head(h)))
+                positives[number].append(d[known.positive[:, 0], known.positive[:, 1]])
+                negatives[number].append(d[known.same_video | known.other_video])
+    for learner, share, near, far in zip(learners, (0.9, 0.8, 0.7), positives, negatives, strict=True):
+        term = learner.objective.terms["temporal_hinge"]
+        assert float(term.tolerance.value) == pytest.approx(float(torch.cat(near).quantile(share)), rel=1e-4)
+        assert float(term.margin.value) == pytest.approx(float(torch.cat(far).quantile(0.5)), rel=1e-4)
+
+
+def test_measuring_moves_nothing_else() -> None:
+    """Weights, running statistics, the queue and its draws are those of layers that were not measured."""
+    settings = config(tolerance="calibrated", negatives="sampled", queue=8, same_video=0.5)
+    learners, untouched = small_learners(settings), small_learners(settings)
+    calibrate(learners, batches(BATCHES))
+    for one, other in zip(layer_weights(learners), layer_weights(untouched), strict=True):
+        assert torch.equal(one, other)
+    for learner, fresh in zip(learners, untouched, strict=True):
+        before = {**fresh.layer.state_dict(), **fresh.objective.state_dict()}
+        after = {**learner.layer.state_dict(), **learner.objective.state_dict()}
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        assert changed == {"terms.temporal_hinge.tolerance.value"}
+
+
+def test_where_nothing_is_measured_no_batch_is_asked_for() -> None:
+    """Given tolerances cost no decoding."""
+
+    def refuse() -> Iterator[tuple[torch.Tensor, Relation]]:
+        raise AssertionError
+        yield
+
+    calibrate(small_learners(config()), refuse())
+
+
+def test_in_a_training_the_tolerance_follows_and_the_margin_stays(clips: Path, tmp_path: Path) -> None:
+    """The first step already has both; about the share asked for is within, and the margin is one number all along."""
+    settings = TrainConfig(
+        **{
+            **vars(config(tolerance="calibrated", tolerance_quantiles=(0.8, 0.8), margin_quantile=0.5)),
+            "steps": 12,
+            "log_every": 1,
+            "pairs": PairsConfig(size_px=16, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2),
+        }
+    )
+    run = train(clips, out=tmp_path / "run", config=settings, progress=False).path
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for layer in ("layer1", "layer2", "layer3"):
+        assert len({line[f"{layer}/margin"] for line in lines}) == 1
+        assert len({line[f"{layer}/tolerance"] for line in lines}) == 12
+        assert sum(line[f"{layer}/within_tolerance"] for line in lines) / 12 == pytest.approx(0.8, abs=0.15)
+    assert min(lines[0]["layer1/margin"], lines[0]["layer1/tolerance"]) > 0
