@@ -24,6 +24,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def build_step(config: TrainConfig, batch: int, layout: torch.memory_format) -> 
     encoder = build_encoder(config.encoder, FrameTransform(SIZE, SIZE), seed=0).to(memory_format=layout)
     learners = build_learners(encoder, config, seed=0)
     learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
+    learners[-1].loss = partial(learners[-1].loss, detached=True)  # the twin's last layer may take the cheap way, too
     trainer = build_trainer(learners, config)
     rows = torch.arange(batch)
     relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8)
