@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqff.features.pooling import effective_grid, spatial_pool
+from seqff.features.pooling import Grid, effective_grid, spatial_pool
 from seqff.nets import Encoder
 
 PIXEL_GRID = 8
@@ -19,12 +19,12 @@ PIXEL_GRID = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """Where an array stands in the row of a frame: columns start to stop, channels x grid x grid of them."""
+    """Where an array stands in the row of a frame: columns start to stop, channels x rows x columns of cells."""
 
     start: int
     stop: int
     channels: int
-    grid: int
+    cells: tuple[int, int]
 
     @property
     def width(self) -> int:
@@ -38,7 +38,8 @@ class FrameDescriber:
     Args:
         encoders: by prefix of their arrays' names ("" and "untrained/"), one at least, all with the same transform.
         pixels: also pool the transformed frame itself to an array "pixels".
-        grid: cells along each side that the layers' maps are pooled to; see `spatial_pool`.
+        grid: cells along each side that the layers' maps are pooled to, or "full"; see `spatial_pool`. The pixels'
+            are `PIXEL_GRID` whatever it is.
         device: where the encoders run.
 
     Attributes:
@@ -46,7 +47,7 @@ class FrameDescriber:
         width: of a row.
     """
 
-    def __init__(self, encoders: Mapping[str, Encoder], *, pixels: bool, grid: int, device: torch.device) -> None:
+    def __init__(self, encoders: Mapping[str, Encoder], *, pixels: bool, grid: Grid, device: torch.device) -> None:
         self.transform = next(iter(encoders.values())).transform
         if any(encoder.transform != self.transform for encoder in encoders.values()):
             raise ValueError("the encoders have different transforms; frames can be prepared in one way only")
@@ -74,9 +75,9 @@ class FrameDescriber:
             rows: NDArray[np.float32] = torch.cat(pooled, dim=1).float().cpu().numpy()
         return rows
 
-    def _maps(self, x: Tensor) -> list[tuple[str, Tensor, int]]:
+    def _maps(self, x: Tensor) -> list[tuple[str, Tensor, Grid]]:
         """Name, (N, C, H, W) maps and wanted grid of every array."""
-        maps = [
+        maps: list[tuple[str, Tensor, Grid]] = [
             (prefix + info.name, layer, self._grid)
             for prefix, encoder in self._encoders.items()
             for info, layer in zip(encoder.feature_info, encoder(x), strict=True)
@@ -92,7 +93,7 @@ class FrameDescriber:
             grey = self.transform(torch.full(shape, 128, dtype=torch.uint8, device=self._device))
             for name, maps, grid in self._maps(grey):
                 cells = effective_grid(grid, maps.shape[-2], maps.shape[-1])
-                stop = start + maps.shape[1] * cells * cells
+                stop = start + maps.shape[1] * cells[0] * cells[1]
                 columns[name] = Columns(start, stop, maps.shape[1], cells)
                 start = stop
         return columns

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from seqff.features.describe import Columns
+from seqff.files import read_json, write_json
+
+_BLOCK_BYTES = 2**24
+Write = Callable[[NDArray[np.floating]], None]
 
 
 class Parts:
     """The folder `parts` of an unfinished store.
 
-    A part holds all arrays of one video side by side, (rows, width) float32: one row a frame, or the rows of
-    `temporal_pool` for a video. Copies of a video share a part, as it is named by content.
+    A part holds the rows of one video, all arrays side by side. Copies of a video share a part, as it is named by
+    content. Several processes may fill the folder.
+
+    Files are written and not mapped, so that memory stays flat however long a video is.
 
     Args:
         folder: where the parts are; created.
+        width: of a row.
+        dtype: of the values.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, width: int, dtype: np.dtype[Any]) -> None:
+        self.folder, self.width, self.dtype = folder, width, dtype
         folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
@@ -37,51 +47,93 @@ class Parts:
         return self.path(content_hash).exists()
 
     @contextmanager
-    def writing(self, content_hash: str, shape: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
-        """Give an array on disk to fill; it becomes the video's part when the block ends without an error."""
-        final = self.path(content_hash)
-        partial = final.with_suffix(".partial")
-        try:
-            array = open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-            yield array
-            array.flush()
-            del array
-            partial.replace(final)
-        finally:
-            partial.unlink(missing_ok=True)
+    def writing(self, content_hash: str, rows: int) -> Iterator[Write]:
+        """Give a function that takes a video's rows in order; they are its part when the block ends without an error.
 
-    def join(
-        self,
-        content_hashes: Sequence[str],
-        rows: Sequence[int],
-        columns: Mapping[str, Columns],
-        out: Path,
-        *,
-        stacked: int = 1,
-    ) -> None:
-        """Write one array file a layer from the parts of all videos.
+        Args:
+            content_hash: of the video.
+            rows: how many there will be.
+        """
+        with writing_array(self.path(content_hash), (rows, self.width), self.dtype) as write:
+            yield write
+
+    def note_failed(self, rank: int, causes: Mapping[str, str]) -> None:
+        """Write down the videos, by path, that a process could not read, and that it is done with its share."""
+        write_json(self.folder / f"failed-{rank}.json", dict(causes))
+
+    def failed(self) -> dict[str, str]:
+        """All that processes have noted, by path."""
+        causes: dict[str, str] = {}
+        for file in sorted(self.folder.glob("failed-*.json")):
+            causes |= read_json(file)
+        return causes
+
+    def join(self, content_hashes: Sequence[str], rows: int, columns: Mapping[str, Columns], out: Path) -> None:
+        """Write one array file a layer from the parts of all videos, reading each part once.
 
         Args:
             content_hashes: of the videos, in the order of the rows.
-            rows: rows of each video in the arrays.
+            rows: of all videos together.
             columns: where each array stands in a part.
             out: folder for the files, `out/<name>.npy`.
-            stacked: rows of a part that make one row of an array, laid side by side.
         """
-        for name, place in columns.items():
-            file = out / f"{name}.npy"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial")
-            array = open_memmap(partial, mode="w+", dtype=np.float32, shape=(sum(rows), place.width * stacked))
-            start = 0
-            for content_hash, count in zip(content_hashes, rows, strict=True):
-                part = np.load(self.path(content_hash), mmap_mode="r", allow_pickle=False)
-                array[start : start + count] = part[:, place.start : place.stop].reshape(count, -1)
-                start += count
-            array.flush()
-            del array
-            partial.replace(file)
+        with ExitStack() as stack:
+            writers = {}
+            for name, place in columns.items():
+                file = out / f"{name}.npy"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                writers[name] = stack.enter_context(writing_array(file, (rows, place.width), self.dtype))
+            for content_hash in content_hashes:
+                for block in self._blocks(content_hash):
+                    for name, place in columns.items():
+                        writers[name](block[:, place.start : place.stop])
+
+    def _blocks(self, content_hash: str) -> Iterator[NDArray[np.floating]]:
+        at_a_time = max(1, _BLOCK_BYTES // (self.width * self.dtype.itemsize))
+        with self.path(content_hash).open("rb") as file:
+            npy.read_magic(file)
+            (rows, _), _, _ = npy.read_array_header_1_0(file)
+            for start in range(0, rows, at_a_time):
+                count = min(at_a_time, rows - start)
+                yield np.fromfile(file, self.dtype, count * self.width).reshape(count, self.width)
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def writing_array(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Write]:
+    """Write an .npy file block by block; it takes its name when the block ends without an error, never before.
+
+    Args:
+        file: its name.
+        shape: of the whole.
+        dtype: of the values.
+
+    Yields:
+        A function that takes the next rows, (n, shape[1]).
+
+    Raises:
+        ValueError: there were not as many rows as the shape says.
+    """
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    written = 0
+    try:
+        with partial.open("wb") as opened:
+
+            def write(rows: NDArray[np.floating]) -> None:
+                nonlocal written
+                opened.write(np.ascontiguousarray(rows, dtype=dtype).data)
+                written += len(rows)
+
+            header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(opened, header)
+            yield write
+            if written != shape[0]:
+                raise ValueError(f"{file} was to have {shape[0]} rows, it got {written}")
+            opened.flush()
+            os.fsync(opened.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

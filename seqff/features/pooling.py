@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 STATISTICS = ("mean", "std", "mean_abs_difference")
-"""The rows of a video's descriptor, in this order. Motion lives in the third."""
+"""The rows of a descriptor over time, in this order. Motion lives in the third."""
+
+Grid = int | Literal["full"]
+"""Cells along each side that a map is averaged over; "full" leaves it as it is."""
 
 
-def effective_grid(grid: int, height: int, width: int) -> int:
-    """The grid that a map of height x width can carry: `grid`, or the map's shorter side where that is smaller."""
-    if grid < 1:
-        raise ValueError(f"grid is {grid}; it must be 1 or more (2 means 2 x 2 cells)")
-    return min(grid, height, width)
+def effective_grid(grid: Grid, height: int, width: int) -> tuple[int, int]:
+    """The cells (rows, columns) of a map of height x width: grid x grid, or as many as its shorter side has places.
+
+    Raises:
+        ValueError: the grid is neither "full" nor 1 or more.
+    """
+    if grid == "full":
+        return height, width
+    if not isinstance(grid, int) or grid < 1:
+        raise ValueError(f"grid is {grid}; it must be 1 or more (2 means 2 x 2 cells), or 'full' for whole maps")
+    side = min(grid, height, width)
+    return side, side
 
 
-def spatial_pool(maps: Tensor, grid: int) -> Tensor:
+def spatial_pool(maps: Tensor, grid: Grid) -> Tensor:
     """Mean over the cells of a grid x grid division of each map.
 
     Args:
         maps: (N, C, H, W) float.
         grid: cells along each side; maps with a side below it are divided into as many cells as that side has.
+            "full" keeps every place.
 
     Returns:
-        (N, C * g * g) with g the effective grid; channel-major, then cell rows, then cell columns.
+        (N, C * rows * columns) with the effective grid; channel-major, then cell rows, then cell columns.
     """
     cells = effective_grid(grid, maps.shape[-2], maps.shape[-1])
+    if cells == tuple(maps.shape[-2:]):
+        return maps.flatten(1)
     return torch.nn.functional.adaptive_avg_pool2d(maps, cells).flatten(1)
 
 

@@ -1,4 +1,4 @@
-"""The fast reader: decord, only for files on which the scan has proven its indices, and only at small sizes."""
+"""decord, only for files on which the scan has proven its indices."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from seqff.video.info import Frames, VideoInfo
 
 _NEAR = 24  # frames: decord's seek decodes more than this many by itself
 _QUEUE_BYTES = 2**28
-_MAX_PIXELS = 256 * 256
-_MAX_FORWARD = 600  # frames: beyond, starting over from the first frame costs more than decord gains
 
 
 def decord_available() -> bool:
@@ -25,16 +23,14 @@ def decord_available() -> bool:
 
 
 def decord_fits(entry: VideoEntry, height: int, width: int) -> bool:
-    """Whether decord is the reader to take for this video at this size.
+    """Whether decord is the reader to take for this video at this size: where it may seek and PyAV may not.
 
-    decord queues packets without limit and decodes them while its caller is busy, at worst the whole video: so the
-    whole video at this size must be bearable. Above 256 x 256 px its conversion is slower than PyAV's. Below, it is at
-    most a tenth faster, so where only PyAV may seek PyAV is the better one.
+    Decoding and scaling with PyAV is the faster way on every file measured (benchmarks/reading.py), so decord's seeking
+    is all it has to offer. It queues packets without limit and decodes them while its caller is busy, at worst the
+    whole video, which must be bearable.
     """
     at_worst = entry.frames * height * width * 3 * 2
-    if entry.access == "forward" and (entry.pyav_access == "random" or entry.frames > _MAX_FORWARD):
-        return False
-    return height * width <= _MAX_PIXELS and at_worst <= _QUEUE_BYTES
+    return entry.access == "random" and entry.pyav_access != "random" and at_worst <= _QUEUE_BYTES
 
 
 @cache

@@ -86,10 +86,12 @@ def _video(entry: VideoEntry, path: Path, decord: Any, beat: Callable[[], None])
         raise ValueError(seen.damage or "no frame can be decoded")
     entry = _describe(entry, seen)
     probes = probe_indices(entry.frames, seen.keys)
-    if entry.pts_runs and len(entry.key_frames) > 1:
+    if entry.pts_runs:
         trial = replace(entry, pyav_access="random")
         with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
-            access = pyav_access(lambda i: _beating(reader, i, beat), seen, probes)
+            # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
+            order = probes if len(entry.key_frames) > 1 else sorted(probes)
+            access = pyav_access(lambda i: _beating(reader, i, beat), seen, order)
         entry = replace(entry, pyav_access=access, access=access)
     if decord is not None and entry.status == "ok" and not seen.remark:
         fast = decord_access(str(path), seen, probes, decord, beat)

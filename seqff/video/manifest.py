@@ -15,7 +15,7 @@ from seqff.errors import ManifestError
 from seqff.files import write_atomically
 from seqff.video.entry import VideoEntry
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the entries of an older seqff can no longer be believed."""
 
 

@@ -18,6 +18,7 @@ from seqff.video.info import Frames, VideoInfo
 from seqff.video.source import NoVideoError, open_source
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
+_DISPOSABLE = "h264"  # the codec whose stream marks frames that no other frame refers to, of any layer
 
 
 class PyavReader(FrameReader):
@@ -26,6 +27,9 @@ class PyavReader(FrameReader):
     Frames are counted from the first one on. Where the entry allows random access the reader seeks to a key frame and
     believes nothing before it has seen a key frame with a time of the table; every frame after must bear the next
     time of the table. When a landing fails the test it tries an earlier key frame, and at last the beginning.
+
+    On the way to a frame, those that are shown before it and that no other frame refers to are not decoded at all.
+    Their times are missing then, and only theirs may be: else the reader goes back and decodes everything.
 
     Args:
         path: the file.
@@ -43,9 +47,11 @@ class PyavReader(FrameReader):
         self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
         self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
         self._to_thumb = ToRgb(THUMB, THUMB, entry.orientation)
+        self._may_drop = may_seek and entry.codec == _DISPOSABLE and not self._prints
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0
+        self._shown_from = 0  # ticks: what is shown before need not be decoded for its own sake
         self._restart()
 
     def _frame(self, index: int) -> Frames:
@@ -58,22 +64,37 @@ class PyavReader(FrameReader):
     def _reach(self, index: int) -> Any:
         before = bisect_right(self._keys, index)
         if index >= self._next and (not before or self._keys[before - 1] <= self._next + _NEAR):
-            return self._decode_on(index)
+            found = self._decode_on(index)
+            if found is not None:
+                return found
         for back in (1, 2, 4, 8):
             if back <= before and self._keys[before - back] > 0:
                 found = self._land(self._keys[before - back], index)
                 if found is not None:
                     return found
         self._restart()
-        return self._decode_on(index)
+        found = self._decode_on(index)
+        if found is None:
+            self._may_drop = False
+            self._restart()
+            found = self._decode_on(index)
+        return found
 
-    def _decode_on(self, index: int) -> Any:
+    def _decode_on(self, index: int) -> Any | None:
+        """Decodes on to `index`; None when frames were missing on the way."""
+        self._aim(index)
         for frame in self._frames:
-            self._next += 1
-            if len(self._pts) and frame.pts != self._pts[self._next - 1]:
-                raise ValueError(f"frame {self._next - 1} has another time than when the file was scanned")
-            if self._next > index:
+            at = self._place(frame, self._next)
+            if at == index:
+                self._next = index + 1
                 return frame
+            if not self._next <= at < index:
+                if self._may_drop:
+                    return None
+                raise ValueError(f"frame {self._next} has another time than when the file was scanned")
+            self._next = at + 1
+        if self._may_drop:
+            return None
         raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
 
     def _land(self, key: int, index: int) -> Any | None:
@@ -81,13 +102,14 @@ class PyavReader(FrameReader):
         self._next = self._info.frames + 1  # until proven, nobody knows where the decoder stands
         try:
             self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
-            self._frames = decoded_frames(self._container, self._stream)
+            self._frames = self._decoded()
+            self._aim(index)
             at = -1
             for frame in islice(self._frames, index + 1):
                 if at < 0 and not frame.key_frame:
                     continue  # leading frames of an open group: what they refer to may be missing
-                at = at + 1 if at >= 0 else self._landed_at(frame)
-                if not 0 <= at <= index or frame.pts != self._pts[at] or frame.is_corrupt:
+                at = self._place(frame, at + 1) if at >= 0 else self._landed_at(frame)
+                if not 0 <= at <= index or frame.is_corrupt:
                     return None
                 if at == index:
                     self._next = index + 1
@@ -96,9 +118,25 @@ class PyavReader(FrameReader):
             pass  # some demuxers cannot seek, some decoders stumble over where they land
         return None
 
+    def _aim(self, index: int) -> None:
+        self._shown_from = int(self._pts[index]) if self._may_drop else 0
+
+    def _place(self, frame: Any, expected: int) -> int:
+        """Returns the index of a frame by its time: the expected one, a later one where frames were dropped, or -1."""
+        if not len(self._pts):
+            return expected
+        if expected < len(self._pts) and frame.pts == self._pts[expected]:
+            return expected
+        if not self._may_drop or frame.pts is None:
+            return -1
+        at = int(np.searchsorted(self._pts, frame.pts))
+        return at if expected < at < len(self._pts) and frame.pts == self._pts[at] else -1
+
     def _landed_at(self, frame: Any) -> int:
         """Returns the index of the first key frame after a seek; -1 when it is none that is known."""
-        index = -1 if frame.pts is None else int(np.searchsorted(self._pts, frame.pts))
+        index = self._info.frames if frame.pts is None else int(np.searchsorted(self._pts, frame.pts))
+        if index >= len(self._pts) or frame.pts != self._pts[index]:
+            return -1
         same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
         return index if same else -1
 
@@ -108,28 +146,32 @@ class PyavReader(FrameReader):
             self._container, self._stream = open_source(self._path)
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
             raise self._error(error) from error
-        self._frames, self._next = decoded_frames(self._container, self._stream), 0
+        self._frames, self._next = self._decoded(), 0
+
+    def _decoded(self) -> Iterator[Any]:
+        """Yields the frames in the order they are shown; errors before the first frame are passed over.
+
+        A stream cut out of a longer one begins with packets that nothing can decode.
+        """
+        started, dropping = False, False
+        context = self._stream.codec_context
+        context.skip_frame = "DEFAULT"
+        for packet in self._container.demux(self._stream):
+            drop = self._may_drop and packet.pts is not None and packet.pts < self._shown_from
+            if drop != dropping:
+                context.skip_frame, dropping = ("NONREF" if drop else "DEFAULT"), drop
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                if started:
+                    raise
+                continue
+            for frame in frames:
+                started = True
+                yield frame
 
     def _release(self) -> None:
         if self._container is not None:
             self._frames = iter(())
             self._container.close()
             self._container = None
-
-
-def decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Yields the frames in the order they are shown; errors before the first frame are passed over.
-
-    A stream cut out of a longer one begins with packets that nothing can decode.
-    """
-    started = False
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError:
-            if started:
-                raise
-            continue
-        for frame in frames:
-            started = True
-            yield frame
