@@ -23,14 +23,11 @@ def decord_available() -> bool:
 
 
 def decord_fits(entry: VideoEntry, height: int, width: int) -> bool:
-    """Whether decord is the reader to take for this video at this size: where it may seek and PyAV may not.
+    """Whether decord can be borne on this video at this size.
 
-    Decoding and scaling with PyAV is the faster way on every file measured (benchmarks/reading.py), so decord's seeking
-    is all it has to offer. It queues packets without limit and decodes them while its caller is busy, at worst the
-    whole video, which must be bearable.
+    It queues packets without limit and decodes them while its caller is busy, at worst the whole video.
     """
-    at_worst = entry.frames * height * width * 3 * 2
-    return entry.access == "random" and entry.pyav_access != "random" and at_worst <= _QUEUE_BYTES
+    return entry.frames * height * width * 3 * 2 <= _QUEUE_BYTES
 
 
 @cache

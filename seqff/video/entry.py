@@ -37,9 +37,9 @@ class VideoEntry:
         container: as FFmpeg names the format.
         orientation: the file's display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y.
         variable_rate: whether the frames are unequally far apart in time.
-        reader: which reader is exact on this file: "decord" (fast), "pyav", "opencv" (images) or "array".
+        reader: which reader is exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array".
         access: whether that reader may seek ("random") or must decode from the first frame on ("forward").
-        pyav_access: the same for the "pyav" reader, which can read every video.
+        pyav_access: the same for the "pyav" reader, which is exact on every video.
         time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
         pts_runs: presentation times in ticks; empty when the file has none one can trust.
         key_runs: display indices of the key frames.
@@ -79,6 +79,13 @@ class VideoEntry:
     def usable(self) -> bool:
         """Whether one may train on it and extract from it: sound, or damaged with at least 2 sound frames."""
         return self.status == "ok" or (self.status == "damaged" and self.frames >= 2)
+
+    @property
+    def best(self) -> tuple[str, Access]:
+        """The reader to take and what it may do: of a video PyAV, the faster decoder, unless only decord may seek."""
+        if self.reader == "decord" and (self.access == "forward" or self.pyav_access == "random"):
+            return "pyav", self.pyav_access
+        return self.reader, self.access
 
     @property
     def rotation_degrees(self) -> int:

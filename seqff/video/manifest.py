@@ -124,7 +124,7 @@ class Manifest:
 
 def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     copy = f"same as {entry.duplicate_of}" if entry.duplicate_of else ""
-    reader = f"{entry.reader} {entry.access}" if entry.reader else "-"
+    reader = " ".join(entry.best) if entry.reader else "-"
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
     remark = "; ".join(filter(None, (entry.cause, copy)))

@@ -85,9 +85,10 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
         VideoError: the reader asked for is not exact on this file, or not installed.
     """
     if reader == "auto":
-        if entry.reader != "decord":
-            return entry.reader
-        return "decord" if decord_available() and decord_fits(entry, height, width) else "pyav"
+        best, _ = entry.best
+        if best == "decord" and not (decord_available() and decord_fits(entry, height, width)):
+            return "pyav"
+        return best
     if reader == "torchcodec":
         cause = why_not_torchcodec(entry)
         if cause:
