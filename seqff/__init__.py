@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from seqff.errors import SeqffError as SeqffError
     from seqff.errors import VideoError as VideoError
     from seqff.features import FeatureStore as FeatureStore
+    from seqff.features import export as export
     from seqff.features import extract as extract
     from seqff.nets import Encoder as Encoder
     from seqff.nets import load_encoder as load  # noqa: F401
     from seqff.probes import probe as probe
     from seqff.training import train as train
     from seqff.training.forward_forward import ForwardForward as ForwardForward
+    from seqff.training.forward_forward_io import load_forward_forward as load_forward_forward
+    from seqff.training.forward_forward_io import save_forward_forward as save_forward_forward
     from seqff.video import Manifest as Manifest
     from seqff.video import open_video as open_video
     from seqff.video import scan as scan
@@ -37,10 +40,13 @@ _HOMES = {
     "VideoError": ("seqff.errors", "VideoError"),
     "demo": ("seqff.demo", "demo"),
     "doctor": ("seqff.doctor", "doctor"),
+    "export": ("seqff.features", "export"),
     "extract": ("seqff.features", "extract"),
     "load": ("seqff.nets", "load_encoder"),
+    "load_forward_forward": ("seqff.training.forward_forward_io", "load_forward_forward"),
     "open_video": ("seqff.video", "open_video"),
     "probe": ("seqff.probes", "probe"),
+    "save_forward_forward": ("seqff.training.forward_forward_io", "save_forward_forward"),
     "scan": ("seqff.video", "scan"),
     "train": ("seqff.training", "train"),
 }

@@ -54,6 +54,7 @@ class ForwardForward:
 
     Attributes:
         net: the layers, after `fit` (`net.learners[0].layer` is the first).
+        readout: the softmax on the activities, once there is one.
         history: a line an epoch: `epoch`, `seconds`, means of the layers' figures as `layer/name`, `validation_error`.
 
     Raises:
@@ -95,7 +96,7 @@ class ForwardForward:
         self.precision = choose_precision(precision, self.device)
         self.net: DenseNet | None = None
         self.classes, self.history = 0, list[dict[str, float]]()
-        self._softmax: Readout | None = None
+        self.readout: Readout | None = None
 
     def fit(
         self,
@@ -123,12 +124,12 @@ class ForwardForward:
         pictures = as_pictures(x, least=2, plane=self.jitter > 0 or self.mode == "unsupervised")
         labels = self._labels(y, pictures, validation)
         size = pictures[0].numel()
-        self.history, self._softmax = [], None
+        self.history, self.readout = [], None
         self.net = net = DenseNet(
             size, self.widths, self.config, self.optim, precision=self.precision, device=self.device, seed=self.seed
         )
         if labels is not None and self.negatives == "predicted":
-            self._softmax = self._reader(self.classes, 1e-3)
+            self.readout = self._reader(self.classes, 1e-3)
         rates, began = deal_rates(len(pictures), self.batch, epochs, self.optim), time.monotonic()
         with tqdm(total=rates.size, unit="step", desc="fit", disable=None if progress else True) as bar:
             for epoch in range(epochs):
@@ -166,7 +167,7 @@ class ForwardForward:
                     features = net.features(self._unlabelled(self._input(pictures[rows], random)), first=self.first)
                     reader.update(features, labels[rows].to(self.device), lr=rate)
                     bar.update()
-        self._softmax = reader
+        self.readout = reader
         return self
 
     def goodness(self, x: Any) -> NDArray[np.float32]:
@@ -209,12 +210,12 @@ class ForwardForward:
         if by == "goodness" or (by is None and self.mode == "supervised"):
             return np.asarray(self.goodness(x)[:, self.first :].sum(axis=1).argmax(axis=1))
         net, pictures = self._known(x)
-        if self._softmax is None:
+        if self.readout is None:
             raise ValueError("there is no softmax yet: call fit_softmax(x, y) first")
         found = []
         for part in parts(pictures, ROWS):
             features = net.features(self._unlabelled(self._input(part)), first=self.first)
-            found.append(self._softmax.probabilities(features).argmax(dim=1).cpu())
+            found.append(self.readout.probabilities(features).argmax(dim=1).cpu())
         return np.asarray(torch.cat(found))
 
     def features(self, x: Any) -> NDArray[np.float32]:
@@ -248,8 +249,8 @@ class ForwardForward:
                 real, made_up = real.flatten(1), hybrids(real, other, masks).flatten(1)
             else:
                 y, weights = labels[rows].to(self.device), torch.ones(1, self.classes, device=self.device)
-                if self._softmax is not None:
-                    weights = self._softmax.update(net.features(self._unlabelled(real), first=self.first), y, lr=rate)
+                if self.readout is not None:
+                    weights = self.readout.update(net.features(self._unlabelled(real), first=self.first), y, lr=rate)
                 wrong = wrong_labels(y, torch.from_numpy(random.random(len(y))).to(self.device), weights)
                 real, made_up = (label_in_input(real.flatten(1), label, self.classes) for label in (y, wrong))
             for name, value in net.update(real, made_up, lr=rate).items():
