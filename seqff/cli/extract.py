@@ -19,7 +19,7 @@ class ExtractOptions:
     Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest.
 
     Writes: the feature store: one array a layer (arrays/*.npy), of the trained net, the untrained net and raw pixels,
-            index.csv (what each row is), meta.json, skipped.csv.
+            index.csv (what each row is), meta.json, skipped.csv. Stopped at any moment it goes on with --resume.
 
     Example: seqff extract runs/first videos/ --out features/first
     """
@@ -30,16 +30,32 @@ class ExtractOptions:
     """Folder, video, or manifest (*.json)."""
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""
-    per: Literal["video", "frame"] = "video"
-    """A row a video (mean, standard deviation and mean |difference| over time) or a row a frame."""
-    grid: int = 2
-    """Maps are averaged over this many cells along each side."""
+    per: Literal["video", "clip", "frame"] = "video"
+    """A row a video or a clip (statistics over its frames), or a row a frame."""
+    grid: int | Literal["full"] = 2
+    """Maps are averaged over this many cells along each side; full keeps them whole."""
     every: int = 1
     """Take every n-th frame."""
+    every_seconds: float = 0.0
+    """Instead, take the first frame in each interval of so many seconds."""
+    clip_frames: int = 16
+    """Frames (of those taken) in a clip."""
+    clip_stride: int = 0
+    """Frames (of those taken) from the start of a clip to the next; 0 = clip-frames."""
+    statistics: tuple[Literal["mean", "std", "mean_abs_difference"], ...] = ("mean", "std", "mean_abs_difference")
+    """What a row a video or a clip holds of each number, over its frames."""
+    dtype: Literal["fp32", "fp16"] = "fp32"
+    """How features are stored; fp16 takes half the space."""
     baselines: tuple[Literal["untrained", "pixels"], ...] = ("untrained", "pixels")
     """What is extracted beside the trained net."""
     batch_frames: int = 64
     """Frames that go through the net together; bounds the memory."""
+    workers: int = 1
+    """Threads that decode; more than 1 helps where the net is faster than one decoder, as on a GPU."""
+    rank: int | None = None
+    """Of several processes that share the work, which this is, from 0; by default torchrun's RANK."""
+    world_size: int | None = None
+    """How many processes share the work; the last to finish joins the store."""
     device: Device = "auto"
     """Where to compute: auto takes CUDA if there is any."""
     seed: int = 0
@@ -61,11 +77,23 @@ def run(arguments: Sequence[str]) -> None:
     from seqff.features import extract
 
     store = extract(**call_arguments(options))
-    shapes = {name: list(store.to_numpy(name).shape) for name in store.names}
-    if options.json:
-        print_json({"features": str(options.out), "arrays": shapes})
+    if not store.finished:
+        _say_unfinished(options)
         return
+    shapes = {name: list(store.array(name).shape) for name in store.names}
+    if options.json:
+        print_json({"features": str(options.out), "arrays": shapes, "skipped": store.skipped})
+        return
+    for video, cause in store.skipped.items():
+        print(f"  skipped {video}: {cause}")
     for name, (rows, width) in shapes.items():
         print(f"  {name:<20} {rows} rows of {width}")
     print(f"written: {options.out}")
     print(f"next: seqff probe {options.out} --labels folder --out PROBE")
+
+
+def _say_unfinished(options: ExtractOptions) -> None:
+    if options.json:
+        print_json({"features": str(options.out), "finished": False})
+    else:
+        print(f"this share is done; the rank that finishes last joins the store in {options.out}")

@@ -1,5 +1,6 @@
 """Features of whole videos, layer by layer, on disk."""
 
+from seqff.features.export import export as export
 from seqff.features.extraction import extract as extract
 from seqff.features.pooling import RunningStatistics as RunningStatistics
 from seqff.features.pooling import spatial_pool as spatial_pool

@@ -55,8 +55,9 @@ class RowMaker:
         Raises:
             RunError: a value is too large for fp16.
         """
-        how = {"frame": iter, "clip": self._clips, "video": self._video}[self._sampling.per]
-        return map(self._stored, how(described))
+        per = self._sampling.per
+        rows = described if per == "frame" else self._clips(described) if per == "clip" else self._video(described)
+        return map(self._stored, rows)
 
     def _video(self, described: Iterable[Rows]) -> Iterator[Rows]:
         statistics = RunningStatistics()

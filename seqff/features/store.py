@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import RunError
 from seqff.files import read_csv, read_json, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas
 
 META = "meta.json"
 FORMAT = "seqff-features"
@@ -54,14 +57,12 @@ class FeatureIndex:
 class FeatureStore:
     """Features on disk, read when asked for. Make one with `extract`, open one with `FeatureStore.open`.
 
-    Attributes:
-        path: the folder.
-        meta: content of meta.json: encoder and transform hashes, settings, versions, the videos trained on.
+    Args:
+        path: the folder. The store in it need not be finished before something is read.
     """
 
-    def __init__(self, path: Path, meta: dict[str, Any]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.meta = meta
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> FeatureStore:
@@ -70,8 +71,24 @@ class FeatureStore:
         Raises:
             RunError: there is no store, an unfinished one, or one of a newer format.
         """
-        folder = Path(path)
-        if not (folder / META).is_file():
+        store = cls(Path(path))
+        _ = store.meta
+        return store
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is there."""
+        return (self.path / META).is_file()
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """Content of meta.json: encoder and transform hashes, settings, versions, the videos trained on.
+
+        Raises:
+            RunError: as for `open`.
+        """
+        folder = self.path
+        if not self.finished:
             unfinished = (folder / "settings.json").exists()
             why = "its extraction has not finished; extract again with resume" if unfinished else f"it has no {META}"
             raise RunError(f"{folder} is no feature store: {why if folder.is_dir() else 'no such folder'}")
@@ -79,9 +96,11 @@ class FeatureStore:
         if meta.get("format") != FORMAT or meta.get("format_version") != FORMAT_VERSION:
             found = f"{meta.get('format')} {meta.get('format_version')}"
             raise RunError(f"{folder}/{META} says format {found}, expected {FORMAT} {FORMAT_VERSION}; extract again")
-        return cls(folder, meta)
+        return meta
 
     def __repr__(self) -> str:
+        if not self.finished:
+            return f"FeatureStore({str(self.path)!r}, not finished)"
         widths = ", ".join(f"{name} {entry['width']}" for name, entry in self.meta["arrays"].items())
         return f"FeatureStore({str(self.path)!r}, {len(self)} rows per {self.per}, widths: {widths})"
 
@@ -95,7 +114,7 @@ class FeatureStore:
 
     @property
     def per(self) -> str:
-        """What a row is: "video" or "frame"."""
+        """What a row is: "video", "clip" (a window of frames) or "frame"."""
         return str(self.meta["per"])
 
     @property
@@ -126,11 +145,11 @@ class FeatureStore:
         """Videos that have no rows, with the cause."""
         return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
 
-    def array(self, name: str) -> NDArray[np.float32]:
+    def array(self, name: str) -> NDArray[np.floating]:
         """Map an array of the store read-only; nothing is read until it is used.
 
         Returns:
-            (rows, D) float32.
+            (rows, D) float32, or float16 where it was stored so.
 
         Raises:
             ValueError: no array of that name.
@@ -142,7 +161,7 @@ class FeatureStore:
             raise ValueError(f"no array {name!r} in {self.path}; it has {', '.join(self.names)}{hint}")
         file = self.path / "arrays" / f"{name}.npy"
         try:
-            values: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
+            values: NDArray[np.floating] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise RunError(f"{file} cannot be read ({error}); extract again") from error
         expected = (len(self), self.meta["arrays"][name]["width"])
@@ -159,7 +178,31 @@ class FeatureStore:
         Returns:
             (rows, D) float32, owned.
         """
-        return np.array(self.array(name))
+        return np.array(self.array(name), dtype=np.float32)
+
+    def to_frame(self, *names: str) -> pandas.DataFrame:
+        """Read arrays into a table of pandas, beside what each row stands for.
+
+        Args:
+            names: which arrays; none for all. Wide ones make a wide table.
+
+        Returns:
+            Columns video, frame, frames, time_seconds, and one a number, named "layer1/0", "layer1/1", ...
+
+        Raises:
+            RunError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise RunError("to_frame needs pandas: pip install 'seqff[pandas]'") from error
+        index = self.index
+        facts = {"video": index.video, "frame": index.frame, "frames": index.frames, "time_seconds": index.time_seconds}
+        tables = [pandas.DataFrame(facts)]
+        for name in names or self.names:
+            values = self.to_numpy(name)
+            tables.append(pandas.DataFrame(values, columns=[f"{name}/{column}" for column in range(values.shape[1])]))
+        return pandas.concat(tables, axis=1)
 
 
 def write_tables(folder: Path, videos: Sequence[StoredVideo], index: FeatureIndex, skipped: Mapping[str, str]) -> None:
@@ -194,7 +237,7 @@ def write_store(
         arrays: (rows, D) each; the names "untrained/..." and "pixels" mark baselines.
         videos: the videos that rows come from.
         index: what the rows stand for; None where row i is video i.
-        per: "video" or "frame".
+        per: "video", "clip" or "frame".
         trained_on: content hashes of the videos the features were learnt from; None if unknown.
         skipped: videos without rows, and why.
         meta: more entries for meta.json.

@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from extracting import take
 
 from seqff.config import EncoderConfig
+from seqff.features import FeatureStore
 from seqff.nets import build_encoder, save_encoder
 from seqff.transform import FrameTransform
 from seqff.video import scan
@@ -64,3 +66,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
     save_encoder(build_encoder(config, transform, seed=2), folder)
     (folder / "manifest.json").write_bytes(clips.read_bytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(run: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """An extraction nothing happened to."""
+    return take(run, clips, tmp_path_factory.mktemp("whole") / "store")
+
+
+@pytest.fixture(scope="session")
+def whole_by_frame(run: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """The same with a row a frame."""
+    return take(run, clips, tmp_path_factory.mktemp("whole") / "store", per="frame")

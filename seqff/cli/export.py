@@ -1,0 +1,47 @@
+"""`seqff export`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a feature store to one file that other tools read.
+
+    Reads:  a feature store that `seqff extract` wrote.
+
+    Writes: a .npz, .safetensors or .parquet file, as its name ends: the arrays under their names, the index (video,
+            frame, frames, time in seconds) and meta.json beside them. Parquet needs pip install 'seqff[parquet]'.
+
+    Example: seqff export features/first --out first.npz --arrays layer2 layer3
+    """
+
+    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
+    """Feature store."""
+    out: Path
+    """The file; .npz, .safetensors or .parquet."""
+    arrays: tuple[str, ...] = ()
+    """Which arrays; none for all."""
+    overwrite: bool = False
+    """Replace the file."""
+    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, export, say where it is."""
+    options = parse(ExportOptions, "export", arguments)
+    from seqff.features import export
+
+    file = export(**call_arguments(options))
+    if options.json:
+        print_json({"file": str(file), "bytes": file.stat().st_size})
+    else:
+        print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB)")

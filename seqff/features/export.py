@@ -1,0 +1,120 @@
+"""A store as one file that other tools read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from seqff.errors import RunError
+from seqff.features.store import FeatureStore
+
+_GROUP_BYTES = 2**26
+
+
+def export(
+    features: str | os.PathLike[str] | FeatureStore,
+    *,
+    out: str | os.PathLike[str],
+    arrays: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write a feature store to one file; its ending says of which kind.
+
+    In each kind arrays keep their names ("layer1", "untrained/layer1", "pixels") and their type, and the index is
+    beside them:
+
+    - `.npz`: index/video, index/frame, index/frames, index/time_seconds, and the text of meta.json as `meta`.
+    - `.safetensors`: the same, but index/video counts the lines of `videos` (one path a line) in the file's metadata,
+      where `meta` is, too. Is made in memory.
+    - `.parquet` (needs pyarrow): columns video, frame, frames, time_seconds, and a list of fixed size an array; `meta`
+      in the metadata of the schema.
+
+    Args:
+        features: a store, or its folder.
+        out: the file.
+        arrays: which arrays; none for all.
+        overwrite: replace the file.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: another ending, or an array that the store does not have.
+        RunError: the file exists, there is no store, or pyarrow is not installed.
+    """
+    file = Path(out)
+    if file.suffix not in WRITERS:
+        raise ValueError(f"{file} ends with {file.suffix!r}; it must end with one of {', '.join(WRITERS)}")
+    if file.is_dir() or (file.exists() and not overwrite):
+        raise RunError(f"{file} exists; overwrite replaces it, if it is a file, or choose another name")
+    store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
+    chosen = {name: store.array(name) for name in arrays or store.names}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        WRITERS[file.suffix](store, chosen, partial_file)
+        partial_file.replace(file)
+    finally:
+        partial_file.unlink(missing_ok=True)
+    return file
+
+
+Arrays = dict[str, NDArray[np.floating]]
+
+
+def _index(store: FeatureStore) -> dict[str, NDArray[Any]]:
+    index = store.index
+    return {"frame": index.frame, "frames": index.frames, "time_seconds": index.time_seconds}
+
+
+def _write_npz(store: FeatureStore, arrays: Arrays, file: Path) -> None:
+    index = {"video": np.array(store.index.video), **_index(store)}
+    facts = {f"index/{name}": values for name, values in index.items()}
+    with file.open("wb") as opened:
+        np.savez(opened, **arrays, **facts, meta=np.array(json.dumps(store.meta)))  # type: ignore[arg-type]
+
+
+def _write_safetensors(store: FeatureStore, arrays: Arrays, file: Path) -> None:
+    paths = [video.path for video in store.videos]
+    place = {path: number for number, path in enumerate(paths)}
+    video = np.array([place[path] for path in store.index.video], dtype=np.int64)
+    tensors = {f"index/{name}": values for name, values in {"video": video, **_index(store)}.items()}
+    metadata = {"videos": "\n".join(paths), "meta": json.dumps(store.meta)}
+    save_file({**tensors, **{name: np.array(values) for name, values in arrays.items()}}, file, metadata)
+
+
+def _write_parquet(store: FeatureStore, arrays: Arrays, file: Path) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise RunError("parquet files need pyarrow: pip install 'seqff[parquet]'") from error
+    facts = _index(store)
+    types = [("video", pyarrow.string())] + [(name, pyarrow.from_numpy_dtype(x.dtype)) for name, x in facts.items()]
+    types += [(name, pyarrow.list_(pyarrow.from_numpy_dtype(x.dtype), x.shape[1])) for name, x in arrays.items()]
+    schema = pyarrow.schema(types, metadata={"meta": json.dumps(store.meta)})
+    bytes_a_row = sum(values.shape[1] * values.itemsize for values in arrays.values())
+    at_a_time = max(1, _GROUP_BYTES // max(bytes_a_row, 1))
+    with parquet.ParquetWriter(file, schema) as writer:
+        for start in range(0, len(store), at_a_time):
+            rows = slice(start, start + at_a_time)
+            columns = [pyarrow.array(store.index.video[rows])] + [pyarrow.array(x[rows]) for x in facts.values()]
+            columns += [
+                pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(x[rows].ravel()), x.shape[1])
+                for x in arrays.values()
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+
+
+WRITERS: dict[str, Callable[[FeatureStore, Arrays, Path], None]] = {
+    ".npz": _write_npz,
+    ".safetensors": _write_safetensors,
+    ".parquet": _write_parquet,
+}

@@ -1,0 +1,103 @@
+"""What features depend on: noted when an extraction begins, held against it when it is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqff.errors import RunError
+from seqff.features.describe import FrameDescriber
+from seqff.features.pooling import Grid
+from seqff.features.sampling import Sampling
+from seqff.features.store import META
+from seqff.files import read_json, write_json
+from seqff.nets import load_encoder
+from seqff.version import __version__
+from seqff.video import Manifest
+
+SETTINGS = "settings.json"
+BASELINES = ("untrained", "pixels")
+
+
+def prepare(
+    run: Path, baselines: Sequence[str], grid: Grid, device: torch.device
+) -> tuple[FrameDescriber, dict[str, Any]]:
+    """Load the encoders of a run, and note what the features of a frame depend on.
+
+    Raises:
+        ValueError: an unknown baseline, or a grid that is none.
+        RunError: the run cannot be read.
+    """
+    unknown = [baseline for baseline in baselines if baseline not in BASELINES]
+    if unknown:
+        raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
+    encoders = {"": load_encoder(run)}
+    if "untrained" in baselines:
+        encoders["untrained/"] = load_encoder(run, untrained=True)
+    hashes = {prefix: encoder.hash() for prefix, encoder in encoders.items()}
+    describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=device)
+    versions = {"seqff": __version__, "torch": str(torch.__version__), "numpy": np.__version__, "av": version("av")}
+    settings = {
+        "encoder": {"run": str(run), "hash": hashes[""], "untrained_hash": hashes.get("untrained/")},
+        "transform": describer.transform.to_dict(),
+        "transform_hash": describer.transform.hash,
+        "grid": grid,
+        "baselines": [baseline for baseline in BASELINES if baseline in baselines],
+        "device": device.type,
+        "versions": versions,
+    }
+    return describer, settings
+
+
+def sampling_settings(sampling: Sampling) -> dict[str, Any]:
+    """Note which frames are taken and what a row is made of, leaving out what does not apply."""
+    settings = asdict(sampling)
+    settings["statistics"] = [] if sampling.per == "frame" else list(sampling.statistics)
+    if sampling.per == "clip":
+        settings["clip_stride"] = sampling.clip_stride or sampling.clip_frames
+    else:
+        del settings["clip_frames"], settings["clip_stride"]
+    return settings
+
+
+def agree(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new store; make sure that a resumed one has the same.
+
+    Raises:
+        RunError: they differ.
+    """
+    file = folder / SETTINGS
+    if not file.exists():
+        write_json(file, settings)
+        return
+    before = read_json(file)
+    before.get("encoder", {})["run"] = settings["encoder"]["run"]  # the run may have moved
+    changed = [name for name, value in settings.items() if before.get(name) != value]
+    if changed:
+        name = changed[0]
+        raise RunError(
+            f"{folder} was begun with {name} {before.get(name)}, now it is {settings[name]}; resume with the same "
+            "settings, or overwrite"
+        )
+
+
+def agree_on_videos(folder: Path, manifest: Manifest) -> None:
+    """Make sure that a finished store is of these videos.
+
+    Raises:
+        RunError: it is of others.
+    """
+    if (folder / META).exists() and read_json(folder / META).get("manifest_hash") != manifest.hash:
+        raise RunError(f"{folder} is finished, but for other videos; give another folder, or overwrite")
+
+
+def trained_on(run: Path) -> list[str] | None:
+    """Content hashes of the videos in the run's manifest; None where there is no manifest."""
+    file = run / "manifest.json"
+    return sorted({entry.content_hash for entry in Manifest.load(file).usable}) if file.exists() else None
