@@ -1,0 +1,98 @@
+"""The data sets of quality.py: real clips where they are at hand, and pictures that move, made once and kept."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from seqff.pairs.synthetic import ClipSettings, moving_object, write_clip, write_digit_clips
+
+TRAIN_CLIPS, TEST_CLIPS, DIGIT_CLIPS = 600, 300, 800
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """Videos with their labels, and how the probe splits them.
+
+    Args:
+        videos: folder; the class of a video is its first folder.
+        groups: regular expression for the group of a file, None for each video by itself.
+        splits: CSV file of an official split, if there is one.
+        unseen_folds: train anew for each of so many folds, without its test groups; 0 trains once on all videos.
+    """
+
+    videos: Path
+    groups: str | None = None
+    splits: Path | None = None
+    unseen_folds: int = 0
+
+
+def write_moving_pictures(archive: Path, folder: Path, *, background: str, seed: int = 0) -> None:
+    """Write clips of the pictures of an .npz file moving, turning, scaling and changing light on 64 x 64 px.
+
+    Train clips show pictures of x_train, test clips of x_test, each a picture of its own and the classes equally often;
+    the split is FOLDER/splits.csv.
+
+    Args:
+        archive: with x_train, y_train, x_test, y_test; 28 x 28 uint8.
+        folder: where to; videos go to FOLDER/videos/CLASS/PART_NNNN.mp4.
+        background: "none", "static" or "moving".
+        seed: of all choices.
+    """
+    settings = ClipSettings(object_px=32, background=background)  # type: ignore[arg-type]
+    lines = []
+    with np.load(archive) as arrays:
+        for number, (part, count) in enumerate((("train", TRAIN_CLIPS), ("test", TEST_CLIPS))):
+            images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+            order = np.random.default_rng([seed, number]).permutation(len(labels))
+            each = count // 10
+            chosen = np.concatenate([order[labels[order] == label][:each] for label in range(10)])
+            for place, index in enumerate(tqdm(chosen, desc=f"write {folder.name} {part}", disable=None)):
+                path = folder / "videos" / f"class_{labels[index]}" / f"{part}_{place:04d}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                random = np.random.default_rng([seed, number, 1, place])
+                write_clip(path, moving_object(np.pad(images[index], 2) / 255.0, settings, random), fps=settings.fps)
+                lines.append((path.relative_to(folder / "videos").as_posix(), part))
+    with (folder / "splits.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("video", "split"), *lines])
+
+
+def _moving(archive: str, background: str) -> Callable[[Path, Path], VideoSet]:
+    def prepare(data: Path, made: Path) -> VideoSet:
+        folder = made / f"{archive}-{background}"
+        if not (folder / "splits.csv").exists():
+            write_moving_pictures(data / "images" / f"{archive}.npz", folder, background=background)
+        return VideoSet(folder / "videos", splits=folder / "splits.csv")
+
+    return prepare
+
+
+def _digits(data: Path, made: Path) -> VideoSet:
+    folder = made / "digits"
+    if not (folder / "done").exists():
+        write_digit_clips(folder / "videos", clips=DIGIT_CLIPS, seed=0)
+        (folder / "done").touch()
+    return VideoSet(folder / "videos")
+
+
+def _weizmann(unseen_folds: int) -> Callable[[Path, Path], VideoSet]:
+    return lambda data, made: VideoSet(data / "weizmann", groups="(?P<group>[a-z]+)_", unseen_folds=unseen_folds)
+
+
+SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
+    "weizmann-seen": ("weizmann", _weizmann(0)),
+    "weizmann-unseen": ("weizmann", _weizmann(3)),
+    "fashion-plain": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none")),
+    "fashion-static": ("images/fashion_mnist.npz", _moving("fashion_mnist", "static")),
+    "fashion-moving": ("images/fashion_mnist.npz", _moving("fashion_mnist", "moving")),
+    "mnist-plain": ("images/mnist.npz", _moving("mnist", "none")),
+    "mnist-static": ("images/mnist.npz", _moving("mnist", "static")),
+    "mnist-moving": ("images/mnist.npz", _moving("mnist", "moving")),
+    "digits": ("", _digits),
+}
+"""Name -> what it needs below the data folder ("" for nothing), and how it is prepared."""
