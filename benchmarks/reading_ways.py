@@ -108,17 +108,19 @@ def count_pairs(batch: Any) -> int:
 
 
 def collated(manifest: Manifest, cache: str, folder: Path, repeat: int) -> int:
-    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames into one tensor."""
-    random, bags = np.random.default_rng(repeat), []
+    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames into one tensor, as training does."""
+    random, pairs = np.random.default_rng(repeat), 0
     for _ in range(1 if cache == "none" else 8):  # else too short to measure
+        bags = []
         for entry in manifest:
             starts = np.linspace(0, entry.frames - 18, 5)[:4] + random.integers(0, max(1, (entry.frames - 68) // 4))
             indices = np.unique(np.minimum(starts.astype(int)[:, None] + np.arange(17), entry.frames - 1))
             size = TRANSFORM.decode_size(entry.height, entry.width)
             with open_cached(manifest.path(entry), entry, size=size, cache=cache, folder=folder) as video:
-                bags.append((torch.from_numpy(video.at(indices)), indices))
-        torch.cat([frames for frames, _ in bags[-len(manifest) :]])
-    return sum(int((np.diff(indices) == 1).sum()) for _, indices in bags)
+                bags.append(torch.from_numpy(video.at(indices)))
+            pairs += int((np.diff(indices) == 1).sum())
+        torch.cat(bags)
+    return pairs
 
 
 def wall_of_stream(manifest: Manifest, workers: int, repeat: int) -> float:

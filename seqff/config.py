@@ -28,7 +28,7 @@ class PairsConfig:
     """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
     buffer_videos: int = 64
     """Videos whose decoded frames are held and mixed at a time."""
-    crop: float = 0.7
+    crop: float = 0.8
     """Smallest share of each side that a random crop keeps (1 = no cropping)."""
     flip: bool = True
     """Mirror half of the visits."""
@@ -54,8 +54,14 @@ class PairsConfig:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The plain conv encoder: convolution, max pooling, ReLU."""
+    """The network whose layers learn."""
 
+    name: Literal["conv", "resnet18", "resnet34", "resnet50", "vgg11", "convnext_tiny", "sequential"] = "conv"
+    """conv: convolution, max pooling, ReLU in each layer, as `widths` to `pools` say. A network of torchvision, a layer
+    a stage. sequential: modules of your own, which `seqff.train` takes as `init`."""
+    weights: str = ""
+    """Networks of torchvision: file with the weights to begin with, as torchvision names them (.safetensors, or what
+    torch.save wrote of a state_dict); empty = drawn from the seed. Add `norm: none` to keep what they compute."""
     widths: tuple[int, ...] = (16, 32, 128, 256)
     """Channels of each layer."""
     kernels: tuple[int, ...] = (7, 5, 3, 3)
@@ -261,8 +267,19 @@ class TrainConfig:
     """greedy_cache: batches in that set."""
     compile: bool = False
     """Compile each layer with torch.compile; where that fails, a warning says so and the layer runs uncompiled."""
+    parallel: Literal["data", "layers", "grid"] = "data"
+    """How the processes that torchrun starts share the work: data, each learns from batches of its own and gradients
+    are averaged; layers, each has some consecutive layers; grid, both, in `stages` groups of layers."""
+    stages: int = 0
+    """grid: groups of consecutive layers; must divide the number of processes."""
+    gather_negatives: bool = False
+    """Several processes on batches of their own: compare each row with the rows of all, as in one large batch."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+    checkpoint_minutes: float = 0.0
+    """Minutes after which a checkpoint is due besides; 0 = only steps count."""
+    keep_checkpoints: int = 2
+    """Latest checkpoints that are kept."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
     monitor_every: int = 25
