@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeVar, cast
 
 import tyro
 
+from seqff.config import TrainConfig
+from seqff.config_io import load_config, load_preset
+
 T = TypeVar("T")
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -23,6 +26,25 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | No
         config=(tyro.conf.HelptextFromCommentsOff,),
     )
     return cast(T, options)
+
+
+def settings_before(arguments: Sequence[str]) -> TrainConfig | None:
+    """Settings from --preset, then --config: the defaults of the other flags. None if neither is given."""
+    preset, file = _find("--preset", arguments), _find("--config", arguments)
+    if preset is None and file is None:
+        return None
+    settings = load_preset(preset or "default")
+    return settings if file is None else load_config(file, settings)
+
+
+def _find(flag: str, arguments: Sequence[str]) -> str | None:
+    """Find a flag's value before the rest is parsed."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+        if argument == flag and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return None
 
 
 def call_arguments(options: Any, *leave_out: str) -> dict[str, Any]:

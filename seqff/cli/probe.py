@@ -19,7 +19,8 @@ class ProbeOptions:
     Reads:  a feature store that `seqff extract` wrote, and labels.
 
     Writes: results.json, results.csv, predictions.csv; prints the table.
-            Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1.
+            Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1. Beside the
+            linear probe: all layers at one width, and nearest neighbours for every k.
 
     Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
     """
@@ -27,19 +28,27 @@ class ProbeOptions:
     features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
     """Feature store."""
     labels: str
-    """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label."""
+    """'folder' (the first folder below VIDEOS names the class), a CSV file with the columns video,label, or one with
+    video,start_seconds,stop_seconds,label for features with a row a frame or clip."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
     groups: str | None = None
     """What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns
     video,group, or a regular expression on the file name whose group named `group` (else the first) is the group.
     Without it every video is its own group."""
+    columns: tuple[str, ...] | None = None
+    """Label columns of the CSV file: one result each, in a folder each; without it the column label."""
+    splits: Path | None = None
+    """Official splits instead of folds: a CSV file video,split or video,split1,split2,... that says train, test or
+    unused."""
     folds: int | None = None
     """Folds; by default one a group up to 20 groups, else 5."""
     seed: int = 0
     """Of the folds and the bootstrap."""
     device: Device = "auto"
-    """Taken by every command; the solver runs on the CPU."""
+    """Where matrices of more than 4 million values are worked on."""
+    allow_leak: bool = False
+    """Let --groups frame deal frames at random, to show what that does to the score."""
     overwrite: bool = False
     """Replace the results in --out."""
     progress: bool = True
@@ -52,9 +61,12 @@ def run(arguments: Sequence[str]) -> None:
     options = parse(ProbeOptions, "probe", arguments)
     from seqff.probes import probe
 
-    result = probe(**call_arguments(options))
+    found = probe(**call_arguments(options))
+    results = found if isinstance(found, dict) else {"": found}
     if options.json:
-        print_json(result.to_dict())
-    else:
-        print(result.table())
-        print(f"written: {options.out}")
+        contents = {column: result.to_dict() for column, result in results.items()}
+        print_json(contents if options.columns is not None else contents[""])
+        return
+    for column, result in results.items():
+        print(f"{column}:\n{result.table()}\n" if column else result.table())
+    print(f"written: {options.out}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from seqff.probes.asked import LEAK
 from seqff.probes.results import ArrayResult
 from seqff.probes.task import Task
 from seqff.version import __version__
@@ -16,44 +17,62 @@ from seqff.version import __version__
 
 def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
     """Gather everything of results.json but the accuracies."""
-    store, folds = task.store, task.folds
-    encoder = store.meta.get("encoder") or {}
-    fold_names = task.fold_names()
+    store, asked = task.stores[0], task.asked
+    encoders = [other.meta.get("encoder") or {} for other in task.stores]
+    labelled = sorted(set(zip(asked.video.tolist(), asked.label.tolist(), strict=True)))
+    videos = sorted({place for place, _ in labelled})
     return {
         "version": __version__,
         "per": store.per,
-        "videos": len(task.paths),
-        "rows": len(task.row_video),
-        "groups": len(set(task.groups)),
+        "videos": len(videos),
+        "rows": len(asked.rows),
+        "unlabelled_rows": len(store) - len(asked.rows),
+        "groups": len({asked.groups[place] for place in videos}),
         "classes": list(task.classes),
-        "videos_per_class": dict(sorted(Counter(task.labels).items())),
+        "label_column": task.rules.column,
+        "videos_per_class": dict(sorted(Counter(name for _, name in labelled).items())),
         "split": describe_split(task),
-        "folds": [{"name": fold.name, "train": len(fold.train), "test": len(fold.test)} for fold in folds],
-        "encoder_seen": seen(task.hashes, store.trained_on),
+        "folds": _folds(task),
+        "encoder_seen": seen_over_folds(task),
         "seed": task.seed,
         "lambdas": list(task.lambdas),
-        "encoder_hash": encoder.get("hash"),
-        "untrained_hash": encoder.get("untrained_hash"),
-        "transform_hash": store.meta.get("transform_hash"),
+        "narrowest": task.narrowest,
+        "encoder_hash": _one_or_all([encoder.get("hash") for encoder in encoders]),
+        "untrained_hash": _one_or_all([encoder.get("untrained_hash") for encoder in encoders]),
+        "transform_hash": _one_or_all([other.meta.get("transform_hash") for other in task.stores]),
         "video_list_hash": digest(map("\0".join, zip(task.paths, task.hashes, strict=True))),
-        "labels_hash": digest(map("\0".join, zip(task.paths, task.labels, strict=True))),
-        "splits_hash": digest(map("\0".join, zip(task.paths, task.groups, fold_names, strict=True))),
+        "labels_hash": _labels_hash(task),
+        "splits_hash": _splits_hash(task),
         "seconds": round(sum(result.seconds for result in found.values()), 3),
-        "warnings": warnings_of(found, len(folds)),
+        "warnings": warnings_of(found, len(task.folds)) + ([LEAK] if task.rules.leaks else []),
     }
 
 
 def majority_accuracy(task: Task) -> float:
-    """Share of the rows that are of the most frequent class."""
-    return float(np.bincount(task.row_label).max() / len(task.row_label))
+    """Share of the answers that always naming the most frequent class would get right."""
+    return float(np.bincount(task.label[task.tested]).max() / len(task.tested))
 
 
 def describe_split(task: Task) -> str:
-    """Say in words how the videos were split."""
-    groups = len(set(task.groups))
-    unit = "video" if groups == len(task.paths) else "group"
-    folds = len(task.folds)
+    """Say in words how the rows were split."""
+    folds, rules = len(task.folds), task.rules
+    if rules.leaks:
+        return f"{folds} folds of frames at random"
+    if rules.splits is not None:
+        return f"{folds} official split{'s' if folds > 1 else ''}"
+    videos = np.unique(task.asked.video)
+    groups = len({task.asked.groups[place] for place in videos})
+    unit = "video" if groups == len(videos) else "group"
     return f"leave one {unit} out ({folds} folds)" if folds == groups else f"{folds} folds by {unit}"
+
+
+def seen_over_folds(task: Task) -> str:
+    """Whether the tested videos of each fold were among those its encoder was trained on; see `seen`."""
+    states = set()
+    for number, fold in enumerate(task.folds):
+        hashes = [task.hashes[place] for place in np.unique(task.asked.video[fold.test])]
+        states.add(seen(hashes, task.store_of(number).trained_on))
+    return states.pop() if len(states) == 1 else "unknown" if "unknown" in states else "mixed"
 
 
 def seen(hashes: Sequence[str], trained_on: frozenset[str] | None) -> str:
@@ -82,3 +101,49 @@ def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:
 def digest(lines: Iterable[str]) -> str:
     """A short digest of a list of texts."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _folds(task: Task) -> list[dict[str, Any]]:
+    """Name of each fold, and how many videos it trains and tests."""
+    video = task.asked.video
+    counts = [(len(np.unique(video[fold.train])), len(np.unique(video[fold.test]))) for fold in task.folds]
+    return [
+        {"name": fold.name, "train": train, "test": test}
+        for fold, (train, test) in zip(task.folds, counts, strict=True)
+    ]
+
+
+def _one_or_all(values: Sequence[Any]) -> Any:
+    """The one value that all folds share, whatever folds lack it; else a list with one a fold."""
+    known = set(values) - {None}
+    return next(iter(known), None) if len(known) < 2 else list(values)
+
+
+def _labels_hash(task: Task) -> str:
+    """Of what each labelled row is called; by video where whole videos are labelled, whatever rows they have."""
+    asked, index = task.asked, task.stores[0].index
+    names: dict[int, set[str]] = {}
+    for place, name in zip(asked.video.tolist(), asked.label.tolist(), strict=True):
+        names.setdefault(place, set()).add(name)
+    if len(asked.rows) == len(index) and all(len(found) == 1 for found in names.values()):
+        return digest(f"{task.paths[place]}\0{names[place].pop()}" for place in sorted(names))
+    rows = zip(asked.rows.tolist(), asked.label.tolist(), strict=True)
+    return digest(f"{index.video[row]}\0{index.frame[row]}\0{name}" for row, name in rows)
+
+
+def _splits_hash(task: Task) -> str:
+    """Of who is in which group, and trained and tested in which fold."""
+    folds = task.asked.video_folds
+    names: dict[tuple[str, int], list[str]] = {}
+    for side in ("train", "test"):
+        members = [(place, fold.name) for fold in folds for place in getattr(fold, side).tolist()]
+        for place, fold in members:
+            names.setdefault((side, place), []).append(fold)
+    if task.rules.leaks:
+        return digest(f"{fold.name}\0{','.join(map(str, fold.test))}" for fold in task.folds)
+    lines = []
+    for place, (path, group) in enumerate(zip(task.paths, task.asked.groups, strict=True)):
+        trained, tested = (",".join(names.get((side, place), [])) for side in ("train", "test"))
+        # Where the folds are dealt, who is tested in a fold says who is trained in it.
+        lines.append("\0".join([path, group, tested] + ([trained] if task.rules.splits is not None else [])))
+    return digest(lines)

@@ -67,7 +67,8 @@ def _read(
     if source in ROW_WORDS:
         raise LabelError(
             f"groups {source!r}: frames of one video cannot be split between training and test, they are nearly alike "
-            "and the score would be that of a memory; splits are by video (give no groups) or by groups of videos"
+            "and the score would be that of a memory (0.95 on labels that mean nothing); splits are by video (give no "
+            "groups) or by groups of videos. To see it for yourself, allow the leak"
         )
     return _match(videos, source)
 

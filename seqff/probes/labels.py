@@ -19,6 +19,7 @@ def read_labels(
     videos: Sequence[str],
     source: str | os.PathLike[str] | Mapping[str, str],
     *,
+    column: str = "label",
     without_features: Collection[str] = (),
 ) -> list[str]:
     """Find the class of each video.
@@ -27,6 +28,7 @@ def read_labels(
         videos: paths, posix, relative to the folder of videos.
         source: "folder" (the first folder of the path: walk/denis.avi is a "walk"), a CSV file with the header
             `video,label` (more columns may follow), or a mapping from video to label.
+        column: the column of the file that holds the class.
         without_features: further videos that the source may name (the skipped ones).
 
     Returns:
@@ -39,7 +41,7 @@ def read_labels(
         return align(videos, source, "label", "the labels given", without_features)
     if str(source) == "folder":
         return _first_folders(videos)
-    return align(videos, read_column(Path(source), "label"), "label", str(source), without_features)
+    return align(videos, read_column(Path(source), column), column, str(source), without_features)
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
@@ -55,24 +57,43 @@ def read_column(path: Path, column: str) -> dict[str, str]:
     if not path.is_file():
         hint = " (or is it meant as the word 'folder'?)" if column == "label" else ""
         raise LabelError(f"{path}: no such file of {column}s{hint}")
+    values: dict[str, str] = {}
+    for line, row in enumerate(read_table(path, ("video", column)), start=2):
+        video, value = row["video"], row[column]
+        if values.setdefault(video, value) != value:
+            raise LabelError(f"{path}, row {line}: {video} has the {column}s {values[video]!r} and {value!r}")
+    return values
+
+
+def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file with a header; videos come with forward slashes.
+
+    Args:
+        path: the file, UTF-8, comma separated.
+        needed: columns that must be there and filled; others may be there.
+
+    Returns:
+        One dict a row, values without spaces around them.
+
+    Raises:
+        LabelError: the file cannot be read, or a needed column or value is missing.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
             header = list(table.fieldnames or [])
-            rows = list(table)
-    except (UnicodeDecodeError, csv.Error) as error:
+            rows = [{name: (row[name] or "").strip() for name in header} for row in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    for needed in ("video", column):
-        if needed not in header:
-            raise LabelError(f"{path} has the columns {', '.join(map(repr, header)) or 'none'}; it needs {needed!r}")
-    values: dict[str, str] = {}
+    for name in needed:
+        if name not in header:
+            raise LabelError(f"{path} has the columns {', '.join(map(repr, header)) or 'none'}; it needs {name!r}")
     for line, row in enumerate(rows, start=2):
-        video, value = _posix(row["video"] or ""), (row[column] or "").strip()
-        if not video or not value:
-            raise LabelError(f"{path}, row {line}: {'video' if not video else column} is empty")
-        if values.setdefault(video, value) != value:
-            raise LabelError(f"{path}, row {line}: {video} has the {column}s {values[video]!r} and {value!r}")
-    return values
+        empty = [name for name in needed if not row[name]]
+        if empty:
+            raise LabelError(f"{path}, row {line}: {empty[0]} is empty")
+        row["video"] = _posix(row["video"])
+    return rows
 
 
 def align(

@@ -3,155 +3,164 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from tqdm import tqdm
 
 from seqff.devices import choose_device
-from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder
-from seqff.probes.bootstrap import accuracy_interval
+from seqff.probes.array import interval_of, probe_array
+from seqff.probes.asked import Groups, Labels, Rules
 from seqff.probes.facts import facts_of, majority_accuracy
-from seqff.probes.linear import LinearOutcome, linear_probe
 from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, ProbeResult, write_result
-from seqff.probes.task import Task, make_task
+from seqff.probes.task import BASELINES, PIXELS, Task, make_task
 
 PROTOCOL = "v1"
-UNTRAINED = "untrained/"
-PIXELS = "pixels"
+
+
+@overload
+def probe(
+    features: str | os.PathLike[str] | FeatureStore,
+    *,
+    labels: Labels,
+    columns: None = None,
+    groups: Groups = None,
+    splits: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None,
+    folds: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    allow_leak: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> ProbeResult: ...
+
+
+@overload
+def probe(
+    features: str | os.PathLike[str] | FeatureStore,
+    *,
+    labels: Labels,
+    columns: Sequence[str],
+    groups: Groups = None,
+    splits: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None,
+    folds: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    allow_leak: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict[str, ProbeResult]: ...
 
 
 def probe(
     features: str | os.PathLike[str] | FeatureStore,
     *,
-    labels: str | os.PathLike[str] | Mapping[str, str],
-    groups: str | os.PathLike[str] | Mapping[str, str] | None = None,
+    labels: Labels,
+    columns: Sequence[str] | None = None,
+    groups: Groups = None,
+    splits: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None,
     folds: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    allow_leak: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-) -> ProbeResult:
+) -> ProbeResult | dict[str, ProbeResult]:
     """Measure how well a linear classifier reads labels off each layer, by protocol v1 (design: evaluation.md).
 
     Every array of the store is probed on the same splits by whole videos and groups; lambda is chosen inside each
-    training part; each video is tested once. Stores with a row a frame are probed frame by frame, still split by video
-    and with the video as the unit of the intervals.
+    training part; each video is tested once (by official splits, as often as they test it). Beside it stand the same
+    probe with all layers at one width, and nearest neighbours for every k. Stores with a row a frame or clip are probed
+    row by row, still split by video and with the video as the unit of the intervals.
 
     Args:
         features: a feature store or its folder.
-        labels: "folder" (first folder of each video's path), a CSV file `video,label`, or a mapping.
+        labels: "folder" (first folder of each video's path), a CSV file `video,label`, a CSV file
+            `video,start_seconds,stop_seconds,label` (for stores with a row a frame or clip: a row has the label of the
+            segment its first frame is in, and is left out where it is in none), or a mapping from video to label.
+        columns: label columns of the CSV file, one result each; None takes the column `label` and gives its result.
         groups: "folder" (innermost folder), a CSV file `video,group`, a regular expression for the file name, or a
             mapping; None makes each video its own group.
-        out: folder for results.json, results.csv and predictions.csv; None writes nothing.
+        splits: a CSV file of official splits, `video,split` or `video,split1,split2,...`, that say train, test or
+            unused; None makes folds by group.
+        out: folder for results.json, results.csv and predictions.csv (a folder a column if `columns` is given); None
+            writes nothing.
         folds: None leaves one group out for up to 20 groups, and makes 5 folds for more.
-        seed: of the folds, the inner splits and the bootstrap; the same seed gives the same numbers.
-        device: "auto", "cpu" or "cuda", as every command takes it; the solver runs on the CPU all the same.
+        seed: of the folds, the inner splits, the projection and the bootstrap; the same seed gives the same numbers.
+        device: "auto", "cpu" or "cuda": where matrices of more than 4 million values are worked on.
+        allow_leak: let groups="frame" deal frames at random, to show what that does to the score.
         overwrite: replace a probe that is there.
         progress: show a bar where stderr is a terminal.
 
     Raises:
-        LabelError: labels or groups do not fit the videos.
+        LabelError: labels, groups or splits do not fit the videos, or frames are to be dealt at random.
         RunError: no such store, features that are not finite, or `out` exists.
-        ValueError: a wrong `folds` or `device`.
+        ValueError: a wrong `folds`, `columns` or `device`.
     """
-    choose_device(device)  # for its errors only
-    if out is not None:
-        check_folder(Path(out), marker=MARKER, overwrite=overwrite)
+    target = choose_device(device)
+    if columns is not None and (len(columns) == 0 or len(set(columns)) < len(columns)):
+        raise ValueError(f"columns is {list(columns)}; name one label column or more, each once")
+    folder = None if out is None else Path(out)
+    homes = [None if folder is None else folder / column for column in columns] if columns is not None else [folder]
+    for home in homes:
+        if home is not None:
+            check_folder(home, marker=MARKER, overwrite=overwrite)
     store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
-    task = make_task(store, labels=labels, groups=groups, folds=folds, seed=seed)
-    found = _probe_all(task, progress=progress)
-    layers, pixels = _pair(task, found)
-    fold_names = task.fold_names()
-    rows = tuple((task.paths[v], task.labels[v], task.groups[v], fold_names[v]) for v in task.row_video)
-    facts = {"protocol": PROTOCOL, **facts_of(task, found)}
-    result = ProbeResult(layers, pixels, majority_accuracy(task), facts, rows)
-    if out is not None:
-        claim_folder(Path(out), marker=MARKER, overwrite=overwrite)
-        write_result(result, Path(out))
-        result = replace(result, path=Path(out))
-    return result
+    sources = {name: ((store, name),) for name in store.names}
+    results = []
+    for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
+        rules = Rules(labels, column, groups, splits, folds, seed, allow_leak)
+        task = make_task([store], rules, sources)
+        result = run_task(task, device=target, progress=progress)
+        results.append(result if home is None else keep(result, home, overwrite=overwrite))
+    return results[0] if columns is None else dict(zip(columns, results, strict=True))
 
 
-def _probe_all(task: Task, *, progress: bool) -> dict[str, ArrayResult]:
-    names = task.store.names
+def run_task(task: Task, *, device: torch.device, progress: bool) -> ProbeResult:
+    """Probe every array of a task."""
+    names = list(task.sources)
     bar = tqdm(total=len(names) * len(task.folds), desc="probe", unit="fit", disable=None if progress else True)
     with bar:
-        return {name: _probe_array(task, name, bar) for name in names}
-
-
-def _probe_array(task: Task, name: str, bar: tqdm[Any]) -> ArrayResult:
-    started = time.perf_counter()
-    features = task.store.to_numpy(name)
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        video = task.store.index.video[int(np.argmin(finite))]
-        raise RunError(f"{name} of {task.store.path} is not finite at {video}; the network diverged in training")
-    labels, groups = task.row_label, task.row_group
-    predicted = np.full(len(labels), -1, dtype=np.int64)
-    outcomes: list[LinearOutcome] = []
-    for number, fold in enumerate(task.folds):
-        tested = np.isin(task.row_video, fold.test)
-        # The same inner splits for every array, so that layers differ by their features alone.
-        rng = np.random.default_rng([task.seed, 1, number])
-        train, answers, units = features[~tested], labels[~tested], groups[~tested]
-        outcome = linear_probe(train, answers, units, features[tested], rng=rng, lambdas=task.lambdas)
-        predicted[tested] = outcome.predicted
-        outcomes.append(outcome)
-        bar.update()
-    return _summarise(task, name, features.shape[1], predicted, outcomes, time.perf_counter() - started)
-
-
-def _summarise(
-    task: Task,
-    name: str,
-    width: int,
-    predicted: NDArray[np.int64],
-    outcomes: Sequence[LinearOutcome],
-    seconds: float,
-) -> ArrayResult:
-    labels = task.row_label
-    right = predicted == labels
-    hits, rows = task.by_video(right), task.by_video(np.ones(len(labels)))
-    choices = [outcome.choice for outcome in outcomes]
-    return ArrayResult(
-        name=name,
-        width=width,
-        accuracy=float(right.mean()),
-        interval=accuracy_interval(hits, rows, seed=task.seed),
-        mean_class_accuracy=float(np.mean([right[labels == number].mean() for number in range(len(task.classes))])),
-        lambdas=tuple(outcome.lambda_ for outcome in outcomes),
-        lambda_losses=tuple(() if choice is None else choice.losses for choice in choices),
-        lambda_scores=tuple(() if choice is None else choice.scores for choice in choices),
-        lambda_at_edge=sum(choice is not None and choice.at_edge for choice in choices),
-        constant_features=max(outcome.constant for outcome in outcomes),
-        unconverged=sum(not outcome.converged for outcome in outcomes),
-        seconds=round(seconds, 3),
-        predicted=predicted,
+        found = {name: probe_array(task, name, device=device, bar=bar) for name in names}
+    layers, pixels = _pair(task, found)
+    facts = {"protocol": PROTOCOL, **facts_of(task, found)}
+    video, folds = task.asked.video[task.tested], [fold.name for fold in task.folds]
+    rows = tuple(
+        (task.paths[place], str(label), task.asked.groups[place], folds[fold])
+        for place, label, fold in zip(video, task.asked.label[task.tested], task.tested_fold, strict=True)
     )
+    return ProbeResult(layers, pixels, majority_accuracy(task), facts, rows)
+
+
+def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
+    """Write a result into a folder of its own and return it with its path."""
+    claim_folder(out, marker=MARKER, overwrite=overwrite)
+    write_result(result, out)
+    return replace(result, path=out)
 
 
 def _pair(task: Task, found: Mapping[str, ArrayResult]) -> tuple[tuple[LayerResult, ...], ArrayResult | None]:
-    """Put each layer beside its untrained twin."""
-    labels = task.row_label
-    rows = task.by_video(np.ones(len(labels)))
+    """Put each layer beside the same layer of the baselines."""
+    truth = task.label[task.tested]
     layers = []
     for name, trained in found.items():
-        if name == PIXELS or (name.startswith(UNTRAINED) and name.removeprefix(UNTRAINED) in found):
+        baseline, _, layer = name.partition("/")
+        if name == PIXELS or (baseline in BASELINES and layer in found):
             continue
-        untrained = found.get(UNTRAINED + name)
+        untrained = found.get(f"untrained/{name}")
         difference = None
         if untrained is not None:
-            gain = (trained.predicted == labels).astype(np.float64) - (untrained.predicted == labels)
-            interval = accuracy_interval(task.by_video(gain), rows, seed=task.seed)
-            difference = Difference(trained.accuracy - untrained.accuracy, interval)
-        layers.append(LayerResult(trained, untrained, difference))
+            gain = (trained.predicted == truth).astype(np.float64) - (untrained.predicted == truth)
+            difference = Difference(trained.accuracy - untrained.accuracy, interval_of(task, gain))
+        others = {other: found[f"{other}/{name}"] for other in BASELINES[1:] if f"{other}/{name}" in found}
+        layers.append(LayerResult(trained, untrained, difference, others))
     return tuple(layers), found.get(PIXELS)

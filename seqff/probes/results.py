@@ -1,4 +1,4 @@
-"""What a probe found, as data, as files and as a table for people."""
+"""What a probe found, as data and as files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.files import write_csv, write_json
+from seqff.probes.tables import result_table
 
 RESULTS = "results.json"
+PREDICTIONS = "predictions.csv"
 MARKER = "results.csv"
 """Written first, so that a folder of results can be told from others even if it is incomplete."""
 
-SEEN = {
-    "seen": "videos seen in training (without labels)",
-    "unseen": "videos unseen in training",
-    "mixed": "some of the videos seen in training",
-    "unknown": "not known whether the videos were seen in training",
-}
+
+@dataclass(frozen=True)
+class Matched:
+    """The same probe on features projected at random to the narrowest layer's `width`: accuracy and 95 % interval."""
+
+    width: int
+    accuracy: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,12 @@ class ArrayResult:
     Args:
         name: of the array.
         width: features a row.
-        accuracy: share of rows classified right, all folds together, each row tested once.
+        accuracy: share of rows classified right, all folds together.
         interval: 95 % bootstrap interval of the accuracy over videos.
         mean_class_accuracy: mean over classes of the accuracy in each.
+        fold_accuracies: per fold.
+        matched: at the width of the narrowest layer; None where the array is no wider.
+        knn: accuracy of the nearest neighbours for each k; None where a fold trains on fewer rows.
         lambdas: penalty chosen in each fold.
         lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda
             (empty: nothing to choose on).
@@ -42,7 +49,7 @@ class ArrayResult:
         constant_features: most features that did not vary in training, over folds.
         unconverged: folds whose final fit hit the limit of iterations.
         seconds: wall time.
-        predicted: (rows,) class numbers; not written to results.json.
+        predicted: (answers,) class numbers; not written to results.json.
     """
 
     name: str
@@ -50,6 +57,9 @@ class ArrayResult:
     accuracy: float
     interval: tuple[float, float]
     mean_class_accuracy: float
+    fold_accuracies: tuple[float, ...]
+    matched: Matched | None
+    knn: Mapping[int, float | None]
     lambdas: tuple[float, ...]
     lambda_losses: tuple[tuple[float, ...], ...]
     lambda_scores: tuple[tuple[float, ...], ...]
@@ -61,7 +71,9 @@ class ArrayResult:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the predictions, as JSON takes it."""
-        return {key: value for key, value in vars(self).items() if key != "predicted"}
+        values = {key: value for key, value in vars(self).items() if key != "predicted"}
+        matched = None if self.matched is None else dict(vars(self.matched))
+        return {**values, "matched": matched, "knn": {str(k): value for k, value in self.knn.items()}}
 
 
 @dataclass(frozen=True)
@@ -74,17 +86,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A trained layer, the same layer before training, and the difference."""
+    """A trained layer, the same layer before training, the difference, and the layer of other encoders by baseline."""
 
     trained: ArrayResult
     untrained: ArrayResult | None = None
     difference: Difference | None = None
+    others: Mapping[str, ArrayResult] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The trained layer's entries, with `untrained` and `difference` inside (null where there is none)."""
+        """The trained layer's entries, with `untrained` and `difference` (null where there is none) and the others."""
         untrained = None if self.untrained is None else self.untrained.to_dict()
         difference = None if self.difference is None else dict(vars(self.difference))
-        return {**self.trained.to_dict(), "untrained": untrained, "difference": difference}
+        others = {name: result.to_dict() for name, result in self.others.items()}
+        return {**self.trained.to_dict(), "untrained": untrained, "difference": difference, **others}
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class ProbeResult:
         pixels: raw pixels at the same descriptor; None where the store has none.
         majority: accuracy of always naming the most frequent class.
         facts: protocol version, classes, folds, counts, hashes, settings: everything else of results.json.
-        videos: one row a row of the store: video, label, group, fold.
+        videos: one row an answer: video, label, group, fold.
         path: folder of the result; None if it was not written.
     """
 
@@ -118,49 +132,35 @@ class ProbeResult:
         }
 
     def arrays(self) -> list[ArrayResult]:
-        """Every probe made: each layer followed by its untrained twin, pixels last."""
-        probes = [probe for layer in self.layers for probe in (layer.trained, layer.untrained)]
+        """Every probe made: each layer followed by the same layer of the baselines, pixels last."""
+        probes = [probe for layer in self.layers for probe in (layer.trained, layer.untrained, *layer.others.values())]
         return [probe for probe in [*probes, self.pixels] if probe is not None]
 
     def table(self) -> str:
         """The accuracies as plain text, one line a layer, with what they rest on above and warnings below."""
-        facts = self.facts
-        rows = [("layer", "trained", "untrained", "difference")]
-        for layer in self.layers:
-            difference = "" if layer.difference is None else _cell(layer.difference, "+.3f")
-            untrained = "" if layer.untrained is None else _cell(layer.untrained)
-            rows.append((layer.trained.name, _cell(layer.trained), untrained, difference))
-        if self.pixels is not None:
-            rows.append(("pixels", _cell(self.pixels), "", ""))
-        rows.append(("majority", f"{self.majority:.3f}", "", ""))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        head = (
-            f"accuracy [95 % interval over {facts['videos']} videos], {len(facts['classes'])} classes, "
-            f"{facts['split']}, {SEEN[facts['encoder_seen']]}"
-        )
-        return "\n".join([head, *lines, *(f"note: {warning}" for warning in facts["warnings"])])
+        return result_table(self.to_dict())
 
 
 def write_result(result: ProbeResult, out: Path) -> None:
     """Write results.csv, predictions.csv and, last, results.json into an existing folder."""
+    arrays = result.arrays()
+    ks = [f"knn{k}" for k in arrays[0].knn]
     header = ("name", "width", "accuracy", "low", "high", "mean_class_accuracy")
-    difference = {layer.trained.name: layer.difference for layer in result.layers if layer.difference is not None}
+    paired = ("difference", "difference_low", "difference_high")
+    difference = {layer.trained.name: layer.difference for layer in result.layers}
     rows: list[tuple[Any, ...]] = []
-    for probe in result.arrays():
-        paired = difference.get(probe.name)
-        ends: tuple[Any, ...] = ("", "", "") if paired is None else (paired.accuracy, *paired.interval)
-        rows.append((probe.name, probe.width, probe.accuracy, *probe.interval, probe.mean_class_accuracy, *ends))
-    rows.append(("majority", 0, result.majority, "", "", "", "", "", ""))
-    write_csv(out / MARKER, (*header, "difference", "difference_low", "difference_high"), rows)
+    for probe in arrays:
+        gain, matched = difference.get(probe.name), probe.matched
+        ends: tuple[Any, ...] = ("", "", "") if gain is None else (gain.accuracy, *gain.interval)
+        narrow: tuple[Any, ...] = ("", "") if matched is None else (matched.width, matched.accuracy)
+        votes = ["" if value is None else value for value in probe.knn.values()]
+        own = (probe.name, probe.width, probe.accuracy, *probe.interval, probe.mean_class_accuracy)
+        rows.append((*own, *ends, *narrow, *votes, result.facts["encoder_seen"]))
+    rows.append(("majority", 0, result.majority, *[""] * (8 + len(ks)), result.facts["encoder_seen"]))
+    write_csv(out / MARKER, (*header, *paired, "matched_width", "matched_accuracy", *ks, "encoder_seen"), rows)
     classes = result.facts["classes"]
-    named = [[classes[number] for number in probe.predicted] for probe in result.arrays()]
-    columns = ("video", "label", "group", "fold", *(probe.name for probe in result.arrays()))
+    named = [[classes[number] for number in probe.predicted] for probe in arrays]
+    columns = ("video", "label", "group", "fold", *(probe.name for probe in arrays))
     lines = ((*video, *answers) for video, *answers in zip(result.videos, *named, strict=True))
-    write_csv(out / "predictions.csv", columns, lines)
+    write_csv(out / PREDICTIONS, columns, lines)
     write_json(out / RESULTS, result.to_dict())
-
-
-def _cell(value: ArrayResult | Difference, form: str = ".3f") -> str:
-    low, high = value.interval
-    return f"{value.accuracy:{form}} [{low:{form}}, {high:{form}}]"

@@ -1,19 +1,26 @@
-"""One probing task, the same for every array of a store: who is in which class, group and fold."""
+"""One probing task, the same for every array of features: what is asked, and where each fold's features lie."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.errors import RunError
 from seqff.features import FeatureStore
-from seqff.probes.groups import read_groups
-from seqff.probes.labels import check_classes, read_labels
+from seqff.probes.asked import Asked, Rules, ask
 from seqff.probes.softmax import lambda_path
-from seqff.probes.splits import Fold, check_folds, make_folds
+from seqff.probes.splits import Fold
+
+PIXELS = "pixels"
+BASELINES = ("untrained", "end_to_end", "supervised")
+"""Encoders that stand beside the trained one; their arrays are named BASELINE/LAYER."""
+
+Source = tuple[FeatureStore, str]
+"""A store and the name of an array in it."""
 
 
 @dataclass(frozen=True)
@@ -21,82 +28,136 @@ class Task:
     """What is asked of every array alike.
 
     Args:
-        store: the features.
+        stores: one for all folds, or one a fold, whose encoder was trained without the fold's test videos. All have
+            the same rows.
+        sources: by name of the array as it is reported, where it lies: once, or for each fold.
         paths: (videos,) path of each video.
         hashes: (videos,) content hash of each video.
-        labels: (videos,) class of each video.
-        groups: (videos,) group of each video.
-        folds: splits of the videos.
-        seed: of inner splits and resampling.
-        classes: names of the classes, sorted; class numbers are places in it.
+        rules: how the probe is made.
+        asked: the labelled rows and their splits; below, `row` means labelled row.
         lambdas: penalties to choose from, the same in each fold.
-        row_video: (rows,) place in `paths` of each row's video.
-        row_label: (rows,) class number.
-        row_group: (rows,) group number.
     """
 
-    store: FeatureStore
+    stores: tuple[FeatureStore, ...]
+    sources: Mapping[str, tuple[Source, ...]]
     paths: tuple[str, ...]
     hashes: tuple[str, ...]
-    labels: tuple[str, ...]
-    groups: tuple[str, ...]
-    folds: tuple[Fold, ...]
-    seed: int
-    classes: tuple[str, ...]
+    rules: Rules
+    asked: Asked
     lambdas: tuple[float, ...]
-    row_video: NDArray[np.int64]
-    row_label: NDArray[np.int64]
-    row_group: NDArray[np.int64]
+
+    @property
+    def seed(self) -> int:
+        """Of inner splits and resampling."""
+        return self.rules.seed
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """Splits of the rows."""
+        return self.asked.folds
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, sorted; class numbers are places in it."""
+        return tuple(map(str, np.unique(self.asked.label)))
+
+    @cached_property
+    def label(self) -> NDArray[np.int64]:
+        """(rows,) class numbers."""
+        return np.unique(self.asked.label, return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def tested(self) -> NDArray[np.int64]:
+        """(answers,) the row of each answer: every row once where folds are dealt, as often as official splits test it.
+
+        In the order of the rows; `order` brings answers fold after fold into it.
+        """
+        return np.concatenate([fold.test for fold in self.folds])[self.order]
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """(answers,) see `tested`."""
+        return np.argsort(np.concatenate([fold.test for fold in self.folds]), kind="stable")
+
+    @cached_property
+    def tested_fold(self) -> NDArray[np.int64]:
+        """(answers,) the fold of each answer."""
+        return np.repeat(np.arange(len(self.folds)), [len(fold.test) for fold in self.folds])[self.order]
+
+    @cached_property
+    def answers(self) -> NDArray[np.float64]:
+        """(tested videos,) answers of each."""
+        return self.by_video(np.ones(len(self.tested)))
 
     def by_video(self, values: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum a value of each row, (rows,), over the rows of each video, (videos,)."""
-        total = np.bincount(self.row_video, weights=values, minlength=len(self.paths))
-        return total.astype(np.float64)
+        """Sum a value of each answer, (answers,), over the answers of each tested video, (tested videos,)."""
+        _, place = np.unique(self.asked.video[self.tested], return_inverse=True)
+        return np.bincount(place, weights=values).astype(np.float64)
 
-    def fold_names(self) -> list[str]:
-        """Name of the fold that tests each video."""
-        names = [""] * len(self.paths)
-        for fold in self.folds:
-            for video in fold.test:
-                names[video] = fold.name
-        return names
+    def store_of(self, fold: int) -> FeatureStore:
+        """Where a fold's trained encoder left its features."""
+        return self.stores[fold % len(self.stores)]
+
+    def source(self, name: str, fold: int) -> Source:
+        """Where a fold's part of an array lies."""
+        sources = self.sources[name]
+        return sources[fold % len(sources)]
+
+    def read(self, source: Source) -> NDArray[np.float32]:
+        """Read the labelled rows of an array.
+
+        Raises:
+            RunError: a value is not finite.
+        """
+        store, name = source
+        features = store.to_numpy(name)
+        finite = np.isfinite(features).all(axis=1)
+        if not finite.all():
+            video = store.index.video[int(np.argmin(finite))]
+            raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
+        return features if len(self.asked.rows) == len(features) else features[self.asked.rows]
+
+    @cached_property
+    def narrowest(self) -> int:
+        """Width of the narrowest layer of the trained encoder."""
+        layers = [name for name in self.sources if name != PIXELS and "/" not in name]
+        widths = [self.width(name) for name in layers or self.sources]
+        return min(widths)
+
+    def width(self, name: str) -> int:
+        """Width of an array."""
+        store, own = self.sources[name][0]
+        return int(store.meta["arrays"][own]["width"])
 
 
-def make_task(
-    store: FeatureStore,
-    *,
-    labels: str | os.PathLike[str] | Mapping[str, str],
-    groups: str | os.PathLike[str] | Mapping[str, str] | None,
-    folds: int | None,
-    seed: int,
-) -> Task:
+def make_task(stores: Sequence[FeatureStore], rules: Rules, sources: Mapping[str, tuple[Source, ...]]) -> Task:
     """Read labels and groups, split the videos, and prove that nothing stands on both sides; see `probe`.
 
     Raises:
         LabelError: labels or groups do not fit the videos, or the videos cannot be split.
+        RunError: the stores do not hold the same rows.
     """
+    store = stores[0]
+    check_same_rows([store, *(other for parts in sources.values() for other, _ in parts)])
     paths = [video.path for video in store.videos]
     hashes = [video.content_hash for video in store.videos]
-    label_names = read_labels(paths, labels, without_features=store.skipped)
-    group_names = read_groups(paths, groups, content_hashes=hashes, without_features=store.skipped)
-    check_classes(label_names, group_names)
-    splits = make_folds(label_names, group_names, folds=folds, rng=np.random.default_rng([seed, 0]))
-    check_folds(splits, group_names, paths, hashes)
-    classes, label = np.unique(np.asarray(label_names), return_inverse=True)
-    _, group = np.unique(np.asarray(group_names), return_inverse=True)
-    place = {path: number for number, path in enumerate(paths)}
-    row_video = np.array([place[path] for path in store.index.video], dtype=np.int64)
-    return Task(
-        store=store,
-        paths=tuple(paths),
-        hashes=tuple(hashes),
-        labels=tuple(label_names),
-        groups=tuple(group_names),
-        folds=tuple(splits),
-        seed=seed,
-        classes=tuple(map(str, classes)),
-        lambdas=lambda_path(len(row_video)),
-        row_video=row_video,
-        row_label=label[row_video],
-        row_group=group[row_video],
-    )
+    asked = ask(paths, hashes, store.index, rules, without_features=store.skipped)
+    lambdas = lambda_path(len(asked.rows))
+    return Task(tuple(stores), sources, tuple(paths), tuple(hashes), rules, asked, lambdas)
+
+
+def check_same_rows(stores: Sequence[FeatureStore]) -> None:
+    """Raise RunError unless row i is the same frames of the same video in all stores."""
+    first = stores[0]
+    content = {video.path: video.content_hash for video in first.videos}
+    for store in stores[1:]:
+        if store.path == first.path:
+            continue
+        same = store.per == first.per and store.index.video == first.index.video
+        same = same and np.array_equal(store.index.frame, first.index.frame)
+        same = same and np.array_equal(store.index.frames, first.index.frames)
+        if not same or any(content[video.path] != video.content_hash for video in store.videos):
+            raise RunError(
+                f"{store.path} and {first.path} do not hold the same rows; extract the same videos with the same per, "
+                "every and clip settings"
+            )

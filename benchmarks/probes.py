@@ -1,0 +1,173 @@
+"""The linear probe's path of 13 penalties against 13 warm-started fits of scikit-learn's LogisticRegression.
+
+Both get the same standardised float32 rows and penalties, and must come within 1e-4 of the least loss at each:
+scikit-learn is given the loosest tolerance that does (its default stops far too early at weak penalties; what that
+costs and leaves is shown, too). CPU seconds of the whole process, turning to principal axes included; the two take
+turns within one run and the median counts.
+
+Example:
+    OMP_NUM_THREADS=1 python benchmarks/probes.py
+    OMP_NUM_THREADS=1 python benchmarks/probes.py --small
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from seqff.probes.rows import principal_axes, standardise
+from seqff.probes.softmax import lambda_path, softmax_path
+
+PROBLEMS = ((50_000, 512, 10), (10_000, 1024, 100))
+SMALL = ((4_000, 128, 10), (2_000, 256, 40))
+TEST_ROWS = 2000
+CLOSE = 1e-4
+DEFAULT = 1e-4
+TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+Weights = list[NDArray[np.float64]]
+
+
+def features(rows: int, width: int, classes: int, *, decay: float, seed: int) -> tuple[Any, Any, Any]:
+    """Rectified features of classes that overlap, standardised: (n, D) float32 and class numbers, and rows to test on.
+
+    Args:
+        rows: n.
+        width: D.
+        classes: K.
+        decay: of the variances along the principal axes before rectification, j ** -decay; 0 is white.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows + TEST_ROWS) % classes
+    spread = np.arange(1, width + 1) ** (-decay / 2)
+    turn = np.linalg.qr(rng.normal(size=(width, width)))[0]
+    x = (0.35 * rng.normal(size=(classes, width))[y] + rng.normal(size=(len(y), width))) * spread @ turn
+    x = np.maximum(x + 0.2 * x.std(), 0)
+    train, test, _ = standardise(x[:rows], x[rows:])
+    return train.astype(np.float32), y[:rows], test.astype(np.float32)
+
+
+def ours(x: Any, y: Any, lambdas: Sequence[float], *, tolerance: float | None = None) -> Weights:
+    """The path as the probe takes it; the weights of every lambda in the coordinates of x."""
+    axes = principal_axes(x)
+    options = {} if tolerance is None else {"tolerance": tolerance}
+    path = softmax_path(x @ axes, y, int(y.max()) + 1, lambdas, **options)
+    return [np.vstack([axes @ weights[:-1], weights[-1:]]).astype(np.float64) for weights, _ in path]
+
+
+def theirs(x: Any, y: Any, lambdas: Sequence[float], *, tolerance: float) -> Weights:
+    """Thirteen fits, each from the one before."""
+    model = LogisticRegression(warm_start=True, max_iter=100_000, tol=tolerance)
+    found = []
+    for value in lambdas:
+        model.C = 1 / (value * len(y))
+        found.append(np.vstack([model.fit(x, y).coef_.T, model.intercept_]).astype(np.float64))
+    return found
+
+
+def loss_of(weights: Any, x: Any, y: Any, lambda_: float) -> float:
+    """What both minimise, in float64."""
+    logits = x @ weights[:-1] + weights[-1]
+    loss = (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).mean()
+    return float(loss + lambda_ / 2 * np.square(weights[:-1]).sum())
+
+
+def answers(x: Any, weights: Any) -> Any:
+    """Class numbers, (m,)."""
+    return (x @ weights[:-1] + weights[-1]).argmax(axis=1)
+
+
+def timed(call: Callable[..., Weights], *arguments: Any, **options: Any) -> tuple[float, Weights]:
+    """CPU seconds of a call, and its result."""
+    began = time.process_time()
+    found = call(*arguments, **options)
+    return time.process_time() - began, found
+
+
+def measure(rows: int, width: int, classes: int, *, decay: float, repeats: int) -> dict[str, Any]:
+    """Take one problem through both, in turns."""
+    x, y, test = features(rows, width, classes, decay=decay, seed=0)
+    lambdas, exact = lambda_path(rows), x.astype(np.float64)
+    best = ours(exact, y, lambdas, tolerance=1e-10)
+    optimum = [loss_of(weights, exact, y, value) for weights, value in zip(best, lambdas, strict=True)]
+
+    def gap(found: Weights) -> float:
+        pairs = zip(found, lambdas, optimum, strict=True)
+        return max(loss_of(weights, exact, y, value) / least - 1 for weights, value, least in pairs)
+
+    def same(found: Weights) -> float:
+        return min(
+            float((answers(test, one) == answers(test, two)).mean()) for one, two in zip(found, best, strict=True)
+        )
+
+    default_seconds, default = timed(theirs, x, y, lambdas, tolerance=DEFAULT)
+    tolerance = next((t for t in TOLERANCES if gap(theirs(x, y, lambdas, tolerance=t)) <= CLOSE), TOLERANCES[-1])
+    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(repeats):
+        spent, mine = timed(ours, x, y, lambdas)
+        seconds["ours"].append(spent)
+        spent, other = timed(theirs, x, y, lambdas, tolerance=tolerance)
+        seconds["theirs"].append(spent)
+    middle = {name: float(np.median(values)) for name, values in seconds.items()}
+    return {
+        "rows": rows,
+        "width": width,
+        "classes": classes,
+        "decay": decay,
+        "ours_cpu_seconds": middle["ours"],
+        "scikit_learn_cpu_seconds": middle["theirs"],
+        "times_faster": float(np.median(np.array(seconds["theirs"]) / np.array(seconds["ours"]))),
+        "ours_gap": gap(mine),
+        "scikit_learn_gap": gap(other),
+        "scikit_learn_tolerance": tolerance,
+        "ours_same_answers": same(mine),
+        "scikit_learn_same_answers": same(other),
+        "default_tolerance_cpu_seconds": default_seconds,
+        "default_tolerance_gap": gap(default),
+    }
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="small problems: a minute instead of many")
+    parser.add_argument("--repeats", type=int, default=3, help="turns; the median counts")
+    parser.add_argument("--decay", type=float, nargs="+", default=[0.0, 1.0], help="of the features' variances")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    found = []
+    for rows, width, classes in SMALL if arguments.small else PROBLEMS:
+        for decay in arguments.decay:
+            one = measure(rows, width, classes, decay=decay, repeats=arguments.repeats)
+            found.append(one)
+            if not arguments.json:
+                print(
+                    f"{rows} x {width} x {classes}, decay {decay:g}: ours {one['ours_cpu_seconds']:.2f} s (gap "
+                    f"{one['ours_gap']:.0e}), scikit-learn {one['scikit_learn_cpu_seconds']:.2f} s (tol "
+                    f"{one['scikit_learn_tolerance']:.0e}, gap {one['scikit_learn_gap']:.0e}), "
+                    f"{one['times_faster']:.1f} times faster; "
+                    f"answers as at the optimum {one['ours_same_answers']:.4f} and "
+                    f"{one['scikit_learn_same_answers']:.4f} or more; "
+                    f"scikit-learn's default tol: {one['default_tolerance_cpu_seconds']:.2f} s, gap "
+                    f"{one['default_tolerance_gap']:.0e}",
+                    flush=True,
+                )
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""`seqff compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Put several results side by side; results of other protocols, videos, labels or splits are refused.
+
+    Reads:  folders that `seqff probe` or `seqff evaluate` (seedN/probe) wrote.
+
+    Writes: a figure, if --out is given; prints the table, with paired differences to the first result.
+
+    Example: seqff compare probes/first probes/second --out comparison.svg
+             seqff compare --seeds evaluations/first/seed*/probe
+    """
+
+    probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PROBE...")]
+    """Folders of results, two or more."""
+    names: tuple[str, ...] | None = None
+    """What to call them; by default as much of their paths as tells them apart."""
+    seeds: bool = False
+    """They are seeds of one thing: give mean and standard deviation."""
+    out: Path | None = None
+    """File for the figure, *.png or *.svg."""
+    seed: int = 0
+    """Of the bootstrap."""
+    device: Device = "auto"
+    """Taken by every command; there is nothing to compute on it."""
+    overwrite: bool = False
+    """Replace the figure in --out."""
+    json: Annotated[bool, tyro.conf.arg(help="Print everything as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, compare, print the table."""
+    options = parse(CompareOptions, "compare", arguments)
+    from seqff.probes import compare
+
+    found = compare(**call_arguments(options))
+    if options.json:
+        print_json(found.to_dict())
+        return
+    print(found.table())
+    if found.figure is not None:
+        print(f"written: {found.figure}")

@@ -1,0 +1,49 @@
+"""`seqff similarity`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class SimilarityOptions:
+    """Compare layers, runs and seeds by their features, without labels: linear CKA, RSA, and the rank of each layer.
+
+    Reads:  feature stores that `seqff extract` wrote, of the same videos.
+
+    Writes: the numbers as JSON, if --out is given; prints the table.
+
+    Example: seqff similarity features/seed0 features/seed1 --layers layer1 layer4 untrained/layer4
+    """
+
+    features: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FEATURES...")]
+    """Feature stores, one or more."""
+    layers: tuple[str, ...] = ()
+    """Names of arrays; by default all."""
+    rows: int = 1000
+    """Rows drawn at random where there are more."""
+    out: Path | None = None
+    """File for the numbers, JSON."""
+    seed: int = 0
+    """Of the draw."""
+    device: Device = "auto"
+    """Where to compute: auto takes CUDA if there is any."""
+    overwrite: bool = False
+    """Replace the file in --out."""
+    json: Annotated[bool, tyro.conf.arg(help="Print the numbers as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, compare, print the table."""
+    options = parse(SimilarityOptions, "similarity", arguments)
+    from seqff.probes import similarity
+
+    found = similarity(**call_arguments(options))
+    print_json(found.to_dict()) if options.json else print(found.table())

@@ -1,0 +1,165 @@
+"""Who is in which class, group and fold: worked out before any feature is read, from videos and rows alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.errors import LabelError
+from seqff.features import FeatureIndex
+from seqff.probes.groups import ROW_WORDS, read_groups
+from seqff.probes.labels import check_classes, read_labels
+from seqff.probes.official import check_splits, read_splits
+from seqff.probes.segments import has_segments, label_rows
+from seqff.probes.splits import DEFAULT_FOLDS, Fold, check_folds, make_folds
+
+Labels = str | os.PathLike[str] | Mapping[str, str]
+Groups = str | os.PathLike[str] | Mapping[str, str] | None
+LEAK = "frames dealt at random: the score is that of a memory"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a probe is to be made; see `probe`."""
+
+    labels: Labels
+    column: str = "label"
+    groups: Groups = None
+    splits: str | os.PathLike[str] | None = None
+    folds: int | None = None
+    seed: int = 0
+    allow_leak: bool = False
+
+    @property
+    def leaks(self) -> bool:
+        """Whether frames of one video may stand on both sides of a split."""
+        return self.allow_leak and self.groups in ROW_WORDS
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The labelled rows and their splits.
+
+    Args:
+        rows: (n,) places of the labelled rows among all rows.
+        video: (n,) place of each one's video among the videos.
+        label: (n,) class name.
+        unit: (n,) what must not be parted when lambda is chosen: the number of the row's group.
+        groups: (videos,) group of each video.
+        video_folds: splits of the videos; empty where frames are dealt at random.
+        folds: the same splits of the labelled rows.
+    """
+
+    rows: NDArray[np.int64]
+    video: NDArray[np.int64]
+    label: NDArray[np.str_]
+    unit: NDArray[np.int64]
+    groups: tuple[str, ...]
+    video_folds: tuple[Fold, ...]
+    folds: tuple[Fold, ...]
+
+
+def ask(
+    paths: Sequence[str],
+    hashes: Sequence[str],
+    index: FeatureIndex | None,
+    rules: Rules,
+    *,
+    without_features: Collection[str],
+) -> Asked:
+    """Read labels, groups and splits, and prove that nothing stands on both sides.
+
+    Args:
+        paths: of the videos.
+        hashes: of their contents.
+        index: what each row stands for; None where each video is a row.
+        rules: where labels, groups and splits come from.
+        without_features: further videos that tables may name.
+
+    Raises:
+        LabelError: labels, groups or splits do not fit the videos, or the videos cannot be split.
+    """
+    number = {path: place for place, path in enumerate(paths)}
+    of_row = np.arange(len(paths)) if index is None else np.array([number[path] for path in index.video], dtype=int)
+    names = _names(paths, index, rules, of_row, without_features)
+    rows = np.array([row for row, name in enumerate(names) if name is not None], dtype=np.int64)
+    video, label = of_row[rows], np.array([names[row] for row in rows])
+    groups = read_groups(
+        paths,
+        None if rules.leaks else rules.groups,
+        content_hashes=hashes,
+        without_features=without_features,
+    )
+    # What is dealt: a video with its class; where parts of videos are labelled, with each of its classes.
+    dealt = sorted(set(zip(video.tolist(), label.tolist(), strict=True)))
+    classes, homes = [name for _, name in dealt], [groups[place] for place, _ in dealt]
+    if rules.leaks:
+        folds = _random_folds(label, rules)
+        unit = np.arange(len(rows))
+        return Asked(rows, video, label, unit, tuple(groups), (), tuple(folds))
+    check_classes(classes, homes)
+    video_folds = _video_folds(paths, dealt, homes, rules, without_features)
+    check_folds(video_folds, groups, paths, hashes, once=False)
+    folds = [
+        Fold(fold.name, *(np.flatnonzero(np.isin(video, part)) for part in (fold.train, fold.test)))
+        for fold in video_folds
+    ]
+    if rules.splits is not None:
+        check_splits(folds, label.tolist())
+    _, unit = np.unique(np.array(groups), return_inverse=True)
+    return Asked(rows, video, label, unit[video], tuple(groups), tuple(video_folds), tuple(folds))
+
+
+def _names(
+    paths: Sequence[str],
+    index: FeatureIndex | None,
+    rules: Rules,
+    of_row: NDArray[np.int64],
+    without_features: Collection[str],
+) -> list[str | None]:
+    """Class of each row; None where it has none."""
+    labels = rules.labels
+    if not isinstance(labels, Mapping) and has_segments(labels):
+        if index is None or len(index) == len(paths):
+            raise LabelError(
+                f"{labels} labels parts of videos, but the features have one row a video; extract a row a frame (per "
+                "frame) or a row a clip"
+            )
+        options = {"column": rules.column, "without_features": without_features}
+        return label_rows(index, paths, Path(labels), **options)  # type: ignore[arg-type]
+    found = read_labels(paths, labels, column=rules.column, without_features=without_features)
+    return [found[place] for place in of_row]
+
+
+def _video_folds(
+    paths: Sequence[str],
+    dealt: Sequence[tuple[int, str]],
+    homes: Sequence[str],
+    rules: Rules,
+    without_features: Collection[str],
+) -> list[Fold]:
+    if rules.splits is not None:
+        if rules.folds is not None:
+            raise ValueError("splits and folds exclude each other; a file of splits says how many there are")
+        return read_splits(paths, rules.splits, without_features=without_features)
+    classes = [name for _, name in dealt]
+    folds = make_folds(classes, homes, folds=rules.folds, rng=np.random.default_rng([rules.seed, 0]))
+    places = np.array([place for place, _ in dealt])
+    return [Fold(fold.name, np.unique(places[fold.train]), np.unique(places[fold.test])) for fold in folds]
+
+
+def _random_folds(label: NDArray[np.str_], rules: Rules) -> list[Fold]:
+    """Deal rows, not videos: what the protocol refuses unless told otherwise."""
+    if rules.splits is not None:
+        raise ValueError("splits and groups='frame' exclude each other; give one of them")
+    count = DEFAULT_FOLDS if rules.folds is None else rules.folds
+    if not 2 <= count <= len(label):
+        raise ValueError(f"folds is {count}; it must be 2 to {len(label)}, the number of rows")
+    side = np.random.default_rng([rules.seed, 0]).permutation(len(label)) % count
+    names = [f"{number}/{count}" for number in range(1, count + 1)]
+    return [Fold(name, np.flatnonzero(side != k), np.flatnonzero(side == k)) for k, name in enumerate(names)]

@@ -1,0 +1,197 @@
+"""Several results side by side, in a table and a figure; only of what may be compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.errors import RunError
+from seqff.files import read_csv, read_json
+from seqff.probes.bootstrap import accuracy_interval
+from seqff.probes.figure import check_figure, draw
+from seqff.probes.results import PREDICTIONS, RESULTS
+from seqff.probes.seeds import seeds_table, summarise_seeds
+from seqff.probes.tables import SEEN, align, cell
+
+MUST_AGREE = {
+    "protocol": "the protocol",
+    "video_list_hash": "the videos",
+    "labels_hash": "the labels",
+    "per": "what a row is (per)",
+    "splits_hash": "the splits",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several results that may be compared.
+
+    Args:
+        names: of the results, in the order given.
+        results: contents of their results.json.
+        differences: by name of the layer, for each result after the first its accuracy less that of the first, with
+            the 95 % interval over videos; None where the layer or the answers are missing.
+        summary: mean and standard deviation, if the results are seeds of one thing (see `summarise_seeds`).
+        figure: the figure written; None if none was asked for.
+    """
+
+    names: tuple[str, ...]
+    results: tuple[Mapping[str, Any], ...]
+    differences: Mapping[str, tuple[Mapping[str, Any] | None, ...]]
+    summary: Mapping[str, Any] | None = None
+    figure: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        results = [{"name": name, **result} for name, result in zip(self.names, self.results, strict=True)]
+        return {"results": results, "differences": dict(self.differences), "summary": self.summary}
+
+    def table(self) -> str:
+        """One line a layer, one column a result; seeds are summed up."""
+        if self.summary is not None:
+            return seeds_table(self.summary)
+        first = self.results[0]
+        rows = [["layer", *self.names], ["encoder", *(result["encoder_seen"] for result in self.results)]]
+        for layer in _layers(self.results):
+            found = [_find(result, layer) for result in self.results]
+            rows.append([layer, *map(cell, found)])
+            rows.append(["  untrained", *(cell(entry and entry["untrained"]) for entry in found)])
+            gains = self.differences[layer]
+            if any(gains):
+                rows.append([f"  less {self.names[0]}", "", *(cell(gain, "+.3f") for gain in gains)])
+        rows.append(["pixels", *(cell(result["pixels"]) for result in self.results)])
+        rows.append(["majority", *(f"{result['majority']:.3f}" for result in self.results)])
+        head = f"accuracy [95 % interval over {first['videos']} videos], {first['split']}"
+        states = sorted({result["encoder_seen"] for result in self.results})
+        notes = [f"{state}: {SEEN[state]}" for state in states]
+        if len(states) > 1:
+            notes.append("note: seen and unseen are not the same number; do not rank one against the other")
+        return "\n".join([head, *align(rows), *notes])
+
+
+def compare(
+    probes: Sequence[str | os.PathLike[str]],
+    *,
+    names: Sequence[str] | None = None,
+    seeds: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> Comparison:
+    """Put several results side by side.
+
+    Args:
+        probes: folders that `probe` wrote, or their results.json.
+        names: what to call them; None takes as much of their paths as tells them apart.
+        seeds: they are seeds of one thing: give mean and standard deviation.
+        out: file for a figure, *.png or *.svg; None draws none.
+        seed: of the bootstrap.
+        device: taken as by every command; there is nothing to compute on it.
+        overwrite: replace the figure.
+
+    Raises:
+        RunError: a result cannot be read, results that differ in protocol, videos, labels or splits, or `out` exists.
+        ValueError: fewer than two results, names that do not fit, or another kind of figure.
+    """
+    del device
+    figure = None if out is None else check_figure(Path(out), overwrite=overwrite)
+    files = [Path(path) if Path(path).suffix == ".json" else Path(path) / RESULTS for path in probes]
+    if len(files) < 2:
+        raise ValueError(f"{len(files)} result given; give two or more to compare")
+    if names is not None and (len(names) != len(files) or len(set(names)) < len(names)):
+        raise ValueError(f"{len(names)} names for {len(files)} results; give each a name of its own")
+    results = [_read(file) for file in files]
+    check_comparable(results, files)
+    called = tuple(names or tell_apart([file.parent for file in files]))
+    if seeds and any(_shape(result) != _shape(results[0]) for result in results):
+        raise RunError("the results are not seeds of one thing: their layers or whether videos were seen differ")
+    found = Comparison(
+        called,
+        tuple(results),
+        {} if seeds else _differences(results, [file.parent / PREDICTIONS for file in files], seed),
+        summarise_seeds(results) if seeds else None,
+        figure,
+    )
+    if figure is not None:
+        draw(found.names, found.results, figure)
+    return found
+
+
+def check_comparable(results: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+    """Raise RunError, naming what differs, unless all results were made by the same rules on the same videos."""
+    for result, file in zip(results[1:], files[1:], strict=True):
+        wrong = [what for key, what in MUST_AGREE.items() if result.get(key) != results[0].get(key)]
+        if wrong:
+            raise RunError(
+                f"{files[0]} and {file} cannot be compared: {', '.join(wrong)} differ"
+                f"{'s' if len(wrong) == 1 and wrong[0].startswith(('the protocol', 'what')) else ''}; probe both with "
+                "the same labels, groups, folds and seed"
+            )
+
+
+def tell_apart(folders: Sequence[Path]) -> list[str]:
+    """Shortest ends of the paths that are all different, with what all share at the end left out."""
+    parts = [folder.resolve().parts for folder in folders]
+    if len(set(parts)) < len(parts):
+        raise ValueError("the same result is given twice")
+    while len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    depth = next(n for n in range(1, 1 + max(map(len, parts))) if len({part[-n:] for part in parts}) == len(parts))
+    return ["/".join(part[-depth:]) for part in parts]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise RunError(f"{file}: no result there; give a folder that `seqff probe` wrote")
+    result = read_json(file)
+    if "protocol" not in result or "layers" not in result:
+        raise RunError(f"{file} is not a result of `seqff probe`")
+    return result
+
+
+def _layers(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(layer["name"] for result in results for layer in result["layers"]))
+
+
+def _find(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    return next((layer for layer in result["layers"] if layer["name"] == name), None)
+
+
+def _shape(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    return ([layer["name"] for layer in result["layers"]], result["encoder_seen"])
+
+
+def _differences(
+    results: Sequence[Mapping[str, Any]], files: Sequence[Path], seed: int
+) -> dict[str, tuple[dict[str, Any] | None, ...]]:
+    """Paired differences to the first result; the answers are in predictions.csv, in the same order everywhere."""
+    tables = [read_csv(file) if file.is_file() else [] for file in files]
+    first = tables[0]
+    found: dict[str, tuple[dict[str, Any] | None, ...]] = {}
+    for layer in _layers(results):
+        gains: list[dict[str, Any] | None] = []
+        for table in tables[1:]:
+            complete = len(table) == len(first) > 0 and layer in table[0] and layer in first[0]
+            gains.append(_gain(_right(first, layer), _right(table, layer), first, seed) if complete else None)
+        found[layer] = tuple(gains)
+    return found
+
+
+def _right(table: Sequence[Mapping[str, str]], layer: str) -> NDArray[np.float64]:
+    return np.array([row[layer] == row["label"] for row in table], dtype=np.float64)
+
+
+def _gain(
+    one: NDArray[np.float64], two: NDArray[np.float64], table: Sequence[Mapping[str, str]], seed: int
+) -> dict[str, Any]:
+    _, video = np.unique([row["video"] for row in table], return_inverse=True)
+    hits: NDArray[np.float64] = np.bincount(video, weights=two - one).astype(np.float64)
+    rows: NDArray[np.float64] = np.bincount(video).astype(np.float64)
+    return {"accuracy": float((two - one).mean()), "interval": accuracy_interval(hits, rows, seed=seed)}

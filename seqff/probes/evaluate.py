@@ -1,0 +1,256 @@
+"""The headline number: for each fold an encoder trained without the fold's test videos, then extracted and probed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from seqff.config import TrainConfig
+from seqff.config_io import to_dict
+from seqff.devices import choose_device
+from seqff.errors import RunError
+from seqff.features import FeatureStore, extract
+from seqff.files import check_folder, claim_folder, read_json, write_json
+from seqff.nets import load_encoder
+from seqff.probes.asked import Groups, Labels, Rules, ask
+from seqff.probes.labels import read_labels
+from seqff.probes.protocol import keep, run_task
+from seqff.probes.results import ProbeResult
+from seqff.probes.seeds import seeds_table, summarise_seeds
+from seqff.probes.segments import has_segments
+from seqff.probes.task import Source, make_task
+from seqff.training import train
+from seqff.training.supervised import train_supervised
+from seqff.video import Manifest, scan
+
+MARKER = "evaluate.json"
+TWINS = ("end_to_end", "supervised")
+UNSEEN = "unseen"
+Twin = Literal["end_to_end", "supervised"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found: its folder, one result a seed, and mean and standard deviation over the seeds."""
+
+    path: Path
+    results: Mapping[int, ProbeResult]
+    summary: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        results = {str(seed): result.to_dict() for seed, result in self.results.items()}
+        return {"folder": str(self.path), "summary": dict(self.summary), "seeds": results}
+
+    def table(self) -> str:
+        """The result of one seed, or the mean over several."""
+        if len(self.results) == 1:
+            return next(iter(self.results.values())).table()
+        return seeds_table(self.summary)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every fold of every seed is made with."""
+
+    folder: Path
+    manifest: Manifest
+    rules: Rules
+    tests: tuple[frozenset[str], ...]
+    labels: Mapping[str, str]
+    config: TrainConfig
+    twins: tuple[str, ...]
+    extraction: dict[str, Any]
+    device: str
+    max_bad: float
+    progress: bool
+
+
+def evaluate(
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    out: str | os.PathLike[str],
+    labels: Labels = "folder",
+    groups: Groups = None,
+    splits: str | os.PathLike[str] | None = None,
+    folds: int | None = None,
+    baselines: Sequence[Twin] = (),
+    config: TrainConfig | None = None,
+    seeds: Sequence[int] = (0,),
+    per: Literal["video", "clip", "frame"] = "video",
+    grid: Literal[1, 2, 4] = 2,
+    every: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    max_bad: float = 0.05,
+    progress: bool = True,
+) -> Evaluation:
+    """Train, extract and probe fold by fold, so that no encoder has seen the videos it is tested on.
+
+    For each fold an encoder is trained on the videos of the other folds, describes all videos, and is probed on its
+    fold's test videos by protocol v1; the answers of all folds make one result, `unseen`. Beside each layer stand the
+    same layer untrained, raw pixels, the majority class and, where asked for, two twins trained on the same videos.
+
+    Args:
+        videos: a folder, a file, a list of files, or a manifest, as `scan` takes it.
+        out: folder for everything: runs and features of each fold, and a result a seed.
+        labels: classes of the videos; see `probe`.
+        groups: what must not stand on both sides of a split; see `probe`.
+        splits: a file of official splits; see `probe`.
+        folds: how many; see `probe`.
+        baselines: "end_to_end" (the same objective by backpropagation) and "supervised" (labels of the training
+            videos, by backpropagation: an upper bound).
+        config: settings of the training; None for the defaults.
+        seeds: of the trainings, one result each; more may be added later with `resume`.
+        per: a row a video, a clip or a frame.
+        grid: cells along each side that maps are averaged over.
+        every: take every n-th frame.
+        seed: of the folds and the bootstrap, the same for all seeds of the training.
+        device: "auto", "cpu" or "cuda".
+        resume: go on where an evaluation with the same settings was stopped; finished folds are not done again.
+        overwrite: delete the evaluation in `out` first.
+        max_bad: largest share of the videos that may be unreadable.
+        progress: show progress bars (on a terminal).
+
+    Raises:
+        SeqffError: the videos, labels or folders cannot be used.
+        ValueError: a wrong argument.
+    """
+    target, config, folder = choose_device(device), config or TrainConfig(), Path(out)
+    _check(labels, baselines, seeds)
+    check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
+    manifest = scan(videos, max_bad=max_bad, progress=progress)
+    rules = Rules(labels, "label", groups, splits, folds, seed)
+    paths, tests = _folds(manifest, rules)
+    extraction = {"per": per, "grid": grid, "every": every}
+    names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
+    settings = {
+        "videos": manifest.hash,
+        "labels": names,
+        "seed": seed,
+        "tests": [sorted(test) for test in tests],
+        **extraction,
+        "config": to_dict(config),
+    }
+    claim_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
+    _agree(folder / MARKER, settings)
+    twins = tuple(twin for twin in TWINS if twin in baselines)
+    plan = _Plan(folder, manifest, rules, tests, names, config, twins, extraction, device, max_bad, progress)
+    results = {number: _one_seed(plan, number, target) for number in seeds}
+    summary = summarise_seeds([result.to_dict() for result in results.values()])
+    write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
+    return Evaluation(folder, results, summary)
+
+
+def _check(labels: Labels, baselines: Sequence[str], seeds: Sequence[int]) -> None:
+    unknown = [name for name in baselines if name not in TWINS]
+    if unknown:
+        raise ValueError(
+            f"baseline {unknown[0]!r}; choose from {', '.join(TWINS)} (untrained and pixels are always there)"
+        )
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds is {list(seeds)}; give one or more, each once")
+    if not isinstance(labels, Mapping) and has_segments(labels):
+        raise ValueError(f"{labels} labels parts of videos; evaluate takes labels of whole videos, probe takes both")
+
+
+def _bad(manifest: Manifest) -> list[str]:
+    return [entry.path for entry in manifest.bad]
+
+
+def _folds(manifest: Manifest, rules: Rules) -> tuple[list[str], tuple[frozenset[str], ...]]:
+    """Paths of the usable videos, and those that each fold tests."""
+    paths = [entry.path for entry in manifest.usable]
+    hashes = [entry.content_hash for entry in manifest.usable]
+    asked = ask(paths, hashes, None, rules, without_features=_bad(manifest))
+    return paths, tuple(frozenset(paths[place] for place in fold.test) for fold in asked.video_folds)
+
+
+def _agree(file: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new evaluation; a resumed one must have the same.
+
+    Raises:
+        RunError: it has not.
+    """
+    if not file.exists():
+        write_json(file, settings)
+        return
+    before = read_json(file)
+    changed = [name for name, value in settings.items() if before.get(name) != value]
+    if changed:
+        raise RunError(
+            f"{file.parent} was begun with other {', '.join(changed)}; resume with the same, or overwrite it"
+        )
+
+
+def _one_seed(plan: _Plan, seed: int, device: torch.device) -> ProbeResult:
+    home = plan.folder / f"seed{seed}"
+    stores: dict[str, list[FeatureStore]] = {name: [] for name in ("", *plan.twins)}
+    for number, test in enumerate(plan.tests, start=1):
+        fold = home / f"fold{number}"
+        seen = fold / "videos.json"
+        if not seen.exists():
+            _without(plan.manifest, test).save(seen)
+        for name, found in stores.items():
+            first = found[0] if found else None
+            found.append(_features(plan, fold / name if name else fold, seen, name, seed, first))
+    sources: dict[str, tuple[Source, ...]] = {}
+    for baseline, found in stores.items():
+        for name in found[0].names:
+            lie_in = (store if name in store.names else found[0] for store in found)
+            sources[f"{baseline}/{name}" if baseline else name] = tuple((store, name) for store in lie_in)
+    task = make_task(stores[""], plan.rules, sources)
+    tested = [frozenset(task.paths[place] for place in fold.test) for fold in task.asked.video_folds]
+    if any(now - then for now, then in zip(tested, plan.tests, strict=True)):
+        raise RunError(
+            f"{home}: some videos could not be read to their end, and the folds of the others are no longer those that "
+            "were trained; scan again with refresh, or remove those videos, and start anew"
+        )
+    result = run_task(task, device=device, progress=plan.progress)
+    if result.facts["encoder_seen"] != UNSEEN:
+        raise RunError(f"{home}: an encoder was trained on videos that it is tested on; start anew")
+    return keep(result, home / "probe", overwrite=True)
+
+
+def _without(manifest: Manifest, test: frozenset[str]) -> Manifest:
+    """The usable videos that are neither tested nor copies of one that is."""
+    hidden = {entry.content_hash for entry in manifest.usable if entry.path in test}
+    return Manifest(manifest.root, tuple(entry for entry in manifest.usable if entry.content_hash not in hidden))
+
+
+def _features(
+    plan: _Plan, home: Path, seen: Path, baseline: str, seed: int, first: FeatureStore | None
+) -> FeatureStore:
+    """Train and extract what is not there yet; `first` are the features of the first fold."""
+    run, features = home / "run", home / "features"
+    if not (features / "meta.json").exists():
+        options: dict[str, Any] = {
+            "seed": seed,
+            "device": plan.device,
+            "max_bad": plan.max_bad,
+            "progress": plan.progress,
+        }
+        if baseline == "supervised":
+            train_supervised(seen, plan.labels, out=run, config=plan.config, **options)
+        else:
+            config = replace(plan.config, trainer="end_to_end") if baseline else plan.config
+            train(seen, out=run, config=config, resume=True, **options)
+        manifest = plan.folder / "manifest.json"
+        if not manifest.exists():
+            plan.manifest.save(manifest)
+        beside = () if baseline else _beside(run, first)
+        extract(run, manifest, out=features, baselines=beside, resume=True, **plan.extraction, **options)
+    return FeatureStore.open(features)
+
+
+def _beside(run: Path, first: FeatureStore | None) -> tuple[str, ...]:
+    """What to extract beside the trained net: untrained nets of all folds are one, if their frames have one size."""
+    known = None if first is None else first.meta["encoder"]["untrained_hash"]
+    return () if known == load_encoder(run, untrained=True).hash() else ("untrained", "pixels")

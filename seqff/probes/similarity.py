@@ -1,0 +1,169 @@
+"""How alike layers, runs and seeds are, from their features alone: linear CKA, RSA, and the effective rank of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from seqff.devices import choose_device
+from seqff.errors import RunError
+from seqff.features import FeatureStore
+from seqff.files import write_json
+from seqff.probes.comparison import tell_apart
+from seqff.probes.tables import align
+from seqff.probes.task import check_same_rows
+from seqff.training.monitors import effective_rank
+
+Matrix = NDArray[np.float64]
+LEAST_ROWS = 4
+"""The unbiased estimate of CKA needs four."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Arrays of features compared pair by pair.
+
+    Args:
+        names: of the arrays, with their store's name before them where there are several stores.
+        cka: (arrays, arrays) linear CKA by unbiased estimates: 1 same up to rotation and scale, about 0 unrelated.
+            Wide features of few rows do not look alike by chance alone, as they do by the biased estimate.
+        rsa: (arrays, arrays) Spearman correlation of the distances between all pairs of rows.
+        ranks: effective rank of each array.
+        rows: how many rows it rests on.
+    """
+
+    names: tuple[str, ...]
+    cka: Matrix
+    rsa: Matrix
+    ranks: tuple[float, ...]
+    rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it; null where an array does not vary."""
+        cka, rsa = ([[_number(value) for value in row] for row in matrix] for matrix in (self.cka, self.rsa))
+        ranks = dict(zip(self.names, self.ranks, strict=True))
+        return {"names": list(self.names), "rows": self.rows, "cka": cka, "rsa": rsa, "effective_rank": ranks}
+
+    def table(self) -> str:
+        """Effective ranks, and both matrices in one: CKA above the diagonal, RSA below."""
+        rows = [["features", "effective rank", *(f"({n})" for n in range(1, len(self.names) + 1))]]
+        for number, (name, rank) in enumerate(zip(self.names, self.ranks, strict=True)):
+            values = np.where(np.arange(len(self.names)) > number, self.cka[number], self.rsa[number])
+            cells = ["1" if place == number else _text(value) for place, value in enumerate(values)]
+            rows.append([f"({number + 1}) {name}", f"{rank:.1f}", *cells])
+        return "\n".join([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
+
+
+def similarity(
+    features: Sequence[str | os.PathLike[str]],
+    *,
+    layers: Sequence[str] = (),
+    rows: int = 1000,
+    out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> Similarity:
+    """Compare layers within a store and across stores (runs, seeds) of the same videos.
+
+    Args:
+        features: feature stores, one or more, with the same rows.
+        layers: names of arrays; none takes all.
+        rows: rows drawn at random where there are more; memory and time go with their square.
+        out: file for the numbers as JSON; None writes none.
+        seed: of the draw.
+        device: "auto", "cpu" or "cuda": where matrices are multiplied.
+        overwrite: replace the file.
+
+    Raises:
+        RunError: the stores do not hold the same rows, too few of them, or the file exists.
+        ValueError: no such array.
+
+    Reference: CKA, Kornblith et al. 2019, arXiv:1905.00414, with the unbiased HSIC of Song et al. 2012; RSA,
+        Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008, on Pearson distances; effective rank: see
+        `seqff.training.monitors.effective_rank`.
+    """
+    target = choose_device(device)
+    if out is not None and Path(out).exists() and not overwrite:
+        raise RunError(f"{out} exists; overwrite replaces it, or choose another file")
+    if not features:
+        raise ValueError("no features given; give one store or more")
+    stores = [FeatureStore.open(path) for path in features]
+    check_same_rows(stores)
+    total = len(stores[0])
+    if total < LEAST_ROWS or rows < LEAST_ROWS:
+        raise RunError(f"{min(total, rows)} rows are too few to compare features on; {LEAST_ROWS} is the least")
+    taken = np.sort(np.random.default_rng(seed).permutation(total)[:rows])
+    prefixes = [f"{name}:" for name in tell_apart([Path(path) for path in features])] if len(stores) > 1 else [""]
+    pairs = [
+        (store, prefix, name) for store, prefix in zip(stores, prefixes, strict=True) for name in layers or store.names
+    ]
+    names, grams, distances, ranks = [], [], [], []
+    for store, prefix, name in pairs:
+        x = torch.from_numpy(np.asarray(store.array(name)[taken], dtype=np.float64)).to(target)
+        names.append(prefix + name)
+        grams.append(_hollow_gram(x))
+        distances.append(_ranked_distances(x))
+        ranks.append(float(effective_rank(x)))
+    cka, rsa = _pairwise(grams), _pairwise(distances)
+    found = Similarity(tuple(names), cka, rsa, tuple(ranks), len(taken))
+    if out is not None:
+        write_json(Path(out), found.to_dict())
+    return found
+
+
+def _hollow_gram(x: torch.Tensor) -> torch.Tensor:
+    """Inner products of centred rows without their diagonal, U-centred: products of two are unbiased HSIC.
+
+    Args:
+        x: (n, D).
+
+    Returns:
+        (n, n) with a diagonal of 0 and rows that sum to 0.
+
+    Reference: Szekely, Rizzo 2014, doi:10.1214/14-AOS1255, section 3.
+    """
+    x = x - x.mean(dim=0)
+    gram = x @ x.T
+    gram.fill_diagonal_(0)
+    n = len(gram)
+    sums = gram.sum(dim=1)
+    gram = gram - (sums[:, None] + sums[None, :]) / (n - 2) + sums.sum() / ((n - 1) * (n - 2))
+    return gram.fill_diagonal_(0)
+
+
+def _ranked_distances(x: torch.Tensor) -> torch.Tensor:
+    """Centred ranks, (n (n - 1) / 2,), of 1 less Pearson's correlation between the features of every two rows."""
+    x = x - x.mean(dim=1, keepdim=True)
+    x = torch.nn.functional.normalize(x, dim=1)
+    above = torch.triu_indices(len(x), len(x), offset=1, device=x.device)
+    distances = (1 - x @ x.T)[above[0], above[1]].cpu().numpy()
+    ranks = rankdata(np.round(distances, 12))  # rounding apart, equal distances are equal
+    return torch.from_numpy(ranks - ranks.mean())
+
+
+def _pairwise(parts: Sequence[torch.Tensor]) -> Matrix:
+    """Cosines between all pairs; NaN for what does not vary."""
+    products = np.array([[float((one * two).sum()) for two in parts] for one in parts])
+    power = products.diagonal()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines: Matrix = products / np.sqrt(np.outer(power, power))
+    cosines[~(power > 0), :] = np.nan
+    cosines[:, ~(power > 0)] = np.nan
+    return cosines
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _text(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "-"

@@ -1,0 +1,155 @@
+"""The reference pages of the site, made from the code and README.md whenever it is built (a hook of mkdocs.yml).
+
+Nothing is written into docs/: the pages cannot be older than the code. To look at one without a build:
+    python tools/make_reference.py settings
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from reference_fields import fields, flag, parts_of, table, walk
+from reference_text import escape, fence, members, prose, signature
+
+import seqff
+from seqff.cli import COMMANDS, overview
+from seqff.config import TrainConfig
+from seqff.config_io import to_dict
+from seqff.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES, README = ROOT / "examples", ROOT / "README.md"
+
+
+def pages() -> dict[str, str]:
+    """Return the pages by name, in Markdown."""
+    makers = (commands, settings, presets, python, examples, figures)
+    return {maker.__name__: maker() for maker in makers}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Hand the pages to mkdocs, which calls this when it has found the files in docs/."""
+    from mkdocs.structure.files import File
+
+    for name, text in pages().items():
+        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    return files
+
+
+def commands() -> str:
+    """Say of every command what its --help says."""
+    parts = ["# Commands", fence(overview())]
+    for name, summary in COMMANDS.items():
+        parts += [f"## seqff {name}", f"{summary[0].upper()}{summary[1:]}."]
+        for options in options_of(name):
+            parts += [fence(inspect.getdoc(options) or ""), table(options, "flag", flag)]
+    return "\n\n".join(parts) + "\n"
+
+
+def options_of(command: str) -> list[type]:
+    """Return the dataclasses that hold a command's arguments."""
+    module = importlib.import_module(f"seqff.cli.{command}")
+    own = [kind for kind in vars(module).values() if getattr(kind, "__module__", "") == module.__name__]
+    return [kind for kind in own if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+
+
+def flags(command: str) -> set[str]:
+    """Return every flag a command knows, as one may write it (with - or with _)."""
+    found = {"--help", "--debug"}
+    for options in options_of(command):
+        for setting in fields(options):
+            nested = dataclasses.is_dataclass(setting.kind)
+            names = [name for name, _ in walk(setting.kind)] if nested else [setting.name]
+            for name in names:
+                head, _, last = name.rpartition(".")
+                found |= {f"--{name}", f"--{head}.no_{last}" if head else f"--no_{last}"}
+    return found | {name.replace("_", "-") for name in found}
+
+
+def settings() -> str:
+    """List the settings of a training, part by part."""
+    parts = [
+        "# Settings",
+        "Everything a training can be told, seeds and devices aside. The same names serve as flags "
+        "(`seqff train videos/ --out RUN --pairs.gap 4`), in YAML (`--config FILE`, any part of a run's `config.yaml`) "
+        "and in Python (`TrainConfig(pairs=PairsConfig(gap=4))`, from `seqff.config`). A name that does not exist is "
+        "an error with a suggestion.",
+    ]
+    for path, kind in parts_of(TrainConfig):
+        parts += [f"## {path or 'The run'}" if not path else f"## `{path}`", prose(inspect.getdoc(kind) or "")]
+        prefix = f"{path}." if path else ""
+        parts.append(table(kind, "setting", lambda setting, prefix=prefix: f"`{prefix}{setting.name}`"))
+    return "\n\n".join(parts) + "\n"
+
+
+def presets() -> str:
+    """List the presets with what they change."""
+    parts = [
+        "# Presets",
+        "`seqff train videos/ --out RUN --preset NAME`. Below each name stands what differs from the defaults, as "
+        "`--config` would take it; `--config` and flags win over the preset.",
+    ]
+    plain = to_dict(TrainConfig())
+    for name, preset in PRESETS.items():
+        changed = difference(to_dict(preset.config), plain)
+        text = yaml.safe_dump(changed, sort_keys=False, default_flow_style=None) if changed else "# nothing\n"
+        parts += [f"## {name}", escape(f"{preset.text}."), escape(f"Source: {preset.reference}."), fence(text, "yaml")]
+    return "\n\n".join(parts) + "\n"
+
+
+def figures() -> str:
+    """Take the sections with measurements from README.md, so that they stand in one place only."""
+    _, *sections = README.read_text(encoding="utf-8").split("\n## ")
+    measured = [f"## {section.strip()}" for section in sections if "`python benchmarks/" in section]
+    head = ["# Figures", "The measurements of README.md, each with the command that makes it again."]
+    return "\n\n".join([*head, *measured]).replace("](docs/", "](../") + "\n"
+
+
+def difference(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the defaults, nested as the settings are."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            value = difference(value, plain[name])
+            if value:
+                found[name] = value
+        elif value != plain[name]:
+            found[name] = value
+    return found
+
+
+def python() -> str:
+    """List the public names of the package."""
+    parts = ["# Python", "The public names of `seqff`; each command is a function of the same name and arguments."]
+    for name in seqff.__all__:
+        if name == "__version__":
+            continue
+        value = getattr(seqff, name)
+        parts += [f"## {name}", fence(signature(f"seqff.{name}", value), "python"), prose(inspect.getdoc(value) or "")]
+        if inspect.isclass(value) and not issubclass(value, Exception):
+            parts.append("\n".join(["**Members**", "", *members(value)]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def examples() -> str:
+    """Show the examples in full."""
+    parts = [
+        "# Examples",
+        "Each runs as it is, on clips it makes itself, and is read from top to bottom; the tests run them all. They "
+        "lie in the folder `examples/`; those marked as notebooks also as `examples/notebooks/*.ipynb`.",
+    ]
+    for path in sorted(EXAMPLES.glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        mark = " (notebook)" if "\n# %%" in source else ""
+        parts += [f"## {path.name}{mark}", fence(source, "python")]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    print(pages()[sys.argv[1]])
