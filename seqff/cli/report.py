@@ -1,0 +1,62 @@
+"""`seqff report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from seqff.cli.arguments import Device, call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Write one HTML page about a run: did it learn, is it healthy, what does each layer see, what went in, the cost.
+
+    Reads:  a run folder that `seqff train` wrote, folders that `seqff probe` wrote, and some frames of the videos.
+
+    Writes: the page: one file that needs nothing from outside, for screens of any size and for paper.
+
+    Example: seqff report runs/first probes/first --out page.html
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder."""
+    out: Path
+    """The page, *.html; must not exist, unless --overwrite is given."""
+    probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[PROBE...]")] = ()
+    """Folders of results; without one the page does not say what the features are worth."""
+    videos: Path | None = None
+    """Where the videos lie now, if they have moved (folder, video or manifest); by default where they were."""
+    projection: Literal["pca", "tsne", "umap"] = "pca"
+    """How the map of clips is laid out; umap needs umap-learn."""
+    most_videos: int = 200
+    """Videos looked at for the pictures, drawn by the seed where there are more; 0 for none."""
+    follow: int = 3
+    """Videos followed over their whole length."""
+    seed: int = 0
+    """Of the draw, and of t-SNE and UMAP."""
+    device: Device = "auto"
+    """Where the encoder runs: auto takes CUDA if there is any."""
+    overwrite: bool = False
+    """Replace the page in --out."""
+    progress: bool = True
+    """Show a progress bar on a terminal."""
+    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, write the page, say what it lacks."""
+    options = parse(ReportOptions, "report", arguments)
+    from seqff.report import report
+
+    done = report(**call_arguments(options))
+    if options.json:
+        print_json({"page": str(done.path), "bytes": done.bytes, "absent": list(done.absent)})
+        return
+    for what in done.absent:
+        print(f"  absent: {what}")
+    print(f"written: {done.path} ({done.bytes / 1e6:.1f} MB)")

@@ -1,0 +1,203 @@
+"""Charts as SVG that takes its colours from the page, so that it is light or dark with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqff.report.html import Html, join, tag
+
+WIDTH, HEIGHT = 340.0, 210.0
+LEFT, RIGHT, TOP, BOTTOM = 42.0, 10.0, 24.0, 32.0
+MOST_POINTS = 300
+"""Of a line; longer ones are thinned, which no eye can see at this size."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a chart.
+
+    Args:
+        points: (x, y) in order of x.
+        name: shown to whoever points at it.
+        style: `stroke` and the like, as CSS.
+        dashed: drawn dashed.
+    """
+
+    points: Sequence[tuple[float, float]]
+    name: str
+    style: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value with its interval, at a place on the x axis.
+
+    Args:
+        place: on the x axis, in categories.
+        value: height of the mark.
+        low: lower end of the interval.
+        high: upper end of it.
+        name: shown to whoever points at it.
+        class_: CSS class, says which kind it is.
+    """
+
+    place: float
+    value: float
+    low: float
+    high: float
+    name: str
+    class_: str
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where values go: linear scales from data to the plane of the picture.
+
+    Args:
+        x: lowest and highest x.
+        y: lowest and highest y.
+        width: of the picture.
+        height: of the picture.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: float = WIDTH
+    height: float = HEIGHT
+
+    def across(self, x: float) -> float:
+        """Return where an x goes."""
+        low, high = self.x
+        return LEFT + (x - low) / ((high - low) or 1) * (self.width - LEFT - RIGHT)
+
+    def up(self, y: float) -> float:
+        """Return where a y goes."""
+        low, high = self.y
+        return self.height - BOTTOM - (y - low) / ((high - low) or 1) * (self.height - TOP - BOTTOM)
+
+
+def line_chart(title: str, series: Sequence[Series], *, y_from: float = 0.0, y_to: float | None = None) -> Html:
+    """Draw lines over the steps of a training.
+
+    Args:
+        title: above the chart.
+        series: what to draw; lines of less than two points are drawn as dots.
+        y_from: lowest y shown, unless a line goes below it.
+        y_to: highest y shown; None for as high as the lines go.
+    """
+    values = [y for line in series for _, y in line.points]
+    steps = [x for line in series for x, _ in line.points]
+    low, high = min([y_from, *values]), max(values) if y_to is None else max([y_to, *values])
+    ticks = nice_ticks(low, high)
+    axes = Axes((min(steps), max(steps)), (min(low, ticks[0]), max(high, ticks[-1])))
+    parts = [_grid(axes, ticks), _steps(axes)]
+    for line in series:
+        points = [(axes.across(x), axes.up(y)) for x, y in thin(line.points)]
+        name = tag("title", line.name)
+        if len(points) < 2:
+            parts += [
+                tag("circle", name, cx=f"{x:.1f}", cy=f"{y:.1f}", r=3, style=f"fill:currentColor;{line.style}")
+                for x, y in points
+            ]
+            continue
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        dash = "4 3" if line.dashed else None
+        parts.append(tag("polyline", name, points=path, class_="line", style=line.style, stroke_dasharray=dash))
+    return _chart(title, axes, parts)
+
+
+def mark_chart(
+    title: str, categories: Sequence[str], marks: Sequence[Mark], levels: Sequence[tuple[float, str, str]]
+) -> Html:
+    """Draw values with their intervals by category, from 0 to 1.
+
+    Args:
+        title: above the chart.
+        categories: names along the x axis.
+        marks: what to draw.
+        levels: lines across: height, name, CSS class.
+    """
+    width = max(440.0, 46.0 * len(categories))
+    axes = Axes((-0.5, len(categories) - 0.5), (0.0, 1.0), width, height=290.0)
+    parts = [_grid(axes, [0, 0.2, 0.4, 0.6, 0.8, 1.0])]
+    for number, name in enumerate(categories):
+        parts.append(tag("text", name, x=f"{axes.across(number):.1f}", y=axes.height - 12, class_="tick middle"))
+    for level, name, class_ in levels:
+        at = f"{axes.up(level):.1f}"
+        parts.append(tag("line", tag("title", name), x1=LEFT, x2=axes.width - RIGHT, y1=at, y2=at, class_=class_))
+    for mark in marks:
+        x, y = axes.across(mark.place), axes.up(mark.value)
+        ends = {"y1": f"{axes.up(mark.low):.1f}", "y2": f"{axes.up(mark.high):.1f}"}
+        bar = tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", **ends)
+        dot = tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=5)
+        parts.append(tag("g", tag("title", mark.name), bar, dot, class_=f"mark {mark.class_}"))
+    drawing = _chart(title, axes, parts)
+    return drawing if width <= 440 else tag("div", drawing, class_="scroll many")
+
+
+def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
+    """Return round values that cover low to high, some `about` of them: steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / about or abs(high) / about or 1.0
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * power for size in (1, 2, 5, 10) if size * power >= raw * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, max(last, first + 1) + 1)]
+
+
+def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return at most some `MOST_POINTS` of the points, the last one always."""
+    every = max(1, len(points) // MOST_POINTS)
+    kept = list(points[::every])
+    return kept if not points or kept[-1] == points[-1] else [*kept, points[-1]]
+
+
+def layer_style(number: int, layers: int) -> str:
+    """Return the colour of a layer as CSS: hues in the order of depth, their lightness set by the page."""
+    hue = 190 + 140 * (number / max(layers - 1, 1))
+    colour = f"hsl({hue:.0f} 65% var(--light))"
+    return f"stroke:{colour};color:{colour}"
+
+
+def legend(entries: Sequence[tuple[str, str, str]]) -> Html:
+    """Return what the colours mean: (name, CSS class, CSS style) each."""
+    keys = [
+        tag("span", tag("i", class_=f"swatch {class_}", style=style or None), name, class_="key")
+        for name, class_, style in entries
+    ]
+    return tag("p", join(*keys), class_="legend")
+
+
+def _grid(axes: Axes, ticks: Sequence[float]) -> Html:
+    parts = []
+    digits = max(0, -math.floor(math.log10(abs(ticks[1] - ticks[0])) + 1e-9)) if len(ticks) > 1 else 0
+    for tick in ticks:
+        y = axes.up(tick)
+        parts.append(tag("line", x1=LEFT, x2=axes.width - RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
+        label = f"{tick:.{digits}f}" if abs(tick) < 1e5 else f"{tick:.1e}"
+        parts.append(tag("text", label, x=LEFT - 6, y=f"{y + 4:.1f}", class_="tick end"))
+    return join(*parts)
+
+
+def _steps(axes: Axes) -> Html:
+    low, high = axes.x
+    places = [(low, "start"), ((low + high) / 2, "middle"), (high, "end")] if high > low else [(low, "start")]
+    marks = [
+        tag(
+            "text",
+            f"{'step ' if anchor == 'start' else ''}{x:.0f}",
+            x=f"{axes.across(x):.1f}",
+            y=axes.height - 12,
+            class_=f"tick {anchor}",
+        )
+        for x, anchor in places
+    ]
+    return join(*marks)
+
+
+def _chart(title: str, axes: Axes, parts: Sequence[Html]) -> Html:
+    head = tag("text", title, x=LEFT, y=14, class_="title")
+    size = f"0 0 {axes.width:.0f} {axes.height:.0f}"
+    return tag("svg", head, join(*parts), viewBox=size, class_="chart", role="img", aria_label=title)

@@ -1,0 +1,189 @@
+"""A look at some of the videos through every layer: the one pass over frames that all pictures of the page rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from seqff.errors import VideoError
+from seqff.features import spatial_pool, temporal_pool
+from seqff.nets import Encoder
+from seqff.transform import FrameTransform
+from seqff.video import Manifest, VideoEntry, open_video
+
+CLIP_FRAMES = 8
+"""Consecutive frames, from the middle of a video, that stand for it: enough to see motion, cheap to decode."""
+LONG_FRAMES = 64
+"""Most frames of a video whose way through feature space is drawn."""
+MOST_LAYERS = 6
+SHORT_SIDE_PX = 96
+"""Of a frame as it is shown."""
+GRID = 2  # as `seqff extract` pools by default
+PIXEL_GRID = 8
+
+
+@dataclass
+class Clip:
+    """Some frames of a video and what the layers make of them.
+
+    Args:
+        video: its path.
+        content: hash of the file: copies of one video have the same.
+        frames: (T,) numbers of the frames.
+        pictures: (T, h, w, 3) uint8, what the encoder sees of them, in the size they are shown in.
+        pooled: by layer ("pixels" too), (T, D) float32 features of each frame.
+        peak: by layer, (T, C) float32, largest activity of each channel.
+        place: by layer, (T, C, 2) float32, where it is: (x, y) as shares of the frame.
+    """
+
+    video: str
+    content: str
+    frames: NDArray[np.int64]
+    pictures: NDArray[np.uint8]
+    pooled: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    peak: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    place: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def descriptor(self, layer: str) -> NDArray[np.float32]:
+        """Return (3 D,) mean, deviation and mean |difference| over the frames, as `seqff extract` describes a clip."""
+        return temporal_pool(self.pooled[layer]).ravel()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen.
+
+    Args:
+        clips: a short one of each video looked at.
+        long: a few videos over their whole length.
+        layers: the layers shown, bottom to top.
+        usable: videos there were to choose from.
+        failed: by path, why a video that was chosen could not be read.
+        size: (height, width) of the pictures, px.
+    """
+
+    clips: Sequence[Clip]
+    long: Sequence[Clip]
+    layers: Sequence[str]
+    usable: int
+    failed: Mapping[str, str]
+    size: tuple[int, int]
+
+
+def look(
+    manifest: Manifest, encoder: Encoder, *, most: int, long: int, seed: int, device: torch.device, progress: bool
+) -> Look:
+    """Decode and describe a sample of the videos.
+
+    Args:
+        manifest: of the videos.
+        encoder: the trained net.
+        most: videos of which a short clip is taken; drawn by the seed where there are more.
+        long: videos that are followed over their whole length.
+        seed: of the draw.
+        device: where the encoder runs.
+        progress: show a progress bar (on a terminal).
+    """
+    usable = list(manifest.usable)
+    rng = np.random.default_rng(seed)
+    chosen = [usable[place] for place in np.sort(rng.permutation(len(usable))[:most])]
+    followed = {entry.path for entry in _from_different_folders(chosen, long, rng)}
+    size = shown_size(encoder.transform)
+    layers = shown_layers([info.name for info in encoder.feature_info])
+    describe = Describer(encoder.to(device).eval(), layers, device)
+    clips: list[Clip] = []
+    whole: list[Clip] = []
+    failed: dict[str, str] = {}
+    for entry in tqdm(chosen, "look", unit="video", disable=None if progress else True):
+        try:
+            wanted = [(clips, middle(entry.frames, CLIP_FRAMES))]
+            wanted += [(whole, spread(entry.frames, LONG_FRAMES))] if entry.path in followed else []
+            for found, frames in wanted:
+                found.append(describe(_decode(manifest.path(entry), entry, frames, size)))
+        except (VideoError, OSError) as error:
+            failed[entry.path] = str(error)
+    encoder.to("cpu")
+    return Look(clips, whole, layers, len(usable), failed, size)
+
+
+def shown_layers(names: Sequence[str]) -> list[str]:
+    """Return the names of all layers, or of some from first to last where there are many."""
+    places = np.unique(np.linspace(0, len(names) - 1, min(MOST_LAYERS, len(names))).round().astype(int))
+    return [names[place] for place in places]
+
+
+def shown_size(transform: FrameTransform) -> tuple[int, int]:
+    """Return (height, width) of a picture of what the encoder sees, px."""
+    scale = SHORT_SIDE_PX / min(transform.height, transform.width)
+    return round(transform.height * scale), round(transform.width * scale)
+
+
+def middle(frames: int, count: int) -> NDArray[np.int64]:
+    """Return the numbers of `count` consecutive frames around the middle of a video; of all, if it has fewer."""
+    start = max(0, (frames - count) // 2)
+    return np.arange(start, min(start + count, frames))
+
+
+def spread(frames: int, count: int) -> NDArray[np.int64]:
+    """Return the numbers of at most `count` frames, equally far apart, over the whole of a video."""
+    return np.arange(0, frames, -(-frames // count))
+
+
+class Describer:
+    """Sends clips through an encoder.
+
+    Args:
+        encoder: in eval mode, on the device.
+        layers: names of those whose maps are kept.
+        device: to compute on.
+    """
+
+    def __init__(self, encoder: Encoder, layers: Sequence[str], device: torch.device) -> None:
+        self.encoder, self.device = encoder, device
+        names = [info.name for info in encoder.feature_info]
+        self.wanted = {name: names.index(name) for name in layers}
+
+    def __call__(self, clip: Clip) -> Clip:
+        """Fill in what the layers make of a clip, and return it."""
+        transform = self.encoder.transform
+        frames = [
+            cv2.resize(x, (transform.width, transform.height), interpolation=cv2.INTER_AREA) for x in clip.pictures
+        ]
+        with torch.inference_mode():
+            x = transform(torch.from_numpy(np.stack(frames)).to(self.device))
+            clip.pooled["pixels"] = spatial_pool(x, PIXEL_GRID).cpu().numpy()
+            maps = self.encoder(x, list(self.wanted.values()))
+            for name, out in zip(self.wanted, maps, strict=True):
+                clip.pooled[name] = spatial_pool(out.float(), GRID).cpu().numpy()
+                peak, place = out.float().flatten(2).max(dim=2)
+                rows, columns = out.shape[2:]
+                where = torch.stack([(place % columns + 0.5) / columns, (place // columns + 0.5) / rows], dim=2)
+                clip.peak[name], clip.place[name] = peak.cpu().numpy(), where.float().cpu().numpy()
+        return clip
+
+
+def _decode(path: Path, entry: VideoEntry, frames: NDArray[np.int64], size: tuple[int, int]) -> Clip:
+    """Read frames as the encoder sees them: scaled to cover its input and cropped, but in the size they are shown."""
+    shown = FrameTransform(*size)
+    with open_video(path, size=shown.decode_size(entry.height, entry.width), entry=entry) as reader:
+        read = reader.at(frames)
+    top, left = (read.shape[1] - size[0]) // 2, (read.shape[2] - size[1]) // 2
+    pictures = np.ascontiguousarray(read[:, top : top + size[0], left : left + size[1]])
+    return Clip(entry.path, entry.content_hash or entry.path, frames, pictures)
+
+
+def _from_different_folders(entries: Sequence[VideoEntry], count: int, random: np.random.Generator) -> list[VideoEntry]:
+    """Draw some videos, one a folder as long as there are folders: where folders are classes, of different ones."""
+    order = [entries[place] for place in random.permutation(len(entries))]
+    first: dict[str, VideoEntry] = {}
+    for entry in order:
+        first.setdefault(entry.path.rpartition("/")[0], entry)
+    taken = list(first.values())
+    return (taken + [entry for entry in order if entry not in taken])[:count]

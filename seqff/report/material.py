@@ -1,0 +1,156 @@
+"""What lies on disk of a run and its probes, read once for the whole page; what is absent is noted, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqff.errors import ManifestError, RunError
+from seqff.files import read_csv, read_json
+from seqff.nets import Encoder, load_encoder
+from seqff.probes.comparison import tell_apart
+from seqff.probes.results import PREDICTIONS, RESULTS
+from seqff.training.run import CONFIG, ENVIRONMENT, MANIFEST, METRICS, read_metrics
+from seqff.video import Manifest
+
+EVERY_STEP = 2**62
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A result of `seqff probe`.
+
+    Args:
+        name: as much of its path as tells it from the others.
+        content: of results.json.
+        labels: of each video, from predictions.csv; empty where there is none.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run as it lies on disk.
+
+    Args:
+        run: the folder.
+        config: content of config.yaml.
+        environment: versions the numbers depend on; empty if env.json is absent.
+        metrics: lines of metrics.jsonl.
+        manifest: the videos trained on; None if it cannot be read.
+        encoder: the trained net; None if it cannot be loaded.
+        untrained: the same before the first step; None if it cannot be loaded.
+        probes: results, in the order given.
+        missing: by name of what is None or empty, why.
+    """
+
+    run: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, Any]]
+    manifest: Manifest | None
+    encoder: Encoder | None
+    untrained: Encoder | None
+    probes: Sequence[Probe]
+    missing: Mapping[str, str]
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers, bottom to top: of the encoder, else as the metrics name them."""
+        if self.encoder is not None:
+            return [info.name for info in self.encoder.feature_info]
+        return list(dict.fromkeys(key.split("/")[0] for line in self.metrics for key in line if "/" in key))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the videos, from the first probe that has them."""
+        return next((probe.labels for probe in self.probes if probe.labels), {})
+
+    def series(self, layer: str, name: str) -> list[tuple[float, float]]:
+        """Return a figure of a layer over the steps, (step, value), where it was noted."""
+        key = f"{layer}/{name}"
+        return [(float(line["step"]), float(line[key])) for line in self.metrics if line.get(key) is not None]
+
+
+def read_material(run: Path, probes: Sequence[Path]) -> Material:
+    """Read a run folder and results.
+
+    Raises:
+        RunError: the folder is no run, or a folder given as a result holds none.
+    """
+    if not (run / CONFIG).is_file():
+        raise RunError(f"{run}: no {CONFIG} there; a run folder is what `seqff train --out` wrote")
+    missing: dict[str, str] = {}
+    encoders: dict[str, Encoder | None] = {"encoder": None, "untrained": None}
+    for name in encoders:
+        try:
+            encoders[name] = load_encoder(run, untrained=name == "untrained")
+        except RunError as error:
+            missing[name] = str(error)
+    manifest = None
+    try:
+        manifest = Manifest.load(run / MANIFEST)
+    except (OSError, ManifestError) as error:
+        missing["manifest"] = str(error)
+    environment = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
+    return Material(
+        run,
+        read_config(run),
+        environment,
+        read_metrics(run / METRICS, step=EVERY_STEP),
+        manifest,
+        **encoders,
+        probes=read_probes(probes),
+        missing=missing,
+    )
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Read config.yaml as plain data; a run of another version may have settings that this one does not know.
+
+    Raises:
+        RunError: it cannot be read, or holds no settings.
+    """
+    try:
+        content = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{run / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{run / CONFIG}: holds no settings")
+    return content
+
+
+def read_probes(folders: Sequence[Path]) -> list[Probe]:
+    """Read results; a folder of such folders (one a label column, or a seed) stands for all in it.
+
+    Raises:
+        RunError: no result there, or a file that is none.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        inside = [folder] if (folder / RESULTS).is_file() else _results_in(folder)
+        if not inside:
+            raise RunError(f"{folder}: no {RESULTS} there; give a folder that `seqff probe --out` wrote")
+        found += inside
+    names = tell_apart(found) if len(found) > 1 else [folder.name for folder in found]
+    return [_read_probe(folder, name) for folder, name in zip(found, names, strict=True)]
+
+
+def _results_in(folder: Path) -> list[Path]:
+    """Return the folders of results one floor down, or as `seqff evaluate` leaves them (seedN/probe)."""
+    return sorted(file.parent for kind in ("*", "seed*/probe") for file in folder.glob(f"{kind}/{RESULTS}"))
+
+
+def _read_probe(folder: Path, name: str) -> Probe:
+    content = read_json(folder / RESULTS)
+    if "protocol" not in content or not content.get("layers"):
+        raise RunError(f"{folder / RESULTS} is not a result of `seqff probe`")
+    rows = read_csv(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else []
+    return Probe(name, content, {row["video"]: row["label"] for row in rows})

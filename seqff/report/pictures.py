@@ -1,0 +1,87 @@
+"""Frames and matrices as small pictures in the page; every frame is stored once, however often it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+from seqff.report.html import Content, Html, data_uri, join, tag
+
+JPEG_QUALITY = 72
+Spot = tuple[float, float]
+"""A place in a frame, (x, y) as shares of its width and height."""
+
+
+@dataclass
+class Shelf:
+    """The frames of the page, defined once and then referred to.
+
+    Args:
+        height: of all frames, px.
+        width: of all frames, px.
+    """
+
+    height: int
+    width: int
+    _known: dict[tuple[str, int], int] = field(default_factory=dict)
+    _stored: list[Html] = field(default_factory=list)
+
+    def add(self, video: str, frame: int, pixels: NDArray[np.uint8]) -> int:
+        """Store a frame, (height, width, 3) uint8 RGB, unless it is there already, and return its number."""
+        key = (video, frame)
+        if key not in self._known:
+            self._known[key] = len(self._stored)
+            quality = [int(cv2.IMWRITE_JPEG_QUALITY), JPEG_QUALITY]
+            done, coded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), quality)
+            if not done:
+                raise RuntimeError(f"frame {frame} of {video} could not be coded as JPEG")
+            uri = data_uri("image/jpeg", coded.tobytes())
+            number = self._known[key]
+            self._stored.append(tag("image", id=f"frame{number}", href=uri, width=self.width, height=self.height))
+        return self._known[key]
+
+    def show(self, number: int, *, name: str, spot: Spot | None = None) -> Html:
+        """Return a stored frame as a picture.
+
+        Args:
+            number: of the frame.
+            name: read out and shown to whoever points at it.
+            spot: a place to draw a ring around.
+        """
+        parts = [tag("title", name), tag("use", href=f"#frame{number}")]
+        if spot is not None:
+            place: dict[str, Content] = {
+                "cx": f"{spot[0] * self.width:.0f}",
+                "cy": f"{spot[1] * self.height:.0f}",
+                "r": self.width // 9,
+            }
+            parts += [tag("circle", class_="ring-back", **place), tag("circle", class_="ring", **place)]
+        return tag("svg", *parts, viewBox=f"0 0 {self.width} {self.height}", class_="frame", role="img")
+
+    def definitions(self) -> Html:
+        """Return the stored frames, to stand in the page before they are shown."""
+        return tag("svg", tag("defs", *self._stored), class_="definitions", aria_hidden="true")
+
+
+def png(pixels: NDArray[np.uint8], *, name: str, class_: str = "pixels") -> Html:
+    """Return (H, W, 3) uint8 RGB as a picture without loss, to be shown enlarged with sharp pixels."""
+    done, coded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+    if not done:
+        raise RuntimeError(f"{name} could not be coded as PNG")
+    return tag("img", src=data_uri("image/png", coded.tobytes()), alt=name, class_=class_)
+
+
+def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return a matrix with values in 0..1 as (H, W, 3) uint8 colours, dark for 0."""
+    colours: NDArray[np.uint8] = (255 * colormaps["viridis"](values)[..., :3]).astype(np.uint8)
+    return colours
+
+
+def strip(pictures: list[tuple[Html, str]]) -> Html:
+    """Return pictures in a row that wraps, each with a line of text below."""
+    cells = [tag("div", picture, tag("span", words), class_="cell") for picture, words in pictures]
+    return tag("div", join(*cells), class_="strip")

@@ -1,0 +1,77 @@
+"""What went in: the videos of the manifest, the bad ones first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from seqff.report.html import Content, Html, absent, figure, join, table, tag
+from seqff.report.looking import Look
+from seqff.report.material import Material
+from seqff.report.sections.base import Section
+from seqff.video import VideoEntry
+
+MOST_ROWS = 500
+HEADER = ("video", "state", "frames", "size", "frames/s", "codec", "remark")
+
+
+def inputs(material: Material, seen: Look | None) -> Section:
+    """Show the manifest as tables: what is not sound, with the reasons, and all of it."""
+    question = "What went in?"
+    manifest = material.manifest
+    if manifest is None:
+        body = figure("figure-videos", absent(material.missing["manifest"]), "The videos trained on: absent.")
+        return Section("inputs", "input", question, "Not known.", body)
+    unsound = [entry for entry in manifest if entry.status != "ok"]
+    counts = Counter(entry.status for entry in manifest)
+    states = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    seconds = sum(entry.frames / entry.fps for entry in manifest.usable if entry.fps)
+    frames = sum(entry.frames for entry in manifest.usable)
+    answer = (
+        f"{len(manifest)} videos ({states}); {len(manifest.usable)} of them usable, with {frames} frames"
+        f"{f', {_duration(seconds)}' if seconds else ''}."
+    )
+    bad = (
+        table(HEADER, [_row(entry) for entry in unsound[:MOST_ROWS]], id_="table-bad")
+        if unsound
+        else tag("p", "Every video is sound.", id="table-bad")
+    )
+    every = tag(
+        "details",
+        tag("summary", f"All {len(manifest)} videos"),
+        table(HEADER, [_row(entry) for entry in manifest.entries[:MOST_ROWS]]),
+        _more(len(manifest)),
+    )
+    caption = join("Folder ", tag("code", str(manifest.root)), ", manifest ", tag("code", manifest.hash), ".")
+    parts = [tag("h3", "Bad files and reasons"), bad, _more(len(unsound)), every]
+    return Section(
+        "inputs", "input", question, answer, join(figure("figure-videos", join(*parts), caption), _unread(seen))
+    )
+
+
+def _row(entry: VideoEntry) -> list[Content]:
+    copy = f"same as {entry.duplicate_of}" if entry.duplicate_of else ""
+    remark = "; ".join(filter(None, (entry.cause, copy)))
+    size = f"{entry.width} × {entry.height}" if entry.width else None
+    rate = f"{entry.fps:.4g}{' (varies)' if entry.variable_rate else ''}" if entry.fps else None
+    return [entry.path, entry.status, entry.frames, size, rate, entry.codec or None, remark or None]
+
+
+def _more(count: int) -> Html | None:
+    if count <= MOST_ROWS:
+        return None
+    return tag("p", f"... and {count - MOST_ROWS} more; all are in manifest.json of the run.")
+
+
+def _unread(seen: Look | None) -> Html | None:
+    """Say which videos could not be read for this page."""
+    if seen is None or not seen.failed:
+        return None
+    rows = [[video, why] for video, why in list(seen.failed.items())[:MOST_ROWS]]
+    head = tag("h3", "Could not be read for this page")
+    return join(head, table(["video", "reason"], rows), _more(len(seen.failed)))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,99 @@
+"""A map of all clips per layer; pointing at a dot shows its frame and its video."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from seqff.report.charts import legend
+from seqff.report.html import Html, absent, data_block, figure, join, tag
+from seqff.report.looking import CLIP_FRAMES, Look
+from seqff.report.pictures import Shelf
+from seqff.report.projection import Projection, fit, project
+from seqff.report.sections.base import Section
+
+SIDE, EDGE = 320.0, 12.0
+COLOURS = 10
+"""Most groups that get a colour of their own; further ones share grey."""
+
+
+def map_of_clips(
+    seen: Look | None, shelf: Shelf, labels: Mapping[str, str], why: str, *, projection: Projection, seed: int
+) -> Section:
+    """Draw a dot a video in each layer's space, coloured by label, or by folder where no labels are known."""
+    question = "Where do the clips lie in each layer?"
+    if seen is None or len(seen.clips) < 3:
+        why = why or f"{0 if seen is None else len(seen.clips)} clips are too few for a map; it takes three."
+        body = figure("figure-map", absent(why), "A map of all clips: absent.")
+        return Section("map", "map", question, "Not drawn.", body)
+    by = "label" if labels else "folder"
+    groups = [labels.get(clip.video, "no label") if labels else _folder(clip.video) for clip in seen.clips]
+    colours = colour_of(groups)
+    maps = [
+        _map(seen, layer, [colours[group] for group in groups], projection, seed) for layer in (*seen.layers, "pixels")
+    ]
+    keys = [(group, "dot", f"color:var(--class{colour})") for group, colour in colours.items() if colour < COLOURS]
+    if len(keys) < len(colours):
+        keys.append((f"{len(colours) - len(keys)} more", "dot", f"color:var(--class{COLOURS})"))
+    caption = (
+        f"One dot a video: a clip of {CLIP_FRAMES} frames from its middle, described as seqff extract describes clips, "
+        f"each feature scaled to variance 1. Coloured by {by}. Point at a dot, tap it, or walk the dots with the arrow "
+        "keys: its frame and its video appear, and the same video is marked in the other maps."
+    )
+    card = _card(shelf)
+    shown = join(legend(keys) if len(colours) > 1 else None, tag("div", *maps, class_="grid maps"))
+    body = join(figure("figure-map", shown, caption), card, data_block("clips", _facts(seen, shelf, groups, by)))
+    return Section("map", "map", question, _answer(seen, by, colours), body)
+
+
+def colour_of(groups: Sequence[str]) -> dict[str, int]:
+    """Give the groups with the most members colours of their own, 0 to COLOURS - 1, by name; the others share one."""
+    most = [group for group, _ in Counter(sorted(groups)).most_common(COLOURS)]
+    own = {group: number for number, group in enumerate(sorted(most))}
+    return own | dict.fromkeys(sorted(set(groups) - set(own)), COLOURS)
+
+
+def _card(shelf: Shelf) -> Html:
+    """What appears beside a dot; the page's script fills it in."""
+    picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {shelf.width} {shelf.height}")
+    lines = tag("b", class_="card-name"), tag("span", class_="card-note")
+    return tag("div", picture, *lines, id="card", role="status", hidden="")
+
+
+def _answer(seen: Look, by: str, colours: Mapping[str, int]) -> str:
+    words = f"{len(seen.clips)} of {seen.usable} videos. " if len(seen.clips) < seen.usable else ""
+    if len(colours) > 1:
+        return (
+            words + f"Where dots of one colour lie together, the layer knows something of the {by} without being told."
+        )
+    return words + "Dots that lie together are alike to the layer."
+
+
+def _facts(seen: Look, shelf: Shelf, groups: Sequence[str], by: str) -> list[dict[str, str | int]]:
+    facts: list[dict[str, str | int]] = []
+    for clip, group in zip(seen.clips, groups, strict=True):
+        moment = len(clip.frames) // 2
+        number = shelf.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
+        facts.append({"video": clip.video, "note": f"frame {clip.frames[moment]}, {by} {group}", "frame": number})
+    return facts
+
+
+def _map(seen: Look, layer: str, colours: Sequence[int], projection: Projection, seed: int) -> Html:
+    features = np.stack([clip.descriptor(layer) for clip in seen.clips])
+    points, remark = project(features, projection, seed=seed)
+    at = fit(points, SIDE, EDGE)
+    top, bottom = float(at[:, 1].min()) - 2 * EDGE, float(at[:, 1].max()) + 2 * EDGE
+    dots = [
+        tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=5, data_clip=number, fill=f"var(--class{colour})")
+        for number, ((x, y), colour) in enumerate(zip(at.tolist(), colours, strict=True))
+    ]
+    box = f"0 {top:.1f} {SIDE:.0f} {bottom - top:.1f}"
+    label = f"map of {layer}; arrow keys go from dot to dot"
+    drawing = tag("svg", *dots, viewBox=box, class_="map", tabindex="0", role="application", aria_label=label)
+    return tag("div", drawing, tag("span", tag("b", layer), f", {remark}"), class_="panel")
+
+
+def _folder(video: str) -> str:
+    return video.rpartition("/")[0] or "(top)"

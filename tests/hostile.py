@@ -1,0 +1,43 @@
+"""A folder of clips with hostile names, one of them broken, and what is made of it on the way to a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from clips import SETTINGS
+
+from seqff.pairs.synthetic import digits, moving_object, write_clip
+
+HOSTILE_FILE = "<script>window.hacked=1<.mp4"
+HOSTILE_FOLDER = '"><img src=x onerror=alert(1)>'
+HOSTILE_LABEL = "</script><script>window.hacked=2</script>"
+BROKEN = "broken &amp; <b>not a video.mp4"
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Made:
+    """Folders of videos, run and probe, the manifest, and the page made of them."""
+
+    videos: Path
+    manifest: Path
+    run: Path
+    probe: Path
+    page: Path
+
+
+def write_videos(folder: Path) -> list[tuple[str, str]]:
+    """Write ten clips of moving digits in two folders and one file that is no video; return (video, label) pairs."""
+    images, labels = digits()
+    videos = []
+    for number in range(10):
+        name = HOSTILE_FILE if number == 0 else f"clip {number}.mp4"
+        path = folder / ("plain" if number % 2 else HOSTILE_FOLDER) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = images[np.flatnonzero(labels == number % 2)[number]]
+        write_clip(path, moving_object(image, SETTINGS, np.random.default_rng(number)))
+        videos.append((str(path.relative_to(folder)), "plain" if number % 2 else HOSTILE_LABEL))
+    (folder / BROKEN).write_bytes(b"nothing of the sort")
+    return videos

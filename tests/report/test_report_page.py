@@ -1,0 +1,222 @@
+"""The page says what lies on disk, stands by itself, and takes names for text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hostile import BROKEN, HOSTILE_FILE, HOSTILE_FOLDER, HOSTILE_LABEL, STEPS, Made
+from reading_pages import Page, read_page
+
+from seqff.cli import main
+from seqff.config_io import load_config
+from seqff.errors import RunError, SeqffError
+from seqff.report import report
+from seqff.video import Manifest
+
+SECTIONS = ["learned", "health", "sees", "moves", "map", "inputs", "cost", "again"]
+FIGURES = [
+    "figure-probe", "figure-loss", "figure-within", "figure-rank", "figure-dead", "figure-distances",
+    "figure-filters", "figure-channels", "figure-neighbours", "figure-trajectory", "figure-similarity", "figure-map",
+    "figure-videos", "figure-cost", "figure-settings",
+]  # fmt: skip
+POINTS_ELSEWHERE = ("href", "src", "xlink:href", "action", "data", "srcset", "poster", "background")
+
+
+@pytest.fixture(scope="module")
+def page(made: Made) -> Page:
+    """The page, parsed."""
+    return read_page(made.page.read_text(encoding="utf-8"))
+
+
+def copy_run(made: Made, tmp_path: Path) -> Path:
+    """A copy of the run that may be changed."""
+    return Path(shutil.copytree(made.run, tmp_path / "run"))
+
+
+def write(run: Path, tmp_path: Path, **options: object) -> Page:
+    """Write a page on the CPU and parse it."""
+    done = report(run, out=tmp_path / "page.html", device="cpu", progress=False, **options)  # type: ignore[arg-type]
+    return read_page(done.path.read_text(encoding="utf-8"))
+
+
+def test_every_question_is_answered_in_order(page: Page) -> None:
+    """All sections stand in their order, every figure once, and none is empty."""
+    assert [element.attributes["id"] for element in page.all("section")] == SECTIONS
+    assert [element.attributes["id"] for element in page.all("figure")] == FIGURES
+    assert not [element for element in page.elements if element.attributes.get("class") == "absent"]
+    assert all(element.text.strip() for element in page.all("figcaption"))
+
+
+def test_nothing_comes_from_outside(made: Made, page: Page) -> None:
+    """Every address is data: or a place in the page, in attributes and in styles."""
+    for element in page.elements:
+        for name in POINTS_ELSEWHERE:
+            assert element.attributes.get(name, "#").startswith(("#", "data:")), element
+        assert "url(" not in element.attributes.get("style", "")
+    code = "".join(element.text for element in page.all("style") + page.all("script"))
+    assert not [word for word in ("http:", "https:", "url(", "@import", "fetch(", "XMLHttp", "import(") if word in code]
+    assert made.page.stat().st_size < 1_000_000
+
+
+def test_hostile_names_stay_text(page: Page) -> None:
+    """Names of files, folders and labels make no element and no attribute, and can be read as they are."""
+    assert len(page.all("script")) == 2
+    assert not [name for element in page.elements for name in element.attributes if name.startswith("on")]
+    assert all(element.attributes["src"].startswith("data:") for element in page.all("img"))
+    for name in (HOSTILE_FILE, HOSTILE_FOLDER, BROKEN):
+        assert name in page.by_id("inputs").text
+    assert HOSTILE_LABEL in page.by_id("figure-map").text
+
+
+def test_every_dot_has_its_frame_and_its_video(page: Page) -> None:
+    """Each map has a dot for each usable video, and what is shown beside a dot is that video's frame and name."""
+    clips = json.loads(page.by_id("clips").text)
+    assert len(clips) == 10
+    assert f"{HOSTILE_FOLDER}/{HOSTILE_FILE}" in {clip["video"] for clip in clips}
+    dots = [element.attributes["data-clip"] for element in page.elements if "data-clip" in element.attributes]
+    assert sorted(dots) == sorted([str(number) for number in range(10)] * 3)  # layer1, layer2, pixels
+    frames = [page.by_id(f"frame{clip['frame']}").attributes["href"] for clip in clips]
+    assert len(set(frames)) == 10
+    assert all(base64.b64decode(frame.removeprefix("data:image/jpeg;base64,"))[:2] == b"\xff\xd8" for frame in frames)
+
+
+def test_accuracies_are_those_of_the_result(made: Made, page: Page) -> None:
+    """The table has each layer's accuracy with its interval, untrained and pixels too."""
+    result = json.loads((made.probe / "results.json").read_text())
+    text = page.by_id("learned").text
+    for entry in [*result["layers"], *(layer["untrained"] for layer in result["layers"]), result["pixels"]]:
+        low, high = entry["interval"]
+        assert f"{entry['accuracy']:.3f} [{low:.3f}, {high:.3f}]" in text
+
+
+def test_bad_files_are_named_with_their_reasons(made: Made, page: Page) -> None:
+    """What could not be used is in a table of its own, with the cause the scan found."""
+    (bad,) = Manifest.load(made.manifest).bad
+    text = page.by_id("table-bad").text
+    assert BROKEN in text
+    assert bad.cause in text
+    assert "clip 1.mp4" not in text
+
+
+def test_settings_on_the_page_can_be_trained_with(made: Made, page: Page, tmp_path: Path) -> None:
+    """The file offered is what --config takes, and holds the run's settings; the seed is in the command."""
+    (link,) = [element for element in page.all("a") if element.attributes.get("download")]
+    saved = tmp_path / "settings.yaml"
+    saved.write_bytes(base64.b64decode(link.attributes["href"].partition(",")[2]))
+    config = load_config(saved)
+    assert config.steps == STEPS
+    assert config.encoder.widths == (4, 6)
+    assert "--config settings.yaml --seed 3" in page.by_id("command").text
+
+
+def test_the_same_run_gives_the_same_page(made: Made, tmp_path: Path) -> None:
+    """To the byte; and t-SNE gives another map."""
+    again, other = tmp_path / "again.html", tmp_path / "tsne.html"
+    for out, projection in ((again, "pca"), (other, "tsne")):
+        report(made.run, [made.probe], out=out, follow=2, device="cpu", progress=False, projection=projection)
+    assert again.read_bytes() == made.page.read_bytes()
+    assert "t-SNE, perplexity 3" in read_page(other.read_text()).by_id("figure-map").text
+
+
+def test_videos_that_have_gone_are_said_to_have(made: Made, tmp_path: Path) -> None:
+    """Without its videos and a probe the page still has every section, and says what is missing and why."""
+    run = copy_run(made, tmp_path)
+    manifest = Manifest.load(run / "manifest.json")
+    replace(manifest, root=tmp_path / "elsewhere").save(run / "manifest.json")
+    page = write(run, tmp_path)
+    assert [element.attributes["id"] for element in page.all("section")] == SECTIONS
+    assert [element.attributes["id"] for element in page.all("figure")] == FIGURES
+    assert "None of the 10 videos" in page.by_id("figure-map").text
+    assert "elsewhere" in page.by_id("figure-map").text
+    assert "No probe was given" in page.by_id("figure-probe").text
+    found = write(run, tmp_path, videos=made.videos, overwrite=True)
+    assert len(json.loads(found.by_id("clips").text)) == 10
+
+
+def test_a_damaged_run_gives_what_is_left(made: Made, tmp_path: Path) -> None:
+    """No encoder, manifest, metrics or versions: said in their places."""
+    run = copy_run(made, tmp_path)
+    for name in ("encoder.safetensors", "manifest.json", "metrics.jsonl", "env.json"):
+        (run / name).unlink()
+    page = write(run, tmp_path)
+    assert [element.attributes["id"] for element in page.all("section")] == SECTIONS
+    for id_, words in {
+        "figure-channels": "no encoder.safetensors",
+        "figure-loss": "metrics.jsonl",
+        "figure-videos": "manifest.json",
+        "again": "env.json is absent",
+    }.items():
+        assert words in page.by_id(id_).text, id_
+
+
+def test_alarms_stand_first_in_words(made: Made, tmp_path: Path) -> None:
+    """What the training warned of is on the page with its step; without alarms it says so."""
+    run = copy_run(made, tmp_path)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert "No alarm was raised in 4 steps" in write(run, tmp_path, most_videos=0).by_id("health").text
+    lines[2]["alarms"] = ["layer2 maps everything to one point <b>"]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
+    assert "Step 3: layer2 maps everything to one point <b>" in text
+
+
+def test_a_probe_of_another_encoder_is_told(made: Made, tmp_path: Path) -> None:
+    """Accuracies of another run are not passed off as this one's."""
+    probe = Path(shutil.copytree(made.probe, tmp_path / "probe"))
+    result = json.loads((probe / "results.json").read_text())
+    (probe / "results.json").write_text(json.dumps({**result, "encoder_hash": "feedfeedfeedfeed"}))
+    page = write(made.run, tmp_path, probes=[made.probe, probe], most_videos=0)
+    assert page.by_id("learned").text.count("Careful: this probe is of another encoder") == 1
+    assert page.by_id("figure-probe-2")
+    write(made.run, tmp_path, probes=[tmp_path], most_videos=0, overwrite=True)  # a folder of folders of results
+
+
+def test_what_cannot_be_written_is_refused_in_one_line(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page that is there, a folder that is no run, one without a result, another kind of file."""
+    with pytest.raises(RunError, match="exists; overwrite"):
+        report(made.run, out=made.page)
+    with pytest.raises(RunError, match=r"no config\.yaml"):
+        report(tmp_path, out=tmp_path / "page.html")
+    with pytest.raises(RunError, match=r"no results\.json"):
+        report(made.run, [made.run], out=tmp_path / "page.html")
+    with pytest.raises(ValueError, match=r"ends in \.html"):
+        report(made.run, out=tmp_path / "page.pdf")
+    assert main(["report", str(made.run), "--out", str(made.page)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_writes_the_page(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`seqff report RUN PROBE --out page.html --json` says where it is, how large, and what it lacks."""
+    out = tmp_path / "page.html"
+    assert main(["report", str(made.run), str(made.probe), "--out", str(out), "--most-videos", "0", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["bytes"] == out.stat().st_size
+    assert said["absent"] == ["No videos were to be looked at (most_videos = 0)."]
+
+
+def test_the_function_has_the_name_though_its_module_is_imported() -> None:
+    """`seqff.report` is the function, before and after `seqff.report.page` is imported; so is doctor."""
+    code = (
+        "import sys, seqff.doctor, seqff.report.page; sys.exit(not (callable(seqff.report) and callable(seqff.doctor)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_umap_is_asked_for_before_any_work(made: Made, tmp_path: Path) -> None:
+    """Without umap-learn the error says what to install."""
+    try:
+        import umap  # noqa: F401
+    except ImportError:
+        with pytest.raises(SeqffError, match="pip install umap-learn"):
+            report(made.run, out=tmp_path / "page.html", projection="umap")
+    else:
+        pytest.skip("umap-learn is installed")
