@@ -46,7 +46,7 @@ def draw_formulas(axes: Axes) -> None:
     axes.set(
         xlabel="squared distance d of the pair", ylabel="loss", ylim=(0, 2), xlim=(0, 2), title="What a pair costs"
     )
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.88))
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, 0.88))
 
 
 @torch.no_grad()

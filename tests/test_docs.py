@@ -1,0 +1,113 @@
+"""The documentation: it builds without a warning, fetches nothing, and shows commands and names that exist."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import seqff
+from seqff.cli import COMMANDS
+from seqff.objectives import OBJECTIVES
+from seqff.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOREIGN = re.compile(
+    r"""<(?:script|img|iframe|source)[^>]+src=["']?(?:https?:)?//|<link[^>]+href=["']?(?:https?:)?//"""
+)
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of scripts, importable."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    return ROOT / "tools"
+
+
+@pytest.fixture
+def reference(tools: Path) -> ModuleType:
+    """What makes the reference pages."""
+    return importlib.import_module("make_reference")
+
+
+def code_of(path: Path, language: str) -> list[str]:
+    """The blocks of code of a page in a language; in bash also blocks that are only indented, as in the README."""
+    text = path.read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [*blocks, *re.findall(r"^ {4}(seqff .*)$", text, flags=re.MULTILINE)] if language == "bash" else blocks
+
+
+def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
+    """No broken link or anchor, every page there; and no page takes a script, a style or a font from elsewhere."""
+    pytest.importorskip("material", reason="needs pip install -e '.[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path.relative_to(tmp_path / "site").as_posix(): path for path in (tmp_path / "site").rglob("*.html")}
+    foreign = [name for name, path in pages.items() if FOREIGN.search(path.read_text(encoding="utf-8"))]
+    assert not foreign
+    styles = [path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.css")]
+    assert not any(re.search(r"url\([\"']?(?:https?:)?//", style) for style in styles)
+    shown = pages["reference/commands.html"].read_text(encoding="utf-8")
+    assert all(f'id="seqff-{name}"' in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_shown_commands_exist(page: Path, reference: ModuleType) -> None:
+    """Every `seqff ...` line of a page names a command, and flags that this command knows."""
+    for line in "\n".join(code_of(page, "bash")).replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] != "seqff":
+            continue
+        assert words[1] in COMMANDS, line
+        given = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
+        assert given <= reference.flags(words[1]), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_shown_python_names_exist(page: Path) -> None:
+    """Every block of Python compiles, and what it takes from seqff is there."""
+    for block in code_of(page, "python"):
+        compile(block, page.name, "exec")
+        assert all(name in seqff.__all__ for name in re.findall(r"\bseqff\.([A-Za-z]\w*)\(", block)), block
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_is_explained(name: str) -> None:
+    """It has a section with a formula, and the papers named there are those that its module or preset names."""
+    page = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    assert "```text\n" in section
+    known = inspect.getsource(importlib.import_module(f"seqff.objectives.{name}"))
+    known += "".join(preset.reference for preset in PRESETS.values())
+    named = re.findall(r"arXiv:[\d.]+\d|doi:\S+[\w)]", section)
+    assert named
+    assert all(source in known for source in named), named
+
+
+def test_the_reference_lists_every_setting_and_public_name(reference: ModuleType) -> None:
+    """Pages made from the code leave nothing out, and every setting says what it is."""
+    pages = reference.pages()
+    rows = [line for line in pages["settings"].splitlines() if line.startswith("| `")]
+    assert {row.split("`")[1] for row in rows} == {name for name, _ in reference.walk(seqff.TrainConfig)}
+    assert not [row for row in rows if row.endswith("|  |")]
+    assert all(f"\n## {name}\n" in pages["python"] for name in seqff.__all__ if name != "__version__")
+    assert all(f"\n## {name}\n" in pages["presets"] for name in PRESETS)
+
+
+def test_notebooks_are_what_their_scripts_make(tools: Path) -> None:
+    """`python tools/make_notebooks.py` would change nothing."""
+    pytest.importorskip("nbformat", reason="needs pip install -e '.[docs]'")
+    made = importlib.import_module("make_notebooks").notebooks()
+    assert len(made) == 2
+    folder = ROOT / "examples" / "notebooks"
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb")}
+    assert there == made, "run python tools/make_notebooks.py"
