@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, settings_before
 from seqff.config import TrainConfig
-from seqff.config_io import load_config, load_preset
 from seqff.presets import preset_help
 
 
@@ -26,6 +26,8 @@ class TrainOptions:
             metrics.jsonl, checkpoints.
 
     Example: seqff train videos/ --out runs/first --steps 600 --pairs.gap 4
+
+    Several processes: torchrun --nproc-per-node=4 -m seqff train videos/ --out runs/first (see --parallel).
     """
 
     videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
@@ -34,6 +36,8 @@ class TrainOptions:
     """Run folder to write; must not exist, unless --resume or --overwrite is given."""
     config: Path | None = None
     """YAML file with settings; what it does not name keeps its default. Flags win over the file."""
+    init: Path | None = None
+    """Run folder, or folder of a pretrained encoder, whose encoder to begin with; without it, fresh weights."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help=f"Settings of a published method:\n\n{preset_help()}")
     ] = None
@@ -53,28 +57,16 @@ class TrainOptions:
     settings: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def _find(flag: str, arguments: Sequence[str]) -> str | None:
-    """Find a flag's value before the rest is parsed: its settings are the defaults of the other flags."""
-    for place, argument in enumerate(arguments):
-        if argument.startswith(f"{flag}="):
-            return argument.partition("=")[2]
-        if argument == flag and place + 1 < len(arguments):
-            return arguments[place + 1]
-    return None
-
-
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, train, say what to do next."""
-    preset, file = _find("--preset", arguments), _find("--config", arguments)
-    default = None
-    if preset is not None or file is not None:
-        settings = load_preset(preset or "default")
-        settings = settings if file is None else load_config(file, settings)
-        default = TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=settings)
+    settings = settings_before(arguments)
+    default = None if settings is None else TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=settings)
     options = parse(TrainOptions, "train", arguments, default)
     from seqff.training import train
 
     done = train(**{**call_arguments(options, "settings", "preset"), "config": options.settings})
+    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, the first one speaks
+        return
     if options.json:
         print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures})
     else:

@@ -1,27 +1,52 @@
-"""Checkpoints: a folder a step, tensors as safetensors, numbers as JSON, in place at once or not at all."""
+"""Checkpoints: a folder a step, tensors as safetensors, the rest as JSON with checksums, in place at once or never."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import re
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from seqff.errors import RunError
 from seqff.files import write_atomically, write_json
 from seqff.training.learner import LayerLearner
 
-KEPT = 2
+log = logging.getLogger(__name__)
+FORMAT, STATE, KEPT = 2, "state.json", 2
+MAX_STATE_BYTES = 1_000_000
+COPIES = 6
+"""A layer's file holds its weights, up to two moments of each, and an average; what is much larger is not ours."""
+Files = dict[str, dict[str, Any]]
+"""Name of a file -> its `bytes` and `sha256`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a training has come.
+
+    Args:
+        step: steps taken.
+        position: batches that every replica has taken; it is not `step` after a change of the number of replicas.
+        replicas: processes that trained on batches of their own.
+    """
+
+    step: int = 0
+    position: int = 0
+    replicas: int = 1
 
 
 def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     """All tensors of a learner under flat names."""
+    learner.settle()
     tensors = {f"layer/{name}": value for name, value in learner.layer.state_dict().items()}
     tensors |= {f"head/{name}": value for name, value in learner.head.state_dict().items()}
     for number, state in learner.optimizer.state_dict()["state"].items():
@@ -33,7 +58,7 @@ def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def _restore(learner: LayerLearner, tensors: dict[str, Tensor]) -> None:
+def _restore(learner: LayerLearner, tensors: dict[str, Tensor], *, optimizer: bool) -> None:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
@@ -42,41 +67,106 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor]) -> None:
     learner.objective.load_state_dict(part("objective/"), strict=True)
     if learner.average is not None:
         learner.average.load_state_dict(part("average/"))
+    if not optimizer:
+        return
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in part("optimizer/").items():
         number, _, field = name.partition("/")
+        parameter = parameters[int(number)]
         if value.ndim:  # the fused kernel walks weights and moments in memory order: their layouts must agree
-            value = torch.empty_like(parameters[int(number)]).copy_(value)
+            if value.shape != parameter.shape:
+                raise ValueError(f"optimizer/{name} is {tuple(value.shape)}, the weights are {tuple(parameter.shape)}")
+            value = torch.empty_like(parameter).copy_(value)
         state.setdefault(int(number), {})[field] = value
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def save_checkpoint(run: Path, step: int, learners: list[LayerLearner]) -> Path:
-    """Write checkpoints/step_NNNNNNNN and drop all but the last two.
+def partial_folder(run: Path, step: int) -> Path:
+    """Return where a checkpoint is put together."""
+    return run / "checkpoints" / f".step_{step:08d}.partial"
+
+
+def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
+    """Write the files of some layers of a checkpoint.
 
     Args:
         run: the run folder.
         step: steps taken so far.
         learners: the layers with their heads, optimisers and tolerances.
 
+    Raises:
+        RunError: the disk is full or the folder cannot be written. What was written is gone again.
+    """
+    folder, files = partial_folder(run, step), Files()
+    try:
+        for learner in learners:
+            content = save(_tensors(learner))
+            write_atomically(folder / f"{learner.name}.safetensors", content)
+            files[f"{learner.name}.safetensors"] = {
+                "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+    except OSError as error:
+        raise _unwritten(run, step, error) from error
+    return files
+
+
+def complete(run: Path, place: Place, files: Files, *, keep: int = KEPT) -> Path:
+    """Put a checkpoint in place of which all parts are written, and drop the oldest ones.
+
+    Args:
+        run: the run folder.
+        place: how far the training has come.
+        files: of all layers.
+        keep: latest checkpoints that stay.
+
     Returns:
         The checkpoint's folder. A kill at any moment leaves the previous checkpoint as it was.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
     """
-    folder = run / "checkpoints" / f"step_{step:08d}"
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for learner in learners:
-        write_atomically(partial / f"{learner.name}.safetensors", save(_tensors(learner)))
-    write_json(partial / "state.json", {"format": 1, "step": step})
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.replace(folder)
-    for old in list_checkpoints(run)[:-KEPT]:
-        shutil.rmtree(old)
+    partial = partial_folder(run, place.step)
+    folder = run / "checkpoints" / f"step_{place.step:08d}"
+    state = {"format": FORMAT, **asdict(place), "files": files}
+    try:
+        write_json(partial / STATE, {**state, "sha256": _digest(state)})
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
+        for old in list_checkpoints(run)[:-keep]:
+            shutil.rmtree(old)
+    except OSError as error:
+        raise _unwritten(run, place.step, error) from error
     return folder
+
+
+def save_checkpoint(
+    run: Path, step: int, learners: list[LayerLearner], *, position: int | None = None, keep: int = KEPT
+) -> Path:
+    """Write checkpoints/step_NNNNNNNN of all layers, and drop the oldest ones (see `complete`).
+
+    Args:
+        run: the run folder.
+        step: steps taken so far.
+        learners: the layers with their heads, optimisers and tolerances.
+        position: batches taken so far, if that is not `step`.
+        keep: latest checkpoints that stay.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; the checkpoints before are untouched.
+    """
+    clean_up(run)
+    place = Place(step, step if position is None else position)
+    return complete(run, place, write_part(run, step, learners), keep=keep)
+
+
+def clean_up(run: Path) -> None:
+    """Delete checkpoints that a kill cut short."""
+    for partial in (run / "checkpoints").glob(".step_*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def list_checkpoints(run: Path) -> list[Path]:
@@ -84,19 +174,74 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in (run / "checkpoints").glob("step_*") if re.fullmatch(r"step_\d{8,}", path.name))
 
 
-def load_checkpoint(folder: Path, learners: list[LayerLearner]) -> int:
-    """Put the learners where a checkpoint left them.
+def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bool = True) -> Place:
+    """Put the learners where a checkpoint left them. Nothing in it is executed, and nothing outside it is read.
+
+    Args:
+        folder: the checkpoint.
+        learners: all layers of the net, or some.
+        optimizer: also the state of the optimisers; without, the learners are good for looking at, not for going on.
 
     Returns:
-        Steps taken so far.
+        How far the training had come.
 
     Raises:
-        RunError: the checkpoint is damaged or of another net.
+        RunError: the checkpoint is damaged, of another net, or not what a training writes.
     """
     try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
+        if folder.is_symlink():
+            raise ValueError("it is a link to somewhere else")
+        state = _read_state(folder)
         for learner in learners:
-            _restore(learner, load_file(folder / f"{learner.name}.safetensors"))
-        return int(state["step"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            _restore(learner, load(_read_file(folder, learner, state["files"])), optimizer=optimizer)
+        return Place(state["step"], state["position"], state["replicas"])
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RuntimeError, RecursionError) as error:
         raise RunError(f"{folder}: the checkpoint cannot be used: {' '.join(str(error).split())}") from error
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    """Read and check what the checkpoint says of itself."""
+    path = folder / STATE
+    if path.is_symlink() or path.stat().st_size > MAX_STATE_BYTES:
+        raise ValueError(f"{STATE} is a link, or much too large")
+    state = json.loads(path.read_bytes())
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{STATE} is not of format {FORMAT}, which is what this version of seqff reads")
+    if state.pop("sha256", None) != _digest(state):
+        raise ValueError(f"{STATE} is damaged: its checksum is another")
+    if any(type(state.get(name)) is not int or state[name] < 0 for name in ("step", "position", "replicas")):
+        raise ValueError(f"{STATE}: step, position and replicas must be whole numbers")
+    if folder.name != f"step_{state['step']:08d}" or not isinstance(state["files"], dict):
+        raise ValueError(f"{STATE} is of another checkpoint")
+    return state
+
+
+def _read_file(folder: Path, learner: LayerLearner, files: Files) -> bytes:
+    """Read the file of a layer if it is what was written."""
+    name = f"{learner.name}.safetensors"
+    path, known = folder / name, files[name]
+    if path.is_symlink():
+        raise ValueError(f"{name} is a link to somewhere else")
+    size = path.stat().st_size
+    modules = (learner.layer, learner.head, learner.objective)
+    weights = sum(value.numel() * value.element_size() for part in modules for value in part.state_dict().values())
+    if size > COPIES * weights + MAX_STATE_BYTES:
+        raise ValueError(f"{name} has {size} bytes, far more than the layer ({weights} bytes of weights)")
+    if size != known["bytes"]:
+        raise ValueError(f"{name} is damaged: it has {size} bytes, {known['bytes']} were written")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != known["sha256"]:
+        raise ValueError(f"{name} is damaged: its checksum is another")
+    return content
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _unwritten(run: Path, step: int, error: OSError) -> RunError:
+    """Clear away what there is of a checkpoint, and say why there is none."""
+    shutil.rmtree(partial_folder(run, step), ignore_errors=True)
+    before = list_checkpoints(run)
+    kept = f"the last one, {before[-1].name}, is untouched: --resume goes on from there" if before else "there is none"
+    return RunError(f"{run}: no checkpoint of step {step} can be written ({error.strerror}); {kept}")

@@ -112,6 +112,7 @@ class GreedyTrainer:
     def _freeze(self, layer: int) -> None:
         """Let the layers below this one be what they will be in the finished encoder."""
         for learner in self.learners[self.frozen : layer]:
+            learner.settle()
             learner.layer.eval()
             if learner.average is not None:
                 learner.average.settle()

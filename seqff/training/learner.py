@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,16 @@ from seqff.training.average import WeightAverage
 from seqff.training.compiling import compile_layer
 from seqff.training.monitors import LayerMonitor
 from seqff.training.optimizers import build_optimizer
+
+
+class Sharing(Protocol):
+    """What joins a layer's learners in several processes (see `seqff.training.parallel.sharing`)."""
+
+    def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
+        """Return the embeddings that the objective compares, (N, D) float32, and the relation of their rows."""
+
+    def average(self) -> Callable[[], None]:
+        """Begin to average what the gradients are in all processes; what is returned waits until they are."""
 
 
 class LayerLearner:
@@ -37,6 +48,8 @@ class LayerLearner:
     Attributes:
         average: of the layer's weights, if `optim` asks for one.
         monitor: looks at the layer when a loss is computed, if it is given one.
+        sharing: joins it with its like in other processes, if it is given one. A step then waits for their gradients
+            while other layers go on, and is taken when the layer is next needed (see `settle`).
         figures: detached scalars of the last loss, by name.
 
     Raises:
@@ -61,6 +74,8 @@ class LayerLearner:
         self.optimizer = build_optimizer(self.parameters, optim)
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
+        self.sharing: Sharing | None = None
+        self._averaged: Callable[[], None] | None = None
         self.figures: dict[str, Tensor] = {}
         self._call: Callable[[Tensor], Tensor] | None = None if compiled else layer
 
@@ -69,6 +84,7 @@ class LayerLearner:
 
     def run_layer(self, h: Tensor) -> Tensor:
         """Run the layer alone, in its precision: (N, C, H, W) -> (N, C', H', W')."""
+        self.settle()
         with self._autocast(h):
             if self._call is None:  # compiling waits for the first input
                 self._call = compile_layer(self.layer, self.name, h)
@@ -101,8 +117,10 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph (see `detached`).
         """
+        self.settle()
         out, z = self._run(h, detached=detached)
-        loss, figures = self.objective(self.run_layer, h, out, z, relation)
+        compared = (z, relation) if z is None or self.sharing is None else self.sharing.rows(z, relation)
+        loss, figures = self.objective(self.run_layer, h, out, *compared)
         self.figures = {"loss": loss.detach(), **figures}
         if self.monitor is not None and self.monitor.due:
             self.figures |= self.monitor.look(h, out, z, relation, self._autocast(h))
@@ -124,7 +142,21 @@ class LayerLearner:
         return out.detach()
 
     def step(self) -> None:
-        """Move the weights along the gradients that lie ready, and let these go: no layer keeps any between steps."""
+        """Move the weights along the gradients that lie ready, at once or, with others, when `settle` is called."""
+        if self.sharing is None:
+            self._move()
+        else:
+            self._averaged = self.sharing.average()
+
+    def settle(self) -> None:
+        """Take the step that waits for the gradients of other processes, if there is one."""
+        averaged, self._averaged = self._averaged, None
+        if averaged is not None:
+            averaged()
+            self._move()
+
+    def _move(self) -> None:
+        """Move the weights along the gradients, and let these go: no layer keeps any between steps."""
         if self.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
@@ -134,6 +166,7 @@ class LayerLearner:
 
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""
+        self.settle()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 

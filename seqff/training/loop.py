@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,18 +15,22 @@ import torch
 from tqdm import tqdm
 
 from seqff.config import TrainConfig
-from seqff.errors import RunError
-from seqff.nets import Encoder, load_encoder, save_encoder
+from seqff.errors import SeqffError
+from seqff.nets import Encoder, load_encoder
 from seqff.pairs import PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training.alarms import Alarm
-from seqff.training.average import averaged
 from seqff.training.calibrate import calibrate
-from seqff.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from seqff.training.checkpoint import Place
 from seqff.training.interrupt import stop_between_steps
+from seqff.training.journal import Journal
 from seqff.training.learner import LayerLearner
-from seqff.training.run import METRICS, MetricsLog
-from seqff.training.trainers import Examples, Trainer
+from seqff.training.parallel.everyone import relate_everyone
+from seqff.training.parallel.ranks import ALONE, Decision, Ranks
+from seqff.training.parallel.sharing import average_measured, broadcast, share
+from seqff.training.parallel.stages import Stage
+from seqff.training.saving import Saver
+from seqff.training.trainers import Examples, Source, Trainer
 from seqff.training.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ def take_steps(
     config: TrainConfig,
     *,
     progress: bool,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Take the steps that are left, with a checkpoint now and then, at the end, and when interrupted.
 
@@ -67,57 +71,67 @@ def take_steps(
         run: the run folder.
         encoder: the net whose layers learn.
         learners: its layers, bottom to top.
-        trainer: takes the steps.
+        trainer: takes the steps where all layers learn in this process.
         stream: gives the batches.
         config: settings of the training.
         progress: show a progress bar (on a terminal).
+        ranks: this process among those that train together.
 
     Raises:
-        RunError: a damaged checkpoint, or a loss that is not a finite number.
-        SeqffError: a layer has collapsed, and `on_collapse` is "stop".
+        RunError: no checkpoint is usable, the disk is full, or a loss is not a finite number.
+        SeqffError: a layer has collapsed, and `on_collapse` is "stop"; or another process has failed.
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is finished and in a checkpoint.
     """
-    watch = Watch(learners, config)
-    step = _resume(run, encoder, learners)
-    metrics = MetricsLog(run / METRICS, step=step)
-    watch.recall(metrics.kept)
-    device = next(encoder.parameters()).device
     mixtures = any(learner.objective.needs_mixtures for learner in learners)
-    figures: dict[str, float] = {}
-    began, seen = time.monotonic(), 0
-    source = partial(batches, stream, config, device, mixtures=mixtures)
-    if step == 0:
-        with closing(source(0)) as first:
-            calibrate(learners, first)
-    examples = trainer.examples(source, step)
-    bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if progress else True)
+    given = partial(batches, stream, config, next(encoder.parameters()).device, mixtures=mixtures)
+    stage = Stage(learners, trainer, (partial(given, 0), stream.plan.batches_per_round, mixtures), config, ranks)
+    watch = Watch(stage.own, config, looks=ranks.replica == 0)  # beside the layers as they are before any checkpoint
+    saver = Saver(run, encoder, learners, stage.own, config, ranks)
+    place = saver.resume()
+    step, ahead = place.step, _position(place, stream, ranks) - place.step
+
+    def source(number: int) -> Examples:
+        return given(number + ahead, ranks=ranks)
+
+    journal = Journal(run, watch, ranks, step=step)
+    _prepare(learners if ranks.stage == 0 else stage.own, source, config, ranks, fresh=step == 0)
+    broadcast(learners, ranks)
+    began, shown = time.monotonic(), progress and ranks.leads
+    examples = stage.examples(source, step, config.steps - step)
+    bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if shown else True)
     with bar, stop_between_steps() as stopping, closing(examples):
         for h, relation in itertools.islice(examples, config.steps - step):
-            rate = trainer.rate(step)
+            rate = stage.trainer.rate(step)
             watch.before(step)
-            trained = trainer.step(step, h, relation)
-            step, seen = step + 1, seen + len(h)
+            trained = stage.trainer.step(step, h, relation)
+            step += 1
             bar.update()
+            journal.count(len(h))
             alarms: list[Alarm] = []
-            if step % config.log_every == 0 or step == config.steps or watch.looked(trained):
-                figures = read_figures(trained)
-                elapsed = round(time.monotonic() - began, 3) or 0.001
-                alarms = watch.write(
-                    {"step": step, "lr": rate, "frames": len(h), "seconds": elapsed, **figures}, metrics
-                )
-                bar.set_postfix_str(summary(trained, figures, seen / elapsed))
-            stop = stopping()
-            if step % config.checkpoint_every == 0 or step == config.steps or stop or watch.must_save(alarms):
-                save_checkpoint(run, step, learners)
-                _save_encoder(run, encoder, learners)
-            watch.stop(alarms, step)
-            if stop and step < config.steps:
-                log.warning("stopped after step %d of %d; the same command with --resume goes on", step, config.steps)
-                raise KeyboardInterrupt
-    return Run(run, load_encoder(run), figures, time.monotonic() - began)
+            logged = step % config.log_every == 0 or step == config.steps or watch.looked(trained)
+            if logged and ranks.replica == 0:
+                alarms = journal.note({"step": step, "lr": rate, "frames": len(h)}, trained, bar)
+            stop, collapsed = stopping(), watch.must_stop(alarms)
+            due = stop or bool(collapsed) or (ranks.leads and saver.due(step))
+            decision = stage.decide(Decision(due, stop, bool(collapsed)), collapsed)
+            stage.hand_on(relation, decision)
+            if decision.save:
+                saver.save(Place(step, step + ahead, ranks.replicas), journal)
+            _end_early(decision, step, config.steps, journal, ranks)
+    stage.close()
+    ranks.meet(ranks.everyone)  # the encoder is there
+    return Run(run, load_encoder(run, like=encoder), journal.figures, time.monotonic() - began)
 
 
-def batches(stream: PairStream, config: TrainConfig, device: torch.device, start: int, *, mixtures: bool) -> Examples:
+def batches(
+    stream: PairStream,
+    config: TrainConfig,
+    device: torch.device,
+    start: int,
+    *,
+    mixtures: bool,
+    ranks: Ranks = ALONE,
+) -> Examples:
     """Yield frames on the device and the relations of their rows, from batch `start` on, without end.
 
     Args:
@@ -126,49 +140,55 @@ def batches(stream: PairStream, config: TrainConfig, device: torch.device, start
         device: to compute on.
         start: number of the first batch.
         mixtures: append to every row its mixture with a far frame, for objectives that need made-up negatives.
+        ranks: the replicas; with `gather_negatives` a relation also says what the rows of all of them are.
     """
     gap, far, unit = distances(config.pairs)
     for number, batch in enumerate(stream.batches(start), start=start):
         relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # found on the CPU: its size depends on data
         moved = batch.to(device)
         if mixtures:
-            random = np.random.default_rng([stream.seed, MIXTURES, number])
+            random = np.random.default_rng([stream.seed, MIXTURES, number * stream.world + stream.rank])
             moved, relation = with_mixtures(moved, relation, random, same_video=config.objective.same_video)
+        if config.gather_negatives and ranks.replicas > 1:
+            relation = relate_everyone(batch, relation, ranks, gap=gap, far=far, unit=unit)
         yield moved.frames, relation
 
 
-def _resume(run: Path, encoder: Encoder, learners: list[LayerLearner]) -> int:
-    """Put everything where the last checkpoint left it, and return the steps taken so far."""
-    checkpoints = list_checkpoints(run)
-    if not checkpoints:
-        return 0
-    step = load_checkpoint(checkpoints[-1], learners)
-    _save_encoder(run, encoder, learners)  # a kill may have come after the checkpoint and before the encoder
-    return step
+def _position(place: Place, stream: PairStream, ranks: Ranks) -> int:
+    """Return the number of the batch that every replica takes next."""
+    if place.replicas == ranks.replicas or not place.step:
+        return place.position
+    each = stream.plan.batches_per_round
+    rounds = -(-place.position * place.replicas // (each * ranks.replicas))
+    if ranks.leads:
+        log.warning(
+            "resumed by %d processes with batches of their own, begun by %d: a step now learns from %g times the "
+            "frames, and goes on with the next round of videos",
+            ranks.replicas, place.replicas, ranks.replicas / place.replicas,
+        )  # fmt: skip
+    return rounds * each
 
 
-def _save_encoder(run: Path, encoder: Encoder, learners: list[LayerLearner]) -> None:
-    """Write the encoder, with the averages of its weights where there are any."""
-    with averaged(learner.average for learner in learners):
-        save_encoder(encoder, run)
+def _prepare(learners: list[LayerLearner], source: Source, config: TrainConfig, ranks: Ranks, *, fresh: bool) -> None:
+    """Join the layers with those of other processes, and measure tolerances before the first step."""
+    share(learners, ranks, config)
+    if fresh and ranks.stage == 0:
+        with closing(source(0)) as first:
+            calibrate(learners, first)
+        average_measured(learners, ranks)
 
 
-def read_figures(learners: list[LayerLearner]) -> dict[str, float]:
-    """Fetch the figures of the last step from the device as `layer/name` -> value; not finite becomes an error.
-
-    Raises:
-        RunError: a loss is not a finite number.
-    """
-    figures = {
-        f"{learner.name}/{name}": float(value) for learner in learners for name, value in learner.figures.items()
-    }
-    broken = [name for name, value in figures.items() if not math.isfinite(value)]
-    if broken:
-        raise RunError(f"{', '.join(broken)} is not a finite number: lower the learning rate (optim.lr)")
-    return figures
-
-
-def summary(learners: list[LayerLearner], figures: dict[str, float], frames_per_second: float) -> str:
-    """Say the losses of the layers and the speed in a few characters, for the progress bar."""
-    losses = " ".join(f"{figures[f'{learner.name}/loss']:.2f}" for learner in learners)
-    return f"loss {losses}, {frames_per_second:.0f} frames/s"
+def _end_early(decision: Decision, step: int, steps: int, journal: Journal, ranks: Ranks) -> None:
+    """Raise if a layer has collapsed and the settings ask for it, or if a signal has come before the last step."""
+    if not decision.collapsed and not (decision.stop and step < steps):
+        return
+    ranks.meet(ranks.everyone)  # whoever ends first takes the others along: the checkpoint must be there
+    if decision.collapsed:
+        which = "; ".join(journal.collapsed) or "a layer of another process has collapsed"
+        raise SeqffError(
+            f"stopped after step {step}, with a checkpoint (on_collapse=stop): {which}. "
+            "The same command with --resume goes on nevertheless"
+        )
+    if ranks.leads:
+        log.warning("stopped after step %d of %d; the same command with --resume goes on", step, steps)
+    raise KeyboardInterrupt

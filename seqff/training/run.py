@@ -18,6 +18,9 @@ from seqff.errors import RunError
 from seqff.files import check_folder, write_atomically, write_json
 
 CONFIG, METRICS, ENVIRONMENT, MANIFEST = "config.yaml", "metrics.jsonl", "env.json", "manifest.json"
+MAX_CONFIG_BYTES = 1_000_000
+FREE = ("parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")
+"""Settings that say how a training is run and not what it computes: a resumed run may have others."""
 
 
 def environment() -> dict[str, str]:
@@ -73,9 +76,14 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
 def _check_same(config: Path, settings: dict[str, Any]) -> None:
     """Raise unless config.yaml holds these settings."""
     try:
+        if config.stat().st_size > MAX_CONFIG_BYTES:
+            raise ValueError(f"{config.stat().st_size} bytes are too much for settings")
         before = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        if not isinstance(before, dict):
+            raise ValueError("it holds no settings")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
+    before, settings = ({key: known[key] for key in known if key not in FREE} for known in (before, settings))
     if before != settings:
         lines = difflib.ndiff(dump_yaml(before).splitlines(), dump_yaml(settings).splitlines())
         changed = "; ".join(line for line in lines if line.startswith(("- ", "+ ")))
@@ -94,22 +102,32 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
-        self.path = path
-        self.kept = [line for line in self._lines() if line["step"] <= step]
+        self.path, self.kept = path, read_metrics(path, step=step)
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in self.kept))
-
-    def _lines(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        lines = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:  # the line a kill cut short
-                break
-        return lines
 
     def write(self, figures: dict[str, Any]) -> None:
         """Append one line."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(figures) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+
+def read_metrics(path: Path, *, step: int) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl up to a step, none if there is no such file.
+
+    Raises:
+        RunError: a line is not what a training writes.
+    """
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+        except ValueError:  # the line a kill cut short
+            break
+        if not isinstance(line, dict) or type(line.get("step")) is not int:
+            raise RunError(f"{path}: a line without a step is not from a training: {text[:80]}")
+        if line["step"] <= step:
+            lines.append(line)
+    return lines

@@ -52,10 +52,15 @@ class LocalTrainer:
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
         """See `Trainer`."""
+        self.climb(step, h, relation)
+        return self.learners
+
+    def climb(self, step: int, h: Tensor, relation: Relation) -> Tensor:
+        """Take the step and return the last layer's output from before it."""
         for learner in self.learners:
             learner.set_rate(self.rate(step))
             h = learner.update(h, relation)
-        return self.learners
+        return h
 
 
 class EndToEndTrainer(LocalTrainer):

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from seqff.config import TrainConfig
-from seqff.errors import SeqffError
 from seqff.training.alarms import MAY_DIE, MAY_DIE_BARE, Alarm, Alarms
 from seqff.training.learner import LayerLearner
 from seqff.training.monitors import LayerMonitor
-from seqff.training.run import MetricsLog
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +20,13 @@ class Watch:
     Args:
         learners: the layers before the first step; they are given their monitors.
         config: `monitor_every`, `on_collapse`, and how long the warm-up is.
+        looks: whether this process looks at all; of several replicas of a net one is enough.
 
     Raises:
         ValueError: a setting out of range.
     """
 
-    def __init__(self, learners: list[LayerLearner], config: TrainConfig) -> None:
+    def __init__(self, learners: list[LayerLearner], config: TrainConfig, *, looks: bool = True) -> None:
         if config.monitor_every < 0:
             raise ValueError(f"monitor_every must be at least 1, or 0 for never, got {config.monitor_every}")
         if config.on_collapse not in ("warn", "stop"):
@@ -38,7 +37,7 @@ class Watch:
             warmup=round(config.optim.warmup * config.steps),
             may_die=MAY_DIE_BARE if config.encoder.norm == "none" else MAY_DIE,
         )
-        if self.every:
+        if self.every and looks:
             for learner in learners:
                 learner.monitor = LayerMonitor(learner.layer, learner.head)
 
@@ -59,27 +58,13 @@ class Watch:
         """Say whether the step just taken looked at one of the layers that had a loss in it."""
         return any(learner.monitor is not None and learner.monitor.due for learner in trained)
 
-    def write(self, line: dict[str, Any], metrics: MetricsLog) -> list[Alarm]:
-        """Warn of what is new in the line of a step, write it together with that, and return what is new."""
+    def hear(self, line: dict[str, Any]) -> list[Alarm]:
+        """Warn of what is new in the line of a step, and return it."""
         new = self.alarms.hear(line)
         for alarm in new:
             log.warning("step %d: %s", line["step"], alarm.text)
-        metrics.write({**line, "alarms": [alarm.text for alarm in new]} if new else line)
         return new
 
-    def stop(self, alarms: list[Alarm], step: int) -> None:
-        """Stop the training if a layer has collapsed and the settings ask for it; call it after the checkpoint.
-
-        Raises:
-            SeqffError: they do.
-        """
-        collapsed = [alarm.text for alarm in alarms if alarm.collapse]
-        if self.stops and collapsed:
-            raise SeqffError(
-                f"stopped after step {step}, with a checkpoint (on_collapse=stop): {'; '.join(collapsed)}. "
-                "The same command with --resume goes on nevertheless"
-            )
-
-    def must_save(self, alarms: list[Alarm]) -> bool:
-        """Say whether `stop` will stop the training."""
-        return self.stops and any(alarm.collapse for alarm in alarms)
+    def must_stop(self, alarms: list[Alarm]) -> str:
+        """Say which layers have collapsed, if the settings ask to stop for that after a checkpoint; else nothing."""
+        return "; ".join(alarm.text for alarm in alarms if alarm.collapse) if self.stops else ""

@@ -51,11 +51,10 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["sgd-clip-ema", "adam", "compiled", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures"],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], stops: list[int]
+    manifest: Path, tmp_path: Path, settings: dict[str, Any], stops: list[int]
 ) -> None:
     """Resumed from any checkpoint, the weights, the averages and the logged losses are those of the straight run."""
-    monkeypatch.setattr("seqff.training.checkpoint.KEPT", 100)
-    config = dataclasses.replace(CONFIG, **settings)
+    config = dataclasses.replace(CONFIG, keep_checkpoints=100, **settings)
     straight = train(manifest, out=tmp_path / "straight", config=config, progress=False).path
     assert not (straight / "cache").exists()
     for stop in stops:

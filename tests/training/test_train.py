@@ -155,11 +155,11 @@ def test_a_failing_start_leaves_no_folder(clips: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_damaged_checkpoint_is_named(clips: Path, whole: Path, tmp_path: Path) -> None:
-    """A truncated checkpoint is refused with its path."""
+def test_damaged_checkpoints_are_named(clips: Path, whole: Path, tmp_path: Path) -> None:
+    """Where no checkpoint is whole, the run is refused with the path of the last one."""
     run = shutil.copytree(whole, tmp_path / "run")
-    damaged = run / "checkpoints" / "step_00000006" / "layer1.safetensors"
-    damaged.write_bytes(damaged.read_bytes()[:100])
+    for damaged in run.glob("checkpoints/*/layer1.safetensors"):
+        damaged.write_bytes(damaged.read_bytes()[:100])
     with pytest.raises(RunError, match="step_00000006: the checkpoint cannot be used"):
         train(clips, out=run, config=CONFIG, resume=True, progress=False)
 

@@ -1,0 +1,1 @@
+"""Several processes that train together: batches shared out, layers shared out, or both on a grid."""

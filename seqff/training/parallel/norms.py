@@ -1,0 +1,96 @@
+"""Norms over the batch whose batch is that of all replicas."""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from seqff.nets.whitening import MOMENTUM, Whitening
+from seqff.training.parallel.ranks import Ranks
+
+
+def over_batch(part: nn.Module) -> bool:
+    """Say whether a module normalises over the batch."""
+    return isinstance(part, (nn.BatchNorm2d, Whitening))
+
+
+def share_norms(layer: nn.Module, ranks: Ranks) -> None:
+    """Let every norm over the batch in a layer work on the batch of all replicas.
+
+    The modules stay what they are, and their state where it is; only what they call is another: runs save them, and
+    copies are made of them, as of any other.
+    """
+    for part in layer.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.shared_by = ranks  # type: ignore[assignment]
+            part.forward = MethodType(_batch_norm, part)  # type: ignore[method-assign]
+        elif isinstance(part, Whitening):
+            part.shared_by = ranks  # type: ignore[assignment]
+            part._statistics = MethodType(_whitening_statistics, part)  # type: ignore[method-assign]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the replicas; its gradient is that of all their losses."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        return _sum(x, ranks)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _sum(grad, ctx.ranks), None
+
+
+def _sum(x: Tensor, ranks: Ranks) -> Tensor:
+    total = x.clone(memory_format=torch.contiguous_format)
+    with ranks.talking():
+        dist.all_reduce(total, group=ranks.group)
+    return total
+
+
+def _batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Normalise x, (N, C, H, W) -> (N, C, H, W), as `torch.nn.SyncBatchNorm` does, which runs on CUDA alone."""
+    if not norm.training:
+        return nn.BatchNorm2d.forward(norm, x)
+    ranks: Any = norm.shared_by
+    with torch.autocast(x.device.type, enabled=False):
+        wide, over = x.float(), (0, 2, 3)
+        own = x.new_full((1,), x.numel() // x.shape[1], dtype=torch.float32)
+        both: Tensor = _Sum.apply(torch.cat([own, wide.sum(dim=over)]), ranks)
+        count, mean = both[:1], both[1:] / both[:1]
+        centred = wide - mean[:, None, None]
+        variance: Tensor = _Sum.apply(centred.square().sum(dim=over), ranks) / count
+        _remember(norm, mean.detach(), variance.detach() * count / (count - 1))
+        out = centred * torch.rsqrt(variance + norm.eps)[:, None, None]
+        if norm.affine:
+            out = out * norm.weight[:, None, None] + norm.bias[:, None, None]
+        return torch.as_tensor(out, dtype=x.dtype)
+
+
+@torch.no_grad()
+def _remember(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+        return
+    norm.num_batches_tracked += 1
+    weight = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean, weight)
+    norm.running_var.lerp_(variance, weight)
+
+
+def _whitening_statistics(norm: Whitening, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and covariance of the rows of all replicas, and move the running ones towards them."""
+    ranks: Any = norm.shared_by
+    count = _sum(rows.new_full((1,), rows.shape[1]), ranks)
+    mean = _sum(rows.sum(dim=1, keepdim=True), ranks) / count
+    centred = rows - mean
+    covariance = _sum(centred.transpose(1, 2) @ centred, ranks) / count
+    norm.mean.lerp_(mean, MOMENTUM)
+    norm.covariance.lerp_(covariance, MOMENTUM)
+    return mean, covariance

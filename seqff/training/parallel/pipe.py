@@ -1,0 +1,121 @@
+"""Layer parallel: what stages of layers hand on; activations go forward, nothing comes back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from seqff.pairs import Relation
+from seqff.training.parallel.everyone import SharedRelation
+from seqff.training.parallel.message import ALIGN, Layout, padded
+from seqff.training.parallel.ranks import Decision, Ranks
+from seqff.training.trainers import Examples
+
+DEPTH = 2
+"""Batches between two stages; with more, uneven steps are evened out, and as many more activations are held."""
+_OWN = [field.name for field in fields(Relation)]
+_NAMES = ["h", *_OWN, *(f"everyone/{name}" for name in _OWN), "counts"]
+LAYOUT = Layout(_NAMES, len(Decision._fields))
+
+
+def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
+    """Return the size of the largest message.
+
+    Args:
+        rows: most rows in a batch.
+        row_bytes: of one row's activations.
+        everyone: most rows in the batches of all replicas, 0 if their relation does not travel.
+    """
+    # of N rows: two masks (and room for as many positives), a flag and a video for every row
+    relations = sum(2 * n * n + 8 * n * n + 9 * n for n in (rows, everyone))
+    return padded(LAYOUT.head + rows * row_bytes + relations + ALIGN * len(_NAMES))
+
+
+def _flatten(relation: Relation) -> dict[str, Tensor | None]:
+    tensors: dict[str, Tensor | None] = {name: getattr(relation, name) for name in _OWN}
+    if isinstance(relation, SharedRelation):
+        tensors |= {f"everyone/{name}": getattr(relation.everyone, name) for name in _OWN}
+        tensors["counts"] = torch.tensor(relation.counts)
+    return tensors
+
+
+def _relation(tensors: dict[str, Tensor]) -> Relation:
+    own = Relation(**{name: tensors.get(name) for name in _OWN})  # type: ignore[arg-type]
+    if "counts" not in tensors:
+        return own
+    everyone = Relation(**{name: tensors.get(f"everyone/{name}") for name in _OWN})  # type: ignore[arg-type]
+    return SharedRelation(**vars(own), everyone=everyone, counts=tuple(tensors["counts"].tolist()))
+
+
+class Outbox:
+    """The way to the next stage.
+
+    Args:
+        ranks: this process among the others.
+        size: of a message, bytes.
+        device: where the activations are.
+    """
+
+    def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
+        self.ranks, self.sent = ranks, 0
+        self.blocks = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(DEPTH)]
+        self.works: list[dist.Work | None] = [None] * DEPTH
+
+    def send(self, h: Tensor, relation: Relation, decision: Decision) -> None:
+        """Hand a batch on, with what is to be done after it; waits while the next stage is `DEPTH` batches behind."""
+        place = self.sent % DEPTH
+        self._wait(place)
+        LAYOUT.pack({"h": h, **_flatten(relation)}, decision, self.blocks[place])
+        with self.ranks.talking():
+            self.works[place] = dist.isend(self.blocks[place], self.ranks.rank + 1)
+        self.sent += 1
+
+    def close(self) -> None:
+        """Wait until everything has arrived."""
+        for place in range(DEPTH):
+            self._wait(place)
+
+    def _wait(self, place: int) -> None:
+        work, self.works[place] = self.works[place], None
+        if work is not None:
+            with self.ranks.talking():
+                work.wait()
+
+
+class Inbox:
+    """The way from the stage before.
+
+    Args:
+        ranks: this process among the others.
+        size: of a message, bytes.
+        device: where the activations go.
+
+    Attributes:
+        decision: what is to be done after the last batch that was read.
+    """
+
+    def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
+        self.ranks, self.decision = ranks, Decision()
+        self.blocks = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(DEPTH)]
+
+    def examples(self, count: int) -> Examples:
+        """Yield `count` batches; each is gone when the next one is asked for."""
+        works = [self._ask(number) for number in range(min(DEPTH, count))]
+        for number in range(count):
+            place = number % DEPTH
+            with self.ranks.talking():
+                works[place].wait()
+            tensors, numbers = LAYOUT.unpack(self.blocks[place])
+            self.decision = Decision(*map(bool, numbers))
+            yield tensors.pop("h"), _relation(tensors)
+            if number + DEPTH < count:
+                works[place] = self._ask(number + DEPTH)
+
+    def _ask(self, number: int) -> dist.Work:
+        with self.ranks.talking():
+            work = dist.irecv(self.blocks[number % DEPTH], self.ranks.rank - 1)
+        assert work is not None  # this rank is part of the group
+        return work

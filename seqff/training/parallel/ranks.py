@@ -1,0 +1,210 @@
+"""The processes that train together: who is who, and what they have to tell each other besides tensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import Store
+
+from seqff.errors import SeqffError
+
+TIMEOUT = timedelta(minutes=10)
+"""A process that keeps the others waiting for longer hangs: they stop."""
+FAILED = "failed"
+POLL_SECONDS = 0.02
+
+
+class Decision(NamedTuple):
+    """What all do after the step that they have just taken.
+
+    Args:
+        save: write a checkpoint.
+        stop: end here, because of a signal.
+        collapsed: end here, because a layer has collapsed.
+    """
+
+    save: bool = False
+    stop: bool = False
+    collapsed: bool = False
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where this process stands in the grid: replicas of the net, each of them cut into stages of layers.
+
+    Rank r has stage r % stages of replica r // stages. The first rank leads: it decodes (as the first stage of every
+    replica does), logs, and writes the run folder.
+
+    Args:
+        rank: number of this process, from 0.
+        world: how many there are.
+        stages: how many share the layers of one replica.
+        store: of strings that all can read; None for a process by itself.
+        group: the replicas of this stage, if there are several.
+        chain: the stages of this replica, if there are several.
+        everyone: all of them, if there are several.
+    """
+
+    rank: int = 0
+    world: int = 1
+    stages: int = 1
+    store: Store | None = None
+    group: dist.ProcessGroup | None = None
+    chain: dist.ProcessGroup | None = None
+    everyone: dist.ProcessGroup | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ranks:
+        return self  # copies of a layer talk to the same others
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first rank."""
+        return self.rank == 0
+
+    @property
+    def stage(self) -> int:
+        """Which layers: 0 is the lowest stage."""
+        return self.rank % self.stages
+
+    @property
+    def replica(self) -> int:
+        """Which batches."""
+        return self.rank // self.stages
+
+    @property
+    def replicas(self) -> int:
+        """How many learn from batches of their own."""
+        return self.world // self.stages
+
+    def put(self, key: str, value: Any) -> None:
+        """Leave a JSON value where `get` finds it."""
+        if self.store is not None:
+            with self.talking():
+                self.store.set(key, json.dumps(value))
+
+    def has(self, *keys: str) -> bool:
+        """Say whether all of these have been put; never waits."""
+        if self.store is None:
+            return False
+        with self.talking():
+            return bool(self.store.check(list(keys)))
+
+    def get(self, key: str) -> Any:
+        """Wait for a value that another rank puts, however long it takes.
+
+        Nothing here notices that the other one has died. Between steps `meet` does: what was put before it is there.
+
+        Raises:
+            SeqffError: another rank has failed.
+        """
+        assert self.store is not None  # one process waits for nobody
+        with self.talking():
+            while not self.store.check([key]):
+                if self.store.check([FAILED]):
+                    raise SeqffError(self.cause())
+                time.sleep(POLL_SECONDS)
+            return json.loads(self.store.get(key))
+
+    def take(self, key: str) -> Any:
+        """As `get`, for a value that only this rank needs: the store forgets it."""
+        value = self.get(key)
+        assert self.store is not None
+        with self.talking():
+            self.store.delete_key(key)
+        return value
+
+    def agree(self, mine: Decision) -> Decision:
+        """Return what any of the replicas wants; called by the same stage of all of them."""
+        if self.group is None:
+            return mine
+        wanted = torch.tensor(mine, dtype=torch.int64)
+        with self.talking():
+            dist.all_reduce(wanted, op=dist.ReduceOp.MAX, group=self.group)
+        return Decision(*(bool(value) for value in wanted))
+
+    def gather(self, x: Tensor, counts: list[int]) -> list[Tensor]:
+        """Return what every replica gives: tensors that differ in their first dimension alone.
+
+        Args:
+            x: (counts[replica], ...).
+            counts: length of the first dimension in every replica.
+        """
+        padded = x.new_zeros((max(counts), *x.shape[1:]))
+        padded[: len(x)] = x
+        found = [torch.empty_like(padded) for _ in counts]
+        with self.talking():
+            dist.all_gather(found, padded, group=self.group)
+        return [part[:count] for part, count in zip(found, counts, strict=True)]
+
+    def meet(self, group: dist.ProcessGroup | None) -> None:
+        """Wait until all of a group have come as far as this; a group of one is None."""
+        if group is not None:
+            with self.talking():
+                dist.all_reduce(torch.zeros(1), group=group)
+
+    @contextmanager
+    def leader_first(self, what: str) -> Iterator[None]:
+        """Let the first rank do something before the others do it, too."""
+        if not self.leads:
+            self.get(what)
+        yield
+        if self.leads:
+            self.put(what, True)
+
+    @contextmanager
+    def talking(self) -> Iterator[None]:
+        """Say in words that the others are gone, where torch says it in its own.
+
+        Raises:
+            SeqffError: they are.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            raise SeqffError(self.cause(error)) from error
+
+    def cause(self, error: Exception | None = None) -> str:
+        """Say why this rank cannot go on without the others."""
+        try:
+            if self.store is not None and self.store.check([FAILED]):
+                return f"rank {self.rank} stops: {json.loads(self.store.get(FAILED))}"
+        except RuntimeError:  # whoever held the store is gone, too
+            pass
+        lost = " ".join(str(error).split())[:200]
+        return f"rank {self.rank} stops: another process was killed, hangs, or its machine is gone ({lost})"
+
+    def tell(self, error: BaseException) -> None:
+        """Leave word of why this rank fails, unless another has failed before."""
+        if self.store is None:
+            return
+        text = " ".join(str(error).split()) or type(error).__name__
+        if not text.startswith(f"rank {self.rank} "):
+            text = f"rank {self.rank} failed: {text}"
+        try:
+            if not self.store.check([FAILED]):
+                self.store.set(FAILED, json.dumps(text))
+        except RuntimeError:  # nobody is left to tell
+            pass
+
+
+ALONE = Ranks()
+
+
+def world_size() -> int:
+    """Return how many processes torchrun, or whatever sets its variables, has started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def restarts() -> int:
+    """Return how often torchrun has started this process anew after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

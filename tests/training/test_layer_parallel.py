@@ -1,0 +1,266 @@
+"""Layer parallel, both at once, and what happens when processes stop, fail or come back in other numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from processes import Together, together
+
+import seqff
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
+from seqff.errors import RunError, SeqffError
+from seqff.pairs import Relation
+from seqff.training import LayerLearner, train
+from seqff.training.checkpoint import list_checkpoints
+from seqff.training.parallel.balance import split
+from seqff.training.parallel.everyone import SharedRelation
+from seqff.training.parallel.join import count_stages
+from seqff.training.parallel.pipe import LAYOUT, _flatten, _relation
+
+CONFIG = TrainConfig(
+    steps=7,
+    checkpoint_every=2,
+    keep_checkpoints=100,
+    log_every=1,
+    monitor_every=3,
+    precision="fp32",
+    parallel="layers",
+    pairs=PairsConfig(
+        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=3
+    ),
+    encoder=EncoderConfig(widths=(4, 6, 6), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 1, 1), norm="batch"),
+    objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,), tolerance="calibrated"),
+    optim=OptimConfig(ema=0.9),
+)
+ALONE = {"parallel": "data"}
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips, scanned once for all tests here."""
+    path = tmp_path_factory.mktemp("scan") / "manifest.json"
+    seqff.scan(clips, out=path, progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def straight(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of the settings."""
+    config = dataclasses.replace(CONFIG, **ALONE)
+    return train(manifest, out=tmp_path_factory.mktemp("alone") / "run", config=config, progress=False).path
+
+
+def run_train(manifest: Path, run: Path, config: TrainConfig, options: dict[str, Any]) -> str:
+    """Train, in a process of several, and say what the net that comes back is."""
+    return train(manifest, out=run, config=config, progress=False, **options).encoder.hash()
+
+
+def run_slowly(manifest: Path, run: Path, config: TrainConfig, seconds: float, fail: int | None) -> str:
+    """Train with steps that take a while; one rank raises an error in its third step."""
+    update, taken = LayerLearner.update, []
+
+    def slow(self: LayerLearner, h: torch.Tensor, relation: Relation) -> torch.Tensor:
+        time.sleep(seconds)
+        taken.append(self.name)
+        if str(fail) == os.environ["RANK"] and taken.count(self.name) == 3:
+            raise RunError("the tape is torn")
+        return update(self, h, relation)
+
+    LayerLearner.update = slow  # type: ignore[method-assign]
+    return run_train(manifest, run, config, {})
+
+
+def same(one: Path, other: Path) -> None:
+    """Assert that two runs hold the same: encoder, figures, checkpoints, to the bit."""
+    assert (one / "encoder.safetensors").read_bytes() == (other / "encoder.safetensors").read_bytes()
+    assert figures(one) == figures(other)
+    for mine, theirs in zip(list_checkpoints(one), list_checkpoints(other), strict=True):
+        for file in sorted(path.name for path in theirs.iterdir()):
+            assert (mine / file).read_bytes() == (theirs / file).read_bytes(), f"{mine}/{file}"
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without the clock."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def back_to(run: Path, step: int) -> None:
+    """Leave of a run what a kill after this step leaves."""
+    (run / "encoder.safetensors").unlink()
+    for folder in list_checkpoints(run):
+        if int(folder.name.removeprefix("step_")) > step:
+            shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_layers_over_processes_learn_what_one_process_learns(
+    manifest: Path, straight: Path, tmp_path: Path, world: int
+) -> None:
+    """Weights, averages, measured tolerances, figures of all layers and every checkpoint: the same bits. So are those
+    of a run that goes on from the middle, in one process or in several."""
+    run = tmp_path / "run"
+    hashes = together(world, run_train, manifest, run, CONFIG, {})
+    assert set(hashes) == {seqff.load(straight).hash()}
+    same(run, straight)
+    back_to(run, 4)
+    if world == 2:
+        together(2, run_train, manifest, run, CONFIG, {"resume": True})
+    else:
+        train(manifest, out=run, config=dataclasses.replace(CONFIG, **ALONE), resume=True, progress=False)
+    same(run, straight)
+
+
+def test_mixtures_travel_with_the_activations(manifest: Path, tmp_path: Path) -> None:
+    """Forward-Forward's made-up rows reach the layers of the second process; in bfloat16, too."""
+    objective = dataclasses.replace(CONFIG.objective, terms=("goodness",))
+    config = dataclasses.replace(CONFIG, objective=objective, precision="bf16", steps=3)
+    together(2, run_train, manifest, tmp_path / "run", config, {})
+    alone = dataclasses.replace(config, **ALONE)
+    same(tmp_path / "run", train(manifest, out=tmp_path / "alone", config=alone, progress=False).path)
+
+
+def test_a_grid_of_replicas_and_stages_learns_what_replicas_learn(manifest: Path, tmp_path: Path) -> None:
+    """Two replicas of two stages give the weights of two replicas of one, to the bit; resumed from the middle, again.
+    Gone on with by one process, the run says what differs and ends."""
+    data = dataclasses.replace(CONFIG, **ALONE, gather_negatives=True)
+    together(2, run_train, manifest, tmp_path / "data", data, {})
+    back_to(shutil.copytree(tmp_path / "data", tmp_path / "resumed"), 4)
+    together(2, run_train, manifest, tmp_path / "resumed", data, {"resume": True})
+    same(tmp_path / "resumed", tmp_path / "data")
+    grid = dataclasses.replace(data, parallel="grid", stages=2)
+    together(4, run_train, manifest, tmp_path / "grid", grid, {})
+    same(tmp_path / "grid", tmp_path / "data")
+
+
+def test_another_number_of_replicas_goes_on_with_the_next_videos(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run of two replicas is finished by one process: a warning says what differs, and no batch comes twice."""
+    config = dataclasses.replace(CONFIG, **ALONE)
+    together(2, run_train, manifest, tmp_path / "run", config, {})
+    back_to(tmp_path / "run", 2)
+    train(manifest, out=tmp_path / "run", config=config, resume=True, progress=False)
+    assert "resumed by 1 processes with batches of their own, begun by 2" in caplog.text
+    state = json.loads((list_checkpoints(tmp_path / "run")[-1] / "state.json").read_text())
+    # two steps of two processes took four batches, two rounds of two; the next round begins with batch 4
+    assert (state["step"], state["position"], state["replicas"]) == (7, 9, 1)
+
+
+@pytest.mark.parametrize("parallel", ["data", "layers"])
+def test_an_error_in_one_process_ends_all_with_its_words(
+    manifest: Path, straight: Path, tmp_path: Path, parallel: str
+) -> None:
+    """The process that fails says why, and so do the others; none hangs, and what is left can be gone on with."""
+    config = dataclasses.replace(CONFIG, parallel=parallel)
+    first, second = Together(2, run_slowly, manifest, tmp_path / "run", config, 0.0, 1).results()
+    assert str(second) == "the tape is torn"
+    assert isinstance(first, SeqffError)
+    assert str(first) == "rank 0 stops: rank 1 failed: the tape is torn"
+    if parallel == "layers":
+        alone = dataclasses.replace(config, **ALONE)
+        same(train(manifest, out=tmp_path / "run", config=alone, resume=True, progress=False).path, straight)
+        assert not list(tmp_path.glob("run/checkpoints/.*"))
+
+
+@pytest.mark.parametrize("parallel", ["data", "layers"])
+def test_a_killed_process_ends_the_others(manifest: Path, tmp_path: Path, parallel: str) -> None:
+    """kill -9 of one: the other one ends by itself and says so."""
+    config = dataclasses.replace(CONFIG, parallel=parallel, steps=1000)
+    started = Together(2, run_slowly, manifest, tmp_path / "run", config, 0.01, None)
+    wait_for(tmp_path / "run" / "encoder.safetensors", started)
+    started.processes[1].kill()
+    first, second = started.results()
+    assert second is None
+    assert isinstance(first, SeqffError)
+    assert "rank 0 stops: another process was killed, hangs, or its machine is gone" in str(first)
+
+
+@pytest.mark.parametrize(("parallel", "signalled"), [("data", 1), ("layers", 0), ("layers", 1)])
+def test_a_signal_to_one_process_stops_all_at_the_same_step(
+    manifest: Path, straight: Path, tmp_path: Path, parallel: str, signalled: int
+) -> None:
+    """SIGTERM to any of them: one checkpoint of all layers at one step, from which the run goes on to the same bits."""
+    config = dataclasses.replace(CONFIG, parallel=parallel, steps=60, checkpoint_every=1000)
+    run = tmp_path / "run"
+    started = Together(2, run_slowly, manifest, run, config, 0.01, None)
+    wait_for(run / "metrics.jsonl", started, lines=3)
+    os.kill(started.processes[signalled].pid or 0, signal.SIGTERM)
+    assert [type(one) for one in started.results()] == [KeyboardInterrupt, KeyboardInterrupt]
+    (checkpoint,) = list_checkpoints(run)
+    step = int(checkpoint.name.removeprefix("step_"))
+    assert 3 <= step < 60
+    assert figures(run)[-1]["step"] == step
+    assert seqff.load(run).hash()
+    if parallel == "layers":
+        alone = dataclasses.replace(config, **ALONE, steps=60)
+        train(manifest, out=run, config=alone, resume=True, progress=False)
+        never = train(manifest, out=tmp_path / "never", config=alone, progress=False).path
+        assert (run / "encoder.safetensors").read_bytes() == (never / "encoder.safetensors").read_bytes()
+
+
+def wait_for(path: Path, started: Together, *, lines: int = 0) -> None:
+    """Wait until a file is there, with so many lines."""
+    while not path.exists() or (lines and len(path.read_text().splitlines()) < lines):
+        assert all(process.is_alive() for process in started.processes), started.results()
+        time.sleep(0.005)
+
+
+def test_layers_are_split_so_that_the_slowest_stage_is_fast() -> None:
+    """Consecutive layers, none left out; the reading counts for the first stage."""
+    assert split([1, 1, 1, 1], 2) == [0, 2, 4]
+    assert split([1, 1, 1, 1], 2, before=2) == [0, 1, 4]
+    assert split([5, 1, 1, 1, 4], 3) == [0, 1, 4, 5]
+    assert split([1.0] * 40, 8) == list(range(0, 41, 5))
+    with pytest.raises(ValueError, match="3 stages for 2 layers: start fewer processes"):
+        split([1, 1], 3)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> None:
+    """Activations come with the same strides, relations with all their parts, and a batch without positives, too."""
+    h = torch.randn(4, 3, 5, 2).contiguous(memory_format=layout).bfloat16()
+    mask = torch.rand(4, 4) > 0.5
+    own = Relation(torch.empty(0, 2, dtype=torch.int64), mask, ~mask, video=torch.arange(4))
+    every = Relation(torch.ones(3, 2, dtype=torch.int64), mask, ~mask, torch.rand(4) > 0.5)
+    block = torch.empty(10_000, dtype=torch.uint8)
+    LAYOUT.pack({"h": h, **_flatten(SharedRelation(**vars(own), everyone=every, counts=(1, 3)))}, (1, 0, 1), block)
+    tensors, numbers = LAYOUT.unpack(block)
+    found = tensors.pop("h")
+    assert torch.equal(found, h)
+    assert (found.stride(), numbers) == (h.stride(), [1, 0, 1])
+    relation = _relation(tensors)
+    assert isinstance(relation, SharedRelation)
+    assert relation.counts == (1, 3)
+    for mine, theirs in ((relation, own), (relation.everyone, every)):
+        for name in vars(own):
+            a, b = getattr(mine, name), getattr(theirs, name)
+            assert (a is None and b is None) or torch.equal(a, b)
+    with pytest.raises(RunError, match="larger than the stages agreed on"):
+        LAYOUT.pack({"h": h}, (0, 0, 0), block[:1200])
+
+
+@pytest.mark.parametrize(
+    ("settings", "world", "match"),
+    [
+        ({"parallel": "layers"}, 1, "needs several processes: torchrun"),
+        ({"parallel": "grid", "stages": 3}, 4, "stages=3 must be above 0 and divide 4"),
+        ({"parallel": "data", "stages": 2}, 4, "stages=2 is for parallel='grid'"),
+        ({"parallel": "layers", "trainer": "greedy"}, 2, "is for trainer='local'"),
+        ({"parallel": "data", "trainer": "end_to_end"}, 2, "runs in one process"),
+        ({"parallel": "rows"}, 2, "choose from data, layers, grid"),
+    ],
+)
+def test_ways_to_share_the_work_that_do_not_exist_are_named(settings: dict[str, Any], world: int, match: str) -> None:
+    """Settings that do not fit the number of processes are refused before anything is joined."""
+    with pytest.raises(ValueError, match=match):
+        count_stages(dataclasses.replace(TrainConfig(), **settings), world)
