@@ -6,6 +6,8 @@ The public names; torch is imported only when one of them is used.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from seqff.version import __version__ as __version__
@@ -19,9 +21,18 @@ if TYPE_CHECKING:
     from seqff.features import FeatureStore as FeatureStore
     from seqff.features import export as export
     from seqff.features import extract as extract
+    from seqff.features.video_features import VideoFeatures as VideoFeatures
     from seqff.nets import Encoder as Encoder
+    from seqff.nets import convert as convert
     from seqff.nets import load_encoder as load  # noqa: F401
+    from seqff.probes import KNNProbe as KNNProbe
+    from seqff.probes import LinearProbe as LinearProbe
+    from seqff.probes import RidgeProbe as RidgeProbe
+    from seqff.probes import compare as compare
+    from seqff.probes import evaluate as evaluate
     from seqff.probes import probe as probe
+    from seqff.probes import similarity as similarity
+    from seqff.report import report as report
     from seqff.training import train as train
     from seqff.training.forward_forward import ForwardForward as ForwardForward
     from seqff.training.forward_forward_io import load_forward_forward as load_forward_forward
@@ -34,23 +45,47 @@ _HOMES = {
     "Encoder": ("seqff.nets", "Encoder"),
     "FeatureStore": ("seqff.features", "FeatureStore"),
     "ForwardForward": ("seqff.training.forward_forward", "ForwardForward"),
+    "KNNProbe": ("seqff.probes", "KNNProbe"),
+    "LinearProbe": ("seqff.probes", "LinearProbe"),
     "Manifest": ("seqff.video", "Manifest"),
+    "RidgeProbe": ("seqff.probes", "RidgeProbe"),
     "SeqffError": ("seqff.errors", "SeqffError"),
     "TrainConfig": ("seqff.config", "TrainConfig"),
+    "VideoFeatures": ("seqff.features.video_features", "VideoFeatures"),
     "VideoError": ("seqff.errors", "VideoError"),
+    "compare": ("seqff.probes", "compare"),
+    "convert": ("seqff.nets", "convert"),
     "demo": ("seqff.demo", "demo"),
     "doctor": ("seqff.doctor", "doctor"),
     "export": ("seqff.features", "export"),
+    "evaluate": ("seqff.probes", "evaluate"),
     "extract": ("seqff.features", "extract"),
     "load": ("seqff.nets", "load_encoder"),
     "load_forward_forward": ("seqff.training.forward_forward_io", "load_forward_forward"),
     "open_video": ("seqff.video", "open_video"),
     "probe": ("seqff.probes", "probe"),
+    "report": ("seqff.report", "report"),
     "save_forward_forward": ("seqff.training.forward_forward_io", "save_forward_forward"),
     "scan": ("seqff.video", "scan"),
+    "similarity": ("seqff.probes", "similarity"),
     "train": ("seqff.training", "train"),
 }
 __all__ = [*sorted(_HOMES), "__version__"]
+
+
+class _Package(ModuleType):
+    """The package, in which a name shared by a function and its module (demo, doctor, report) is always the function.
+
+    Importing a module makes it an attribute of its package; `seqff.report(...)` must work after that, too.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name, ("", ""))[0] == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

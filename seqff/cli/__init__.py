@@ -17,7 +17,13 @@ COMMANDS = {
     "scan": "decode a folder of videos once: true frame counts, damage, the exact reader for each",
     "train": "train an encoder on videos, every layer by its own objective",
     "extract": "write the features of every layer, trained and untrained, for a folder of videos",
+    "export": "write a feature store to one .npz, .safetensors or .parquet file",
+    "convert": "write an encoder as a torch.export or ONNX file, or as a folder for the Hugging Face hub",
     "probe": "measure with linear probes what each layer's features are worth",
+    "evaluate": "train, extract and probe fold by fold: accuracy on videos the encoder has not seen",
+    "compare": "put several results side by side, in a table and a figure; seeds as mean and deviation",
+    "similarity": "compare layers, runs and seeds by their features: CKA, RSA, effective rank",
+    "report": "one HTML page about a run: did it learn, is it healthy, what does each layer see, the cost",
 }
 
 OVERVIEW = """\
@@ -33,6 +39,7 @@ the usual way:
   seqff train VIDEOS --out RUN
   seqff extract RUN VIDEOS --out FEATURES
   seqff probe FEATURES --labels folder --out PROBE
+  seqff report RUN PROBE --out page.html
 
 exit codes: 0 done, 1 the job failed (one line says why; --debug shows the trace),
 2 the command line is wrong, 130 interrupted."""

@@ -1,7 +1,19 @@
-"""Encoders: layers, norms between them, the plain conv net."""
+"""Encoders: layers, norms between them, the plain conv net, networks cut into layers, encoders on disk."""
 
-from seqff.nets.conv import ConvLayer, build_encoder
+from seqff.nets.build import build_encoder
+from seqff.nets.conv import ConvLayer
+from seqff.nets.convert import convert
 from seqff.nets.encoder import Encoder, LayerInfo
 from seqff.nets.io import load_encoder, save_encoder
+from seqff.nets.statistics import with_statistics
 
-__all__ = ["ConvLayer", "Encoder", "LayerInfo", "build_encoder", "load_encoder", "save_encoder"]
+__all__ = [
+    "ConvLayer",
+    "Encoder",
+    "LayerInfo",
+    "build_encoder",
+    "convert",
+    "load_encoder",
+    "save_encoder",
+    "with_statistics",
+]

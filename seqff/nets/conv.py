@@ -69,7 +69,7 @@ class ConvLayer(nn.Module):
         return relu_grid_mean(self.conv(self.norm(x)), grid, pool=self.pool)
 
 
-def build_encoder(config: EncoderConfig, transform: FrameTransform, *, in_channels: int = 3, seed: int = 0) -> Encoder:
+def build_conv(config: EncoderConfig, transform: FrameTransform, *, in_channels: int = 3, seed: int = 0) -> Encoder:
     """Build the plain conv encoder with weights drawn from the seed.
 
     Args:

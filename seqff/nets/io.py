@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,14 @@ from seqff.config import EncoderConfig
 from seqff.config_io import from_dict, to_dict
 from seqff.errors import ConfigError, RunError
 from seqff.files import write_atomically, write_json
-from seqff.nets.conv import build_encoder
+from seqff.nets.build import build_encoder
+from seqff.nets.cut import CutLayer, join_layers
 from seqff.nets.encoder import Encoder
+from seqff.nets.plain_modules import describe, rebuild
 from seqff.transform import FrameTransform
 
 SETTINGS, TRAINED, UNTRAINED = "encoder.json", "encoder.safetensors", "encoder_untrained.safetensors"
+PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS = "config.json", "model.safetensors"
 MAX_SETTINGS_BYTES = 1_000_000
 
 
@@ -29,39 +35,65 @@ def save_encoder(encoder: Encoder, folder: Path, *, untrained: bool = False) -> 
         folder: the run folder.
         untrained: these are the weights before the first step, kept as the baseline.
     """
+    write_json(folder / SETTINGS, settings_of(encoder))
+    write_atomically(folder / (UNTRAINED if untrained else TRAINED), weights_of(encoder))
+
+
+def settings_of(encoder: Encoder) -> dict[str, Any]:
+    """Return what is needed to build the encoder again, as plain data."""
     settings = {
         "format": 1,
         "encoder": to_dict(encoder.config),
         "transform": encoder.transform.to_dict(),
         "layers": [vars(info) for info in encoder.feature_info],
     }
-    write_json(folder / SETTINGS, settings)
+    if encoder.config.name == "sequential":
+        bodies = [layer.body for layer in encoder.layers if isinstance(layer, CutLayer)]
+        try:
+            settings["modules"] = [describe(body) for body in bodies]
+        except TypeError as error:
+            settings["modules"], settings["unknown_class"] = None, str(error)
+    return settings
+
+
+def weights_of(encoder: Encoder, **metadata: str) -> bytes:
+    """Return weights and statistics in the format of safetensors, with what its header is to say."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    write_atomically(folder / (UNTRAINED if untrained else TRAINED), save(weights))
+    content: bytes = save(weights, metadata=metadata or None)
+    return content
 
 
-def _settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, missing: str) -> dict[str, Any]:
+    """Read what `settings_of` gave.
+
+    Args:
+        path: the file.
+        missing: what to say where there is none.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
     try:
         if path.stat().st_size > MAX_SETTINGS_BYTES:
             raise RunError(f"{path}: {path.stat().st_size} bytes is too much for encoder settings; the file is damaged")
         settings = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{path.parent}: no {path.name} there; a run folder is what `seqff train --out` wrote"
-        ) from error
-    except ValueError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(missing) from error
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("format") != 1:
         raise RunError(f"{path}: not encoder settings of format 1, which is what this version of seqff reads")
     return settings
 
 
-def load_encoder(run: str | Path, *, untrained: bool = False) -> Encoder:
-    """Load the encoder of a run, in eval mode.
+def load_encoder(run: str | os.PathLike[str], *, untrained: bool = False, like: Encoder | None = None) -> Encoder:
+    """Load the encoder of a run, or one that `Encoder.save_pretrained` wrote, in eval mode.
 
     Args:
-        run: the folder that `train` wrote.
-        untrained: give the same net as it was before the first step.
+        run: the folder that `train` or `save_pretrained` wrote.
+        untrained: give the same net as it was before the first step; only runs have it.
+        like: an encoder of the same kind, which is left as it is; only needed, and only looked at, for nets with
+            classes of your own.
 
     Returns:
         The encoder on the CPU; `encoder.transform` makes its input from decoded frames.
@@ -70,14 +102,62 @@ def load_encoder(run: str | Path, *, untrained: bool = False) -> Encoder:
         RunError: no run there, or its files are damaged or do not fit each other.
     """
     folder = Path(run)
-    settings = _settings(folder / SETTINGS)
-    weights = folder / (UNTRAINED if untrained else TRAINED)
+    if not (folder / SETTINGS).exists() and (folder / PRETRAINED_SETTINGS).exists():
+        if untrained:
+            raise RunError(
+                f"{folder}: a pretrained encoder comes without its untrained net; leave out the baseline 'untrained'"
+            )
+        encoder = load_files(folder / PRETRAINED_SETTINGS, folder / PRETRAINED_WEIGHTS, like=like)
+    else:
+        weights = folder / (UNTRAINED if untrained else TRAINED)
+        encoder = load_files(folder / SETTINGS, weights, like=like)
+    encoder.origin = None if untrained else folder
+    return encoder
+
+
+def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Encoder:
+    """Build the encoder that settings describe, with the weights of a file, in eval mode.
+
+    Raises:
+        RunError: a file is missing or damaged, or they do not fit each other.
+    """
+    settings = read_settings(
+        path,
+        f"{path.parent}: no {path.name} there; a run folder is what `seqff train --out` wrote, a pretrained encoder "
+        "what Encoder.save_pretrained wrote",
+    )
     try:
-        transform = FrameTransform(**settings["transform"])
-        encoder = build_encoder(from_dict(EncoderConfig, settings["encoder"]), transform)
+        encoder = _build(settings, like)
         encoder.load_state_dict(load_file(weights), strict=True)
     except FileNotFoundError as error:
-        raise RunError(f"{folder}: no {weights.name} there; did the training get to its first checkpoint?") from error
-    except (SafetensorError, ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"{path.parent}: no {weights.name} there; did the training get to its first checkpoint?"
+        ) from error
+    except (SafetensorError, ConfigError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise RunError(f"{weights}: the encoder cannot be loaded: {' '.join(str(error).split())}") from error
     return encoder.eval()
+
+
+def _build(settings: dict[str, Any], like: Encoder | None) -> Encoder:
+    """Build an encoder; its weights are anything.
+
+    Raises:
+        ValueError, ConfigError, KeyError, TypeError, RuntimeError: settings that no encoder has.
+    """
+    config = from_dict(EncoderConfig, settings["encoder"])
+    transform = FrameTransform(**settings["transform"])
+    if config.name != "sequential":
+        encoder = build_encoder(dataclasses.replace(config, weights=""), transform)
+        encoder.config = config
+        return encoder
+    names = [info["name"] for info in settings["layers"]]
+    if settings["modules"] is not None:
+        return join_layers([rebuild(plain) for plain in settings["modules"]], names, transform, config)
+    if like is None:
+        raise ValueError(
+            f"its layers hold {settings['unknown_class']}, a class of your own: give seqff.load, as like, an encoder "
+            "that Encoder.from_sequential cut the same way"
+        )
+    if [vars(info) for info in like.feature_info] != settings["layers"] or like.transform != transform:
+        raise ValueError("the encoder given as like has other layers or another transform")
+    return copy.deepcopy(like).cpu()

@@ -1,0 +1,49 @@
+"""`seqff convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seqff.cli.arguments import call_arguments, parse, print_json
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Write an encoder for use without seqff, or for others to load with it.
+
+    Reads:  a run folder that `seqff train` wrote, or the folder of a pretrained encoder.
+
+    Writes: FILE.pt2 for torch.export.load, or FILE.onnx (pip install 'seqff[onnx]'): from decoded frames,
+            (N, height, width, 3) uint8 RGB, to one map (N, channels, rows, columns) a layer. A name without an ending
+            is a folder as the Hugging Face hub has them: config.json, model.safetensors, README.md (the model card).
+
+    Example: seqff convert runs/first --out first.onnx --layers 1 2
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder."""
+    out: Path
+    """File (.pt2 or .onnx), or a folder."""
+    layers: tuple[int, ...] = ()
+    """Which layers the file gives: 0 is the first, -1 the last; none for all."""
+    overwrite: bool = False
+    """Replace what is there."""
+    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the arguments, convert, say where it is."""
+    options = parse(ConvertOptions, "convert", arguments)
+    from seqff.nets import convert
+
+    path = convert(**call_arguments(options))
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    if options.json:
+        print_json({"path": str(path), "bytes": {file.name: file.stat().st_size for file in files}})
+    else:
+        print(f"written: {path} ({sum(file.stat().st_size for file in files) / 1e6:.1f} MB)")

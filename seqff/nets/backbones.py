@@ -1,0 +1,175 @@
+"""Networks of torchvision, cut into layers: their stages, the first one with the stem."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from seqff.config import EncoderConfig
+from seqff.errors import RunError
+from seqff.nets.cut import CutLayer
+from seqff.nets.encoder import Encoder, LayerInfo
+from seqff.nets.norms import build_norm
+from seqff.transform import FrameTransform
+
+LEAST_PX = 32
+"""Shorter sides leave nothing of the last stage's map."""
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Colours as these networks and their published weights expect them: mean and deviation of red, green and blue (0..1),
+as documented with torchvision's weights."""
+HEADS = ("fc.", "classifier.")
+"""What begins so in a file of weights is the classifier's, which no encoder has."""
+Stage = tuple[tuple[str, ...], LayerInfo]
+"""Names of the children that make a layer, and what the layer gives."""
+
+
+def _resnet(expansion: int) -> tuple[Stage, ...]:
+    """He et al. 2015, arXiv:1512.03385, in four layers as Siddiqui et al. 2023, arXiv:2302.01647, cut it.
+
+    The stem, one convolution, is no layer by itself: it sees 11 px and gives a cell for every 4, and its own objective
+    found nothing there (Weizmann, 100 steps, one seed: its loss rose, and it probed a point below itself untrained).
+    """
+    stem = ("conv1", "bn1", "relu", "maxpool")
+    return tuple(
+        (
+            (*(stem if number == 1 else ()), f"layer{number}"),
+            LayerInfo(f"stage{number}", 32 * 2**number * expansion, 2 ** (number + 1)),
+        )
+        for number in range(1, 5)
+    )
+
+
+def _features(*stages: tuple[int, int, int, int]) -> tuple[Stage, ...]:
+    """Stages given as the children of `features` from start to stop, channels and reduction."""
+    return tuple(
+        (tuple(map(str, range(start, stop))), LayerInfo(f"stage{number}", channels, reduction))
+        for number, (start, stop, channels, reduction) in enumerate(stages, start=1)
+    )
+
+
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "resnet18": _resnet(1),
+    "resnet34": _resnet(1),
+    "resnet50": _resnet(4),
+    # Simonyan, Zisserman 2014, arXiv:1409.1556: each stage ends with max pooling
+    "vgg11": _features((0, 3, 64, 2), (3, 6, 128, 4), (6, 11, 256, 8), (11, 16, 512, 16), (16, 21, 512, 32)),
+    # Liu et al. 2022, arXiv:2201.03545: the stem is linear; later stages begin with their stride
+    "convnext_tiny": _features((0, 2, 96, 4), (2, 4, 192, 8), (4, 6, 384, 16), (6, 8, 768, 32)),
+}
+
+
+class Colours(nn.Module):
+    """From the frames of a transform to colours as networks of torchvision expect them; nothing learnt.
+
+    Args:
+        transform: whose mean and deviation are undone.
+    """
+
+    def __init__(self, transform: FrameTransform) -> None:
+        super().__init__()
+        self.scale: Tensor
+        self.shift: Tensor
+        mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+        self.register_buffer("scale", transform.std / std, persistent=False)
+        self.register_buffer("shift", (transform.mean - mean) / std, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, 3, H, W)."""
+        return x * self.scale + self.shift
+
+
+def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
+    """Build a network of torchvision as an encoder.
+
+    With `norm="none"` it computes what torchvision's does up to its last map; another norm is put before every layer
+    but the first. Batch norms inside a layer are that layer's own, as in any network.
+
+    Args:
+        config: `name`, `weights` and `norm`; the other settings are those of the plain conv net.
+        transform: how frames come in, at least 32 px on each side.
+        seed: of the initial weights, drawn as torchvision draws them.
+
+    Raises:
+        ValueError: settings of the plain conv net, or frames too small.
+        RunError: the file of weights cannot be read, or holds those of another network.
+    """
+    plain = EncoderConfig()
+    for name in ("widths", "kernels", "strides", "pools"):
+        if getattr(config, name) != getattr(plain, name):
+            raise ValueError(f"encoder.{name} is for encoder.name=conv; {config.name} is as torchvision has it")
+    if min(transform.height, transform.width) < LEAST_PX:
+        raise ValueError(
+            f"encoder.name={config.name} needs frames of at least {LEAST_PX} px on each side, got "
+            f"{transform.height}x{transform.width}: raise pairs.size_px"
+        )
+    trunk = _draw(config.name, seed)
+    if config.weights:
+        _load(trunk, Path(config.weights), config.name)
+    layers: list[nn.Module] = []
+    below = 3
+    for names, info in STAGES[config.name]:
+        norm = build_norm(config.norm, below) if layers else Colours(transform)
+        layers.append(CutLayer(norm, nn.Sequential(*(trunk.get_submodule(name) for name in names))))
+        below = info.channels
+    return Encoder(layers, [info for _, info in STAGES[config.name]], transform, config)
+
+
+def _draw(name: str, seed: int) -> nn.Module:
+    """Return the network, or its `features`, with torchvision's initial weights; the global generator is left alone."""
+    from torchvision import models  # here: who has a plain conv net need not wait for it
+
+    if name == "vgg11":  # its classifier has 12 times the weights of its features, and would be drawn, too
+        with torch.device("meta"):
+            features: nn.Module = models.vgg11().features
+        features = features.to_empty(device="cpu")
+        generator = torch.Generator().manual_seed(seed)
+        for part in features.modules():
+            if isinstance(part, nn.Conv2d) and part.bias is not None:
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+                nn.init.zeros_(part.bias)
+        return features
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if name == "convnext_tiny":  # its stochastic depth would draw from the global generator in training
+            found: nn.Module = models.convnext_tiny(stochastic_depth_prob=0.0).features
+        else:
+            found = getattr(models, name)()
+            del found.fc
+    return found
+
+
+def _load(trunk: nn.Module, path: Path, name: str) -> None:
+    """Read weights that have torchvision's names into the network."""
+    state = {key: value for key, value in read_weights(path).items() if not key.startswith(HEADS)}
+    if name in ("vgg11", "convnext_tiny"):
+        state = {key.removeprefix("features."): value for key, value in state.items()}
+    try:
+        trunk.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        cause = " ".join(str(error).split())[:400]
+        raise RunError(f"{path}: not the weights of torchvision's {name}: {cause}") from error
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a state_dict: a .safetensors file, or what torch.save wrote. Nothing in it is executed.
+
+    Raises:
+        RunError: there is no such file, it is damaged, or it holds something else than tensors by name.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file of weights; seqff downloads none") from error
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise RunError(f"{path}: not readable as weights: {' '.join(str(error).split())[:300]}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RunError(f"{path}: holds no state_dict (tensors by name); save what model.state_dict() gives")
+    return state

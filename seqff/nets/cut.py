@@ -1,0 +1,128 @@
+"""Networks cut into layers that learn one by one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from seqff.config import EncoderConfig
+from seqff.nets.encoder import Encoder, LayerInfo
+from seqff.nets.norms import build_norm
+from seqff.transform import FrameTransform
+
+
+class CutLayer(nn.Module):
+    """A piece of a network, with something before it that stands for what is between layers here.
+
+    Args:
+        norm: normalisation of the input, (N, C, H, W) -> (N, C, H, W).
+        body: the piece, (N, C, H, W) -> (N, C', H', W').
+    """
+
+    def __init__(self, norm: nn.Module, body: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.body = norm, body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', H', W')."""
+        out: Tensor = self.body(self.norm(x))
+        return out
+
+
+def find_cuts(modules: Sequence[nn.Module]) -> tuple[int, ...]:
+    """Return where layers begin, but for the first: at every module that holds a matrix or a kernel of weights.
+
+    What has none (norms, activations, pooling) belongs to the layer below.
+    """
+    heavy = [place for place, part in enumerate(modules) if any(p.ndim > 1 for p in part.parameters())]
+    return tuple(heavy[1:])
+
+
+def cut_sequential(
+    modules: nn.Sequential,
+    transform: FrameTransform,
+    *,
+    cuts: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    norm: str = "layer",
+) -> Encoder:
+    """See `Encoder.from_sequential`."""
+    parts = list(modules)
+    cuts = find_cuts(parts) if cuts is None else tuple(cuts)
+    edges = (0, *cuts, len(parts))
+    if any(stop <= start for start, stop in itertools.pairwise(edges)):
+        raise ValueError(f"cuts must grow and lie between 1 and {len(parts) - 1}, where a layer begins; got {cuts}")
+    bodies = [nn.Sequential(*parts[start:stop]) for start, stop in itertools.pairwise(edges)]
+    names = [f"layer{number}" for number in range(1, len(bodies) + 1)] if names is None else list(names)
+    if len(set(names)) != len(bodies):
+        raise ValueError(f"names must be {len(bodies)}, one a layer, each once; got {', '.join(names)}")
+    return join_layers(bodies, names, transform, EncoderConfig(name="sequential", norm=norm))  # type: ignore[arg-type]
+
+
+def join_layers(
+    bodies: Sequence[nn.Module], names: Sequence[str], transform: FrameTransform, config: EncoderConfig
+) -> Encoder:
+    """Make an encoder of pieces that are not of seqff; what they give is found out with one frame.
+
+    Args:
+        bodies: the pieces, bottom to top.
+        names: one a layer.
+        transform: how frames come in.
+        config: `norm` is put between the layers.
+
+    Raises:
+        ValueError: a piece that cannot be a layer.
+    """
+    _check(bodies, names, config.norm)
+    layers: list[nn.Module] = []
+    info: list[LayerInfo] = []
+    x, channels = torch.zeros(1, 3, transform.height, transform.width), 3
+    for name, body in zip(names, bodies, strict=True):
+        layer = CutLayer(build_norm(config.norm if layers else "none", channels), body)
+        x = _try(layer, x, name)
+        channels = x.shape[1]
+        layers.append(layer)
+        info.append(LayerInfo(name, channels, round(transform.height / x.shape[2])))
+    return Encoder(layers, info, transform, config)
+
+
+def _check(bodies: Sequence[nn.Module], names: Sequence[str], norm: str) -> None:
+    """Raise ValueError unless every piece can learn by itself, with numbers that follow from the seed."""
+    seen: dict[int, str] = {}
+    for name, body in zip(names, bodies, strict=True):
+        own = {id(parameter) for parameter in body.parameters()}
+        if not own:
+            raise ValueError(f"{name} has no weights to learn: cut elsewhere, so that it belongs to another layer")
+        shared = [seen[key] for key in own if key in seen]
+        if shared:
+            raise ValueError(f"{name} and {shared[0]} share weights; each layer learns by itself and needs its own")
+        seen |= dict.fromkeys(own, name)
+        if any(isinstance(part, _DropoutNd) and part.p for part in body.modules()):
+            raise ValueError(
+                f"{name} has dropout, which draws from torch's global generator: the seed of a training does not reach "
+                "it. Leave it out; frames are augmented already"
+            )
+        first = next(part for part in body.modules() if not isinstance(part, nn.Sequential))
+        if norm == "none" and getattr(first, "inplace", False):
+            raise ValueError(f"{name} begins with a module that works in place, on the output of the layer below")
+
+
+@torch.no_grad()
+def _try(layer: nn.Module, x: Tensor, name: str) -> Tensor:
+    """Send one frame through a layer, in evaluation."""
+    training = {part: part.training for part in layer.modules()}
+    try:
+        out = layer.eval()(x)
+    except RuntimeError as error:
+        raise ValueError(f"{name} cannot take its input {tuple(x.shape)}: {' '.join(str(error).split())}") from error
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    if not isinstance(out, Tensor) or out.ndim != 4:
+        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(f"{name} gives {given}; a layer gives maps (N, C, H, W): leave flattening and classifier out")
+    return out
