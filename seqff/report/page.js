@@ -73,6 +73,12 @@
       if (event.key === "Escape") hide();
     });
   }
-  addEventListener("scroll", hide, { passive: true });
+  // focusing a map scrolls to it: what the keys show follows, what the pointer shows would be left behind
+  const follow = () => {
+    const own = marked.find((each) => each.closest("svg") === document.activeElement);
+    if (own) place(own.getBoundingClientRect());
+    else hide();
+  };
+  addEventListener("scroll", follow, { passive: true });
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
 })();
