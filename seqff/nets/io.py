@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -127,8 +128,9 @@ def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Enc
         "what Encoder.save_pretrained wrote",
     )
     try:
-        encoder = _build(settings, like)
-        encoder.load_state_dict(load_file(weights), strict=True)
+        with torch.device("meta"):  # takes no memory: settings may claim any size, the weights must bear them out
+            encoder = _build(settings, like)
+        encoder.load_state_dict(load_file(weights), strict=True, assign=True)
     except FileNotFoundError as error:
         raise RunError(
             f"{path.parent}: no {weights.name} there; did the training get to its first checkpoint?"

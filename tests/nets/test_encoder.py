@@ -106,3 +106,14 @@ def test_poolings_must_fit() -> None:
         )
     with pytest.raises(ValueError, match="must be odd"):
         build_encoder(EncoderConfig(kernels=(7, 3, 4, 3)), FrameTransform(64, 64))
+
+
+def test_settings_that_claim_absurd_sizes_take_no_memory(tmp_path: Path) -> None:
+    """Sizes that the weights do not bear out are refused before anything of that size is made."""
+    save_encoder(small(), tmp_path)
+    settings = json.loads((tmp_path / "encoder.json").read_text())
+    for width in (10**5, 10**9):  # 10**5: 240 GB, more than a machine has
+        settings["encoder"]["widths"] = [width] * 3
+        (tmp_path / "encoder.json").write_text(json.dumps(settings))
+        with pytest.raises(RunError, match=r"encoder\.safetensors: the encoder cannot be loaded"):
+            load_encoder(tmp_path)
