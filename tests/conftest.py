@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# before torch is there: sums depend on the number of threads, and runs in this process are compared with runs in others
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections.abc import Iterator
 from pathlib import Path
 
