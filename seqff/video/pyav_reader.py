@@ -29,7 +29,8 @@ class PyavReader(FrameReader):
     time of the table. When a landing fails the test it tries an earlier key frame, and at last the beginning.
 
     On the way to a frame, those that are shown before it and that no other frame refers to are not decoded at all.
-    Their times are missing then, and only theirs may be: else the reader goes back and decodes everything.
+    Times before that of the wanted frame may be missing then, its own not: else the reader goes back and decodes
+    everything.
 
     Args:
         path: the file.
