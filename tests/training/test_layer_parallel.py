@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 from processes import Together, together
+from small_runs import PAIRS
 
 import seqff
-from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.errors import RunError, SeqffError
 from seqff.pairs import Relation
 from seqff.training import LayerLearner, train
@@ -34,22 +35,12 @@ CONFIG = TrainConfig(
     monitor_every=3,
     precision="fp32",
     parallel="layers",
-    pairs=PairsConfig(
-        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=3
-    ),
+    pairs=dataclasses.replace(PAIRS, buffer_videos=3),
     encoder=EncoderConfig(widths=(4, 6, 6), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 1, 1), norm="batch"),
     objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,), tolerance="calibrated"),
     optim=OptimConfig(ema=0.9),
 )
 ALONE = {"parallel": "data"}
-
-
-@pytest.fixture(scope="module")
-def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clips, scanned once for all tests here."""
-    path = tmp_path_factory.mktemp("scan") / "manifest.json"
-    seqff.scan(clips, out=path, progress=False)
-    return path
 
 
 @pytest.fixture(scope="module")

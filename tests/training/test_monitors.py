@@ -62,14 +62,6 @@ def said(run: Path) -> str:
     return "\n".join(text for line in lines(run) for text in line.get("alarms", []))
 
 
-@pytest.fixture(scope="module")
-def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clips, scanned once for all tests here."""
-    path = tmp_path_factory.mktemp("scan") / "manifest.json"
-    seqff.scan(clips, out=path, progress=False)
-    return path
-
-
 # figures
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
 from seqff.training import train
 from seqff.training.checkpoint import list_checkpoints
@@ -27,14 +26,6 @@ CONFIG = TrainConfig(
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1), norm="batch"),
     objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
 )
-
-
-@pytest.fixture(scope="module")
-def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clips, scanned once for all tests here."""
-    path = tmp_path_factory.mktemp("scan") / "manifest.json"
-    seqff.scan(clips, out=path, progress=False)
-    return path
 
 
 @pytest.mark.parametrize(
