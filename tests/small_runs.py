@@ -1,8 +1,10 @@
-"""Short runs of a net of two thin layers, for tests of what is left when one ends early."""
+"""Short runs of thin nets, for tests of what they write and of what is left when one ends early."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.training import train
@@ -21,6 +23,20 @@ CONFIG = TrainConfig(
 )
 
 
+WATCHED = TrainConfig(
+    steps=50,
+    checkpoint_every=50,
+    log_every=10,
+    precision="fp32",
+    pairs=PairsConfig(
+        size_px=32, gap=1, far=6, videos_per_batch=4, stretches=2, stretch_frames=3, uses=2, buffer_videos=8
+    ),
+    encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
+    objective=ObjectiveConfig(head_width=32, head_out=16, grid=(1, 1, 2)),
+)
+"""Long enough, and a net wide enough, that a layer shows how it does."""
+
+
 def weights(run: Path) -> bytes:
     """The trained weights as they lie on disk."""
     return (run / "encoder.safetensors").read_bytes()
@@ -29,3 +45,9 @@ def weights(run: Path) -> bytes:
 def resume(manifest: Path, run: Path, config: TrainConfig) -> bool:
     """Start or go on."""
     return train(manifest, out=run, config=config, resume=True, progress=False).path.exists()
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, without the clock."""
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in found]

@@ -1,27 +1,18 @@
-"""Monitors say how a layer does, alarms what is wrong with it, and neither changes what it learns."""
+"""Monitors say how a layer does, and do not change what it learns."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from small_nets import layer_weights, small_batch, small_config, small_learners
+from small_runs import WATCHED, metrics
 
-import seqff
-from seqff.cli import main
-from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.config_io import dump_yaml, to_dict
-from seqff.errors import SeqffError
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import relate
 from seqff.training import train
-from seqff.training.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
-from seqff.training.checkpoint import list_checkpoints
 from seqff.training.monitors import ROWS, LayerMonitor, effective_rank, feature_variance, first_rows, health
 
 FIGURES = {
@@ -32,34 +23,6 @@ FIGURES = {
     "spread_same_video",
     "spread_other_video",
 }
-CONFIG = TrainConfig(
-    steps=50,
-    checkpoint_every=50,
-    log_every=10,
-    precision="fp32",
-    pairs=PairsConfig(
-        size_px=32, gap=1, far=6, videos_per_batch=4, stretches=2, stretch_frames=3, uses=2, buffer_videos=8
-    ),
-    encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
-    objective=ObjectiveConfig(head_width=32, head_out=16, grid=(1, 1, 2)),
-)
-BARE = {"tolerance": "explicit", "tolerances": (0.0, 0.0, 0.0), "negative_weight": 0.0}
-
-
-def changed(**objective: Any) -> TrainConfig:
-    """CONFIG with other settings of the objective."""
-    return dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, **objective))
-
-
-def lines(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, without the clock."""
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in found]
-
-
-def said(run: Path) -> str:
-    """All alarms of a run."""
-    return "\n".join(text for line in lines(run) for text in line.get("alarms", []))
 
 
 # figures
@@ -174,194 +137,15 @@ def test_looking_changes_nothing(norm: str) -> None:
 
 def test_looks_come_at_the_first_step_every_so_many_and_the_last(manifest: Path, tmp_path: Path) -> None:
     """monitor_every=4 of 10 steps: 1, 4, 8 and 10; the lines between hold only losses; 0 looks never."""
-    config = dataclasses.replace(CONFIG, steps=10, monitor_every=4, log_every=3)
+    config = dataclasses.replace(WATCHED, steps=10, monitor_every=4, log_every=3)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
-    looked = [line["step"] for line in lines(run) if "layer2/effective_rank" in line]
+    looked = [line["step"] for line in metrics(run) if "layer2/effective_rank" in line]
     assert looked == [1, 4, 8, 10]
-    assert [line["step"] for line in lines(run)] == [1, 3, 4, 6, 8, 9, 10]
-    assert {f"layer3/{prefix}{name}" for prefix in ("", "untrained_") for name in FIGURES} <= set(lines(run)[0])
+    assert [line["step"] for line in metrics(run)] == [1, 3, 4, 6, 8, 9, 10]
+    assert {f"layer3/{prefix}{name}" for prefix in ("", "untrained_") for name in FIGURES} <= set(metrics(run)[0])
     config = dataclasses.replace(config, monitor_every=0)
     run = train(manifest, out=tmp_path / "unwatched", config=config, progress=False).path
-    assert [line["step"] for line in lines(run)] == [3, 6, 9, 10]
-    assert not any("effective_rank" in name for line in lines(run) for name in line)
+    assert [line["step"] for line in metrics(run)] == [3, 6, 9, 10]
+    assert not any("effective_rank" in name for line in metrics(run) for name in line)
     with pytest.raises(ValueError, match="0 for never"):
         train(manifest, out=tmp_path / "no", config=dataclasses.replace(config, monitor_every=-1), progress=False)
-
-
-# alarms
-
-
-def line(step: int, **figures: float) -> dict[str, Any]:
-    """A line of metrics.jsonl about a layer in good health, but for some figures."""
-    good = {"effective_rank": 5, "dead_units": 0.02, "spread_same_video": 0.5, "spread_other_video": 1.0}
-    usual = {f"untrained_{name}": value for name, value in good.items()} | good
-    hinge = {"loss": 0.3, "within_tolerance": 0.7, "tolerance": 0.1, "positive_median": 0.05, "positive_largest": 0.4}
-    hinge |= {"same_video_distance": 4.0, "other_video_distance": 8.0}
-    return {"step": step, **{f"layer3/{name}": value for name, value in {**usual, **hinge, **figures}.items()}}
-
-
-@pytest.mark.parametrize(
-    ("figures", "sentence"),
-    [
-        ({"spread_other_video": 0.002, "spread_same_video": 0.001, "loss": 0.01}, "maps everything to one point: fr"),
-        ({"spread_other_video": 0.002, "spread_same_video": 0.001}, ""),  # the loss will draw it apart again
-        ({"spread_other_video": 1.6, "spread_same_video": 0.02, "loss": 0.01}, ""),  # slow, but it tells videos
-        ({"spread_other_video": 0.1, "spread_same_video": 0.5, "loss": 0.01}, ""),  # it tells frames, but not videos
-        ({"other_video_distance": 0.2, "same_video_distance": 0.1, "loss": 0.01}, "maps everything to one point: fr"),
-        ({"dead_units": 0.83}, "is dying: 83% of its channels are dead"),
-        ({"dead_units": 0.83, "untrained_dead_units": 0.8}, ""),  # the copy is as dead: the input is dull
-        ({"dead_units": 0.3}, ""),
-        ({}, ""),
-    ],
-)
-def test_each_alarm_has_its_case_and_its_silence(figures: dict[str, float], sentence: str) -> None:
-    """The sentence names the layer and comes once; in the neighbouring good case nothing is said."""
-    alarms = Alarms(warmup=5)
-    assert alarms.hear(line(1)) == []
-    found = alarms.hear(line(25, **figures))
-    expected = f"layer3 {sentence}"
-    assert [alarm.text[: len(expected)] for alarm in found] == ([expected] if sentence else [])
-    assert all(alarm.collapse for alarm in found)
-    assert alarms.hear(line(50, **figures)) == []
-
-
-def test_without_a_norm_between_layers_fewer_channels_may_die() -> None:
-    """A tenth is said there, and not where a norm is."""
-    for may_die, count in ((MAY_DIE_BARE, 1), (MAY_DIE, 0)):
-        alarms = Alarms(warmup=5, may_die=may_die)
-        alarms.hear(line(1))
-        assert len(alarms.hear(line(25, dead_units=0.12))) == count
-
-
-def test_a_layer_that_stays_at_one_point_is_said_whatever_its_loss() -> None:
-    """Passing through is no collapse; 100 steps are, and a wider look in between starts the count anew."""
-    narrow = {"spread_other_video": 0.02, "spread_same_video": 0.01}
-    alarms = Alarms(warmup=5)
-    heard = {step: alarms.hear(line(step, **({} if step in (1, 75) else narrow))) for step in (1, *range(25, 301, 25))}
-    assert [step for step, found in heard.items() if found] == [200]
-    assert heard[200][0].kind == "one_point"
-
-
-@pytest.mark.parametrize(
-    ("figures", "said"),
-    [
-        ({"loss": 0.0, "within_tolerance": 1.0}, True),
-        ({"loss": 0.2, "within_tolerance": 1.0}, False),  # negatives still move it
-        ({"loss": 0.0, "within_tolerance": 0.9}, False),
-    ],
-)
-def test_a_layer_that_nothing_moves_is_said_at_its_first_step_only(figures: dict[str, float], said: bool) -> None:
-    """Later a loss of 0 means that it has learnt what it was asked to."""
-    alarms = Alarms(warmup=5)
-    text = "layer3 is dead at step 0: all positives (median d 0.05, largest 0.4) are within the tolerance 0.1"
-    assert [alarm.text[: len(text)] for alarm in alarms.hear(line(1, **figures))] == [text] * said
-    assert alarms.hear(line(25, **figures)) == []
-
-
-def test_a_tolerance_that_is_never_kept_is_named_after_the_warm_up() -> None:
-    """Three looks in a row with less than 1 % of the positives within: said once; not for a tolerance of 0."""
-    alarms = Alarms(warmup=25)
-    steps = [1, *range(25, 25 + 25 * (LOOKS + 2), 25)]
-    heard = {step: alarms.hear(line(step, within_tolerance=0.0)) for step in steps}
-    assert [step for step, found in heard.items() if found] == [25 + 25 * LOOKS]
-    (alarm,) = heard[25 + 25 * LOOKS]
-    assert alarm.text.startswith("layer3 never keeps its tolerance: 0% of its positives (median d 0.05) are within 0.1")
-    assert not alarm.collapse
-    for silent in ({"within_tolerance": 0.02}, {"within_tolerance": 0.0, "tolerance": 0.0}):
-        alarms = Alarms(warmup=25)
-        assert not any(alarms.hear(line(step, **silent)) for step in steps)
-
-
-def test_a_resumed_run_does_not_repeat_itself() -> None:
-    """Given the lines that are there, alarms know what has been said, and how often a tolerance was not kept."""
-    bad = {"dead_units": 0.9, "within_tolerance": 0.0}
-    straight, resumed = Alarms(warmup=0), Alarms(warmup=0)
-    heard = [straight.hear(line(step, **bad)) for step in (1, 25, 50, 75)]
-    for step in (1, 25):
-        resumed.hear(line(step, **bad))
-    assert [resumed.hear(line(step, **bad)) for step in (50, 75)] == heard[2:]
-    assert [len(found) for found in heard] == [1, 0, 1, 0]  # dead units, then the tolerance
-
-
-# whole trainings
-
-
-@pytest.mark.parametrize("head", ["none", "mlp"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_collapse_is_said_within_fifty_steps(
-    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, head: str, seed: int
-) -> None:
-    """The bare positive hinge with tolerance 0 collapses, with and without a head: a warning, and a line of the log."""
-    run = train(manifest, out=tmp_path / "run", config=changed(head=head, **BARE), seed=seed, progress=False).path
-    assert "maps everything to one point" in said(run)
-    assert "maps everything to one point" in caplog.text
-    assert lines(run)[-1]["step"] == 50
-
-
-@pytest.mark.parametrize("terms", [("temporal_hinge",), ("infonce",)])
-def test_settings_that_work_are_met_with_silence(
-    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, terms: tuple[str, ...]
-) -> None:
-    """The hinge with negatives, and InfoNCE: no alarm, and not a word in the log."""
-    with caplog.at_level(logging.WARNING, logger="seqff.training"):
-        run = train(manifest, out=tmp_path / "run", config=changed(terms=terms), progress=False).path
-    assert said(run) == ""
-    assert caplog.text == ""
-
-
-def test_on_collapse_stop_leaves_a_checkpoint_and_resume_goes_on(manifest: Path, tmp_path: Path) -> None:
-    """The error names the layer; the checkpoint is that of the step; --resume finishes the run without a word more."""
-    config = dataclasses.replace(changed(head="mlp", **BARE), on_collapse="stop", monitor_every=10)
-    run = tmp_path / "run"
-    with pytest.raises(SeqffError, match=r"stopped after step \d+, with a checkpoint.*layer\d maps everything to one"):
-        train(manifest, out=run, config=config, progress=False)
-    step = lines(run)[-1]["step"]
-    assert step < 50
-    assert [path.name for path in list_checkpoints(run)] == [f"step_{step:08d}"]
-    assert seqff.load(run).hash() != seqff.load(run, untrained=True).hash()
-    for _ in range(3):  # once for each layer that collapses later
-        try:
-            train(manifest, out=run, config=config, resume=True, progress=False)
-        except SeqffError:
-            continue
-        break
-    assert lines(run)[-1]["step"] == 50
-    assert said(run).count("layer1 maps") <= 1
-
-
-def test_a_collapse_that_stops_is_a_failed_command(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`seqff train --on-collapse stop` exits with 1 and one line; without it the run ends with 0."""
-    settings = tmp_path / "config.yaml"
-    settings.write_text(dump_yaml(to_dict(dataclasses.replace(changed(head="mlp", **BARE), monitor_every=10))))
-    arguments = ["train", str(manifest), "--config", str(settings), "--no-progress"]
-    assert main([*arguments, "--out", str(tmp_path / "stopped"), "--on-collapse", "stop"]) == 1
-    assert "maps everything to one point" in capsys.readouterr().err
-    assert main([*arguments, "--out", str(tmp_path / "warned")]) == 0
-
-
-def test_a_tolerance_that_nothing_violates_is_said_at_once(manifest: Path, tmp_path: Path) -> None:
-    """Tolerance 4 without negatives: every layer is dead at step 0; with negatives, or tolerance 0, it is not."""
-    dead = {"tolerance": "constant", "tolerance_range": (4.0, 4.0), "negative_weight": 0.0}
-    for name, objective, expected in (
-        ("dead", dead, 3),
-        ("negatives", {**dead, "negative_weight": 1.0}, 0),
-        ("violated", BARE, 0),
-    ):
-        config = dataclasses.replace(changed(**objective), steps=2)
-        run = train(manifest, out=tmp_path / name, config=config, progress=False).path
-        assert said(run).count("is dead at step 0: all positives (median d ") == expected
-    config = dataclasses.replace(changed(**dead), steps=2)
-    before = train(manifest, out=tmp_path / "again", config=config, progress=False)
-    assert lines(before.path)[0]["layer1/loss"] == 0
-
-
-def test_a_tolerance_out_of_reach_is_said(manifest: Path, tmp_path: Path) -> None:
-    """A tolerance of 1e-9, and negatives that hold everything apart: it is never kept; the default one is."""
-    config = dataclasses.replace(changed(tolerance="constant", tolerance_range=(1e-9, 1e-9)), steps=12, monitor_every=2)
-    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
-    assert "never keeps its tolerance: 0% of its positives" in said(run)
-    config = dataclasses.replace(CONFIG, steps=12, monitor_every=2)
-    run = train(manifest, out=tmp_path / "default", config=config, progress=False).path
-    assert said(run) == ""
