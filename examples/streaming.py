@@ -1,54 +1,66 @@
-"""Features of a camera or a stream, frame by frame as they come; memory stays the same however long it runs.
+"""Learn from frames as they come, as a robot would, and look at the features meanwhile; memory stays the same.
 
-Run it as it is (a clip made on the spot and an untrained encoder; a few seconds), or with a run of yours and a source:
-    python examples/streaming.py runs/first rtsp://camera/stream     # an address, a pipe, a file, or a camera's number
+Run it as it is (pictures made on the spot; a few seconds), or with a source of yours and a folder for the run:
+    python examples/streaming.py rtsp://camera/stream runs/live     # an address, a pipe, a file, or a camera's number
+What only trains is shorter: seqff train --stream rtsp://camera/stream --out runs/live --steps 0
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import seqff
-from seqff.config import EncoderConfig
-from seqff.features import RunningStatistics, spatial_pool
-from seqff.nets import build_encoder
-from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
-from seqff.transform import FrameTransform
+from seqff.config import EncoderConfig, LiveConfig, PairsConfig, TrainConfig
+from seqff.pairs.synthetic import ClipSettings, digits, moving_object
 from seqff.video import open_live
 
+CONFIG = TrainConfig(
+    steps=0,  # for as long as frames come
+    pairs=PairsConfig(size_px=32, gap=2, every=2, stretch_frames=3, far=20, videos_per_batch=8),
+    encoder=EncoderConfig(widths=(8, 16), kernels=(5, 3), strides=(2, 1), pools=(1, 2)),
+    live=LiveConfig(new_frames=24, reservoir_frames=2048),
+)
 
-def stand_in() -> tuple[seqff.Encoder, str]:
-    """Make an encoder and a source, where none are given."""
-    clip = Path(tempfile.mkdtemp(prefix="seqff-example-")) / "clip.mp4"
-    frames = moving_object(digits()[0][0], ClipSettings(frames=100), np.random.default_rng(0))
-    write_clip(clip, frames)
-    return build_encoder(EncoderConfig(), FrameTransform(64, 64), seed=0).eval(), str(clip)
+
+def made_up(frames: int) -> Iterator[tuple[float, np.ndarray]]:
+    """A camera in front of moving digits, 25 frames per second: (seconds, frame)."""
+    settings = ClipSettings(size_px=48, frames=100, object_px=24)
+    pictures = digits()[0]
+    for number in range(frames):
+        if number % settings.frames == 0:
+            clip = iter(moving_object(pictures[number], settings, np.random.default_rng(number)))
+        yield number / 25, next(clip)
 
 
-@torch.no_grad()
-def main() -> None:
-    """Watch the source, and print now and then how much each layer sees change."""
-    if len(sys.argv) > 2:
-        encoder, source = seqff.load(sys.argv[1]), sys.argv[2]
-    else:
-        encoder, source = stand_in()
-    names = [info.name for info in encoder.feature_info]
-    statistics = {name: RunningStatistics() for name in names}  # mean, deviation, mean |difference|, of all so far
-    size = (encoder.transform.height, encoder.transform.width)
-    with open_live(int(source) if source.isdigit() else source, size=size) as stream:
+def camera(source: str) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames of a source with their times."""
+    with open_live(int(source) if source.isdigit() else source) as stream:
         for frame in stream:
-            maps = encoder(encoder.transform(frame.image[None]))
-            for name, h in zip(names, maps, strict=True):
-                statistics[name].update(spatial_pool(h, 2).numpy())  # (1, channels * 4), this frame's features
-            if frame.number % 25 == 24:
-                mean, _, moves = zip(*(statistics[name].result() for name in names), strict=True)
-                shares = [f"{name} {m.mean() / a.mean():.1%}" for name, a, m in zip(names, mean, moves, strict=True)]
-                print(f"{frame.time_seconds:.1f} s, change from frame to frame: {', '.join(shares)}")
+            yield frame.time_seconds, frame.image
+
+
+def main() -> None:
+    """Learn; now and then say how far apart the features of this frame and of one long ago are, layer by layer."""
+    given = sys.argv[1:]
+    frames = camera(given[0]) if given else made_up(1500)
+    out = Path(given[1]) if len(given) > 1 else Path(tempfile.mkdtemp(prefix="seqff-example-")) / "run"
+    first: np.ndarray | None = None
+    with seqff.stream_learner(out=out, config=CONFIG) as learner:
+        for number, (seconds, frame) in enumerate(frames):
+            learner.observe(frame, time=seconds)
+            first = frame if first is None else first
+            if number % 300 == 299:
+                now, then = learner.features(frame), learner.features(first)
+                distances = {n: np.linalg.norm(now[n] - then[n]) / np.linalg.norm(then[n]) for n in now}
+                text = ", ".join(f"{name} {distance:.2f}" for name, distance in distances.items())
+                print(f"{seconds:.0f} s, {learner.step} steps, distance from the first frame: {text}")
+        learner.save()
+    print(f"the run is in {out}: seqff extract, probe and report take it like any other")
 
 
 if __name__ == "__main__":

@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     from seqff.probes import similarity as similarity
     from seqff.report import report as report
     from seqff.training import train as train
+    from seqff.training.dry_run import dry_run as dry_run
     from seqff.training.forward_forward import ForwardForward as ForwardForward
     from seqff.training.forward_forward_io import load_forward_forward as load_forward_forward
     from seqff.training.forward_forward_io import save_forward_forward as save_forward_forward
+    from seqff.training.streaming import StreamLearner as StreamLearner
+    from seqff.training.streaming import stream_learner as stream_learner
     from seqff.video import Manifest as Manifest
     from seqff.video import open_video as open_video
     from seqff.video import scan as scan
+    from seqff.watch import watch as watch
 
 _HOMES = {
     "Encoder": ("seqff.nets", "Encoder"),
@@ -50,6 +54,7 @@ _HOMES = {
     "Manifest": ("seqff.video", "Manifest"),
     "RidgeProbe": ("seqff.probes", "RidgeProbe"),
     "SeqffError": ("seqff.errors", "SeqffError"),
+    "StreamLearner": ("seqff.training.streaming", "StreamLearner"),
     "TrainConfig": ("seqff.config", "TrainConfig"),
     "VideoFeatures": ("seqff.features.video_features", "VideoFeatures"),
     "VideoError": ("seqff.errors", "VideoError"),
@@ -58,6 +63,7 @@ _HOMES = {
     "demo": ("seqff.demo", "demo"),
     "doctor": ("seqff.doctor", "doctor"),
     "export": ("seqff.features", "export"),
+    "dry_run": ("seqff.training.dry_run", "dry_run"),
     "evaluate": ("seqff.probes", "evaluate"),
     "extract": ("seqff.features", "extract"),
     "load": ("seqff.nets", "load_encoder"),
@@ -68,13 +74,15 @@ _HOMES = {
     "save_forward_forward": ("seqff.training.forward_forward_io", "save_forward_forward"),
     "scan": ("seqff.video", "scan"),
     "similarity": ("seqff.probes", "similarity"),
+    "stream_learner": ("seqff.training.streaming", "stream_learner"),
     "train": ("seqff.training", "train"),
+    "watch": ("seqff.watch", "watch"),
 }
 __all__ = [*sorted(_HOMES), "__version__"]
 
 
 class _Package(ModuleType):
-    """The package, in which a name shared by a function and its module (demo, doctor, report) is always the function.
+    """The package, in which a name shared by a function and its module (demo, doctor, ...) is always the function.
 
     Importing a module makes it an attribute of its package; `seqff.report(...)` must work after that, too.
     """

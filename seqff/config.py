@@ -250,11 +250,42 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class LiveConfig:
+    """Training on a stream (`seqff train --stream`, `seqff.stream_learner`); of no meaning for files."""
+
+    new_frames: int = 16
+    """Frames that must come between two steps; they are in the next batch, the rest of it is from the reservoir."""
+    reservoir_frames: int = 4096
+    """Past frames that are held, in memory at the size the encoder sees, drawn evenly from all that came."""
+    minutes: float = 0.0
+    """Minutes after which the training ends, if `steps` have not ended it; 0 = no limit."""
+    idle_minutes: float = 0.0
+    """Minutes without a frame after which a stream counts as ended; 0 = it is waited for."""
+    fps: float = 0.0
+    """Frames per second, where they are known: longer distances in time then count as missing frames.
+    0 = frames are counted as they come; images in a folder are taken for 25 a second."""
+    behind: Literal["auto", "drop", "wait"] = "auto"
+    """When frames come faster than the layers learn: drop the oldest that wait (and count them), or make the sender
+    wait. auto: cameras and addresses drop; files, folders, pipes and iterators wait."""
+    buffer_frames: int = 64
+    """Frames that may wait to be learned from."""
+    at_end: Literal["auto", "stop", "retry"] = "auto"
+    """When a source ends in good order: the training ends, or more is waited for as after a lost connection. auto:
+    cameras and endless addresses are waited for."""
+    retries: int = 8
+    """Attempts in a row to open a source again before it is given up."""
+    backoff_seconds: float = 1.0
+    """Wait before the first of them; doubled for each, up to a minute."""
+    settle_seconds: float = 2.0
+    """A file in a growing folder is read when it has not changed for so long."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
     steps: int = 600
-    """Batches to train on."""
+    """Batches to train on. Of a stream, 0 = until it ends, at a constant learning rate after the warm-up."""
     trainer: Literal["local", "greedy", "end_to_end", "end_to_end_sum"] = "local"
     """local: all layers at every step, each by its own loss. greedy: layer after layer, the finished ones frozen.
     end_to_end, end_to_end_sum: backpropagation from the last layer's loss or from the sum of all, to compare with."""
@@ -282,9 +313,14 @@ class TrainConfig:
     """Latest checkpoints that are kept."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where the same figures go besides, under the same names: TensorBoard (RUN/tensorboard), Weights & Biases. Each
+    needs its package: pip install 'seqff[tensorboard]' or 'seqff[wandb]'."""
     monitor_every: int = 25
     """Steps between looks at every layer beside itself untrained: effective rank, spread, dead units, and whether it
     has collapsed. 0 = never, and then no alarm comes."""
+    monitor_minutes: float = 0.0
+    """Minutes after which such a look is due besides; 0 = only steps count."""
     on_collapse: Literal["warn", "stop"] = "warn"
     """When a layer has collapsed: say so and go on, or write a checkpoint and stop."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -295,3 +331,4 @@ class TrainConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)

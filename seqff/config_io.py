@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,8 @@ from seqff.errors import ConfigError
 from seqff.presets import PRESETS
 
 T = TypeVar("T")
+RUN_ONLY = ("seed", "init")
+"""What config.yaml of a run says besides its settings: the seed, and which encoder it began with."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -46,11 +49,26 @@ def from_dict(kind: type[T], data: Any, where: str = "") -> T:
     values: dict[str, Any] = {}
     for key, value in data.items():
         if key not in hints:
-            close = difflib.get_close_matches(str(key), hints, n=1)
-            guess = f"; did you mean '{prefix}{close[0]}'?" if close else f"; known: {', '.join(sorted(hints))}"
-            raise ConfigError(f"unknown key '{prefix}{key}'{guess}")
+            elsewhere = [] if where else [name for name in names_of(kind) if name.rpartition(".")[2] == key]
+            guess = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggest(str(key), hints, prefix)
+            raise ConfigError(f"unknown key '{prefix}{key}'; {guess}")
         values[key] = _value(hints[key], value, f"{prefix}{key}")
     return kind(**values)
+
+
+def names_of(kind: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings in a dataclass and those nested in it."""
+    names: list[str] = []
+    for name, hint in get_type_hints(kind).items():
+        names += names_of(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [f"{prefix}{name}"]
+    return names
+
+
+def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Say what may have been meant by a name that is none."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{prefix}{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -86,9 +104,7 @@ def load_preset(name: str) -> TrainConfig:
         ConfigError: no preset of that name.
     """
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, n=1)
-        guess = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(PRESETS)}"
-        raise ConfigError(f"no preset {name!r}; {guess}")
+        raise ConfigError(f"no preset {name!r}; {suggest(name, PRESETS)}")
     return PRESETS[name].config
 
 
@@ -96,22 +112,47 @@ def load_config(path: str | Path, base: TrainConfig | None = None) -> TrainConfi
     """Read the settings of a training run from YAML.
 
     Args:
-        path: the file.
+        path: the file; config.yaml of a run will do. What that says besides (`RUN_ONLY`) is passed over.
         base: the settings that what the file does not name keeps; None for the defaults.
 
     Raises:
         ConfigError: the file is missing, not YAML, or not settings.
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path)
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key not in RUN_ONLY}
     try:
         return from_dict(TrainConfig, _over(to_dict(base or TrainConfig()), {} if data is None else data))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def load_facts(path: str | Path) -> dict[str, Any]:
+    """Return what config.yaml of a run says besides its settings (`RUN_ONLY`); nothing, from a file of settings.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or the seed is no whole number.
+    """
+    data = read_yaml(path)
+    facts = {name: data[name] for name in RUN_ONLY if name in data} if isinstance(data, dict) else {}
+    if type(facts.get("seed", 0)) is not int:
+        seed = facts["seed"]
+        raise ConfigError(f"{path}: seed = {seed!r}: must be of type int, got {type(seed).__name__}")
+    return facts
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        ConfigError: it is missing or not YAML.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def _over(base: dict[str, Any], data: Any) -> Any:

@@ -9,14 +9,26 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
 FLOORS = [
-    {"errors", "version", "files", "devices", "config", "config_io", "presets", "transform", "grid_mean"},
+    {
+        "errors",
+        "version",
+        "files",
+        "devices",
+        "config",
+        "config_io",
+        "presets",
+        "transform",
+        "grid_mean",
+        "metrics",
+        "locks",
+    },
     {"video", "nets", "objectives"},
     {"pairs"},
     {"training"},
     {"features"},
     {"probes"},
     {"report"},
-    {"demo", "doctor"},
+    {"demo", "doctor", "watch"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

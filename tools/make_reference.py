@@ -7,7 +7,6 @@ Nothing is written into docs/: the pages cannot be older than the code. To look 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from reference_text import escape, fence, members, prose, signature
 
 import seqff
 from seqff.cli import COMMANDS, overview
+from seqff.cli.flags import options_of
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.presets import PRESETS
@@ -50,13 +50,6 @@ def commands() -> str:
         for options in options_of(name):
             parts += [fence(inspect.getdoc(options) or ""), table(options, "flag", flag)]
     return "\n\n".join(parts) + "\n"
-
-
-def options_of(command: str) -> list[type]:
-    """Return the dataclasses that hold a command's arguments."""
-    module = importlib.import_module(f"seqff.cli.{command}")
-    own = [kind for kind in vars(module).values() if getattr(kind, "__module__", "") == module.__name__]
-    return [kind for kind in own if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
 
 
 def flags(command: str) -> set[str]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": "what is installed, which readers are found, how fast this machine decodes",
     "scan": "decode a folder of videos once: true frame counts, damage, the exact reader for each",
     "train": "train an encoder on videos, every layer by its own objective",
+    "watch": "show how a training is doing: step, speed, time left, each layer's figures, alarms in words",
     "extract": "write the features of every layer, trained and untrained, for a folder of videos",
     "export": "write a feature store to one .npz, .safetensors or .parquet file",
     "convert": "write an encoder as a torch.export or ONNX file, or as a folder for the Hugging Face hub",
@@ -24,7 +25,11 @@ COMMANDS = {
     "compare": "put several results side by side, in a table and a figure; seeds as mean and deviation",
     "similarity": "compare layers, runs and seeds by their features: CKA, RSA, effective rank",
     "report": "one HTML page about a run: did it learn, is it healthy, what does each layer see, the cost",
+    "config": "list the presets, show all settings of one or of a run, check a file of settings",
+    "completion": "print the script that lets bash, zsh or fish complete commands, flags and choices",
 }
+SHELL_ONLY = ("config", "completion")
+"""Commands about the command line itself; the others are public functions of the same name and arguments."""
 
 OVERVIEW = """\
 usage: seqff COMMAND ... | seqff COMMAND --help | seqff --version
@@ -36,7 +41,8 @@ commands:
 {commands}
 
 the usual way:
-  seqff train VIDEOS --out RUN
+  seqff scan VIDEOS                     (optional: what is in them, what is damaged)
+  seqff train VIDEOS --out RUN          (--dry-run only says what it would do; seqff watch RUN)
   seqff extract RUN VIDEOS --out FEATURES
   seqff probe FEATURES --labels folder --out PROBE
   seqff report RUN PROBE --out page.html
@@ -58,6 +64,16 @@ class _BarHandler(logging.Handler):
         from tqdm import tqdm
 
         tqdm.write(f"seqff: {record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+
+
+def say(error: Exception) -> str:
+    """Return the line for an error: our own speak for themselves, with others the reader is told how to see more."""
+    if isinstance(error, (SeqffError, ValueError, OSError)):
+        return str(error)
+    words = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory ({words[:200] or 'no more is said'}): smaller batches (pairs.videos_per_batch) need less"
+    return f"unexpected {type(error).__name__}: {words[:500]}; this should not happen: --debug shows the trace"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,10 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"seqff {name}: interrupted", file=sys.stderr)
         return 130
-    except (SeqffError, ValueError, OSError) as error:
+    except Exception as error:
         if debug:
             raise
-        print(f"seqff {name}: error: {error}", file=sys.stderr)
+        print(f"seqff {name}: error: {say(error)}", file=sys.stderr)
         return 1
     finally:
         logging.getLogger("seqff").removeHandler(handler)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 import tyro
 
 from seqff.config import TrainConfig
-from seqff.config_io import load_config, load_preset
+from seqff.config_io import load_config, load_facts, load_preset
 
 T = TypeVar("T")
 Device = Literal["auto", "cpu", "cuda"]
@@ -35,6 +35,12 @@ def settings_before(arguments: Sequence[str]) -> TrainConfig | None:
         return None
     settings = load_preset(preset or "default")
     return settings if file is None else load_config(file, settings)
+
+
+def facts_before(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the file of --config says besides settings, if it is a run's: `seed`, and perhaps `init`."""
+    file = _find("--config", arguments)
+    return {} if file is None else load_facts(file)
 
 
 def _find(flag: str, arguments: Sequence[str]) -> str | None:

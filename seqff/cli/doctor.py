@@ -39,3 +39,4 @@ def run(arguments: Sequence[str]) -> None:
         print_json(report.to_dict())
     else:
         print(report.table())
+        print("next: seqff demo, or seqff scan VIDEOS")

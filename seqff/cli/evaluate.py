@@ -25,8 +25,8 @@ class EvaluateOptions:
     Example: seqff evaluate videos/ --groups '(?P<group>[a-z]+)_' --folds 3 --seeds 0 1 2 --out evaluations/first
     """
 
-    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, or manifest (*.json)."""
+    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
+    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
     out: Path
     """Folder for everything; must not exist, unless --resume or --overwrite is given."""
     labels: str = "folder"
@@ -83,4 +83,7 @@ def run(arguments: Sequence[str]) -> None:
         print_json(done.to_dict())
     else:
         print(done.table())
+        print("seconds: " + ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.summary["seconds"].items()))
         print(f"written: {done.path}")
+        first = done.path / f"seed{options.seeds[0]}"
+        print(f"next: seqff report {first / 'fold1' / 'run'} {first / 'probe'} --out page.html")

@@ -26,8 +26,8 @@ class ExtractOptions:
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder."""
-    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, or manifest (*.json)."""
+    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
+    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""
     per: Literal["video", "clip", "frame"] = "video"

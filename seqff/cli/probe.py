@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.files import read_json
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,11 @@ def run(arguments: Sequence[str]) -> None:
     for column, result in results.items():
         print(f"{column}:\n{result.table()}\n" if column else result.table())
     print(f"written: {options.out}")
+    probes = " ".join(str(options.out / column) for column in results).rstrip("/")
+    print(f"next: seqff report {_run_of(options.features)} {probes} --out page.html")
+
+
+def _run_of(features: Path) -> str:
+    """Return the run that features are of, if it still lies where it was."""
+    run = str(read_json(features / "meta.json").get("encoder", {}).get("run", ""))
+    return run if run and Path(run).is_dir() else "RUN"

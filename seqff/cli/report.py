@@ -29,7 +29,7 @@ class ReportOptions:
     """The page, *.html; must not exist, unless --overwrite is given."""
     probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[PROBE...]")] = ()
     """Folders of results; without one the page does not say what the features are worth."""
-    videos: Path | None = None
+    videos: str | None = None
     """Where the videos lie now, if they have moved (folder, video or manifest); by default where they were."""
     projection: Literal["pca", "tsne", "umap"] = "pca"
     """How the map of clips is laid out; umap needs umap-learn."""
@@ -60,3 +60,4 @@ def run(arguments: Sequence[str]) -> None:
     for what in done.absent:
         print(f"  absent: {what}")
     print(f"written: {done.path} ({done.bytes / 1e6:.1f} MB)")
+    print("next: open it in a browser; it needs nothing else, wherever it lies")

@@ -24,8 +24,8 @@ class ScanOptions:
     Example: seqff scan videos/ --out manifest.json
     """
 
-    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, or manifest (*.json)."""
+    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
+    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
     out: Path | None = None
     """Where the manifest is written; by default in the user's cache folder, where the other commands find it."""
     max_bad: float = 0.05
@@ -55,6 +55,8 @@ def run(arguments: Sequence[str]) -> None:
             print_json(manifest.to_dict())
         else:
             print(manifest.table())
+            if manifest.usable:
+                print(f"next: seqff train {options.out or options.videos} --out RUN")
 
     try:
         show(scan(**call_arguments(options)))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, settings_before
+from seqff.cli.arguments import Device, call_arguments, facts_before, parse, print_json, settings_before
 from seqff.config import TrainConfig
 from seqff.presets import preset_help
 
@@ -23,17 +23,22 @@ class TrainOptions:
             then flags: the later wins.
 
     Writes: the run folder: encoder.safetensors (and the same net untrained), config.yaml, manifest.json,
-            metrics.jsonl, checkpoints.
+            metrics.jsonl and metrics.csv, checkpoints. `seqff watch RUN` shows the figures while it runs.
 
     Example: seqff train videos/ --out runs/first --steps 600 --pairs.gap 4
+             seqff train videos/ --out runs/first --dry-run
+             seqff train --stream rtsp://camera/main --out runs/live --steps 0 --checkpoint-minutes 10
 
     Several processes: torchrun --nproc-per-node=4 -m seqff train videos/ --out runs/first (see --parallel).
     """
 
-    videos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, or manifest (*.json)."""
     out: Path
     """Run folder to write; must not exist, unless --resume or --overwrite is given."""
+    videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS")] = None
+    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
+    stream: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
+    """Instead of VIDEOS: what comes once. Number of a camera, address (rtsp://, http://, ...), named pipe, or a folder
+    that grows (videos, or numbered images); see --live. --steps 0 learns for as long as frames come."""
     config: Path | None = None
     """YAML file with settings; what it does not name keeps its default. Flags win over the file."""
     init: Path | None = None
@@ -51,6 +56,9 @@ class TrainOptions:
     """Delete the run in --out and start again."""
     max_bad: float = 0.05
     """Stop when more than this share of the videos cannot be read."""
+    dry_run: bool = False
+    """Do not train: print the plan, the memory, the first batch's figures and the time it would take; --out stays as
+    it is."""
     progress: bool = True
     """Show progress bars on a terminal."""
     json: Annotated[bool, tyro.conf.arg(help="Print the last figures as JSON.")] = False
@@ -59,16 +67,47 @@ class TrainOptions:
 
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, train, say what to do next."""
-    settings = settings_before(arguments)
-    default = None if settings is None else TrainOptions(videos=tyro.MISSING, out=tyro.MISSING, settings=settings)
+    settings, facts, default = settings_before(arguments), facts_before(arguments), None
+    if settings is not None:
+        default = TrainOptions(tyro.MISSING, seed=facts.get("seed", 0), settings=settings)
     options = parse(TrainOptions, "train", arguments, default)
+    if "init" in facts and options.init is None:
+        raise ValueError(f"{options.config} is of a run that began with an encoder of its own: name that by --init")
+    if options.dry_run:
+        show_plan(options)
+        return
     from seqff.training import train
+    from seqff.training.streaming.facts import describe as describe_stream
 
-    done = train(**{**call_arguments(options, "settings", "preset"), "config": options.settings})
+    done = train(**{**call_arguments(options, "settings", "preset", "dry_run"), "config": options.settings})
     if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, the first one speaks
         return
     if options.json:
-        print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures})
+        came = {"stream": done.stream} if done.stream else {}
+        print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures, **came})
     else:
         print(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
-        print(f"next: seqff extract {done.path} {options.videos} --out FEATURES")
+        for line in describe_stream(done.stream) if options.stream is not None else ():
+            print(line)
+        print(f"next: seqff extract {done.path} {options.videos or 'VIDEOS'} --out FEATURES")
+
+
+def show_plan(options: TrainOptions) -> None:
+    """Print what the training would do, and leave it at that."""
+    from seqff.cli.plan import describe
+    from seqff.files import check_folder
+    from seqff.training.dry_run import dry_run
+
+    if options.videos is None:
+        raise ValueError("--dry-run looks at videos: give some; of a stream nobody knows what will come")
+    check_folder(options.out, marker="config.yaml", overwrite=options.overwrite, resume=options.resume)
+    plan = dry_run(
+        options.videos,
+        config=options.settings,
+        init=options.init,
+        seed=options.seed,
+        device=options.device,
+        max_bad=options.max_bad,
+        progress=options.progress,
+    )
+    print_json(plan.to_dict()) if options.json else print(describe(plan))

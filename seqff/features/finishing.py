@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from seqff.errors import RunError
+from seqff.features.describe import Columns
 from seqff.features.filling import Job, stop_above
 from seqff.features.sampling import Sampling
 from seqff.features.store import FeatureIndex, FeatureStore, StoredVideo, write_meta, write_tables
@@ -17,8 +18,16 @@ from seqff.video import VideoEntry
 logger = logging.getLogger(__name__)
 
 
-def finish(job: Job, store: FeatureStore, settings: dict[str, Any]) -> None:
+def finish(
+    job: Job, store: FeatureStore, settings: dict[str, Any], *, columns: Mapping[str, Columns] | None = None
+) -> None:
     """Join the parts to a store, unless other processes still have videos to do, or one has joined it already.
+
+    Args:
+        job: the extraction.
+        store: to write.
+        settings: for its meta.json.
+        columns: of the parts, by the names of the store's arrays; None for all.
 
     Raises:
         RunError: no video could be read, or more than max_bad could not.
@@ -36,24 +45,29 @@ def finish(job: Job, store: FeatureStore, settings: dict[str, Any]) -> None:
     stop_above(job, lost)
     if not kept:
         raise RunError(f"none of the videos under {job.manifest.root} could be read; nothing to store")
-    _join(job, store, kept, lost, settings)
+    _join(job, store, kept, lost, settings, job.rows.columns if columns is None else columns)
 
 
 def _join(
-    job: Job, store: FeatureStore, kept: Sequence[VideoEntry], lost: dict[str, str], settings: dict[str, Any]
+    job: Job,
+    store: FeatureStore,
+    kept: Sequence[VideoEntry],
+    lost: dict[str, str],
+    settings: dict[str, Any],
+    columns: Mapping[str, Columns],
 ) -> None:
     folder = store.path
     for stale in folder.rglob("*.partial"):  # of a process that was killed while it wrote
         stale.unlink()
     rows = sum(map(job.row_count, kept))
-    job.parts.join([entry.content_hash for entry in kept], rows, job.rows.columns, folder / "arrays")
+    job.parts.join([entry.content_hash for entry in kept], rows, columns, folder / "arrays")
     bad = {entry.path: f"{entry.status}: {entry.cause}" for entry in job.manifest.bad}
     skipped = dict(sorted((bad | lost).items()))
     stored = [StoredVideo(entry.path, entry.content_hash, entry.frames) for entry in kept]
     write_tables(folder, stored, index_of(kept, job.sampling), skipped)
     arrays = {
         name: {"width": place.width, "channels": place.channels, "cells": list(place.cells)}
-        for name, place in job.rows.columns.items()
+        for name, place in columns.items()
     }
     facts = {"rows": rows, "arrays": arrays, "skipped": skipped, "manifest_hash": job.manifest.hash}
     write_meta(folder, {**settings, **facts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +17,50 @@ from seqff.features.pooling import Grid
 from seqff.features.sampling import Sampling
 from seqff.features.store import META
 from seqff.files import read_json, write_json
-from seqff.nets import load_encoder
+from seqff.nets import Encoder, load_encoder
 from seqff.version import __version__
 from seqff.video import Manifest
 
 SETTINGS = "settings.json"
 BASELINES = ("untrained", "pixels")
+
+
+def load_encoders(run: Path, baselines: Sequence[str]) -> dict[str, Encoder]:
+    """Load the encoders of a run, by prefix of their arrays' names.
+
+    Raises:
+        ValueError: an unknown baseline.
+        RunError: the run cannot be read.
+    """
+    unknown = [baseline for baseline in baselines if baseline not in BASELINES]
+    if unknown:
+        raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
+    encoders = {"": load_encoder(run)}
+    if "untrained" in baselines:
+        encoders["untrained/"] = load_encoder(run, untrained=True)
+    return encoders
+
+
+def settings_of(
+    run: Path, encoders: Mapping[str, Encoder], baselines: Sequence[str], grid: Grid, device: torch.device
+) -> dict[str, Any]:
+    """Note what the features of a frame depend on."""
+    hashes = {prefix: encoder.hash() for prefix, encoder in encoders.items()}
+    transform = encoders[""].transform
+    return {
+        "encoder": {"run": str(run), "hash": hashes[""], "untrained_hash": hashes.get("untrained/")},
+        "transform": transform.to_dict(),
+        "transform_hash": transform.hash,
+        "grid": grid,
+        "baselines": [baseline for baseline in BASELINES if baseline in baselines],
+        "device": device.type,
+        "versions": {
+            "seqff": __version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "av": version("av"),
+        },
+    }
 
 
 def prepare(
@@ -34,25 +72,9 @@ def prepare(
         ValueError: an unknown baseline, or a grid that is none.
         RunError: the run cannot be read.
     """
-    unknown = [baseline for baseline in baselines if baseline not in BASELINES]
-    if unknown:
-        raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
-    encoders = {"": load_encoder(run)}
-    if "untrained" in baselines:
-        encoders["untrained/"] = load_encoder(run, untrained=True)
-    hashes = {prefix: encoder.hash() for prefix, encoder in encoders.items()}
-    describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=device)
-    versions = {"seqff": __version__, "torch": str(torch.__version__), "numpy": np.__version__, "av": version("av")}
-    settings = {
-        "encoder": {"run": str(run), "hash": hashes[""], "untrained_hash": hashes.get("untrained/")},
-        "transform": describer.transform.to_dict(),
-        "transform_hash": describer.transform.hash,
-        "grid": grid,
-        "baselines": [baseline for baseline in BASELINES if baseline in baselines],
-        "device": device.type,
-        "versions": versions,
-    }
-    return describer, settings
+    encoders = load_encoders(run, baselines)
+    settings = settings_of(run, encoders, baselines, grid, device)
+    return FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=device), settings
 
 
 def sampling_settings(sampling: Sampling) -> dict[str, Any]:

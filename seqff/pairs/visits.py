@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import multiprocessing
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from seqff.pairs.coordinates import Coordinates, coordinates
 from seqff.pairs.plan import Plan, Visit
 from seqff.transform import FrameTransform
 from seqff.video import VideoEntry, VideoReader, open_cached
+from seqff.video.remote.address import shown
 
 MAX_ATTEMPTS = 10
 START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long
@@ -62,19 +64,27 @@ class VisitDataset(Dataset[VisitFrames]):
         self.transform, self.config = transform, config
         self.in_flight: Any = None
         """For each worker the video it is reading + 1, or 0; memory shared by the processes."""
+        self.fetched_at: Any = None
+        """For each worker when it last got bytes of a remote video, by the clock all processes share."""
 
     def __len__(self) -> int:
         return 2**62  # visits do not end
 
     def path(self, video: int) -> str:
         """Return where a video lies."""
-        return f"{self.root}/{self.entries[video].path}"
+        return shown(f"{self.root}/{self.entries[video].path}")
 
     def open(self, video: int) -> VideoReader:
         """Open a video at the size the transform asks for, out of the cache if there is one."""
         entry, config = self.entries[video], self.config
         size = self.transform.decode_size(entry.height, entry.width)
-        return open_cached(self.path(video), entry, size=size, cache=config.cache, folder=config.cache_folder or None)
+        folder = config.cache_folder or None
+        return open_cached(self.path(video), entry, size=size, cache=config.cache, folder=folder, beat=self._beat)
+
+    def _beat(self) -> None:
+        worker = get_worker_info()
+        if worker is not None and self.fetched_at is not None:
+            self.fetched_at[worker.id] = time.monotonic()
 
     def __getitem__(self, number: int) -> VisitFrames:
         failures: list[tuple[int, str]] = []
@@ -127,7 +137,8 @@ def load_visits(
         yield from map(dataset.__getitem__, numbers)
         return
     dataset = copy.copy(dataset)
-    dataset.in_flight = multiprocessing.get_context("spawn").RawArray("q", workers)
+    spawn = multiprocessing.get_context("spawn")
+    dataset.in_flight, dataset.fetched_at = spawn.RawArray("q", workers), spawn.RawArray("d", [-math.inf] * workers)
     found = iter(
         DataLoader(
             dataset,
@@ -147,7 +158,8 @@ def load_visits(
 
 def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, timeout_seconds: float) -> VisitFrames:
     """Wait for the visit that `worker` makes."""
-    for _ in range(1 + math.ceil(START_SECONDS / timeout_seconds)):
+    left = 1 + math.ceil(START_SECONDS / timeout_seconds)
+    while left:
         try:
             return next(found)
         except RuntimeError as error:
@@ -158,6 +170,9 @@ def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, time
                 others = "".join(f"; or {dataset.path(video)}" for video in reading[1:])
                 cause = f"the process that read it died ({error}){others}"
                 raise _video_error(dataset, reading, cause) from error
+            if time.monotonic() - dataset.fetched_at[worker] < timeout_seconds:  # a large file, still coming
+                continue
+            left -= 1
             if dataset.in_flight[worker]:
                 cause = f"the reader hangs, no frame in {timeout_seconds:g} s: take the file away, or mend it"
                 raise _video_error(dataset, [dataset.in_flight[worker] - 1], cause) from error

@@ -14,10 +14,12 @@ from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
-from seqff.features import FeatureStore, extract
+from seqff.features import FeatureStore
+from seqff.features.together import Wanted, extract_together
 from seqff.files import check_folder, claim_folder, read_json, write_json
 from seqff.nets import load_encoder
 from seqff.probes.asked import Groups, Labels, Rules, ask
+from seqff.probes.clock import Clock
 from seqff.probes.labels import read_labels
 from seqff.probes.protocol import keep, run_task
 from seqff.probes.results import ProbeResult
@@ -36,7 +38,10 @@ Twin = Literal["end_to_end", "supervised"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: its folder, one result a seed, and mean and standard deviation over the seeds."""
+    """What `evaluate` found: its folder, one result a seed, and mean and standard deviation over the seeds.
+
+    `summary["seconds"]` says how long each phase took this time, wall clock; what was there already took none.
+    """
 
     path: Path
     results: Mapping[int, ProbeResult]
@@ -126,7 +131,9 @@ def evaluate(
     target, config, folder = choose_device(device), config or TrainConfig(), Path(out)
     _check(labels, baselines, seeds)
     check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
-    manifest = scan(videos, max_bad=max_bad, progress=progress)
+    clock = Clock()
+    with clock("scan"):
+        manifest = scan(videos, max_bad=max_bad, progress=progress)
     rules = Rules(labels, "label", groups, splits, folds, seed)
     paths, tests = _folds(manifest, rules)
     extraction = {"per": per, "grid": grid, "every": every}
@@ -143,8 +150,8 @@ def evaluate(
     _agree(folder / MARKER, settings)
     twins = tuple(twin for twin in TWINS if twin in baselines)
     plan = _Plan(folder, manifest, rules, tests, names, config, twins, extraction, device, max_bad, progress)
-    results = {number: _one_seed(plan, number, target) for number in seeds}
-    summary = summarise_seeds([result.to_dict() for result in results.values()])
+    results = {number: _one_seed(plan, number, target, clock) for number in seeds}
+    summary = {**summarise_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
     write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
     return Evaluation(folder, results, summary)
 
@@ -190,17 +197,19 @@ def _agree(file: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _one_seed(plan: _Plan, seed: int, device: torch.device) -> ProbeResult:
+def _one_seed(plan: _Plan, seed: int, device: torch.device, clock: Clock) -> ProbeResult:
     home = plan.folder / f"seed{seed}"
-    stores: dict[str, list[FeatureStore]] = {name: [] for name in ("", *plan.twins)}
-    for number, test in enumerate(plan.tests, start=1):
-        fold = home / f"fold{number}"
-        seen = fold / "videos.json"
-        if not seen.exists():
-            _without(plan.manifest, test).save(seen)
-        for name, found in stores.items():
-            first = found[0] if found else None
-            found.append(_features(plan, fold / name if name else fold, seen, name, seed, first))
+    names = ("", *plan.twins)
+    with clock("training"):
+        runs = [_train_fold(plan, home / f"fold{number}", test, seed) for number, test in enumerate(plan.tests, 1)]
+    with clock("extraction"):
+        found = _extract(plan, home, [run for fold in runs for run in fold])
+    stores = {name: found[place :: len(names)] for place, name in enumerate(names)}
+    with clock("probes"):
+        return _probe(plan, home, stores, device)
+
+
+def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]], device: torch.device) -> ProbeResult:
     sources: dict[str, tuple[Source, ...]] = {}
     for baseline, found in stores.items():
         for name in found[0].names:
@@ -225,32 +234,47 @@ def _without(manifest: Manifest, test: frozenset[str]) -> Manifest:
     return Manifest(manifest.root, tuple(entry for entry in manifest.usable if entry.content_hash not in hidden))
 
 
-def _features(
-    plan: _Plan, home: Path, seen: Path, baseline: str, seed: int, first: FeatureStore | None
-) -> FeatureStore:
-    """Train and extract what is not there yet; `first` are the features of the first fold."""
-    run, features = home / "run", home / "features"
-    if not (features / "meta.json").exists():
-        options: dict[str, Any] = {
-            "seed": seed,
-            "device": plan.device,
-            "max_bad": plan.max_bad,
-            "progress": plan.progress,
-        }
-        if baseline == "supervised":
-            train_supervised(seen, plan.labels, out=run, config=plan.config, **options)
-        else:
-            config = replace(plan.config, trainer="end_to_end") if baseline else plan.config
-            train(seen, out=run, config=config, resume=True, **options)
-        manifest = plan.folder / "manifest.json"
-        if not manifest.exists():
-            plan.manifest.save(manifest)
-        beside = () if baseline else _beside(run, first)
-        extract(run, manifest, out=features, baselines=beside, resume=True, **plan.extraction, **options)
-    return FeatureStore.open(features)
+def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> list[Path]:
+    """Train what is not there yet: the encoder of a fold and its twins; returns their folders."""
+    seen = fold / "videos.json"
+    if not seen.exists():
+        _without(plan.manifest, test).save(seen)
+    homes = []
+    for name in ("", *plan.twins):
+        home = fold / name if name else fold
+        if not (home / "features" / "meta.json").exists():
+            _train(plan, home / "run", seen, name, seed)
+        homes.append(home)
+    return homes
 
 
-def _beside(run: Path, first: FeatureStore | None) -> tuple[str, ...]:
-    """What to extract beside the trained net: untrained nets of all folds are one, if their frames have one size."""
-    known = None if first is None else first.meta["encoder"]["untrained_hash"]
-    return () if known == load_encoder(run, untrained=True).hash() else ("untrained", "pixels")
+def _train(plan: _Plan, run: Path, seen: Path, baseline: str, seed: int) -> None:
+    options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
+    if baseline == "supervised":
+        train_supervised(seen, plan.labels, out=run, config=plan.config, **options)
+    else:
+        config = replace(plan.config, trainer="end_to_end") if baseline else plan.config
+        train(seen, out=run, config=config, resume=True, **options)
+
+
+def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureStore]:
+    """Extract what is not there yet: each video is decoded once for the encoders of all folds."""
+    manifest = plan.folder / "manifest.json"
+    if not manifest.exists():
+        plan.manifest.save(manifest)
+    each, wanted = 1 + len(plan.twins), []
+    for number, folder in enumerate(folders):
+        beside = ("untrained", "pixels") if number % each == 0 and _needs_its_own(folder, folders[0]) else ()
+        wanted.append(Wanted(folder / "run", folder / "features", beside))
+    options: dict[str, Any] = {"device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
+    return extract_together(wanted, manifest, work=home / "extraction", **plan.extraction, **options)
+
+
+def _needs_its_own(folder: Path, first: Path) -> bool:
+    """Whether a fold needs baselines of its own: untrained nets of all folds are one, if their frames have one size."""
+    if folder == first or (folder / "features" / "meta.json").exists():
+        return True
+    done = (first / "features" / "meta.json").exists()
+    known = FeatureStore.open(first / "features").meta["encoder"]["untrained_hash"] if done else None
+    known = known or load_encoder(first / "run", untrained=True).hash()
+    return bool(known != load_encoder(folder / "run", untrained=True).hash())

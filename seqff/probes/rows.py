@@ -6,6 +6,7 @@ Everything here takes numpy arrays, or torch tensors on any device, and gives ba
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,15 @@ def narrow(x: Array, width: int, seed: int) -> Array:
     wide = x.shape[1]
     if wide <= width:
         return x
-    draws = np.random.default_rng([seed, wide, width]).standard_normal((wide, width)) / width**0.5
+    draws = _directions(seed, wide, width)
     if isinstance(x, torch.Tensor):
         return x @ torch.as_tensor(draws, dtype=x.dtype, device=x.device)
     return x @ draws.astype(x.dtype)
+
+
+@lru_cache(maxsize=4)
+def _directions(seed: int, wide: int, width: int) -> NDArray[np.float64]:
+    """The same for the rows fitted and those tested, and mostly for all folds: drawing them takes longer than using."""
+    draws = np.random.default_rng([seed, wide, width]).standard_normal((wide, width))
+    draws /= width**0.5
+    return draws

@@ -11,13 +11,13 @@ import yaml
 
 from seqff.errors import ManifestError, RunError
 from seqff.files import read_csv, read_json
+from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS
-from seqff.training.run import CONFIG, ENVIRONMENT, MANIFEST, METRICS, read_metrics
+from seqff.training.run import CONFIG, ENVIRONMENT, MANIFEST
+from seqff.training.streaming.facts import STREAM, describe, read_facts
 from seqff.video import Manifest
-
-EVERY_STEP = 2**62
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,14 @@ def read_material(run: Path, probes: Sequence[Path]) -> Material:
     try:
         manifest = Manifest.load(run / MANIFEST)
     except (OSError, ManifestError) as error:
-        missing["manifest"] = str(error)
+        stream = describe(read_facts(run)) if (run / STREAM).is_file() else []
+        missing["manifest"] = f"trained on a stream: {'; '.join(stream)}" if stream else str(error)
     environment = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
     return Material(
         run,
         read_config(run),
         environment,
-        read_metrics(run / METRICS, step=EVERY_STEP),
+        read_metrics(run / METRICS),
         manifest,
         **encoders,
         probes=read_probes(probes),

@@ -140,12 +140,13 @@ def render(name: str, summary: str, parts: Sequence[Section], shelf: Shelf) -> s
 def _summary(material: Material) -> str:
     objective = material.config.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
+    total = f" of {steps}" if (steps := material.config.get("steps", "?")) else ""  # 0: for as long as a stream lasted
     facts = [
         f"{len(material.layers)} layers",
         f"objective {' + '.join(map(str, terms))}" if isinstance(terms, list) else "",
         f"trainer {material.config.get('trainer')}" if material.config.get("trainer") else "",
         f"{len(material.manifest.usable)} videos" if material.manifest else "",
-        f"{material.metrics[-1]['step']} of {material.config.get('steps', '?')} steps" if material.metrics else "",
+        f"{material.metrics[-1]['step']}{total} steps" if material.metrics else "",
         f"seed {material.config.get('seed')}",
     ]
     return ", ".join(filter(None, facts))

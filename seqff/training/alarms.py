@@ -135,6 +135,10 @@ def one_point(figures: Figures, first: Figures, *, stuck: bool) -> str:
         stuck: they have been together for long.
     """
     now, before = figures["spread_other_video"], figures[UNTRAINED + "spread_other_video"]
+    what = "frames of different videos"
+    if before <= LEAST:  # all of one video, as in a stream
+        now, before = figures["spread_same_video"], figures[UNTRAINED + "spread_same_video"]
+        what = "distant frames"
     beside, scale, left = "through the untrained layer", "as unit vectors, at most 4", spread_left(figures)
     if left >= LEFT and "other_video_distance" in figures:  # embeddings that are not normalised can shrink as a whole
         names = ("other_video_distance", "same_video_distance")
@@ -144,7 +148,7 @@ def one_point(figures: Figures, first: Figures, *, stuck: bool) -> str:
     if left >= LEFT or not (stuck or 0 <= figures["loss"] <= CONTENT * first["loss"]):
         return ""
     return (
-        f"maps everything to one point: frames of different videos are {now:.2g} apart, {beside} {before:.2g} (squared "
+        f"maps everything to one point: {what} are {now:.2g} apart, {beside} {before:.2g} (squared "
         f"distance of embeddings {scale}). What only draws together collapses: give negatives weight "
         "(objective.negative_weight), lower optim.lr, or choose another objective"
     )

@@ -12,18 +12,21 @@ from seqff.training.trainers import EndToEndTrainer, LocalTrainer, Trainer
 TRAINERS = ("local", "greedy", "end_to_end", "end_to_end_sum")
 
 
-def build_trainer(learners: list[LayerLearner], config: TrainConfig, *, cache: Path | None = None) -> Trainer:
+def build_trainer(
+    learners: list[LayerLearner], config: TrainConfig, *, cache: Path | None = None, endless: bool = False
+) -> Trainer:
     """Build what takes the steps of a training.
 
     Args:
         learners: the layers, bottom to top.
         config: which trainer, and its settings.
         cache: folder for the greedy trainer's cache, if the settings ask for one.
+        endless: a training on a stream: steps=0, whose end is not known, is allowed, and layer after layer is not.
 
     Raises:
         ValueError: settings that do not fit each other or the number of layers.
     """
-    check_trainer(config, layers=len(learners))
+    check_trainer(config, layers=len(learners), endless=endless)
     steps, optim = config.steps, config.optim
     if config.trainer == "local":
         return LocalTrainer(learners, steps=steps, optim=optim)
@@ -33,13 +36,18 @@ def build_trainer(learners: list[LayerLearner], config: TrainConfig, *, cache: P
     return EndToEndTrainer(learners, steps=steps, optim=optim, summed=config.trainer == "end_to_end_sum")
 
 
-def check_trainer(config: TrainConfig, *, layers: int) -> None:
+def check_trainer(config: TrainConfig, *, layers: int, endless: bool = False) -> None:
     """Raise ValueError unless the trainer's settings fit each other and the number of layers."""
     name = config.trainer
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: choose from {', '.join(TRAINERS)}")
-    if config.steps < 1:
-        raise ValueError(f"steps must be at least 1, got {config.steps}")
+    if config.steps < (0 if endless else 1):
+        least = "at least 1, or 0 for as long as the stream lasts" if endless else "at least 1"
+        raise ValueError(f"steps must be {least}, got {config.steps}")
+    if endless and name == "greedy":
+        raise ValueError(
+            "a stream comes once, and trainer='greedy' would show each layer another part of it: use local"
+        )
     if config.activation_checkpointing and not name.startswith("end_to_end"):
         raise ValueError(
             f"activation_checkpointing is for trainer='end_to_end', which keeps the graphs of all layers at once; "

@@ -1,20 +1,26 @@
-"""What is written down of a training: metrics.jsonl, alarms, the progress bar; by the first rank, for all stages."""
+"""What is written down of a training: metrics, alarms, the progress bar; by the first rank, for all stages."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from seqff.errors import RunError
+from seqff.locks import Held
+from seqff.metrics import LOCK, METRICS, MetricsLog, read_metrics
 from seqff.training.alarms import Alarm
 from seqff.training.learner import LayerLearner
+from seqff.training.loggers import Logger, build_loggers
 from seqff.training.parallel.ranks import Ranks
-from seqff.training.run import METRICS, MetricsLog, read_metrics
 from seqff.training.watch import Watch
+
+SHOWN = 6
+"""Layers whose losses the progress bar shows one by one."""
 
 
 class Journal:
@@ -25,15 +31,18 @@ class Journal:
         watch: monitors and alarms of this process's layers.
         ranks: this process among the others.
         step: steps already taken.
+        loggers: names of those that are given the lines as well.
 
     Attributes:
         figures: of the last line that was written, `layer/name` -> value.
         collapsed: what was said of layers that the training is to stop for.
     """
 
-    def __init__(self, run: Path, watch: Watch, ranks: Ranks, *, step: int) -> None:
+    def __init__(self, run: Path, watch: Watch, ranks: Ranks, *, step: int, loggers: Sequence[str] = ()) -> None:
         self.watch, self.ranks = watch, ranks
-        self.metrics = MetricsLog(run / METRICS, step=step) if ranks.leads else None
+        self.metrics = MetricsLog(run, step=step) if ranks.leads else None
+        self._life = Held(run / LOCK) if ranks.leads else None
+        self._loggers: list[Logger] = build_loggers(loggers, run, step=step) if ranks.leads else []
         known = read_metrics(run / METRICS, step=step) if self.metrics is None else self.metrics.kept
         watch.recall(known)
         self.figures: dict[str, float] = {}
@@ -81,8 +90,18 @@ class Journal:
             self.figures = {name: value for part in said for name, value in part["figures"].items()}
             alarms = [text for part in said for text in part["alarms"]]
             self.collapsed += [text for part in said for text in part["collapsed"]]
-            self.metrics.write({**line, **self.figures, **({"alarms": alarms} if alarms else {})})
+            whole = {**line, **self.figures, **({"alarms": alarms} if alarms else {})}
+            self.metrics.write(whole)
+            for logger in self._loggers:
+                logger.write(whole)
             del self._open[0]
+
+    def close(self) -> None:
+        """Let the loggers finish; from now on the run counts as ended."""
+        for logger in self._loggers:
+            logger.close()
+        if self._life is not None:
+            self._life.close()
 
 
 def read_figures(learners: list[LayerLearner]) -> dict[str, float]:
@@ -102,5 +121,13 @@ def read_figures(learners: list[LayerLearner]) -> dict[str, float]:
 
 def summary(learners: list[LayerLearner], figures: dict[str, float], frames_per_second: float) -> str:
     """Say the losses of the layers and the speed in a few characters, for the progress bar."""
-    losses = " ".join(f"{figures[f'{learner.name}/loss']:.2f}" for learner in learners)
-    return f"loss {losses}, {frames_per_second:.0f} frames/s"
+    losses = [figures[f"{learner.name}/loss"] for learner in learners]
+    return f"loss {fold(losses)}, {frames_per_second:.0f} frames/s"
+
+
+def fold(losses: Sequence[float]) -> str:
+    """Write the losses of a few layers one by one, bottom to top; of many the lowest, the highest and their mean."""
+    if len(losses) <= SHOWN:
+        return " ".join(f"{loss:.2f}" for loss in losses)
+    mean = sum(losses) / len(losses)
+    return f"{mean:.2f} ({min(losses):.2f} to {max(losses):.2f} in {len(losses)} layers)"

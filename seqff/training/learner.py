@@ -171,11 +171,20 @@ class LayerLearner:
             group["lr"] = lr
 
 
+ENDLESS_WARMUP = 30
+"""Steps of the warm-up where the end is not known: 0.05 of 600, the defaults."""
+
+
 def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
-    """Return the rate of a step: a linear rise over the warm-up, then half a cosine down to 0."""
-    warmup = max(1, round(optim.warmup * steps))
+    """Return the rate of a step: a linear rise over the warm-up, then half a cosine down to 0.
+
+    With steps=0 the end is not known, and the rate stays where the warm-up leads.
+    """
+    warmup = max(1, round(optim.warmup * steps)) if steps else ENDLESS_WARMUP
     if step < warmup:
         return optim.lr * (step + 1) / warmup
+    if not steps:
+        return optim.lr
     return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 

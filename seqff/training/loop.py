@@ -9,17 +9,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from seqff.config import TrainConfig
-from seqff.errors import SeqffError
 from seqff.nets import Encoder, load_encoder
-from seqff.pairs import PairStream, distances
+from seqff.pairs import FrameBatch, PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
-from seqff.training.alarms import Alarm
+from seqff.training.activations import Example
 from seqff.training.calibrate import calibrate
 from seqff.training.checkpoint import Place
 from seqff.training.interrupt import stop_between_steps
@@ -30,6 +30,7 @@ from seqff.training.parallel.ranks import ALONE, Decision, Ranks
 from seqff.training.parallel.sharing import average_measured, broadcast, share
 from seqff.training.parallel.stages import Stage
 from seqff.training.saving import Saver
+from seqff.training.steps import Steps
 from seqff.training.trainers import Examples, Source, Trainer
 from seqff.training.watch import Watch
 
@@ -46,12 +47,14 @@ class Run:
         encoder: the trained encoder, on the CPU in eval mode.
         figures: the last logged figures, `layer/name` -> value.
         seconds: spent on steps in this process.
+        stream: of a training on a stream, what came and what was lost (the content of stream.json).
     """
 
     path: Path
     encoder: Encoder
     figures: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    stream: dict[str, Any] = field(default_factory=dict)
 
 
 def take_steps(
@@ -93,31 +96,16 @@ def take_steps(
     def source(number: int) -> Examples:
         return given(number + ahead, ranks=ranks)
 
-    journal = Journal(run, watch, ranks, step=step)
+    journal = Journal(run, watch, ranks, step=step, loggers=config.loggers)
     _prepare(learners if ranks.stage == 0 else stage.own, source, config, ranks, fresh=step == 0)
     broadcast(learners, ranks)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if shown else True)
-    with bar, stop_between_steps() as stopping, closing(examples):
+    steps = Steps(stage, watch, saver, journal, config, ranks, bar, step=step, ahead=ahead)
+    with bar, stop_between_steps() as stopping, closing(journal), closing(examples):
         for h, relation in itertools.islice(examples, config.steps - step):
-            rate = stage.trainer.rate(step)
-            watch.before(step)
-            trained = stage.trainer.step(step, h, relation)
-            step += 1
-            bar.update()
-            journal.count(len(h))
-            alarms: list[Alarm] = []
-            logged = step % config.log_every == 0 or step == config.steps or watch.looked(trained)
-            if logged and ranks.replica == 0:
-                alarms = journal.note({"step": step, "lr": rate, "frames": len(h)}, trained, bar)
-            stop, collapsed = stopping(), watch.must_stop(alarms)
-            due = stop or bool(collapsed) or (ranks.leads and saver.due(step))
-            decision = stage.decide(Decision(due, stop, bool(collapsed)), collapsed)
-            stage.hand_on(relation, decision)
-            if decision.save:
-                saver.save(Place(step, step + ahead, ranks.replicas), journal)
-            _end_early(decision, step, config.steps, journal, ranks)
+            _end_early(steps.take(h, relation, stopping), steps)
     stage.close()
     ranks.meet(ranks.everyone)  # the encoder is there
     return Run(run, load_encoder(run, like=encoder), journal.figures, time.monotonic() - began)
@@ -144,14 +132,30 @@ def batches(
     """
     gap, far, unit = distances(config.pairs)
     for number, batch in enumerate(stream.batches(start), start=start):
-        relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # found on the CPU: its size depends on data
-        moved = batch.to(device)
-        if mixtures:
-            random = np.random.default_rng([stream.seed, MIXTURES, number * stream.world + stream.rank])
-            moved, relation = with_mixtures(moved, relation, random, same_video=config.objective.same_video)
+        key = [stream.seed, MIXTURES, number * stream.world + stream.rank]
+        frames, relation = example(batch, config, device, np.random.default_rng(key) if mixtures else None)
         if config.gather_negatives and ranks.replicas > 1:
             relation = relate_everyone(batch, relation, ranks, gap=gap, far=far, unit=unit)
-        yield moved.frames, relation
+        yield frames, relation
+
+
+def example(
+    batch: FrameBatch, config: TrainConfig, device: torch.device, mixing: np.random.Generator | None
+) -> Example:
+    """Return the frames of a batch on the device, and the relation of their rows.
+
+    Args:
+        batch: on the CPU.
+        config: distances of positives and negatives, and where the partners of mixtures come from.
+        device: to compute on.
+        mixing: append to every row its mixture with a far frame, drawn from here.
+    """
+    gap, far, unit = distances(config.pairs)
+    relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # found on the CPU: its size depends on data
+    moved = batch.to(device)
+    if mixing is not None:
+        moved, relation = with_mixtures(moved, relation, mixing, same_video=config.objective.same_video)
+    return moved.frames, relation
 
 
 def _position(place: Place, stream: PairStream, ranks: Ranks) -> int:
@@ -178,17 +182,14 @@ def _prepare(learners: list[LayerLearner], source: Source, config: TrainConfig, 
         average_measured(learners, ranks)
 
 
-def _end_early(decision: Decision, step: int, steps: int, journal: Journal, ranks: Ranks) -> None:
+def _end_early(decision: Decision, steps: Steps) -> None:
     """Raise if a layer has collapsed and the settings ask for it, or if a signal has come before the last step."""
-    if not decision.collapsed and not (decision.stop and step < steps):
+    step, total, ranks = steps.step, steps.config.steps, steps.ranks
+    if not decision.collapsed and not (decision.stop and step < total):
         return
     ranks.meet(ranks.everyone)  # whoever ends first takes the others along: the checkpoint must be there
     if decision.collapsed:
-        which = "; ".join(journal.collapsed) or "a layer of another process has collapsed"
-        raise SeqffError(
-            f"stopped after step {step}, with a checkpoint (on_collapse=stop): {which}. "
-            "The same command with --resume goes on nevertheless"
-        )
+        raise steps.collapsed()
     if ranks.leads:
-        log.warning("stopped after step %d of %d; the same command with --resume goes on", step, steps)
+        log.warning("stopped after step %d of %d; the same command with --resume goes on", step, total)
     raise KeyboardInterrupt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -17,9 +16,12 @@ from seqff.config_io import dump_yaml
 from seqff.errors import RunError
 from seqff.files import check_folder, write_atomically, write_json
 
-CONFIG, METRICS, ENVIRONMENT, MANIFEST = "config.yaml", "metrics.jsonl", "env.json", "manifest.json"
+CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
-FREE = ("parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints")
+FREE = (
+    "parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "monitor_minutes",
+    "loggers", "live",
+)  # fmt: skip
 """Settings that say how a training is run and not what it computes: a resumed run may have others."""
 
 
@@ -88,46 +90,3 @@ def _check_same(config: Path, settings: dict[str, Any]) -> None:
         lines = difflib.ndiff(dump_yaml(before).splitlines(), dump_yaml(settings).splitlines())
         changed = "; ".join(line for line in lines if line.startswith(("- ", "+ ")))
         raise RunError(f"{config.parent} was started with other settings (- then, + now): {changed}")
-
-
-class MetricsLog:
-    """metrics.jsonl: one JSON object a line; on resume, lines from after the checkpoint are taken back.
-
-    Args:
-        path: the file.
-        step: steps already taken; later lines are dropped.
-
-    Attributes:
-        kept: the lines that were there and stay.
-    """
-
-    def __init__(self, path: Path, *, step: int) -> None:
-        self.path, self.kept = path, read_metrics(path, step=step)
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in self.kept))
-
-    def write(self, figures: dict[str, Any]) -> None:
-        """Append one line."""
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(figures) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from error
-
-
-def read_metrics(path: Path, *, step: int) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl up to a step, none if there is no such file.
-
-    Raises:
-        RunError: a line is not what a training writes.
-    """
-    lines: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except ValueError:  # the line a kill cut short
-            break
-        if not isinstance(line, dict) or type(line.get("step")) is not int:
-            raise RunError(f"{path}: a line without a step is not from a training: {text[:80]}")
-        if line["step"] <= step:
-            lines.append(line)
-    return lines

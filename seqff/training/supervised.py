@@ -15,14 +15,14 @@ from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device, choose_precision
 from seqff.errors import RunError
-from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder
+from seqff.nets import Encoder, load_encoder, save_encoder
 from seqff.nets.io import TRAINED
 from seqff.pairs import PairStream
 from seqff.training.learner import learning_rate
 from seqff.training.loop import Run
 from seqff.training.optimizers import build_optimizer
-from seqff.training.run import MANIFEST, check_run, create_run
-from seqff.transform import fit_transform
+from seqff.training.run import check_run
+from seqff.training.setting_up import open_run, prepare
 from seqff.video import scan
 
 LOG_EVERY = 10
@@ -65,17 +65,12 @@ def train_supervised(
     if check_run(run, settings, resume=True, overwrite=False) and (run / TRAINED).exists():
         return Run(run, load_encoder(run))
     manifest = scan(videos, max_bad=max_bad, progress=progress)
-    transform = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
-    stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, max_bad=max_bad)
+    encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
     missing = [entry.path for entry in stream.entries if entry.path not in labels]
     if missing:
         raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
     stream.fill_cache(progress=progress)
-    encoder = build_encoder(config.encoder, transform, seed=seed)
-    create_run(run, settings)
-    manifest.save(run / MANIFEST)
-    save_encoder(encoder, run, untrained=True)
-    encoder = encoder.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    open_run(run, settings, manifest, encoder, stream, device=target, going_on=False)
     loss = _take_steps(encoder, stream, labels, config, progress=progress)
     save_encoder(encoder, run)
     return Run(run, load_encoder(run), {"loss": loss})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -13,22 +11,24 @@ from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
-from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
+from seqff.nets import Encoder
 from seqff.pairs import FrameBatch, PairStream, Unit
 from seqff.training.build import build_trainer
-from seqff.training.calibrate import BATCHES
-from seqff.training.checkpoint import list_checkpoints
 from seqff.training.init import begin_with
 from seqff.training.learner import LayerLearner, build_learners
+from seqff.training.loggers import check_loggers
 from seqff.training.loop import Run, take_steps
 from seqff.training.parallel.join import joined, own_device, quiet_but_leader
-from seqff.training.parallel.ranks import Ranks, restarts
+from seqff.training.parallel.ranks import ALONE, Ranks, restarts
 from seqff.training.parallel.sharing import check_sharing
-from seqff.training.run import MANIFEST, check_run, create_run
+from seqff.training.run import MANIFEST, check_run
 from seqff.training.saving import check_saving
+from seqff.training.setting_up import open_run, prepare
+from seqff.training.streaming.facts import STREAM
+from seqff.training.streaming.train import train_on_stream
 from seqff.training.trainers import Trainer
-from seqff.transform import fit_transform
-from seqff.video import scan
+from seqff.video import Manifest, scan
+from seqff.video.streams import StreamLike
 
 
 def train_step(
@@ -42,9 +42,10 @@ def train_step(
 
 
 def train(
-    videos: str | Path | list[str] | list[Path],
+    videos: str | Path | list[str] | list[Path] | None = None,
     *,
     out: str | Path,
+    stream: StreamLike | None = None,
     config: TrainConfig | None = None,
     init: str | os.PathLike[str] | Encoder | None = None,
     seed: int = 0,
@@ -60,15 +61,20 @@ def train(
 
     Args:
         videos: a folder (searched recursively), a file, a list of files, or a manifest that `scan` wrote.
+            None with a stream.
         out: the run folder to write: settings, manifest, metrics.jsonl, checkpoints, encoder. Must not exist, unless
             resume or overwrite is given.
+        stream: instead of videos, what comes once: a camera's number, an address, a named pipe, a folder that grows,
+            an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function that
+            gives such an iterator, each time the one before has broken off (OSError, EOFError). See docs/stream.md.
         config: all settings; None for the defaults.
         init: the encoder to begin with, which stays as it is: one of your own (`Encoder.from_sequential`), or the
             folder of a run or of a pretrained encoder. Its transform says the size of the frames; the run's untrained
             net is this one. None for fresh weights.
         seed: of the initial weights, the batches and the augmentation.
         device: "auto", "cpu" or "cuda".
-        resume: go on with the run in `out` from its last checkpoint; starts it if there is none.
+        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. A stream cannot be
+            replayed: it goes on with the frames that come.
         overwrite: delete the run in `out` first.
         max_bad: largest share of the videos that may be unreadable.
         progress: show progress bars (on a terminal).
@@ -77,13 +83,19 @@ def train(
         The run: its folder and the trained encoder.
 
     Raises:
-        SeqffError: the videos, the run folder or its checkpoint cannot be used.
+        SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used.
         ValueError: settings that do not fit each other or the videos.
     """
-    config, given = begin_with(init, config or TrainConfig())
-    target = own_device(choose_device(device))
     if restarts():  # torchrun gives the same command again: the run that is there is this one
         resume, overwrite = True, False
+    if stream is not None and videos is None:
+        ways = {"resume": resume, "overwrite": overwrite, "progress": progress}
+        return train_on_stream(stream, out=out, config=config, init=init, seed=seed, device=device, **ways)
+    if videos is None or stream is not None:
+        raise ValueError("give either videos or a stream (seqff train VIDEOS ... or seqff train --stream SOURCE ...)")
+    config, given = begin_with(init, config or TrainConfig())
+    check_loggers(config)
+    target = own_device(choose_device(device))
     with joined(config, target) as ranks:
         shown = progress and ranks.leads
         with ranks.leader_first("start"), quiet_but_leader(ranks):
@@ -121,37 +133,51 @@ def _set_up(
     settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
     going_on = check_run(run, settings, resume=resume, overwrite=overwrite) if ranks.leads else True
     known = run / MANIFEST
+    if ranks.leads and going_on and (run / STREAM).exists():
+        raise RunError(f"{run} is a training on a stream, and cannot go on with videos: choose another folder")
     if not ranks.leads and not known.exists():
         raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all processes share")
     manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
-    fitted = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
-    transform = fitted if given is None else given.transform
-    stream = PairStream(
-        manifest,
-        transform,
-        config.pairs,
-        seed=seed,
-        workers=config.workers,
-        max_bad=max_bad,
-        rank=ranks.replica,
-        world=ranks.replicas,
+    encoder, learners, trainer, stream = build(
+        manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks, run=run
     )
     if ranks.stage == 0:
         stream.fill_cache(progress=progress)
-    encoder = given or build_encoder(config.encoder, transform, seed=seed)
-    encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learners = build_learners(encoder, config, seed=seed)
-    trainer = build_trainer(learners, config, cache=run / (f"cache_{ranks.rank}" if ranks.rank else "cache"))
     if ranks.replicas > 1:
         check_sharing(learners, config)
     check_saving(config)
     if ranks.leads:
-        if not going_on:
-            create_run(run, settings)
-        if not known.exists():  # a kill may have come between any two files
-            manifest.save(known)
-        if not list_checkpoints(run):
-            with closing(stream.batches()) as batches:  # type: ignore[type-var]  # a generator
-                first = (batch.to(device).frames for batch in itertools.islice(batches, BATCHES))
-                save_encoder(with_statistics(encoder, first), run, untrained=True)
+        open_run(run, settings, manifest, encoder, stream, device=device, going_on=going_on)
     return encoder, learners, trainer, stream
+
+
+def build(
+    manifest: Manifest,
+    config: TrainConfig,
+    given: Encoder | None,
+    *,
+    seed: int,
+    device: torch.device,
+    max_bad: float = 0.05,
+    ranks: Ranks = ALONE,
+    run: Path | None = None,
+) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream]:
+    """Build what learns and what it learns from; nothing is read or written yet.
+
+    Args:
+        manifest: of the videos.
+        config: all settings.
+        given: the encoder to begin with; None for a fresh one.
+        seed: of weights, batches and augmentation.
+        device: to compute on.
+        max_bad: largest share of the videos that may turn out unreadable.
+        ranks: this process among those that train together.
+        run: the run folder, for the greedy trainer's cache.
+
+    Raises:
+        ValueError: settings that do not fit each other or the videos.
+    """
+    encoder, stream = prepare(manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks)
+    learners = build_learners(encoder, config, seed=seed)
+    cache = None if run is None else run / (f"cache_{ranks.rank}" if ranks.rank else "cache")
+    return encoder, learners, build_trainer(learners, config, cache=cache), stream

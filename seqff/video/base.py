@@ -7,12 +7,21 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import VideoError
 from seqff.video.info import Frames, Indices, VideoInfo
+
+
+class Closeable(Protocol):
+    """Anything with a `close`."""
+
+    def close(self) -> None:
+        """Lets go."""
+        ...
 
 
 class FrameReader(ABC):
@@ -28,6 +37,7 @@ class FrameReader(ABC):
         self._info = info
         self._owner = (os.getpid(), threading.get_ident())
         self._closed = False
+        self._held: Closeable | None = None
 
     @property
     def info(self) -> VideoInfo:
@@ -67,11 +77,17 @@ class FrameReader(ABC):
     def __len__(self) -> int:
         return self._info.frames
 
+    def hold(self, held: Closeable) -> None:
+        """Keeps something as long as the reader is open, such as a file lent by the spool, and closes it then."""
+        self._held = held
+
     def close(self) -> None:
         """Lets go of the file; more than once is fine."""
         if not self._closed:
             self._closed = True
             self._release()
+            if self._held is not None:
+                self._held.close()
 
     def __enter__(self) -> FrameReader:
         return self

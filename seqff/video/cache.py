@@ -22,12 +22,13 @@ from seqff.errors import SeqffError
 from seqff.video.base import FrameReader, checked_indices
 from seqff.video.cache_files import CACHE_FILES, DamagedCacheError, JpegFile, U8File
 from seqff.video.entry import VideoEntry, video_info
-from seqff.video.find import PathLikeStr, as_path
+from seqff.video.find import PathLikeStr, as_path, cache_folder
 from seqff.video.info import Frames, Indices, VideoInfo, VideoReader
 from seqff.video.manifest import FORMAT as MANIFEST_FORMAT
 from seqff.video.manifest import Manifest
 from seqff.video.opening import checked_size, choose_reader, open_video, still_valid
-from seqff.video.scanning import cache_folder
+from seqff.video.remote.address import shown
+from seqff.video.remote.filesystem import no_beat
 
 Cache = Literal["none", "u8", "jpeg"]
 SizeOf = Callable[[VideoEntry], tuple[int, int]]
@@ -47,6 +48,7 @@ def open_cached(
     size: tuple[int, int] | None,
     cache: Cache = "none",
     folder: PathLikeStr | None = None,
+    beat: Callable[[], None] = no_beat,
 ) -> VideoReader:
     """Opens a video for reading by this thread, out of the cache if one is wanted.
 
@@ -60,6 +62,7 @@ def open_cached(
         cache: "none" decodes; "u8" keeps frames as they are (3 bytes a pixel); "jpeg" at an eighth of that or less,
             not bit for bit.
         folder: where the cache lies; by default $XDG_CACHE_HOME/seqff/frames. It may be deleted at any time.
+        beat: called again and again while a remote file that is not cached is fetched.
 
     Returns:
         The reader; close it or use it in a `with`.
@@ -71,11 +74,11 @@ def open_cached(
     """
     check_cache(cache)
     if cache == "none" or not entry.frames:
-        return open_video(path, size=size, entry=entry)
+        return open_video(path, size=size, entry=entry, beat=beat)
     file = as_path(path)
     height, width = checked_size(size) if size is not None else (entry.height, entry.width)
     still_valid(file, entry)
-    return CachedReader(CachedVideo(file, entry, (height, width), cache, as_folder(folder)))
+    return CachedReader(CachedVideo(file, entry, (height, width), cache, as_folder(folder), beat))
 
 
 def estimate_cache_bytes(manifest: Manifest, size_of: SizeOf, cache: Cache) -> int:
@@ -130,10 +133,19 @@ class CachedVideo:
         size: (height, width) px.
         cache: "u8" or "jpeg".
         folder: of the cache.
+        beat: called while a remote file is fetched.
     """
 
-    def __init__(self, path: Path, entry: VideoEntry, size: tuple[int, int], cache: str, folder: Path) -> None:
-        self.path, self.entry, self.size = path, entry, size
+    def __init__(
+        self,
+        path: Path,
+        entry: VideoEntry,
+        size: tuple[int, int],
+        cache: str,
+        folder: Path,
+        beat: Callable[[], None] = no_beat,
+    ) -> None:
+        self.path, self.entry, self.size, self._beat = path, entry, size, beat
         self._kind, self._shape = CACHE_FILES[cache], (entry.frames, *size)
         self.file = folder / f"{self._key(cache)}{self._kind.suffix}"
 
@@ -145,7 +157,7 @@ class CachedVideo:
     @property
     def info(self) -> VideoInfo:
         """What a reader of it shows."""
-        return video_info(str(self.path), self.entry, self.size)
+        return video_info(shown(self.path), self.entry, self.size)
 
     def open(self) -> U8File | JpegFile:
         """Opens the file, which is written first if it is missing or not whole."""
@@ -168,7 +180,8 @@ class CachedVideo:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.partial")
         try:
-            with open_video(self.path, size=self.size, entry=self.entry) as video, partial.open("wb") as file:
+            opened = open_video(self.path, size=self.size, entry=self.entry, beat=self._beat)
+            with opened as video, partial.open("wb") as file:
                 self._kind.write(file, video, *self._shape)
             partial.replace(self.file)
         except OSError as error:

@@ -14,6 +14,8 @@ STILL = 0.05
 CUT = 12.0
 CUT_FACTOR = 4.0
 """A shot cut changes more than CUT levels, and CUT_FACTOR times as much as the frames around it usually do."""
+AROUND = 6
+"""Frames before a change, and after it, that it is compared with."""
 _SIDE = 64
 
 
@@ -26,14 +28,22 @@ def changes(frames: Iterable[Frames]) -> NDArray[np.float64]:
     Returns:
         float64 (frames,).
     """
-    levels, before = [], None
-    for frame in frames:
+    change = Change()
+    return np.asarray([change(frame) for frame in frames], dtype=np.float64)
+
+
+class Change:
+    """Measures how much each frame it is given differs from the one before; see `changes`."""
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float32] | None = None
+
+    def __call__(self, frame: Frames) -> float:
+        """Returns the mean absolute difference in grey levels; 0 for the first frame, and where the size changes."""
         down, right = max(1, frame.shape[0] // _SIDE), max(1, frame.shape[1] // _SIDE)
         grey = frame[::down, ::right].mean(axis=2, dtype=np.float32)
-        same_size = before is not None and before.shape == grey.shape
-        levels.append(float(np.abs(grey - before).mean()) if same_size else 0.0)
-        before = grey
-    return np.asarray(levels, dtype=np.float64)
+        before, self._before = self._before, grey
+        return 0.0 if before is None or before.shape != grey.shape else float(np.abs(grey - before).mean())
 
 
 def shot_cuts(change: NDArray[np.float64]) -> list[int]:
@@ -47,10 +57,15 @@ def shot_cuts(change: NDArray[np.float64]) -> list[int]:
     """
     cuts = []
     for index in np.flatnonzero(change > CUT).tolist():
-        around = np.concatenate([change[max(1, index - 6) : index], change[index + 1 : index + 7]])
-        if not len(around) or change[index] > CUT_FACTOR * float(np.median(around)):
+        around = np.concatenate([change[max(1, index - AROUND) : index], change[index + 1 : index + 1 + AROUND]])
+        if is_cut(float(change[index]), around):
             cuts.append(index - 1)
     return cuts
+
+
+def is_cut(change: float, around: NDArray[np.float64]) -> bool:
+    """Says whether a change is a shot cut, among the changes of the frames around it."""
+    return change > CUT and (not len(around) or change > CUT_FACTOR * float(np.median(around)))
 
 
 def still_pairs(change: NDArray[np.float64]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ Access = Literal["random", "forward"]
 Orientation = tuple[int, int, int, int]
 
 
+class Stamp(NamedTuple):
+    """What tells a file from a later one at the same place; see `VideoEntry` for the fields."""
+
+    bytes: int
+    mtime_ns: int
+    version: str = ""
+
+
 @dataclass(frozen=True)
 class VideoEntry:
     """What the scan found out about one video.
@@ -24,7 +32,7 @@ class VideoEntry:
     Args:
         path: relative to the root of the manifest, with forward slashes.
         bytes: size of the file.
-        mtime_ns: when the file was last changed, nanoseconds since 1970.
+        mtime_ns: when the file was last changed, nanoseconds since 1970; 0 of a remote file.
         content_hash: of all its bytes; the same for copies of one file.
         status: "ok"; "damaged" (only the first `frames` frames are sound); "unreadable", "no_video", "too_short"
             (fewer than 2 frames) and "timeout" (the decoder hung and was killed) cannot be used.
@@ -48,6 +56,7 @@ class VideoEntry:
         cut_runs: each n with a shot cut between the frames n and n + 1.
         still_runs: each n with the frames n and n + 1 the same.
         duplicate_of: path of the first video with the same bytes, if there is one.
+        version: of a remote file, what its server tells its state by: an entity tag or the time of the last change.
     """
 
     path: str
@@ -74,6 +83,12 @@ class VideoEntry:
     cut_runs: Runs = ()
     still_runs: Runs = ()
     duplicate_of: str = ""
+    version: str = ""
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether the file is still the one that was scanned."""
+        return Stamp(self.bytes, self.mtime_ns, self.version)
 
     @property
     def usable(self) -> bool:

@@ -13,23 +13,62 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.errors import VideoError
 from seqff.video import arrays, images
 from seqff.video.audit import decord_access, probe_indices, pyav_access
 from seqff.video.base import FrameReader, cause_of, one_line
 from seqff.video.changes import shot_cuts, still_pairs
 from seqff.video.decode_pass import THUMB, DecodePass, decode_pass
-from seqff.video.entry import Status, VideoEntry, video_info
+from seqff.video.entry import Stamp, Status, VideoEntry, video_info
 from seqff.video.info import Frames
 from seqff.video.pyav_reader import PyavReader
+from seqff.video.remote.address import address_of
+from seqff.video.remote.filesystem import no_beat, remote_stamp
+from seqff.video.remote.spool import borrow
 from seqff.video.runs import pack
 from seqff.video.source import NoVideoError
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Returns size in bytes and time of the last change in nanoseconds; of a folder of images, over its images."""
+def stamp(path: Path) -> Stamp:
+    """Returns what tells a file from a later one at the same place; of a folder of images, over its images."""
+    address = address_of(path)
+    if address is not None:
+        return remote_stamp(address)
     files = images.image_files(path) if path.is_dir() else [path]
     stats = [file.stat() for file in files] or [path.stat()]
-    return sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)
+    return Stamp(sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
+
+
+def examine_there(
+    path: Path, wanted: Stamp | None = None, *, how: Callable[[Path], VideoEntry], beat: Callable[[], None] = no_beat
+) -> VideoEntry:
+    """Examines a file where it is, or fetches it first; never raises for what is wrong with the file or its server.
+
+    Args:
+        path: as `examine` takes it, or what stands for an address.
+        wanted: the version, if it is known.
+        how: examines a file on this machine.
+        beat: called while a file is fetched; may raise to give up.
+
+    Returns:
+        The entry; of a remote file with the server's stamp.
+
+    Raises:
+        SeqffError: nothing can be fetched at all: a package is missing, or the disk is full.
+    """
+    address = address_of(path)
+    if address is None:
+        return how(path)
+    there = VideoEntry(path=path.as_posix())
+    try:
+        found = wanted or remote_stamp(address, beat)
+        there = replace(there, bytes=found.bytes, version=found.version)
+        with borrow(path, found, beat=beat) as file:
+            return replace(how(file), path=there.path, bytes=found.bytes, mtime_ns=0, version=found.version)
+    except VideoError as error:
+        return replace(there, cause=error.cause)
+    except FileNotFoundError as error:
+        return replace(there, cause=error.strerror or "no such file")
 
 
 def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda: None) -> VideoEntry:
@@ -45,7 +84,7 @@ def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda
     """
     entry = VideoEntry(path=path.as_posix())
     try:
-        size, mtime_ns = stamp(path)
+        size, mtime_ns, _ = stamp(path)
         entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
         if path.is_dir():
             found = images.describe(entry, path, beat)

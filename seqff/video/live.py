@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,11 @@ from seqff.video.frames import ToRgb, orientation_of
 from seqff.video.images import resized
 from seqff.video.info import Frames
 from seqff.video.opening import checked_size
-from seqff.video.source import NoVideoError, video_stream
+from seqff.video.source import NoVideoError, limit_pixels, video_stream
+
+Size = tuple[int, int]
+"""(height, width), px."""
+_ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/@]*@)?(?P<rest>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +41,22 @@ class LiveFrame:
 
 
 class _Source(Protocol):
+    finite: bool
+
     def frames(self) -> Iterator[tuple[float, Frames]]: ...
 
     def close(self) -> None: ...
 
 
 class LiveStream:
-    """Frames as they come, once; see `open_live`."""
+    """Frames as they come, once; see `open_live`.
+
+    Attributes:
+        finite: the source has a known length: its end is the end, and opened again it begins anew.
+    """
 
     def __init__(self, source: _Source) -> None:
-        self._source = source
+        self._source, self.finite = source, source.finite
         self._frames = source.frames()
         self._number = -1
 
@@ -72,7 +83,10 @@ class LiveStream:
 
 
 def open_live(
-    source: int | str | Path | IO[bytes], *, size: tuple[int, int] | None = None, timeout_seconds: float = 10.0
+    source: int | str | Path | IO[bytes],
+    *,
+    size: Size | Callable[[int, int], Size] | None = None,
+    timeout_seconds: float = 10.0,
 ) -> LiveStream:
     """Opens a source that can be read only once and forward.
 
@@ -82,7 +96,8 @@ def open_live(
     Args:
         source: number of a camera; an address (rtsp://, http://, udp://, ...), a named pipe or a file; or an open
             binary file such as `sys.stdin.buffer`.
-        size: (height, width) px that every frame is resized to; None takes the size of the first frame.
+        size: (height, width) px that every frame is resized to, or what gives it for the (height, width) of the first
+            frame; None takes the size of the first frame.
         timeout_seconds: how long an address may stay silent.
 
     Returns:
@@ -94,25 +109,48 @@ def open_live(
     """
     if not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
-    wanted = checked_size(size) if size is not None else None
+    if size is None or callable(size):
+        wanted = size or _as_it_is
+    else:
+        fixed = checked_size(size)
+
+        def wanted(height: int, width: int) -> Size:
+            return fixed
+
     if isinstance(source, int):
         return LiveStream(_Camera(source, wanted))
     return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds))
 
 
+def _as_it_is(height: int, width: int) -> Size:
+    return height, width
+
+
+def shown_name(source: object) -> str:
+    """Returns how a source is called in logs and files: of an address without its user, password and query."""
+    if isinstance(source, int):
+        return f"camera {source}"
+    text = str(source if isinstance(source, (str, Path)) else getattr(source, "name", type(source).__name__))
+    match = _ADDRESS.fullmatch(text)
+    if not match:
+        return text
+    return match["scheme"] + ("***@" if match["user"] else "") + match["rest"] + ("?..." if match["query"] else "")
+
+
 class _Stream:
-    def __init__(self, source: str | IO[bytes], size: tuple[int, int] | None, timeout_seconds: float) -> None:
-        self._name = source if isinstance(source, str) else str(getattr(source, "name", source))
-        self._size = size
+    def __init__(self, source: str | IO[bytes], size: Callable[[int, int], Size], timeout_seconds: float) -> None:
+        self._given, self._name, self._size = source, shown_name(source), size
         try:
             self._container: Any = av.open(source, metadata_errors="replace", timeout=timeout_seconds)
             try:
                 self._stream = video_stream(self._container)
-            except NoVideoError:
+                limit_pixels(self._stream.codec_context)
+            except (NoVideoError, ValueError):
                 self._container.close()
                 raise
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
-            raise VideoError(self._name, "live", cause_of(error)) from error
+            raise VideoError(self._name, "live", self._cause(error)) from error
+        self.finite = self._container.size > 0
         self._stream.codec_context.thread_count = 1  # more threads hold frames back
 
     def frames(self) -> Iterator[tuple[float, Frames]]:
@@ -128,8 +166,8 @@ class _Stream:
             for frame in decoded:
                 if to_rgb is None:
                     turn = orientation_of(frame)
-                    height, width = self._size or (frame.height, frame.width)[:: -1 if turn[1] else 1]
-                    to_rgb = ToRgb(height, width, turn)
+                    shape = self._size(*(frame.height, frame.width)[:: -1 if turn[1] else 1])
+                    to_rgb = ToRgb(*shape, turn)
                 seconds = seconds if frame.time is None else float(frame.time)
                 yield seconds, to_rgb(frame)
 
@@ -140,17 +178,23 @@ class _Stream:
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> VideoError:
-        return VideoError(self._name, "live", f"broke off: {cause_of(error)}")
+        return VideoError(self._name, "live", f"broke off: {self._cause(error)}")
+
+    def _cause(self, error: Exception) -> str:
+        cause = cause_of(error)
+        return cause.replace(self._given, self._name) if isinstance(self._given, str) else cause
 
     def close(self) -> None:
         self._container.close()
 
 
 class _Camera:
-    def __init__(self, number: int, size: tuple[int, int] | None) -> None:
+    finite = False
+
+    def __init__(self, number: int, size: Callable[[int, int], Size]) -> None:
         import cv2
 
-        self._name, self._size = f"camera {number}", size
+        self._name, self._size = shown_name(number), size
         self._capture = cv2.VideoCapture(number)
         self._opened = time.monotonic()
         if not self._capture.isOpened():
@@ -159,12 +203,13 @@ class _Camera:
     def frames(self) -> Iterator[tuple[float, Frames]]:
         import cv2
 
+        shape: Size | None = None
         while True:
             came, image = self._capture.read()
             if not came:
                 raise VideoError(self._name, "opencv", "gives no more frames")
-            self._size = self._size or image.shape[:2]
-            yield time.monotonic() - self._opened, resized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *self._size)
+            shape = shape or self._size(*image.shape[:2])
+            yield time.monotonic() - self._opened, resized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *shape)
 
     def close(self) -> None:
         self._capture.release()

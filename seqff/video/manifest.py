@@ -14,6 +14,8 @@ from typing import Any
 from seqff.errors import ManifestError
 from seqff.files import write_atomically
 from seqff.video.entry import VideoEntry
+from seqff.video.find import as_path
+from seqff.video.remote.address import shown
 
 FORMAT = 2
 """Raised whenever the entries of an older seqff can no longer be believed."""
@@ -70,16 +72,16 @@ class Manifest:
         return iter(self.entries)
 
     def path(self, entry: VideoEntry) -> Path:
-        """Returns where a video lies."""
+        """Returns where a video lies; of a remote one, what stands for its address."""
         return self.root / entry.path
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {"format": FORMAT, "root": str(self.root), "entries": [entry.to_dict() for entry in self.entries]}
+        return {"format": FORMAT, "root": shown(self.root), "entries": [entry.to_dict() for entry in self.entries]}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the manifest; a reader sees the old file or the new one, never half of one."""
-        head = {"format": FORMAT, "root": str(self.root)}
+        head = {"format": FORMAT, "root": shown(self.root)}
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
         write_atomically(Path(path), f'{json.dumps(head)[:-1]}, "entries": [\n{lines}\n]}}\n')
 
@@ -97,7 +99,7 @@ class Manifest:
                 raise ManifestError(
                     f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
                 )
-            return cls(Path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
+            return cls(as_path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 from seqff.errors import VideoError
 from seqff.video.arrays import ArrayReader
+from seqff.video.base import FrameReader
 from seqff.video.decord_reader import DecordReader, decord_available, decord_fits, load_decord
-from seqff.video.entry import VideoEntry, video_info
-from seqff.video.examine import examine, stamp
+from seqff.video.entry import Stamp, VideoEntry, video_info
+from seqff.video.examine import examine, examine_there, stamp
 from seqff.video.find import PathLikeStr, as_path
 from seqff.video.images import ImagesReader
-from seqff.video.info import VideoReader
+from seqff.video.info import VideoInfo, VideoReader
 from seqff.video.pyav_reader import PyavReader
+from seqff.video.remote.address import address_of, shown
+from seqff.video.remote.filesystem import no_beat
+from seqff.video.remote.spool import borrow
 from seqff.video.torchcodec_reader import TorchcodecReader, why_not_torchcodec
 
 READERS = ("auto", "decord", "pyav", "torchcodec", "opencv", "array")
@@ -26,23 +31,26 @@ def open_video(
     size: tuple[int, int] | None = None,
     reader: str = "auto",
     entry: VideoEntry | None = None,
+    beat: Callable[[], None] = no_beat,
 ) -> VideoReader:
     """Opens a video for reading by this thread.
 
     Args:
-        path: a video, a folder of numbered images, or a .npy / .npz file of uint8 frames.
+        path: a video, a folder of numbered images, or a .npy / .npz file of uint8 frames; or the address of a file
+            (s3://, gs://, https://, ...), which is fetched into the spool and read there.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
             "torchcodec" (optional, never taken by "auto") insist on one.
         entry: of the video, from a manifest. Without it the whole video is decoded once now to find out which reader
             is exact, which is remembered as long as the process lives and the file does not change.
+        beat: called again and again while a remote file is fetched.
 
     Returns:
         The reader; close it or use it in a `with`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        VideoError: it cannot be read, or has changed since it was scanned.
+        VideoError: it cannot be read or fetched, or has changed since it was scanned.
         ValueError: the size or the reader is none that can be had.
     """
     file = as_path(path)
@@ -51,16 +59,30 @@ def open_video(
         raise ValueError(f"reader {reader!r} is unknown: choose one of {', '.join(READERS)}")
     entry = _known_entry(file) if entry is None else still_valid(file, entry)
     if not entry.frames:
-        raise VideoError(file, entry.reader or "scan", f"{entry.status}: {entry.cause}")
+        raise VideoError(shown(file), entry.reader or "scan", f"{entry.status}: {entry.cause}")
     name = choose_reader(file, entry, reader, height or entry.height, width or entry.width)
-    info = video_info(str(file), entry, size)
+    info = video_info(shown(file), entry, size)
+    try:
+        lent = borrow(file, entry.stamp, beat=beat)
+    except FileNotFoundError as error:
+        raise VideoError(info.path, name, "gone since it was scanned") from error
+    try:
+        opened = _open(name, str(lent.path), info, entry)
+    except BaseException:
+        lent.close()
+        raise
+    opened.hold(lent)
+    return opened
+
+
+def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> FrameReader:
     if name == "decord":
-        return DecordReader(str(file), info, entry)
+        return DecordReader(file, info, entry)
     if name == "pyav":
-        return PyavReader(str(file), info, entry)
+        return PyavReader(file, info, entry)
     if name == "torchcodec":
-        return TorchcodecReader(str(file), info, entry)
-    return ImagesReader(str(file), info) if name == "opencv" else ArrayReader(str(file), info)
+        return TorchcodecReader(file, info, entry)
+    return ImagesReader(file, info) if name == "opencv" else ArrayReader(file, info)
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -92,42 +114,47 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
     if reader == "torchcodec":
         cause = why_not_torchcodec(entry)
         if cause:
-            raise VideoError(file, reader, cause)
+            raise VideoError(shown(file), reader, cause)
         return reader
     possible = ("decord", "pyav") if entry.reader == "decord" else (entry.reader,)
     if reader not in possible:
         cause = f"this reader is not exact on this file; possible: {', '.join(possible)}"
-        raise VideoError(file, reader, cause)
+        raise VideoError(shown(file), reader, cause)
     if reader == "decord" and not decord_available():
-        raise VideoError(file, reader, "decord is not installed")
+        raise VideoError(shown(file), reader, "decord is not installed")
     return reader
 
 
 def still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
-    """Returns the entry of a file that is still the one that was scanned.
+    """Returns the entry of a file that is still the one that was scanned; a remote one is looked at when it is fetched.
 
     Raises:
         VideoError: it has changed or is gone.
     """
+    if address_of(file) is not None:
+        return entry
     try:
         now = stamp(file)
     except OSError as error:
         raise VideoError(file, entry.reader or "scan", f"gone since it was scanned: {error.strerror}") from error
-    if now != (entry.bytes, entry.mtime_ns):
+    if now != entry.stamp:
         raise VideoError(file, entry.reader or "scan", "changed since it was scanned: scan again")
     return entry
 
 
 def _known_entry(file: Path) -> VideoEntry:
     try:
-        size, mtime_ns = stamp(file)
+        now = stamp(file)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no such video: {file}") from None
+        raise FileNotFoundError(f"no such video: {shown(file)}") from None
     except OSError as error:
         raise VideoError(file, "scan", error.strerror or str(error)) from error
-    return _examined(file.resolve(), size, mtime_ns)
+    return _examined(file if address_of(file) else file.resolve(), now)
 
 
 @lru_cache(maxsize=4096)
-def _examined(file: Path, size: int, mtime_ns: int) -> VideoEntry:
-    return examine(file, decord=load_decord() if decord_available() else None)
+def _examined(file: Path, now: Stamp) -> VideoEntry:
+    entry = examine_there(file, now, how=partial(examine, decord=load_decord() if decord_available() else None))
+    if address_of(file) is not None and not entry.frames:  # not to be remembered: it may come through another time
+        raise VideoError(shown(file), "scan", f"{entry.status}: {entry.cause}")
+    return entry

@@ -11,7 +11,9 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from seqff.errors import SeqffError
 from seqff.video.entry import VideoEntry
+from seqff.video.examine import examine_there
 from seqff.video.worker import BEAT
 
 
@@ -28,9 +30,17 @@ class Worker:
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = threading.Event()
 
     def examine(self, path: Path) -> VideoEntry:
-        """Examines a video; a hang and a crash become the status of the entry."""
+        """Examines a video, which is fetched first if it is remote; a hang and a crash become its entry's status."""
+        return examine_there(path, how=self._examine, beat=self._check_stopped)
+
+    def _check_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise SeqffError("the scan was stopped")
+
+    def _examine(self, path: Path) -> VideoEntry:
         process = self._started()
         killed = threading.Event()
         try:
@@ -80,7 +90,8 @@ class Worker:
         return self._process
 
     def kill(self) -> None:
-        """Ends the process; a thread that waits for its answer is told that it crashed."""
+        """Ends the process; a thread that waits for its answer is told that it crashed, one that fetches gives up."""
+        self._stopped.set()
         if self._process is not None:
             self._process.kill()
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from seqff.errors import VideoError
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
-from seqff.video.find import PathLikeStr, absolute, as_path, find_videos
+from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
 from seqff.video.pool import examine_all
+from seqff.video.remote.address import address_of, is_below, shown
+from seqff.video.remote.spool import borrow
+
+_REQUESTS = 16  # at a time
 
 _log = logging.getLogger("seqff.video")
 
@@ -40,8 +46,8 @@ def scan(
     A second scan decodes only what has changed; an interrupted one goes on where it was.
 
     Args:
-        videos: a folder (searched with all folders in it), a video, a list of videos, or a manifest (*.json), whose
-            videos are checked.
+        videos: a folder (searched with all folders in it), a video, a list of videos, a text file (*.txt) with one
+            video a line, or a manifest (*.json), whose videos are checked; each may be an address (s3://, https://).
         out: where the manifest is written; by default in a cache folder of the user, or where it came from.
         max_bad: the largest share of videos that may be unusable, 0 to 1.
         workers: processes to decode in; by default one a core, at most 16.
@@ -63,7 +69,7 @@ def scan(
     root, paths, out = _resolve(videos, out)
     known = {} if refresh else _known(out, root)
     with _journal(out, root, fresh=refresh) as journal:
-        entries = {path: known[path] for path in paths if path in known and _unchanged(root, known[path])}
+        entries = _still_good(root, [known[path] for path in paths if path in known])
         todo = [path for path in paths if path not in entries]
         count = min(workers or min(cores(), 16), max(1, len(todo)))
         found = examine_all([root / path for path in todo], workers=count, timeout_seconds=timeout_seconds)
@@ -94,21 +100,29 @@ def cores() -> int:
 
 
 def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Path, list[str], Path]:
-    if isinstance(videos, (str, os.PathLike)) and as_path(videos).suffix.lower() == ".json":
-        manifest = Manifest.load(as_path(videos))
-        return manifest.root, [entry.path for entry in manifest], Path(out) if out else as_path(videos)
+    given = as_path(videos) if isinstance(videos, (str, os.PathLike)) else None
+    kind = given.suffix.lower() if given is not None else ""
+    if given is not None and kind == ".json":
+        with borrow(given) as file:
+            manifest = Manifest.load(file)
+        paths = [entry.path for entry in manifest]
+        if out is None and address_of(given) is None:
+            return manifest.root, paths, given
+        return manifest.root, paths, as_path(out) if out is not None else _remembered(manifest.root, paths)
+    if given is not None and kind == ".txt":
+        with borrow(given) as file:
+            videos = read_list(file, given.parent)
     root, paths = find_videos(videos)
     if out is not None:
         return root, paths, as_path(out)
-    whole_folder = isinstance(videos, (str, os.PathLike)) and absolute(as_path(videos)) == root
-    name = json.dumps([FORMAT, str(root), [] if whole_folder else paths])
-    digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
-    return root, paths, cache_folder() / "manifests" / f"{digest}.json"
+    whole_folder = given is not None and absolute(given) == root
+    return root, paths, _remembered(root, [] if whole_folder else paths)
 
 
-def cache_folder() -> Path:
-    """Returns the user's cache folder for seqff; $XDG_CACHE_HOME or ~/.cache says where."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqff"
+def _remembered(root: Path, paths: list[str]) -> Path:
+    """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
+    digest = hashlib.blake2b(json.dumps([FORMAT, str(root), paths]).encode(), digest_size=12).hexdigest()
+    return cache_folder() / "manifests" / f"{digest}.json"
 
 
 def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
@@ -127,14 +141,27 @@ def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
     return known
 
 
-def _unchanged(root: Path, entry: VideoEntry) -> bool:
-    # What may be better another time is examined again: files that could not be opened, and hangs.
-    if entry.status in ("unreadable", "timeout"):
-        return False
-    try:
-        return stamp(root / entry.path) == (entry.bytes, entry.mtime_ns)
-    except OSError:
-        return False
+def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
+    """Entries of the files that have not changed, or whose server cannot be asked now: the spool may have them."""
+    unasked: list[str] = []
+
+    def good(entry: VideoEntry) -> bool:
+        # What may be better another time is examined again: files that could not be opened, and hangs.
+        if entry.status in ("unreadable", "timeout"):
+            return False
+        try:
+            return len(unasked) >= _REQUESTS or stamp(root / entry.path) == entry.stamp
+        except OSError:
+            return False
+        except VideoError as error:  # from a server
+            unasked.append(str(error))
+            return True
+
+    with ThreadPoolExecutor(_REQUESTS if is_below(root) else 1) as threads:
+        known = [entry for entry, is_good in zip(entries, threads.map(good, entries), strict=True) if is_good]
+    if unasked:
+        _log.warning("whether videos have changed cannot be asked; taken as they were scanned: %s", unasked[0])
+    return {entry.path: entry for entry in known}
 
 
 def _journal_path(out: Path) -> Path:
@@ -182,7 +209,7 @@ def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
         _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
     if len(bad) > max_bad * len(manifest):
         raise BadVideosError(
-            f"{len(bad)} of {len(manifest)} videos under {manifest.root} cannot be used, more than "
+            f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
             f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
             f"the manifest is in {out}.",
             manifest,

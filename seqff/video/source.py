@@ -31,17 +31,26 @@ def open_source(path: str) -> tuple[Any, Any]:
     container = av.open(path, metadata_errors="replace")
     try:
         stream = video_stream(container)
+        limit_pixels(stream.codec_context)
         codec = stream.codec_context
-        if codec.width * codec.height > MAX_PIXELS:
-            limit = f"allowed are {MAX_PIXELS} px"
-            raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
-        codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
         codec.thread_count = 1
         codec.thread_type = "NONE"
     except BaseException:
         container.close()
         raise
     return container, stream
+
+
+def limit_pixels(codec: Any) -> None:
+    """Makes a PyAV codec context refuse absurd frames.
+
+    Raises:
+        ValueError: the header claims them.
+    """
+    if codec.width * codec.height > MAX_PIXELS:
+        limit = f"allowed are {MAX_PIXELS} px"
+        raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
+    codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
 
 
 def video_stream(container: Any) -> Any:

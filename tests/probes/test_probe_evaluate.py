@@ -83,7 +83,9 @@ def test_finished_folds_are_not_done_again_and_seeds_are_added(
     assert before == {file: file.stat().st_mtime_ns for file in done.glob("seed0/fold*/**/*.safetensors")}
     assert found.summary["seeds"] == 2
     assert "over 2 seeds" in found.table()
-    assert json.loads((done / "summary.json").read_text())["seed_numbers"] == [0, 1]
+    summary = json.loads((done / "summary.json").read_text())
+    assert summary["seed_numbers"] == [0, 1]
+    assert list(summary["seconds"]) == ["scan", "training", "extraction", "probes"]
     with pytest.raises(RunError, match="begun with other config"):
         evaluate(clips, **options, config=dataclasses.replace(SMALL, steps=3))  # type: ignore[arg-type]
     with pytest.raises(RunError, match="begun with other tests"):

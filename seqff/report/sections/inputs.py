@@ -19,8 +19,10 @@ def inputs(material: Material, seen: Look | None) -> Section:
     question = "What went in?"
     manifest = material.manifest
     if manifest is None:
-        body = figure("figure-videos", absent(material.missing["manifest"]), "The videos trained on: absent.")
-        return Section("inputs", "input", question, "Not known.", body)
+        why = material.missing["manifest"]
+        body = figure("figure-videos", absent(why), "The videos trained on: absent.")
+        answer = "Frames that came once." if why.startswith("trained on a stream") else "Not known."
+        return Section("inputs", "input", question, answer, body)
     unsound = [entry for entry in manifest if entry.status != "ok"]
     counts = Counter(entry.status for entry in manifest)
     states = ", ".join(f"{count} {status}" for status, count in counts.most_common())

@@ -56,16 +56,17 @@ def measure(learners: list[LayerLearner], examples: Examples, batches: int) -> C
     for number, (h, relation) in enumerate(itertools.islice(examples, batches)):
         read, rows = read + time.perf_counter() - began, max(rows, len(h))
         for place, learner in enumerate(copies if number <= TIMED else []):
-            start = _clock(h)
+            start = clock(h)
             h = learner.update(h, relation)
-            seconds[place].append(_clock(h) - start)
+            seconds[place].append(clock(h) - start)
             row_bytes[place] = h[0].numel() * h.element_size()
         began = time.perf_counter()
     layers = tuple(statistics.median(found[1:] or found) for found in seconds)
     return Costs(read / batches, layers, tuple(row_bytes), rows)
 
 
-def _clock(x: torch.Tensor) -> float:
+def clock(x: torch.Tensor) -> float:
+    """Return the time when all that is under way on the tensor's device is done, seconds."""
     if x.device.type == "cuda":
         torch.cuda.synchronize(x.device)
     return time.perf_counter()

@@ -1,0 +1,166 @@
+"""Endless video: memory stays flat and learning goes on, however long the stream is and however often it breaks?
+
+A source without end gives small moving pictures. It is cut three times on the way: the connection is lost with an
+error, it ends by itself, it is lost again and cannot be opened twice in a row. Printed now and then: the memory the
+process holds, the losses, and what the monitors say of each layer beside itself untrained.
+
+    python benchmarks/endless.py [--frames 200000]
+
+Memory must stay within 50 MB of what it is once the reservoir is full; the cuts must be named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
+
+import seqff
+from seqff.config import EncoderConfig, LiveConfig, ObjectiveConfig, PairsConfig, TrainConfig
+from seqff.pairs.synthetic import ClipSettings, digits, moving_object
+from seqff.training.streaming.facts import describe
+
+ALLOWED_MB = 50.0
+SIZE_PX, CLIP = 32, 250
+CONFIG = TrainConfig(
+    steps=0,
+    checkpoint_every=10_000,
+    checkpoint_minutes=0.5,
+    log_every=250,
+    monitor_every=100_000,
+    monitor_minutes=0.5,
+    pairs=PairsConfig(size_px=SIZE_PX, gap=2, far=25, videos_per_batch=8, stretches=4, stretch_frames=3, every=2),
+    encoder=EncoderConfig(widths=(8, 16, 32), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1)),
+    objective=ObjectiveConfig(head_width=64, head_out=32),
+    live=LiveConfig(new_frames=48, reservoir_frames=4096, backoff_seconds=0.2, at_end="retry"),
+)
+
+
+def resident_mb() -> float:
+    """Return the memory that the process holds, MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Source:
+    """Moving digits for ever: another digit, way and speed every few seconds; some frames make it break.
+
+    Args:
+        frames: after which it has really ended.
+        cuts: numbers of frames after which it breaks off.
+        every: frames between two looks at the memory.
+    """
+
+    __name__ = "moving digits"
+
+    def __init__(self, frames: int, cuts: list[int], every: int) -> None:
+        self.frames, self.cuts, self.every = frames, list(cuts), every
+        self.given, self.refusals, self.began = 0, 0, time.monotonic()
+        self.memory: list[tuple[int, float]] = []
+        self.pictures = digits()[0]
+
+    def __call__(self) -> Iterator[np.ndarray]:
+        """Connect."""
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionRefusedError("connection refused")
+        return self._come()
+
+    def _come(self) -> Iterator[np.ndarray]:
+        settings = ClipSettings(size_px=SIZE_PX, frames=CLIP, object_px=20)
+        while self.given < self.frames:
+            number = self.given // CLIP
+            for frame in moving_object(
+                self.pictures[number % len(self.pictures)], settings, np.random.default_rng(number)
+            ):
+                yield frame
+                self.given += 1
+                if self.given % self.every == 0:
+                    self._look()
+                if self.cuts and self.given >= self.cuts[0]:
+                    del self.cuts[0]
+                    kind = len(self.cuts) % 3
+                    if kind == 1:
+                        return
+                    self.refusals = 2 if kind == 0 else 0
+                    raise ConnectionResetError("connection reset by the sender")
+        raise StreamEnded
+
+    def _look(self) -> None:
+        self.memory.append((self.given, resident_mb()))
+        rate = self.given / (time.monotonic() - self.began)
+        print(f"{self.given:>8} frames  {self.memory[-1][1]:7.1f} MB  {rate:6.0f} frames/s", flush=True)
+
+
+class StreamEnded(Exception):
+    """The benchmark is over."""
+
+
+def main() -> int:
+    """Run the benchmark; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=200_000)
+    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    total = arguments.frames
+    source = Source(total, [total // 4, total // 2, 3 * total // 4], max(1, total // 20))
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        with contextlib.suppress(StreamEnded):
+            seqff.train(stream=source, out=run, config=CONFIG, progress=False)
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        facts = json.loads((run / "stream.json").read_text())
+        checkpoints = sorted(path.name for path in (run / "checkpoints").iterdir())
+    return report(source, lines, facts, checkpoints, arguments.json)
+
+
+def report(source: Source, lines: list[dict], facts: dict, checkpoints: list[str], out: Path | None) -> int:  # type: ignore[type-arg]
+    """Print what was found, and say whether the bars are met."""
+    looks = [line for line in lines if "layer1/effective_rank" in line]
+    print(
+        f"\n{'step':>7} {'frames':>8}  " + "  ".join(f"{f'layer {n}: loss, rank (untrained)':<32}" for n in (1, 2, 3))
+    )
+    for line in looks[:: max(1, len(looks) // 10)]:
+        cells = [
+            f"{line[f'layer{n}/loss']:.3f}, {line[f'layer{n}/effective_rank']:.1f} "
+            f"({line[f'layer{n}/untrained_effective_rank']:.1f})"
+            for n in (1, 2, 3)
+        ]
+        print(f"{line['step']:>7} {line['stream_frames']:>8}  " + "  ".join(f"{cell:<32}" for cell in cells))
+    alarms = [text for line in lines for text in line.get("alarms", [])]
+    full = [mb for frames, mb in source.memory if frames >= source.frames // 10]  # the reservoir is full long before
+    spread = max(full) - min(full)
+    print("\n" + "\n".join(describe(facts)))
+    print(f"alarms: {alarms or 'none'}; looks at the layers: {len(looks)}; checkpoints kept: {', '.join(checkpoints)}")
+    flat = f"memory from a tenth of the way on: {min(full):.1f} to {max(full):.1f} MB, within {spread:.1f} MB"
+    print(f"{flat} (at most {ALLOWED_MB:g}): {'met' if spread <= ALLOWED_MB else 'MISSED'}")
+    named = facts["connections_lost"] == 3 and facts["frames"] >= source.frames
+    print(f"three cuts named, all {facts['frames']} frames seen: {'met' if named else 'MISSED'}")
+    if out:
+        found = {
+            "memory_mb": source.memory,
+            "facts": facts,
+            "alarms": alarms,
+            "looks": looks,
+            "torch": torch.__version__,
+        }
+        out.write_text(json.dumps(found, indent=1) + "\n")
+    return int(spread > ALLOWED_MB or not named or bool(alarms))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The figures of a training on disk: metrics.jsonl, a JSON object a logged step, and the same as a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from seqff.errors import RunError
+from seqff.files import write_atomically, write_csv
+
+METRICS, TABLE, LOCK = "metrics.jsonl", "metrics.csv", "training.lock"
+EVERY_STEP = 2**62
+
+
+class MetricsLog:
+    """Writes metrics.jsonl and, under the same names, metrics.csv: a row a line, a column a figure.
+
+    The lines are what counts; the table is made from them. On resume, lines from after the checkpoint are taken back
+    and the table is written anew. A figure that comes up later than the first line (of a layer that learns later, or
+    an alarm) gets the next free column, for which the table is written anew as well; cells without a figure are empty.
+
+    Args:
+        run: the run folder.
+        step: steps already taken; later lines are dropped.
+
+    Attributes:
+        kept: the lines that were there and stay.
+    """
+
+    def __init__(self, run: Path, *, step: int) -> None:
+        self.path, self.table = run / METRICS, run / TABLE
+        self.kept = read_metrics(self.path, step=step)
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in self.kept))
+        self.columns = columns_of(self.kept)
+        self._write_table(self.kept)
+
+    def write(self, figures: dict[str, Any]) -> None:
+        """Append one line."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(figures) + "\n")
+            known = len(self.columns)
+            self.columns = columns_of([dict.fromkeys(self.columns), figures])
+            if len(self.columns) > known:
+                self._write_table(read_metrics(self.path, step=EVERY_STEP))
+                return
+            with self.table.open("a", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(_row(figures, self.columns))
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def _write_table(self, lines: list[dict[str, Any]]) -> None:
+        if lines:
+            write_csv(self.table, self.columns, [_row(line, self.columns) for line in lines])
+        else:  # a table without columns is none
+            self.table.unlink(missing_ok=True)
+
+
+def columns_of(lines: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the names in some lines, in the order in which they come up."""
+    return list(dict.fromkeys(name for line in lines for name in line))
+
+
+def _row(line: dict[str, Any], columns: list[str]) -> list[Any]:
+    """Return the cells of a row: empty where there is no figure, sentences one after another."""
+    cells = [line.get(name, "") for name in columns]
+    return [" | ".join(cell) if isinstance(cell, list) else cell for cell in cells]
+
+
+def read_metrics(path: Path, *, step: int = EVERY_STEP) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl up to a step, none if there is no such file.
+
+    Raises:
+        RunError: a line is not what a training writes.
+    """
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        line = parse_line(text, path)
+        if line is None:  # the line a kill cut short
+            break
+        if line["step"] <= step:
+            lines.append(line)
+    return lines
+
+
+def parse_line(text: str, path: Path) -> dict[str, Any] | None:
+    """Return a line of metrics.jsonl, or None if it was cut short.
+
+    Raises:
+        RunError: the line is not what a training writes.
+    """
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or type(line.get("step")) is not int:
+        raise RunError(f"{path}: a line without a step is not from a training: {text[:80]}")
+    return line

@@ -1,0 +1,249 @@
+"""A training that does not take place: what it would do, how long it would take, and whether its batches make sense."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqff.config import TrainConfig
+from seqff.devices import choose_device
+from seqff.nets import Encoder
+from seqff.pairs import PairStream, Relation
+from seqff.training.activations import Example
+from seqff.training.build import build_trainer
+from seqff.training.calibrate import BATCHES as CALIBRATED
+from seqff.training.calibrate import calibrate
+from seqff.training.greedy import GreedyTrainer
+from seqff.training.init import begin_with
+from seqff.training.journal import read_figures
+from seqff.training.learner import LayerLearner
+from seqff.training.loggers import check_loggers
+from seqff.training.loop import batches
+from seqff.training.memory import (
+    Memory,
+    frame_bytes,
+    kept_for_the_way_back,
+    peak_bytes,
+    state_bytes,
+    step_bytes,
+)
+from seqff.training.monitors import UNTRAINED, LayerMonitor
+from seqff.training.parallel.balance import clock
+from seqff.training.parallel.ranks import world_size
+from seqff.training.saving import check_saving
+from seqff.training.train import build
+from seqff.training.trainers import Trainer
+from seqff.video import Manifest, scan
+
+TIMED = 3
+"""Steps that are timed, after one that warms up."""
+BATCHES = max(CALIBRATED, TIMED + 1)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a training would do.
+
+    Args:
+        videos: in the manifest.
+        usable: of them.
+        without_pair: usable, but without two frames that make a pair.
+        frames: in the videos trained on.
+        batches_per_epoch: an epoch visits as many videos as there are.
+        pairs_per_epoch: positive pairs in these batches, by the mean of those read here.
+        steps: batches of the whole training.
+        shape: of the first batch, (rows, channels, height, width).
+        mean: of its frames, as the encoder sees them.
+        std: their standard deviation.
+        positives: pairs in the first batch.
+        layers: for each layer the figures of the first batch, before any step; names as in metrics.jsonl.
+        memory: what it will hold at its peak, bytes.
+        read_seconds: to make a batch ready, the mean over a round of videos.
+        step_seconds: to take a step.
+        seconds: of the whole training.
+        device: where it would compute.
+    """
+
+    videos: int
+    usable: int
+    without_pair: int
+    frames: int
+    batches_per_epoch: int
+    pairs_per_epoch: float
+    steps: int
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    positives: int
+    layers: Mapping[str, Mapping[str, float]]
+    memory: Memory
+    read_seconds: float
+    step_seconds: float
+    seconds: float
+    device: str
+
+    @property
+    def epochs(self) -> float:
+        """How often the training goes through the videos."""
+        return self.steps / self.batches_per_epoch
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        sums = {"host": self.memory.host, "computing": self.memory.computing}
+        return {**asdict(self), "epochs": self.epochs, "memory": {**asdict(self.memory), **sums}}
+
+
+def dry_run(
+    videos: str | Path | list[str] | list[Path],
+    *,
+    config: TrainConfig | None = None,
+    init: str | os.PathLike[str] | Encoder | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    max_bad: float = 0.05,
+    progress: bool = True,
+) -> DryRun:
+    """Say what `train` would do with the same arguments, from one round of videos and a few steps that are forgotten.
+
+    Nothing is written but the scan's manifest in the user's cache folder, which spares the training the scan.
+
+    Args:
+        videos: see `train`, as are the others.
+        config: all settings; the cache of frames is not filled.
+        init: the encoder to begin with.
+        seed: of the initial weights, the batches and the augmentation.
+        device: "auto", "cpu" or "cuda".
+        max_bad: largest share of the videos that may be unreadable.
+        progress: show a progress bar while videos are scanned (on a terminal).
+
+    Raises:
+        SeqffError: the videos cannot be used.
+        ValueError: settings that do not fit each other or the videos; or this is one of several processes.
+    """
+    if world_size() > 1:
+        raise ValueError("a dry run is for one process: leave torchrun out")
+    config, given = begin_with(init, config or TrainConfig())
+    check_loggers(config)
+    check_saving(config)
+    if config.steps < 1:
+        raise ValueError(f"a dry run is of a number of steps, got steps={config.steps}")
+    manifest = scan(videos, max_bad=max_bad, progress=progress)
+    return _try_out(manifest, config, given, seed=seed, target=choose_device(device), max_bad=max_bad)
+
+
+def _try_out(
+    manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, target: torch.device, max_bad: float
+) -> DryRun:
+    """Read a round, look at its first batch, take a few steps, and put together what that tells."""
+    pairs = dataclasses.replace(config.pairs, cache="none")
+    bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
+    _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
+    examples, positives, read = _read_round(stream, learners, bare, target)
+    calibrate(learners, iter(examples))
+    frames, relation = examples[0]
+    layers, step = _look(learners, frames, relation, config)
+    taken = _time(learners, trainer, examples, bare)
+    decoded, batch = _decoded_bytes(stream), frames.numel() * frames.element_size()
+    per_epoch = stream.plan.rounds_per_epoch * stream.plan.batches_per_round
+    return DryRun(
+        len(manifest),
+        len(manifest.usable),
+        len(stream.without_pair),
+        sum(entry.frames for entry in stream.entries),
+        per_epoch,
+        positives * per_epoch,
+        config.steps,
+        tuple(frames.shape),
+        float(frames.mean()),
+        float(frames.std()),
+        len(relation.positive),
+        layers,
+        Memory(
+            peak_bytes() - (0 if target.type == "cuda" else (len(examples) - 1) * batch),
+            decoded,
+            decoded * bool(config.workers),
+            state_bytes(learners, config),
+            batch,
+            step,
+            target.type == "cuda",
+        ),
+        read,
+        taken,
+        config.steps * (max(read / config.workers, taken) if config.workers else read + taken),
+        str(target),
+    )
+
+
+def _decoded_bytes(stream: PairStream) -> int:
+    """Return the bytes of a round's decoded frames, by the largest video."""
+    sizes = [stream.transform.decode_size(entry.height, entry.width) for entry in stream.entries]
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    return frame_bytes(stream.config, stream.plan.videos_per_round, largest)
+
+
+def _read_round(
+    stream: PairStream, learners: list[LayerLearner], config: TrainConfig, device: torch.device
+) -> tuple[list[Example], float, float]:
+    """Return the first batches of a round, positive pairs in a batch, and seconds to make one ready, both in the mean.
+
+    Videos are decoded at the start of a round, so that only a whole one tells what a batch costs.
+    """
+    mixtures = any(learner.objective.needs_mixtures for learner in learners)
+    kept, pairs, count = list[Example](), 0, stream.plan.batches_per_round
+    with closing(batches(stream, config, device, 0, mixtures=mixtures)) as examples:
+        began = time.perf_counter()
+        for number, (h, relation) in enumerate(itertools.islice(examples, max(count, BATCHES))):
+            if number < BATCHES:
+                kept.append((h, relation))
+            if number < count:
+                pairs, seconds = pairs + len(relation.positive), time.perf_counter() - began
+    return kept, pairs / count, seconds / count
+
+
+@torch.enable_grad()
+def _look(
+    learners: list[LayerLearner], h: Tensor, relation: Relation, config: TrainConfig
+) -> tuple[dict[str, dict[str, float]], int]:
+    """Return each untrained layer's figures on a batch, and the bytes of the largest step on it."""
+    copies = copy.deepcopy(learners)
+    graphs, outputs = [], []
+    for learner in copies:
+        learner.monitor = LayerMonitor(learner.layer, learner.head)
+        learner.monitor.due = True
+        with kept_for_the_way_back(h, *learner.parameters) as graph:
+            h = learner.loss(h.detach(), relation, detached=True)[0].detach()  # the graph is gone at once
+        graphs.append(graph)
+        outputs.append(h.numel() * h.element_size())
+    figures: dict[str, dict[str, float]] = {}
+    for key, value in read_figures(copies).items():
+        layer, _, name = key.partition("/")
+        if not name.startswith(UNTRAINED):  # it is the same net
+            figures.setdefault(layer, {})[name] = value
+    return figures, step_bytes(graphs, outputs, config)
+
+
+def _time(learners: list[LayerLearner], trainer: Trainer, examples: list[Example], config: TrainConfig) -> float:
+    """Return the seconds of a step: of copies, the median; of the greedy trainer the mean over the layers' turns."""
+    starts = [trainer.span(layer)[0] for layer in range(len(learners))] if isinstance(trainer, GreedyTrainer) else [0]
+    copied = build_trainer(copy.deepcopy(learners), config)
+    turns = []
+    for start in starts:
+        seconds = []
+        for h, relation in examples[: TIMED + 1]:
+            began = clock(h)
+            copied.step(start, h, relation)
+            seconds.append(clock(h) - began)
+        turns.append(statistics.median(seconds[1:]))
+    return statistics.mean(turns)

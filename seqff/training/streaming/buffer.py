@@ -1,0 +1,154 @@
+"""From the frames of a stream to batches: the newest stretches, and past ones from the reservoir."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqff.config import TrainConfig
+from seqff.errors import SeqffError
+from seqff.pairs import FrameBatch, distances
+from seqff.pairs.augment import augment
+from seqff.pairs.plan import check_settings
+from seqff.training.streaming.moments import Moment
+from seqff.training.streaming.stretches import Reservoir, Stretches
+from seqff.transform import FrameTransform
+from seqff.video.info import Frames
+
+HELD, BATCH = 6, 7  # what a random stream is for; pairs and training have the numbers below
+
+
+class StreamBuffer:
+    """Cuts a stream into stretches and makes batches of them, in memory that is taken once.
+
+    A batch is as large as one of files, `pairs.videos_per_batch * pairs.stretches` stretches: those of the last
+    `live.new_frames` frames, and for the rest an even draw of all that came before. The stream is one video, so that
+    negatives are its own frames at least `far` away.
+
+    Args:
+        transform: size and scaling of the encoder's input.
+        config: sizes of batches and of the reservoir, distances, augmentation.
+        seed: of all draws.
+
+    Raises:
+        ValueError: settings that do not fit each other.
+    """
+
+    def __init__(self, transform: FrameTransform, config: TrainConfig, seed: int) -> None:
+        check_settings(config.pairs)
+        self.transform, self.config, self.seed = transform, config.pairs, seed
+        self.gap, self.far, self.unit = distances(config.pairs)
+        self.offsets = range(0, config.pairs.stretch_frames, config.pairs.every)
+        self.stretches = config.pairs.videos_per_batch * config.pairs.stretches
+        new, held = config.live.new_frames // config.pairs.stretch_frames, config.live.reservoir_frames
+        places = held // len(self.offsets)
+        if not 1 <= new < self.stretches:
+            raise ValueError(
+                f"live.new_frames={config.live.new_frames} are {new} stretches of {config.pairs.stretch_frames} "
+                f"(pairs.stretch_frames): it must be at least 1, and less than the {self.stretches} of a batch "
+                "(pairs.videos_per_batch * pairs.stretches)"
+            )
+        if places < self.stretches:
+            raise ValueError(
+                f"live.reservoir_frames={held} are {places} stretches: it must hold a batch of {self.stretches}"
+            )
+        shape = (len(self.offsets), transform.height, transform.width)
+        self.fresh = Stretches(new, *shape)
+        self.reservoir = Reservoir(places, *shape, np.random.default_rng([seed, HELD]))
+        self._images = np.zeros((*shape, 3), dtype=np.uint8)
+        self._moments: list[Moment] = []
+        self._length, self._number, self._first = 0, 0, 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames and coordinates that are held; the same from the first frame on."""
+        return self.fresh.nbytes + self.reservoir.nbytes + self._images.nbytes
+
+    def add(self, image: Frames, moment: Moment) -> bool:
+        """Take in a frame.
+
+        Args:
+            image: uint8 (height, width, 3), of the transform's size; it is copied.
+            moment: where it stands.
+
+        Returns:
+            Whether a batch is due: enough new stretches are there, and a past that reaches twice as far as `far`.
+        """
+        if not moment.follows:
+            self._length, self._moments = 0, []
+        if self._length in self.offsets:
+            self._images[len(self._moments)] = image
+            self._moments.append(moment)
+        self._length += 1
+        if self._length < self.config.stretch_frames:
+            return False
+        self.fresh.put(self.fresh.count, list(self._images), self._moments)
+        self._length, self._moments = 0, []
+        if self.fresh.count < len(self.fresh):
+            return False
+        now = moment.number if self.unit == "frames" else moment.seconds
+        if self.reservoir.count >= self.stretches - len(self.fresh) and now >= 2 * self.far:
+            return True
+        self.absorb()
+        return False
+
+    def absorb(self) -> None:
+        """Offer the new stretches to the reservoir, and make room for others."""
+        for place in range(self.fresh.count):
+            self.reservoir.offer(self.fresh, place)
+        self.fresh.count = 0
+
+    def batch(self, *key: int) -> FrameBatch:
+        """Make a batch of all new stretches and a draw of past ones; what is held stays as it is.
+
+        Args:
+            key: of the draw and the augmentation, beside the seed.
+        """
+        random = np.random.default_rng([self.seed, BATCH, *key])
+        old = self.reservoir.draw(self.stretches - self.fresh.count, random)
+
+        def rows(name: str) -> Tensor:
+            new: NDArray[np.float64] = getattr(self.fresh, name)[: self.fresh.count]
+            return torch.from_numpy(np.concatenate([new, getattr(self.reservoir, name)[old]]).reshape(-1))
+
+        seconds = self.unit == "seconds"
+        number = rows("number")
+        return FrameBatch(
+            self._augmented(old, random),
+            torch.zeros_like(number),
+            number,
+            rows("seconds") if seconds else None,
+            rows("half_frame") if seconds else None,
+            rows("shot"),
+            rows("picture") if self.config.skip_still else None,
+        )
+
+    def _augmented(self, old: NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        """Crop, flip and jitter the frames of a batch, (N, 3, height, width) float32."""
+        images = np.concatenate([self.fresh.images[: self.fresh.count], self.reservoir.images[old]])
+        stretches = torch.from_numpy(images)
+        count, frames = stretches.shape[:2]
+        size = (count * frames, 3, self.transform.height, self.transform.width)
+        out = torch.empty(size, dtype=torch.float32, memory_format=torch.channels_last)
+        if self.config.augment == "stretch":
+            for part, target in zip(stretches, out.tensor_split(count), strict=True):
+                augment(part, self.transform, self.config, random, out=target)
+        else:
+            augment(stretches.flatten(0, 1), self.transform, self.config, random, out=out)
+        return out
+
+    def check_pairs(self) -> None:
+        """Raise SeqffError if no stretch is long enough to hold a pair, by the times that have come."""
+        if self.unit == "frames":
+            return
+        held = self.reservoir
+        span = held.seconds[: held.count, -1] - held.seconds[: held.count, 0]
+        if not bool((span + held.half_frame[: held.count, 0] >= self.gap).any()):
+            usual = 2 * float(np.median(held.half_frame[: held.count]))
+            needed = f"at least {round(self.gap / usual) + 1}" if usual else "larger"
+            raise SeqffError(
+                f"no stretch of {self.config.stretch_frames} frames holds a pair {self.gap:g} s apart "
+                f"(pairs.gap_seconds): pairs.stretch_frames must be {needed}"
+            )

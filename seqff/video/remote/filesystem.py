@@ -1,0 +1,225 @@
+"""What seqff asks of a remote filesystem: what a file is like, what is in a folder, and its bytes; by fsspec."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seqff.errors import SeqffError, VideoError
+from seqff.video.base import one_line
+from seqff.video.entry import Stamp
+from seqff.video.remote.address import sound_name
+
+T = TypeVar("T")
+READER = "remote"
+WAITS_SECONDS = (0.5, 2.0, 5.0)
+"""Before the second, third and fourth attempt."""
+_TIMEOUT_SECONDS = 60.0  # without a byte; there is no limit on the whole, videos are large
+_MOST_LINKS, _DEEPEST = 1_000_000, 32
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+# What servers tell the state of a file by, the surest first.
+_VERSIONS = """
+    ETag etag e_tag md5Hash content_md5 Content-MD5 generation LastModified last_modified Last-Modified updated modified
+    mtime created
+"""
+
+_log = logging.getLogger("seqff.video")
+
+
+def no_beat() -> None:
+    """Does nothing."""
+
+
+def connect(address: str) -> tuple[Any, str]:
+    """Returns the fsspec filesystem of an address and the path in it.
+
+    Raises:
+        SeqffError: fsspec, or what it needs for this kind of address, is not installed.
+        ValueError: there is no such kind of address.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise SeqffError(f"{address}: remote files are read with fsspec: pip install 'seqff[remote]'") from None
+    try:
+        filesystem, path = url_to_fs(address, **_options(address))
+    except ImportError as error:
+        raise SeqffError(
+            f"{address}: {one_line(error)} (pip install 'seqff[remote]' brings fsspec with http and https; other kinds "
+            "of storage need the package named here beside it)"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{address}: {one_line(error)}; known are s3, gs, http, https and others of fsspec") from None
+    return filesystem, str(path)
+
+
+def _options(address: str) -> dict[str, Any]:
+    if not address.startswith(("http://", "https://")):
+        return {}
+    from aiohttp import ClientTimeout  # its default allows 5 minutes for a whole file
+
+    return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=30, sock_read=_TIMEOUT_SECONDS)}}
+
+
+def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], None] = no_beat) -> T:
+    """Does what goes over the network, a few times if need be.
+
+    Args:
+        address: of the file or folder.
+        what: is done, for the error.
+        work: does it.
+        beat: called before each attempt; may raise to give up.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it failed for good, or four times.
+        SeqffError: the disk here is full.
+    """
+    for wait in (*WAITS_SECONDS, None):
+        beat()
+        try:
+            return work()
+        except SeqffError:
+            raise
+        except Exception as error:  # drivers raise anything
+            cause = _cause(error)
+            if isinstance(cause, FileNotFoundError) or getattr(cause, "status", 0) == 404:
+                raise FileNotFoundError(errno.ENOENT, "no such file", address) from error
+            if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+                raise SeqffError(f"{address} cannot be fetched: the disk here is full") from error
+            said = one_line(cause) or type(cause).__name__
+            if not _may_pass(cause):
+                raise VideoError(address, READER, f"{what} failed: {said}") from error
+            if wait is None:
+                times = len(WAITS_SECONDS) + 1
+                raise VideoError(address, READER, f"{what} failed {times} times: {said}") from error
+            _log.info("%s: %s failed (%s), again in %g s", address, what, said, wait)
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """fsspec calls whatever goes wrong with a web address a FileNotFoundError; what did, stands behind it."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _may_pass(cause: BaseException) -> bool:
+    """Whether another attempt may help: not where the server says that this request is wrong or forbidden."""
+    status = getattr(cause, "status", 0)
+    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429)
+    return not refused and not isinstance(cause, (PermissionError, IsADirectoryError, NotImplementedError))
+
+
+def remote_stamp(address: str, beat: Callable[[], None] = no_beat) -> Stamp:
+    """Asks the server which version of a file it has now.
+
+    Raises:
+        FileNotFoundError, SeqffError: see `attempt` and `connect`; a folder is no file.
+    """
+    filesystem, path = connect(address)
+
+    def ask() -> Stamp:
+        filesystem.invalidate_cache()
+        found = filesystem.info(path)
+        if found.get("type") == "directory":
+            raise IsADirectoryError("is a folder, not a file")
+        known = (found.get(name) for name in _VERSIONS.split())
+        return Stamp(int(found.get("size") or 0), 0, str(next((value for value in known if value), "")))
+
+    return attempt(address, "asking for it", ask, beat)
+
+
+def is_folder(address: str) -> bool:
+    """Whether the server says that an address is a folder; web servers never do."""
+    filesystem, path = connect(address)
+    return attempt(address, "asking for it", lambda: bool(filesystem.info(path).get("type") == "directory"))
+
+
+def list_folder(address: str) -> list[str]:
+    """Lists all files in a folder and the folders in it.
+
+    Returns:
+        Names relative to the folder, with forward slashes, sorted; [""] when the address is itself a file. Names that
+        lead out of the folder are left out.
+
+    Raises:
+        FileNotFoundError, SeqffError: see `attempt` and `connect`.
+    """
+    filesystem, path = connect(address)
+    root = path.rstrip("/")
+    if address.startswith(("http://", "https://")):
+        names = _follow_links(filesystem, root)
+    else:
+        filesystem.invalidate_cache()
+        names = attempt(address, "listing it", lambda: [str(name) for name in filesystem.find(path)])
+    if names == [root]:
+        return [""]
+    below = [name[len(root) + 1 :] for name in names if name.startswith(f"{root}/")]
+    sound = sorted({name for name in below if sound_name(name)})
+    if len(sound) < len(set(names)):
+        _log.warning("%s: %d names in the listing were left out: no paths below it", address, len(names) - len(sound))
+    return sound
+
+
+def _follow_links(filesystem: Any, root: str) -> list[str]:
+    """Lists a web folder by the links on its pages; only those that lead further down are followed, each once."""
+    todo, seen = [f"{root}/"], {f"{root}/"}
+    files: list[str] = []
+    while todo:
+        folder = todo.pop()
+        try:
+            items = attempt(folder, "listing it", partial(filesystem.ls, folder, detail=True))
+        except FileNotFoundError:
+            if folder == f"{root}/":
+                raise
+            _log.warning("%s: a link to it leads nowhere", folder)
+            continue
+        for item in items:
+            name = str(item["name"]).partition("#")[0]
+            below = name[len(root) + 1 :].removesuffix("/")
+            if name in seen or not name.startswith(f"{root}/") or "?" in name or not sound_name(below):
+                continue  # the parent folder, orders of sorting, other hosts
+            seen.add(name)
+            is_page = item["type"] == "directory" and below.count("/") < _DEEPEST
+            (todo if is_page else files).append(name)
+            if len(seen) > _MOST_LINKS:
+                raise VideoError(root, READER, f"more than {_MOST_LINKS} links: give the folders one by one")
+    return [name for name in files if not name.endswith("/")]
+
+
+def download(address: str, to: Path, *, bytes: int, most: int, beat: Callable[[], None]) -> None:
+    """Writes a file's bytes to a path here.
+
+    Args:
+        address: of the file.
+        to: is written, also when it fails.
+        bytes: how many there must be; 0 where nobody knows.
+        most: as many may come.
+        beat: called whenever bytes came; may raise to give up.
+
+    Raises:
+        FileNotFoundError, SeqffError: see `attempt` and `connect`.
+    """
+    filesystem, path = connect(address)
+    from fsspec.callbacks import Callback
+
+    class Watch(Callback):  # type: ignore[misc]
+        def call(self, *_: object, **__: object) -> None:
+            beat()
+            if self.value > most:
+                raise VideoError(address, READER, f"more than {most} bytes came, more than was said or allowed")
+
+    def fetch() -> None:
+        filesystem.get_file(path, str(to), callback=Watch())
+        size = to.stat().st_size
+        if bytes and size != bytes:
+            raise OSError(f"{size} of {bytes} bytes came")
+
+    attempt(address, "fetching it", fetch, beat)

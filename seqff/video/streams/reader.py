@@ -1,0 +1,215 @@
+"""A source is read by a thread of its own: it is opened again when it breaks off, and what nobody takes is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from seqff.config import LiveConfig
+from seqff.errors import SeqffError, VideoError
+from seqff.video.base import one_line
+from seqff.video.streams.base import Arrival, StreamSource
+
+log = logging.getLogger(__name__)
+LONGEST_WAIT_SECONDS = 60.0
+NAMED = 50
+"""Lost connections that are remembered with their causes; all are counted."""
+LOOK_SECONDS = 0.2
+"""How often who waits for a frame looks whether to go on waiting."""
+CLOSE_SECONDS = 2.0
+
+
+@dataclass
+class Loss:
+    """A connection that was lost.
+
+    Args:
+        when: seconds since 1970.
+        cause: in one line.
+        attempts: to open the source again.
+        seconds: until a frame came again; None if none has.
+    """
+
+    when: float
+    cause: str
+    attempts: int = 0
+    seconds: float | None = None
+
+
+class StreamReader:
+    """Frames of a source, from a thread that opens it again and again.
+
+    A source that cannot be opened at first is an error at once; one that breaks off later is opened again after a
+    wait, which doubles with every attempt in a row.
+
+    Args:
+        source: where frames come from.
+        live: how many frames may wait, and how often and when a source is opened again.
+
+    Attributes:
+        came: frames that the source has given.
+        dropped: those of them that were dropped because too many waited.
+        losses: of the connection, the latest ones.
+        lost: how often it was lost.
+    """
+
+    def __init__(self, source: StreamSource, live: LiveConfig) -> None:
+        check_live(live)
+        self.source, self.live = source, live
+        self.came = self.dropped = self.lost = 0
+        self.losses: deque[Loss] = deque(maxlen=NAMED)
+        self._waiting: deque[Arrival] = deque()
+        self._changed, self._closed = threading.Condition(), threading.Event()
+        self._done = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="seqff stream", daemon=True)
+
+    def frames(self, go_on: Callable[[], bool] = lambda: True) -> Generator[Arrival, None, None]:
+        """Yield frames until the source ends, it is silent for `idle_minutes`, or `go_on` says no.
+
+        Raises:
+            SeqffError: the source cannot be opened, or not again. What else a Python source raises comes as it is.
+        """
+        self._thread.start()
+        while (arrival := self._next(go_on)) is not None:
+            yield arrival
+
+    def _next(self, go_on: Callable[[], bool]) -> Arrival | None:
+        since, idle = time.monotonic(), 60 * self.live.idle_minutes
+        while go_on():
+            with self._changed:
+                if not self._waiting and not self._done:
+                    self._changed.wait(LOOK_SECONDS)
+                if self._waiting:
+                    self._changed.notify_all()
+                    return self._waiting.popleft()
+                if self._done and self._error is not None:
+                    raise self._error
+                if self._done:
+                    return None
+            if idle and time.monotonic() - since >= idle:
+                log.warning("%s: no frame for %g minutes: it has ended", self.source.name, self.live.idle_minutes)
+                return None
+        return None
+
+    def _read(self) -> None:
+        """Connect again and again; this is what the thread does."""
+        failures = 0
+        try:
+            while not self._closed.is_set():
+                before, cause = self.came, "ended"
+                try:
+                    self._connection()
+                    if self._closed.is_set() or self.source.ends:
+                        return
+                except (SeqffError, OSError, EOFError) as error:
+                    if not self.came:
+                        raise
+                    cause = one_line(getattr(error, "cause", None) or error or type(error).__name__)
+                failures = 1 if self.came > before else failures + 1
+                self._wait(cause, failures)
+        except BaseException as error:  # it is raised where the frames are taken
+            self._error = error
+        finally:
+            with self._changed:
+                self._done = True
+                self._changed.notify_all()
+
+    def _connection(self) -> None:
+        """Take the frames of one connection."""
+        first = True
+        with closing(self.source.connect(self._closed)) as arrivals:
+            for arrival in arrivals:
+                if first:
+                    arrival.cut |= self.came > 0
+                    self._back()
+                first = False
+                self._put(arrival)
+                if self._closed.is_set():
+                    return
+
+    def _put(self, arrival: Arrival) -> None:
+        with self._changed:
+            self.came += 1
+            while len(self._waiting) >= self.live.buffer_frames and not self._closed.is_set():
+                if self.source.drops:
+                    old = self._waiting.popleft()
+                    self.dropped += 1
+                    after = self._waiting[0] if self._waiting else arrival
+                    after.skipped += old.skipped + 1
+                    after.cut |= old.cut
+                else:
+                    self._changed.wait(LOOK_SECONDS)
+            self._waiting.append(arrival)
+            self._changed.notify_all()
+
+    def _wait(self, cause: str, failures: int) -> None:
+        """Note a lost connection or a failed attempt, and wait for the next one.
+
+        Raises:
+            VideoError: there have been enough attempts.
+        """
+        name, retries = self.source.name, self.live.retries
+        if failures == 1:
+            self.lost += 1
+            self.losses.append(Loss(time.time(), cause))
+        if failures > retries:
+            raise VideoError(name, "stream", f"given up after {retries} attempts to open it again; the last: {cause}")
+        wait = min(LONGEST_WAIT_SECONDS, self.live.backoff_seconds * 2 ** (failures - 1))
+        log.warning("%s: %s; attempt %d of %d in %.3g s", name, cause, failures, retries, wait)
+        self.losses[-1].attempts = failures
+        self._closed.wait(wait)
+
+    def _back(self) -> None:
+        """Note that frames come again."""
+        if self.losses and self.losses[-1].seconds is None:
+            loss = self.losses[-1]
+            loss.seconds = round(time.time() - loss.when, 3)
+            log.warning("%s: frames come again after %.3g s", self.source.name, loss.seconds)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what came and what was lost, as plain data."""
+        return {
+            "source": self.source.name,
+            "came": self.came,
+            "dropped": self.dropped,
+            "connections_lost": self.lost,
+            "losses": [dict(vars(loss)) for loss in list(self.losses)],
+            "state": dict(self.source.state()),
+        }
+
+    def close(self) -> None:
+        """Let go of the source; a thread that waits inside a decoder is left behind and ends with the process."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+
+    def __enter__(self) -> StreamReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_live(live: LiveConfig) -> None:
+    """Raise ValueError unless the settings of reading are in range."""
+    least = {"buffer_frames": 1, "retries": 0, "backoff_seconds": 0, "settle_seconds": 0, "idle_minutes": 0, "fps": 0}
+    for name, value in least.items():
+        if not getattr(live, name) >= value:
+            raise ValueError(f"live.{name} must be at least {value}, got {getattr(live, name)}")
+    if live.behind not in ("auto", "drop", "wait") or live.at_end not in ("auto", "stop", "retry"):
+        raise ValueError(
+            "live.behind is one of auto, drop, wait and live.at_end one of auto, stop, retry, got "
+            f"{live.behind!r} and {live.at_end!r}"
+        )

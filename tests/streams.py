@@ -1,0 +1,41 @@
+"""What tests of streams share: a small net that learns from few frames, and frames that carry their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from painted import paint
+
+from seqff.config import EncoderConfig, LiveConfig, ObjectiveConfig, PairsConfig, TrainConfig
+
+SIZE = (32, 32)
+
+
+def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes: Any) -> TrainConfig:
+    """Settings of two thin layers: batches of 12 stretches of 2 frames, a step every 8 frames."""
+    pairs = PairsConfig(
+        size_px=16, gap=1, far=far, videos_per_batch=3, stretches=4, stretch_frames=2, crop=1.0, flip=False, jitter=0.0
+    )
+    given = {"new_frames": 8, "reservoir_frames": 96, "backoff_seconds": 0.01, "settle_seconds": 0.1, **(live or {})}
+    settings: dict[str, Any] = {
+        "steps": 0,
+        "precision": "fp32",
+        "log_every": 1,
+        "pairs": pairs,
+        "encoder": EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
+        "objective": ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
+        "live": LiveConfig(**given),
+    }
+    return TrainConfig(**settings | changes)
+
+
+def noise(number: int) -> np.ndarray:
+    """A frame, uint8 (32, 32, 3), the same whenever it is asked for."""
+    return np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+def numbered(start: int, stop: int) -> Iterator[np.ndarray]:
+    """Frames that carry their numbers (see `painted`)."""
+    return (paint(number, SIZE) for number in range(start, stop))

@@ -1,0 +1,96 @@
+"""`seqff train --dry-run` says what the training then does, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from processes import context
+from small_runs import CONFIG
+
+import seqff
+from seqff.cli import main
+from seqff.config_io import dump_yaml, to_dict
+from seqff.metrics import METRICS, read_metrics
+from seqff.training import train
+from seqff.training.memory import peak_bytes
+
+WIDE = dataclasses.replace(
+    CONFIG,
+    steps=2,
+    pairs=dataclasses.replace(CONFIG.pairs, size_px=64, videos_per_batch=8),
+    encoder=dataclasses.replace(CONFIG.encoder, widths=(48, 4), kernels=(3, 3), strides=(1, 2)),
+)
+
+
+@pytest.mark.parametrize("trainer", ["local", "greedy", "end_to_end"])
+def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path, trainer: str) -> None:
+    """Losses and distances are those that the training notes at its first step."""
+    config = dataclasses.replace(CONFIG, steps=4, log_every=1, trainer=trainer)
+    plan = seqff.dry_run(manifest, config=config, progress=False)
+    run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
+    first = read_metrics(run / METRICS)[0]
+    seen = {name: value for name, value in first.items() if "/" in name and "/untrained_" not in name}
+    assert seen
+    for name, value in seen.items():
+        layer, figure = name.split("/")
+        assert plan.layers[layer][figure] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+    assert first["frames"] == plan.shape[0]
+    assert plan.seconds > 0
+
+
+def test_the_plan_counts_videos_batches_and_pairs(manifest: Path) -> None:
+    """8 clips of 16 frames, 6 to a round, 3 to a batch, 2 uses each: 2 rounds of 4 batches are an epoch."""
+    plan = seqff.dry_run(manifest, config=CONFIG, progress=False)
+    assert (plan.videos, plan.usable, plan.frames) == (8, 8, 128)
+    assert (plan.batches_per_epoch, plan.steps, plan.epochs) == (8, 40, 5.0)
+    assert plan.shape[1:] == (3, 16, plan.shape[3])
+    most = 3 * 5  # of 3 videos 2 stretches of 3 frames each, which have 5 pairs where the stretches meet
+    assert 0 < plan.positives <= most
+    assert 0 < plan.pairs_per_epoch <= most * 8
+
+
+def test_nothing_is_left_behind(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No run folder, no cache of frames; the text names figures and the next command; --json holds the same."""
+    settings, run, cache = tmp_path / "mine.yaml", tmp_path / "run", tmp_path / "frames"
+    settings.write_text(dump_yaml(to_dict(CONFIG)))
+    command = ["train", str(clips), "--out", str(run), "--config", str(settings), "--dry-run", "--no-progress"]
+    command += ["--pairs.cache", "u8", "--pairs.cache-folder", str(cache)]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "plan:    40 steps" in out
+    assert "layer2" in out
+    assert "next: the same command without --dry-run" in out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batches_per_epoch"] == 8
+    assert not run.exists()
+    assert not cache.exists()
+    run.mkdir()
+    (run / "thesis.txt").write_text("precious")
+    assert main(command) == 1  # as the training would
+    assert "holds other things" in capsys.readouterr().err
+
+
+def dry(manifest: str, run: str) -> tuple[int, int]:
+    """What a dry run says of the memory: of the process, and of the largest step."""
+    memory = seqff.dry_run(manifest, config=WIDE, progress=False).memory
+    return memory.host, memory.step
+
+
+def wet(manifest: str, run: str) -> int:
+    """The most that this process holds in a training."""
+    train(manifest, out=run, config=WIDE, progress=False)
+    return peak_bytes()
+
+
+def test_memory_is_what_a_training_then_holds(manifest: Path, tmp_path: Path) -> None:
+    """Within 25 % of the most that a training holds, both in processes of their own; activations are much of it."""
+    found = []
+    for function in (dry, wet):
+        with context().Pool(1) as pool:
+            found.append(pool.apply(function, (str(manifest), str(tmp_path / "run"))))
+    (said, step), peak = found
+    assert step > 0.15 * peak
+    assert said == pytest.approx(peak, rel=0.25)

@@ -1,0 +1,115 @@
+"""TensorBoard and Weights & Biases get what metrics.jsonl gets, under the same names."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from small_runs import CONFIG
+
+from seqff.cli import main
+from seqff.metrics import METRICS, read_metrics
+from seqff.training import loggers, train
+from seqff.training.journal import fold
+from seqff.training.parallel.ranks import Ranks
+
+SHORT = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6)
+
+
+def numbers(run: Path) -> list[tuple[int, dict[str, float]]]:
+    """What metrics.jsonl says: steps, and the figures of each."""
+    return [(line["step"], loggers.figures_of(line)) for line in read_metrics(run / METRICS)]
+
+
+def test_tensorboard_reads_the_same_figures(manifest: Path, tmp_path: Path) -> None:
+    """Every figure of every line is in the event files, once, also when the run was stopped and resumed."""
+    pytest.importorskip("tensorboard", reason="needs pip install -e '.[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config, run = dataclasses.replace(SHORT, loggers=("tensorboard",)), tmp_path / "run"
+    train(manifest, out=run, config=config, progress=False)
+    (run / "checkpoints" / "step_00000012").rename(tmp_path / "gone")  # as if killed before the last checkpoint
+    train(manifest, out=run, config=config, resume=True, progress=False)
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    expected: dict[str, list[tuple[int, float]]] = {}
+    for step, figures in numbers(run):
+        for name, value in figures.items():
+            expected.setdefault(name, []).append((step, value))
+    assert set(events.Tags()["scalars"]) == set(expected)
+    for name, points in expected.items():
+        found = [(event.step, event.value) for event in events.Scalars(name)]
+        assert found == [(step, pytest.approx(value, rel=1e-6)) for step, value in points], name
+
+
+class StandIn(ModuleType):
+    """What of wandb is used, noting what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.started: list[dict[str, Any]] = []
+        self.logged: list[tuple[int, dict[str, float]]] = []
+        self.finished = 0
+
+    def init(self, **given: Any) -> Any:
+        """Start a run."""
+        self.started.append(given)
+
+        def finish() -> None:
+            self.finished += 1
+
+        def log(figures: dict[str, float], step: int) -> None:
+            self.logged.append((step, figures))
+
+        return SimpleNamespace(log=log, finish=finish, alert=lambda **_: None)
+
+
+def test_wandb_gets_the_same_figures_under_one_id(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's name and settings are told, a resumed run goes on under the same id, and each part is finished."""
+    wandb = StandIn()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setattr(loggers, "find_spec", lambda _: True)
+    config, run = dataclasses.replace(SHORT, loggers=("wandb",)), tmp_path / "my_run"
+    train(manifest, out=run, config=config, progress=False)
+    assert wandb.logged == numbers(run)
+    (run / "checkpoints" / "step_00000012").rename(tmp_path / "gone")
+    train(manifest, out=run, config=config, resume=True, progress=False)
+    assert wandb.logged[-len(numbers(run)) :][-1] == numbers(run)[-1]
+    first, second = wandb.started
+    assert first["id"] == second["id"]
+    assert (first["name"], first["config"]["steps"], first["project"]) == ("my_run", 12, "seqff")
+    assert wandb.finished == 2
+
+
+def test_only_the_first_process_logs(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other ranks write no metrics, start no logger and hold no sign of life."""
+    from seqff.training.journal import Journal
+
+    monkeypatch.setitem(sys.modules, "wandb", StandIn())
+    watch: Any = SimpleNamespace(recall=lambda lines: None)
+    Journal(tmp_path, watch, Ranks(rank=1, world=2), step=0, loggers=("wandb",)).close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_missing_package_is_one_line_before_anything_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the package and how to install it, and no run folder is left."""
+    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
+    assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--loggers", name]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name} is not installed: pip install 'seqff[{name}]'" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_bar_folds_many_layers() -> None:
+    """A few losses one by one, bottom to top; of many the mean and the range, on one line."""
+    assert fold([0.5, 0.25]) == "0.50 0.25"
+    assert fold([0.1] * 9 + [1.1]) == "0.20 (0.10 to 1.10 in 10 layers)"
