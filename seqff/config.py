@@ -34,7 +34,7 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
-    augment: Literal["shared", "stretch", "independent"] = "independent"
+    augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
     gap_seconds: float = 0.0
     """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
@@ -178,10 +178,23 @@ class SCFFConfig:
 
 
 @dataclass(frozen=True)
+class VideoHingeConfig:
+    """The video hinge (objective `video_hinge`): all frames of a video alike, other videos different."""
+
+    share: Literal["measured", "fixed"] = "measured"
+    """How far the term counts: from not at all to its full weight, by how much frames of a video differ from each other
+    before training, beside those of different videos; or always by its full weight."""
+    tolerance: float = 0.1
+    """Distance that frames of one video may keep (0 same, 2 unrelated, 4 opposite)."""
+    margin: float = 1.5
+    """Distance that frames of different videos are pushed to."""
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """What each layer minimises by itself."""
 
-    terms: tuple[str, ...] = ("temporal_hinge",)
+    terms: tuple[str, ...] = ("temporal_hinge", "video_hinge:2")
     """Objectives, added up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer."""
     tolerance: Literal["calibrated", "constant", "linear", "geometric", "explicit"] = "geometric"
     """How the tolerances delta_l come about: quantiles of distances measured before training and tracked during it;
@@ -227,6 +240,7 @@ class ObjectiveConfig:
     lpl: LPLConfig = field(default_factory=LPLConfig)
     slowness: SlownessConfig = field(default_factory=SlownessConfig)
     scff: SCFFConfig = field(default_factory=SCFFConfig)
+    video_hinge: VideoHingeConfig = field(default_factory=VideoHingeConfig)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(
             encoder=EncoderConfig(kernels=(7, 3, 3, 3)),
             pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12, crop=0.7, augment="shared"),
-            objective=ObjectiveConfig(same_video=0.0, grid=(1,)),
+            objective=ObjectiveConfig(terms=("temporal_hinge",), same_video=0.0, grid=(1,)),
         ),
     ),
     "temporal-hinge": Preset(

@@ -38,12 +38,13 @@ class Objective(nn.Module):
     A term with weights of its own (CLAPP's prediction matrix) trains them with the layer; what it remembers between
     steps (a tolerance, a queue) lies in buffers, so that checkpoints hold it.
 
-    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "map", the layer's own output
-    (N, C, H, W) float32; or "composed", the layer's output for the inputs that `compose` makes of its input rows.
+    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the output of
+    a second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the
+    layer's output for the inputs that `compose` makes of its input rows.
     `needs_mixtures` says that batches must hold made-up negatives (`relation.real`).
     """
 
-    sees: ClassVar[Literal["embedding", "map", "composed"]] = "embedding"
+    sees: ClassVar[Literal["embedding", "video_embedding", "map", "composed"]] = "embedding"
     needs_mixtures: ClassVar[bool] = False
 
     def compose(self, h: Tensor, relation: Relation) -> Tensor:
@@ -56,15 +57,21 @@ class Objective(nn.Module):
 
 
 class WeightedSum(nn.Module):
-    """The terms of one layer and their weights."""
+    """The terms of one layer and their weights.
 
-    def __init__(self, terms: dict[str, tuple[Objective, float]]) -> None:
+    Args:
+        terms: by name, with their weights.
+        dim: D of the head's embedding; what the head gives behind it is the video embedding.
+    """
+
+    def __init__(self, terms: dict[str, tuple[Objective, float]], dim: int | None = None) -> None:
         super().__init__()
+        self.dim = dim
         self.terms = nn.ModuleDict({name: term for name, (term, _) in terms.items()})
         self.weights = {name: weight for name, (_, weight) in terms.items()}
 
     def sees(self, what: str) -> bool:
-        """Say whether any term looks at "embedding", "map" or "composed"."""
+        """Say whether any term looks at "embedding", "video_embedding", "map" or "composed"."""
         return any(term.sees == what for term in self._terms().values())
 
     @property
@@ -84,15 +91,16 @@ class WeightedSum(nn.Module):
             layer: for terms that look at its output of other inputs.
             h: (N, C, H, W), the layer's input.
             out: (N, C', H', W'), the layer's output.
-            z: (N, D) float32, the head's output; None if no term sees it.
+            z: (N, D) float32, the head's output, with the video embedding behind it if a term sees that; None if no
+                term sees either.
             relation: of the N rows.
         """
         losses: list[Tensor] = []
         figures: dict[str, Tensor] = {}
         for name, term in self._terms().items():
-            if term.sees == "embedding":
+            if term.sees in ("embedding", "video_embedding"):
                 assert z is not None  # the learner asks `sees` before
-                loss, found = term(z, relation)
+                loss, found = term(z[:, : self.dim] if term.sees == "embedding" else z[:, self.dim :], relation)
             else:
                 seen = out if term.sees == "map" else layer(term.compose(h, relation))
                 loss, found = term(seen.float(), relation)

@@ -22,24 +22,27 @@ class GridPool(nn.Module):
         return grid_mean(x, self.grid).flatten(1)
 
 
-class Head(nn.Sequential):
-    """Grid pooling, then an embedding of what it gives.
+class Head(nn.Module):
+    """Grid pooling, then an embedding of what it gives; and, where a term asks for it, one of the mean over the map.
 
     Args:
         grid: side of the pooling grid.
-        parts: modules from (N, C * grid * grid) to (N, D), one after another.
+        cells: from (N, C * grid * grid) to (N, D).
+        whole: from (N, C) to (N, D'), the video embedding; None for none.
     """
 
-    def __init__(self, grid: int, *parts: nn.Module) -> None:
-        super().__init__(GridPool(grid), *parts)
-        self.grid = grid
+    def __init__(self, grid: int, cells: nn.Module, whole: nn.Module | None = None) -> None:
+        super().__init__()
+        self.grid, self.cells, self.whole = grid, cells, whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the embedding of (N, C, H, W), (N, D), with the video embedding behind it: (N, D + D')."""
+        return self.embed(grid_mean(x, self.grid))
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """Return what `forward` gives for a map of which the grid mean is there: (N, C, grid, grid) -> (N, D)."""
-        z = pooled.flatten(1)
-        for part in list(self)[1:]:
-            z = part(z)
-        return z
+        """Return what `forward` gives for a map of which the grid mean is there, (N, C, grid, grid)."""
+        z: Tensor = self.cells(pooled.flatten(1))
+        return z if self.whole is None else torch.cat([z, self.whole(pooled.mean(dim=(2, 3)))], dim=1)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
@@ -49,8 +52,26 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
     return layer
 
 
+def _projector(name: str, inputs: int, width: int, out: int, generator: torch.Generator | None) -> nn.Module:
+    if name == "none":
+        return nn.Identity()
+    if name == "linear":
+        return _linear(inputs, out, generator)
+    if name == "mlp":
+        hidden = _linear(inputs, width, generator)
+        return nn.Sequential(hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
+    raise ValueError(f"unknown head {name!r}: choose from mlp, linear, none")
+
+
 def build_head(
-    name: str, channels: int, *, grid: int, width: int, out: int, generator: torch.Generator | None = None
+    name: str,
+    channels: int,
+    *,
+    grid: int,
+    width: int,
+    out: int,
+    video: bool = False,
+    generator: torch.Generator | None = None,
 ) -> Head:
     """Build the head of one layer.
 
@@ -60,23 +81,17 @@ def build_head(
         grid: side of the pooling grid.
         width: hidden units of the mlp.
         out: D of the embedding (ignored by "none": D = C * grid * grid).
+        video: with a second embedding, of the mean over the whole map.
         generator: source of the initial weights.
 
     Returns:
-        A module (N, C, H, W) -> (N, D).
+        A module (N, C, H, W) -> (N, D), or (N, D + D') with the video embedding.
 
     Raises:
         ValueError: unknown name.
     """
-    inputs = channels * grid * grid
-    if name == "none":
-        return Head(grid)
-    if name == "linear":
-        return Head(grid, _linear(inputs, out, generator))
-    if name == "mlp":
-        hidden = _linear(inputs, width, generator)
-        return Head(grid, hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
-    raise ValueError(f"unknown head {name!r}: choose from mlp, linear, none")
+    cells = _projector(name, channels * grid * grid, width, out, generator)
+    return Head(grid, cells, _projector(name, channels, width, out, generator) if video else None)
 
 
 def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:

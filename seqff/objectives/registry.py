@@ -22,6 +22,7 @@ from seqff.objectives.slowness import Slowness
 from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
 from seqff.objectives.vicreg import VICReg
+from seqff.objectives.video_hinge import VideoHinge
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
     "lpl": lambda config, place: LPL(config.lpl),
     "slowness": lambda config, place: Slowness(config.slowness),
     "scff": lambda config, place: SCFF(config),
+    "video_hinge": lambda config, place: VideoHinge(config),
 }
 
 
@@ -104,5 +106,6 @@ def build_objectives(
     for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True):
         # each term follows its own tolerance: two may measure distance differently
         places = {name: Place(copy.deepcopy(tolerance), c, d, generator) for name in of_layer}
-        losses.append(WeightedSum({name: (OBJECTIVES[name](config, places[name]), of_layer[name]) for name in places}))
+        terms = {name: (OBJECTIVES[name](config, places[name]), of_layer[name]) for name in places}
+        losses.append(WeightedSum(terms, d))
     return losses

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -78,6 +80,12 @@ class PairStream:
         self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
         self.max_bad, self.failed = max_bad, dict[int, str]()
         self._warn()
+
+    def plain(self) -> PairStream:
+        """Return a stream of the same batches without augmentation."""
+        plain = copy.copy(self)
+        plain.config, plain.workers = replace(self.config, crop=1.0, flip=False, jitter=0.0), 0
+        return plain
 
     def fill_cache(self, *, progress: bool = True) -> None:
         """Decode into the cache, if one is asked for, what is not there yet; without this, each first visit does it.

@@ -1,4 +1,5 @@
-"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give."""
+"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give, and
+how far the video hinge counts from the frames themselves."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 import torch
 
 from seqff.objectives.tolerance import calibrated
+from seqff.objectives.video_hinge import Share, video_ratio
 from seqff.training.activations import Example
 from seqff.training.learner import LayerLearner
 
@@ -17,7 +19,7 @@ BATCHES = 4
 
 
 @torch.no_grad()
-def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None:
+def calibrate(learners: list[LayerLearner], examples: Iterable[Example], plain: Iterable[Example] = ()) -> None:
     """Set what is to be measured to the quantile over a few batches, all layers untrained.
 
     The layers themselves stay as they are: copies are run, so that neither running statistics nor queues move. Where
@@ -26,6 +28,7 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None
     Args:
         learners: the layers, bottom to top.
         examples: frames and the relations of their rows; the first few are taken.
+        plain: the same without augmentation; none where all frames are of one video.
     """
     targets = calibrated(learner.objective for learner in learners)
     if not targets:
@@ -40,3 +43,8 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None
     for target, tolerance in zip(targets, measured, strict=True):
         tolerance.settle()
         target.value.copy_(tolerance.value)
+    shares = [target for target in targets if isinstance(target, Share)]
+    if shares:
+        ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
+        for share in shares:
+            share.measure(torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device))

@@ -151,7 +151,8 @@ def _try_out(
     bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
     _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
     examples, positives, read = _read_round(stream, learners, bare, target)
-    calibrate(learners, iter(examples))
+    with closing(batches(stream.plain(), bare, target, 0, mixtures=False)) as plain:
+        calibrate(learners, iter(examples), plain)
     frames, relation = examples[0]
     layers, step = _look(learners, frames, relation, config)
     taken = _time(learners, trainer, examples, bare)

@@ -94,14 +94,15 @@ class LayerLearner:
 
     def _run(self, h: Tensor, *, detached: bool) -> tuple[Tensor, Tensor | None]:
         """Return the layer's output and what its head makes of it, (N, D) float32, or None if no term looks at that."""
-        pooled_alone = self.objective.sees("embedding") and not self.objective.sees("map")
+        embedded = self.objective.sees("embedding") or self.objective.sees("video_embedding")
+        pooled_alone = embedded and not self.objective.sees("map")
         as_it_is = self._call is self.layer and not self.recompute
         if detached and pooled_alone and as_it_is and isinstance(self.layer, ConvLayer) and isinstance(self.head, Head):
             with self._autocast(h):
                 out, pooled = self.layer.forward_pooled(h, self.head.grid)
                 return out, self.head.embed(pooled).float()
         out = self.run_layer(h)
-        if not self.objective.sees("embedding"):
+        if not embedded:
             return out, None
         with self._autocast(h):
             return out, self.head(out).float()
@@ -123,7 +124,8 @@ class LayerLearner:
         loss, figures = self.objective(self.run_layer, h, out, *compared)
         self.figures = {"loss": loss.detach(), **figures}
         if self.monitor is not None and self.monitor.due:
-            self.figures |= self.monitor.look(h, out, z, relation, self._autocast(h))
+            seen = None if z is None else z[:, : self.objective.dim]
+            self.figures |= self.monitor.look(h, out, seen, relation, self._autocast(h))
         return out, loss
 
     def update(self, h: Tensor, relation: Relation) -> Tensor:
@@ -212,6 +214,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             grid=grid,
             width=objective.head_width,
             out=objective.head_out,
+            video=loss.sees("video_embedding"),
             generator=generator,
         ).to(device)
         learners.append(

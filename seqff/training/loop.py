@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -97,7 +98,8 @@ def take_steps(
         return given(number + ahead, ranks=ranks)
 
     journal = Journal(run, watch, ranks, step=step, loggers=config.loggers)
-    _prepare(learners if ranks.stage == 0 else stage.own, source, config, ranks, fresh=step == 0)
+    plain = partial(batches, stream.plain(), config, next(encoder.parameters()).device, 0, mixtures=False)
+    _prepare(learners if ranks.stage == 0 else stage.own, source, plain, config, ranks, fresh=step == 0)
     broadcast(learners, ranks)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
@@ -173,12 +175,20 @@ def _position(place: Place, stream: PairStream, ranks: Ranks) -> int:
     return rounds * each
 
 
-def _prepare(learners: list[LayerLearner], source: Source, config: TrainConfig, ranks: Ranks, *, fresh: bool) -> None:
+def _prepare(
+    learners: list[LayerLearner],
+    source: Source,
+    plain: Callable[[], Examples],
+    config: TrainConfig,
+    ranks: Ranks,
+    *,
+    fresh: bool,
+) -> None:
     """Join the layers with those of other processes, and measure tolerances before the first step."""
     share(learners, ranks, config)
     if fresh and ranks.stage == 0:
-        with closing(source(0)) as first:
-            calibrate(learners, first)
+        with closing(source(0)) as first, closing(plain()) as unchanged:
+            calibrate(learners, first, unchanged)
         average_measured(learners, ranks)
 
 

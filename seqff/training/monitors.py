@@ -129,6 +129,6 @@ class LayerMonitor:
         rows = len(relation.other_video)
         with precision:
             before = self.layer(h[:rows])
-            z_before = None if z is None else self.head(before).float()
+            z_before = None if z is None else self.head(before).float()[:, : z.shape[1]]
         figures = health(out[:rows], None if z is None else z[:rows], relation)
         return figures | {UNTRAINED + name: value for name, value in health(before, z_before, relation).items()}
