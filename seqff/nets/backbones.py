@@ -75,7 +75,8 @@ class Colours(nn.Module):
         super().__init__()
         self.scale: Tensor
         self.shift: Tensor
-        mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+        # on the CPU even where a net is built without memory for its weights: no file brings these numbers
+        mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (MEAN, STD))
         self.register_buffer("scale", transform.std / std, persistent=False)
         self.register_buffer("shift", (transform.mean - mean) / std, persistent=False)
 

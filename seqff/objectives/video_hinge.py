@@ -72,7 +72,7 @@ def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: floa
     Returns:
         The loss, a scalar, and `video_positive_distance` and `video_other_distance`, means of d.
 
-    Reference: Hadsell, Chopra, LeCun 2006 (DrLIM), with videos as the neighbourhoods.
+    Reference: Hadsell, Chopra, LeCun 2006 (DrLIM, doi:10.1109/CVPR.2006.100), with videos as the neighbourhoods.
     """
     d = squared_distances(normalise(z.float(), "unit"))
     same = relation.same_video.clone()

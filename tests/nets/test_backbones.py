@@ -172,6 +172,19 @@ def _nothing() -> list[torch.Tensor]:
     return Never()
 
 
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny"])
+def test_a_saved_network_computes_what_it_did(name: str, tmp_path: Path) -> None:
+    """Every layer's map is the same after saving and loading, bit for bit."""
+    encoder = build_encoder(EncoderConfig(name=name), TRANSFORM, seed=1).eval()  # type: ignore[arg-type]
+    save_encoder(encoder, tmp_path)
+    save_encoder(encoder, tmp_path, untrained=True)
+    x = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for loaded in (load_encoder(tmp_path), load_encoder(tmp_path, untrained=True)):
+            for mine, theirs in zip(loaded.to("cpu")(x), encoder(x), strict=True):
+                assert torch.equal(mine, theirs)
+
+
 def test_an_encoder_knows_its_network() -> None:
     """The digest tells networks and norms apart, but not where the first weights lay."""
     one = build_encoder(EncoderConfig(name="resnet18"), TRANSFORM)
