@@ -204,7 +204,11 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
     """The nets to measure by name, with settings and batch; the default encoder last."""
     made = [
-        (name, TrainConfig(encoder=net(name, width), objective=ObjectiveConfig(grid=(2,))), BATCH)
+        (
+            name,
+            TrainConfig(encoder=net(name, width), objective=ObjectiveConfig(terms=("temporal_hinge",), grid=(2,))),
+            BATCH,
+        )
         for name in arguments.nets
         for width in arguments.widths
     ]

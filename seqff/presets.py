@@ -35,7 +35,7 @@ PRESETS: dict[str, Preset] = {
     # What stays in view is the object, so other clips are the negatives; positives are far enough apart that it has
     # moved, and the loss sees the mean over the map, so that it cannot tell clips apart by where the object is
     "objects": Preset(
-        "the default for clips that each show one moving object, or come from a moving camera",
+        "for clips that each show one moving object: other clips alone are the negatives",
         "this package",
         TrainConfig(
             encoder=EncoderConfig(kernels=(7, 3, 3, 3)),
