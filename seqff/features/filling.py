@@ -17,6 +17,7 @@ from seqff.features.describe import FrameDescriber
 from seqff.features.parts import Parts
 from seqff.features.rows import RowMaker
 from seqff.features.sampling import Sampling
+from seqff.features.settings import SETTINGS
 from seqff.features.sharing import Share
 from seqff.video import Manifest, VideoEntry
 
@@ -79,7 +80,9 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
                         failed[entry.path] = str(error)
                         logger.warning("skipped %s", error)
                         stop_above(job, failed)
-    job.parts.note_failed(job.share.rank, failed)
+    with job.share.alone(stop_if.with_name(SETTINGS)):  # whoever joins the store sweeps half-written files away
+        if not stop_if.exists():
+            job.parts.note_failed(job.share.rank, failed)
 
 
 def stop_above(job: Job, failed: Mapping[str, str]) -> None:

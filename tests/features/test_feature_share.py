@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ import torch
 from extracting import content, take
 
 from seqff.errors import RunError, VideoError
-from seqff.features import FeatureStore, decoding
+from seqff.features import FeatureStore, decoding, filling
+from seqff.features.parts import Parts
+from seqff.features.settings import SETTINGS
 from seqff.features.sharing import Share
+from seqff.video import VideoEntry
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
@@ -52,6 +56,35 @@ def test_ranks_at_the_same_time(run: Path, clips: Path, tmp_path: Path, whole: F
     assert [process.returncode for process in started] == [0, 0]
     assert any("written" in text for text in said)
     assert content(tmp_path / "store") == content(whole.path)
+
+
+def test_nobody_joins_the_store_while_a_rank_notes_what_it_could_not_read(
+    run: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever joins sweeps half-written files away: the note is written under the lock that joining takes, and not at
+    all once the store is finished."""
+    fcntl = pytest.importorskip("fcntl")
+    note, noted = Parts.note_failed, list[int]()
+
+    def locked(self: Parts, rank: int, causes: Mapping[str, str]) -> None:
+        with (tmp_path / "store" / SETTINGS).open("r+b") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        noted.append(rank)
+        note(self, rank, causes)
+
+    original = filling._todo
+
+    def joined_meanwhile(job: filling.Job, failed: Mapping[str, str]) -> list[VideoEntry]:
+        todo = original(job, failed)
+        if not todo and job.share.rank == 0:
+            take(run, clips, tmp_path / "store", rank=1, world_size=2)
+        return todo
+
+    monkeypatch.setattr(Parts, "note_failed", locked)
+    monkeypatch.setattr(filling, "_todo", joined_meanwhile)
+    assert take(run, clips, tmp_path / "store", rank=0, world_size=2).finished
+    assert noted == [1]
+    assert not (tmp_path / "store/parts").exists()
 
 
 def test_what_a_rank_cannot_read_is_listed(
