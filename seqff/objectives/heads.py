@@ -10,18 +10,6 @@ from torch import Tensor, nn
 from seqff.grid_mean import grid_mean
 
 
-class GridPool(nn.Module):
-    """Mean over the cells of a grid: (N, C, H, W) -> (N, C * grid * grid). A map smaller than the grid stays whole."""
-
-    def __init__(self, grid: int) -> None:
-        super().__init__()
-        self.grid = grid
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool and flatten."""
-        return grid_mean(x, self.grid).flatten(1)
-
-
 class Head(nn.Module):
     """Grid pooling, then an embedding of what it gives; and, where a term asks for it, one of the mean over the map.
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.grid_mean import grid_mean
 from seqff.objectives.base import Objective, Relation
-from seqff.objectives.distance import normalise, squared_distances, unit
+from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.objectives.tolerance import Tolerance
 
@@ -74,7 +74,7 @@ def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: floa
 
     Reference: Hadsell, Chopra, LeCun 2006 (DrLIM, doi:10.1109/CVPR.2006.100), with videos as the neighbourhoods.
     """
-    d = squared_distances(normalise(z.float(), "unit"))
+    d = squared_distances(unit(z.float()))
     same = relation.same_video.clone()
     same[relation.positive[:, 0], relation.positive[:, 1]] = True
     loss = masked_mean(F.relu(d - tolerance), same) + masked_mean(F.relu(margin - d), relation.other_video)

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from seqff.grid_mean import grid_mean
 from seqff.objectives.distance import squared_distances, unit
-from seqff.objectives.heads import GridPool
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.pairs import Relation
 
@@ -17,7 +17,7 @@ UNTRAINED = "untrained_"
 """Before the names of the untrained layer's figures."""
 ROWS = 64
 """Rows of a batch that are looked at: half of the usual, which halves the cost, some 1.5 % of the steps by default."""
-_POOL = GridPool(2)  # as `seqff extract` pools by default
+_GRID = 2  # as `seqff extract` pools by default
 
 
 def first_rows(relation: Relation, most: int) -> Relation:
@@ -79,7 +79,7 @@ def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tenso
         distances of embeddings as unit vectors, 0..4: `spread_positive`, of positives; `spread_same_video` and
         `spread_other_video`, of distant frames of a video and of frames of different videos.
     """
-    pooled = _POOL(out.float())
+    pooled = grid_mean(out.float(), _GRID).flatten(1)
     d = squared_distances(unit(pooled if z is None else z))  # made-up rows stand in no relation
     positive = d[relation.positive[:, 0], relation.positive[:, 1]]
     if relation.real is not None:
