@@ -56,7 +56,7 @@ class Room:
                 if needed > limit:
                     what = f"it has {gigabytes(needed)} and the spool {self.folder} may hold {gigabytes(limit)}"
                     raise VideoError(address, READER, f"{what}: make room on the disk, or raise {LIMIT}")
-                used -= self._evict(used + needed - limit)
+                used -= self._evict(used + needed - limit, partial)
                 if used + needed <= limit:
                     if partial is not None:
                         partial.touch()
@@ -74,24 +74,26 @@ class Room:
         limit = min(_LIMIT_BYTES, there // 2) if self._limit_bytes is None else self._limit_bytes
         return max(0, min(limit, there - _RESERVE_BYTES)), used
 
-    def _evict(self, surplus: int) -> int:
+    def _evict(self, surplus: int, own: Path | None) -> int:
         """Removes so many bytes, the least recently used first, of files that nobody uses; returns how many it did."""
         gone = 0
         for path in sorted(self._files(), key=_used_at) if surplus > 0 else ():
             if gone >= surplus:
                 break
-            gone += self._remove_partial(path) if path.name.endswith(".partial") else _remove_unused(path)
+            gone += self._remove_partial(path, own) if path.name.endswith(".partial") else _remove_unused(path)
         return gone
 
     def _files(self) -> list[Path]:
         """Only what the spool has written: somebody may have named a folder with other things in it."""
         return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and not path.is_symlink()]
 
-    def _remove_partial(self, path: Path) -> int:
+    def _remove_partial(self, path: Path, own: Path | None) -> int:
         """Removes what a killed process has left: what is being fetched has its gate locked."""
         try:
-            with gate(self.folder, path.name[1:]).open("a+b") as file:
-                if not try_exclusive(file):
+            passed = gate(self.folder, path.name[1:])
+            held = own is not None and passed == gate(self.folder, own.name[1:])  # by us: then by nobody else
+            with passed.open("a+b") as file:
+                if not held and not try_exclusive(file):
                     return 0
                 size = _size(path)
                 path.unlink(missing_ok=True)
