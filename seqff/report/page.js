@@ -7,6 +7,7 @@
   const maps = [...document.querySelectorAll("svg.map")];
   const REACH_PX = 16;
   let marked = [];
+  let placed = 0; // where the dot shown was when the card was put beside it, px from the window's top
 
   // names go in as text, never as HTML
   function show(dot) {
@@ -25,6 +26,7 @@
   }
 
   function place(dot) {
+    placed = dot.top;
     const size = card.getBoundingClientRect();
     const right = dot.right + 12;
     const left = right + size.width < innerWidth ? right : dot.left - size.width - 12;
@@ -73,11 +75,12 @@
       if (event.key === "Escape") hide();
     });
   }
-  // focusing a map scrolls to it: what the keys show follows, what the pointer shows would be left behind
+  // focusing a map scrolls to it: what the keys show follows, what the pointer shows would be left behind; the event of
+  // a scroll can come after that of a pointer which moved later: then the dot is where it was
   const follow = () => {
     const own = marked.find((each) => each.closest("svg") === document.activeElement);
     if (own) place(own.getBoundingClientRect());
-    else hide();
+    else if (!marked.some((each) => each.getBoundingClientRect().top === placed)) hide();
   };
   addEventListener("scroll", follow, { passive: true });
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
