@@ -1,12 +1,14 @@
 """What the features are worth: presets on data sets over seeds, in one table, beside untrained nets, pixels and twins.
 
     python benchmarks/quality.py ../shared/data --out runs/quality
-    python benchmarks/quality.py ../shared/data --sets fashion-static --presets default clapp --seeds 0 1 2 --twins
+    python benchmarks/quality.py ../shared/data --sets fashion-static --presets default --seeds 0 1 2 --twins end_to_end
+    python benchmarks/quality.py ../shared/data --presets default clapp lpl --equal-seconds --out runs/equal
 
 DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped and named. On
 "weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
-else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. Finished
-work is not done again. Writes quality.json and quality.png beside the runs.
+else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
+--equal-seconds each preset gets as many steps as take the default's time. Finished work is not done again. Writes
+quality.json and quality.png beside the runs.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ import seqff
 from seqff.config import TrainConfig
 from seqff.config_io import load_preset
 from seqff.features import FeatureStore, write_store
+from seqff.files import read_json, write_json
 from seqff.presets import PRESETS
+from seqff.training.dry_run import dry_run
 
 TWINS = ("end_to_end", "supervised")
+TURNS = 5
 Row = dict[str, float]
 """Accuracies of one layer: trained, untrained and, where asked for, the twins."""
 
@@ -62,12 +67,12 @@ def with_best(rows: dict[str, Row]) -> dict[str, Row]:
     return {**rows, "best": {name: max(row[name] for row in rows.values()) for name in columns}}
 
 
-def seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: bool) -> dict[str, Any]:
-    """Train on all videos, probe by group."""
+def seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str]) -> dict[str, Any]:
+    """Train on all videos, probe by group; of the twins, the one without labels, as the other would have seen them."""
     asked: dict[str, Any] = {"videos": videos.videos, "labels": "folder", "groups": videos.groups}
     result = one_seed(config, seed, out=out, **asked)
     rows = rows_of(result)
-    if twins:
+    if "end_to_end" in twins:
         twin = one_seed(replace(config, trainer="end_to_end"), seed, out=out / "end_to_end", **asked)
         for layer in twin["layers"]:
             rows[layer["name"]]["end_to_end"] = layer["accuracy"]
@@ -81,7 +86,7 @@ def seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: 
     }
 
 
-def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: bool) -> dict[str, Any]:
+def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str]) -> dict[str, Any]:
     """Train without the test videos, fold by fold."""
     evaluation = seqff.evaluate(
         videos.videos,
@@ -89,7 +94,7 @@ def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins
         groups=videos.groups,
         splits=videos.splits,
         folds=videos.unseen_folds or None,
-        baselines=TWINS if twins else (),
+        baselines=twins,
         config=config,
         seeds=[seed],
         resume=True,
@@ -98,20 +103,46 @@ def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins
     return {"rows": with_best(rows_of(result)), "pixels": result["pixels"]["accuracy"]}
 
 
-def one(name: str, preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Take one set, preset and seed the whole way, or read what an earlier call found."""
-    out = Path(options.out)
-    finished = out / f"{name}_{preset}_{seed}.json"
+def one_run(
+    videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Take one seed the whole way, or read what an earlier call found."""
+    finished = out / f"quality_{seed}.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))
-    config = load_preset(preset)
-    steps = options.steps or config.steps
-    videos = SETS[name][1](Path(options.data), out / "videos")
     way = unseen if videos.splits or videos.unseen_folds else seen
-    found = way(videos, replace(config, steps=steps), seed, out / name / preset, twins=options.twins)
-    found |= {"set": name, "preset": preset, "seed": seed, "steps": steps}
+    found = {"seed": seed, "steps": config.steps, **way(videos, config, seed, out, twins=twins)}
     finished.write_text(json.dumps(found, indent=1))
     return found
+
+
+def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig) -> int:
+    """Steps that take the time of the base's training: both are timed in turns, step by step."""
+    seconds = [
+        [dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, base)]
+        for _ in range(TURNS)
+    ]
+    own, other = np.median(seconds, axis=0)
+    return max(1, round(base.steps * other / own))
+
+
+def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Take one set and preset the whole way."""
+    out = Path(options.out)
+    videos = SETS[name][1](Path(options.data), out / "videos")
+    config, base = load_preset(preset), load_preset("default")
+    if options.steps:
+        config, base = replace(config, steps=options.steps), replace(base, steps=options.steps)
+    place = out / name / preset
+    if options.equal_seconds and preset != "default":
+        known = place / "steps.json"
+        if not known.exists():
+            write_json(known, {"steps": equal_steps(videos, config, base)})
+        config = replace(config, steps=read_json(known)["steps"])
+    return [
+        {"set": name, "preset": preset, **one_run(videos, config, seed, place, twins=options.twins)}
+        for seed in options.seeds
+    ]
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -154,7 +185,8 @@ def main() -> int:
     parser.add_argument("--presets", nargs="+", choices=sorted(PRESETS), default=["default"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=None, help="instead of each preset's own")
-    parser.add_argument("--twins", action="store_true", help="also by backpropagation, without and with labels")
+    parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the default's time")
+    parser.add_argument("--twins", nargs="*", choices=TWINS, default=(), help="also by backpropagation")
     parser.add_argument("--out", default="runs/quality")
     options = parser.parse_args()
     Path(options.out).mkdir(parents=True, exist_ok=True)
@@ -164,8 +196,9 @@ def main() -> int:
             print(f"{name} skipped: {Path(options.data) / SETS[name][0]} is not there", file=sys.stderr)
             continue
         for preset in options.presets:
-            found[name, preset] = [one(name, preset, seed, options) for seed in options.seeds]
-            print(f"\n{name}, {preset}, seeds {options.seeds}\n\n{table(found[name, preset])}", flush=True)
+            results = found[name, preset] = one(name, preset, options)
+            steps = results[0]["steps"]
+            print(f"\n{name}, {preset}, {steps} steps, seeds {options.seeds}\n\n{table(results)}", flush=True)
     if found:
         every = [result for results in found.values() for result in results]
         (Path(options.out) / "quality.json").write_text(json.dumps(every, indent=1) + "\n")

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from seqff.pairs.synthetic import ClipSettings, moving_object, write_clip, write_digit_clips
 
 TRAIN_CLIPS, TEST_CLIPS, DIGIT_CLIPS = 600, 300, 800
+STUDY_SUBJECTS = ("daria", "denis", "eli", "ido", "ira", "lena")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class VideoSet:
     unseen_folds: int = 0
 
 
-def write_moving_pictures(archive: Path, folder: Path, *, background: str, seed: int = 0) -> None:
+def write_moving_pictures(
+    archive: Path, folder: Path, *, background: str, seed: int = 0, reported: bool = True
+) -> None:
     """Write clips of the pictures of an .npz file moving, turning, scaling and changing light on 64 x 64 px.
 
     Train clips show pictures of x_train, test clips of x_test, each a picture of its own and the classes equally often;
@@ -43,15 +46,17 @@ def write_moving_pictures(archive: Path, folder: Path, *, background: str, seed:
         folder: where to; videos go to FOLDER/videos/CLASS/PART_NNNN.mp4.
         background: "none", "static" or "moving".
         seed: of all choices.
+        reported: False shows other pictures of x_train in the test clips, for choosing settings.
     """
     settings = ClipSettings(object_px=32, background=background)  # type: ignore[arg-type]
     lines = []
     with np.load(archive) as arrays:
         for number, (part, count) in enumerate((("train", TRAIN_CLIPS), ("test", TEST_CLIPS))):
-            images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            order = np.random.default_rng([seed, number]).permutation(len(labels))
-            each = count // 10
-            chosen = np.concatenate([order[labels[order] == label][:each] for label in range(10)])
+            source = part if reported else "train"
+            images, labels = arrays[f"x_{source}"], arrays[f"y_{source}"]
+            order = np.random.default_rng([seed, number if reported else 0]).permutation(len(labels))
+            first, each = (0 if reported else number * TRAIN_CLIPS // 10), count // 10
+            chosen = np.concatenate([order[labels[order] == label][first : first + each] for label in range(10)])
             for place, index in enumerate(tqdm(chosen, desc=f"write {folder.name} {part}", disable=None)):
                 path = folder / "videos" / f"class_{labels[index]}" / f"{part}_{place:04d}.mp4"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +67,12 @@ def write_moving_pictures(archive: Path, folder: Path, *, background: str, seed:
         csv.writer(file).writerows([("video", "split"), *lines])
 
 
-def _moving(archive: str, background: str) -> Callable[[Path, Path], VideoSet]:
+def _moving(archive: str, background: str, *, reported: bool = True) -> Callable[[Path, Path], VideoSet]:
     def prepare(data: Path, made: Path) -> VideoSet:
-        folder = made / f"{archive}-{background}"
+        folder = made / f"{archive}-{background}{'' if reported else '-study'}"
         if not (folder / "splits.csv").exists():
-            write_moving_pictures(data / "images" / f"{archive}.npz", folder, background=background)
+            source = data / "images" / f"{archive}.npz"
+            write_moving_pictures(source, folder, background=background, seed=int(not reported), reported=reported)
         return VideoSet(folder / "videos", splits=folder / "splits.csv")
 
     return prepare
@@ -84,6 +90,16 @@ def _weizmann(unseen_folds: int) -> Callable[[Path, Path], VideoSet]:
     return lambda data, made: VideoSet(data / "weizmann", groups="(?P<group>[a-z]+)_", unseen_folds=unseen_folds)
 
 
+def _weizmann_study(data: Path, made: Path) -> VideoSet:
+    folder = made / "weizmann-study"
+    for file in sorted((data / "weizmann").glob("*/*")):
+        link = folder / file.relative_to(data / "weizmann")
+        if file.name.partition("_")[0] in STUDY_SUBJECTS and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.resolve())
+    return VideoSet(folder, groups="(?P<group>[a-z]+)_")
+
+
 SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "weizmann-seen": ("weizmann", _weizmann(0)),
     "weizmann-unseen": ("weizmann", _weizmann(3)),
@@ -96,3 +112,9 @@ SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "digits": ("", _digits),
 }
 """Name -> what it needs below the data folder ("" for nothing), and how it is prepared."""
+STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
+    "weizmann-study": ("weizmann", _weizmann_study),
+    "plain-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none", reported=False)),
+    "static-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "static", reported=False)),
+}
+"""Sets to choose settings on: six of the nine subjects, and pictures of the training part alone."""

@@ -1,17 +1,69 @@
-"""A sign of life that goes out with the process: a file that is locked for as long as its holder lives."""
+"""Locks on files, between processes and threads; the system lets go of them when a process ends in whatever way.
+
+Windows has none of these, and nothing here does anything there.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
 
 ATTEMPTS, WAIT_SECONDS = 20, 0.02
+_LEAST_SECONDS, _MOST_SECONDS = 0.001, 0.05
+
+
+def lock_shared(file: IO[Any]) -> None:
+    """Say that an open file is being read. On Windows nothing is needed: an open file cannot be removed there."""
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def try_exclusive(file: IO[Any]) -> bool:
+    """Take an open file for oneself, if nobody else has a lock on it; closing the file gives it back.
+
+    Raises:
+        OSError: a disk without locks.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@contextmanager
+def alone(path: Path, beat: Callable[[], None] = lambda: None) -> Iterator[IO[Any]]:
+    """Wait until no other process or thread is in such a block with this file.
+
+    Args:
+        path: made if it is not there; who removes it lets others into the block.
+        beat: called while waiting; may raise to give up.
+
+    Yields:
+        The open file.
+
+    Raises:
+        OSError: a disk without locks.
+    """
+    with path.open("a+b") as file:
+        wait = _LEAST_SECONDS
+        while not try_exclusive(file):
+            beat()
+            time.sleep(wait)
+            wait = min(2 * wait, _MOST_SECONDS)
+        yield file
 
 
 class Held:
-    """Holds a lock until `close`, or until this process ends in whatever way; where there are no locks, does nothing.
+    """Holds a lock until `close`, or until this process ends; on a disk without locks it does nothing.
 
     Args:
         path: the file, made if need be; it stays, and means nothing when nobody holds it.
@@ -21,17 +73,14 @@ class Held:
         self._file: BinaryIO | None = None
         if sys.platform == "win32":
             return
-        import fcntl
-
         self._file = path.open("ab")
         for _ in range(ATTEMPTS):
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:  # somebody looks just now (see `is_held`)
-                time.sleep(WAIT_SECONDS)
+                if try_exclusive(self._file):
+                    return
             except OSError:  # a disk without locks
                 break
+            time.sleep(WAIT_SECONDS)  # somebody looks just now (see `is_held`)
         self.close()  # nothing that a training is to fail for
 
     def close(self) -> None:
@@ -45,8 +94,6 @@ def is_held(path: Path) -> bool | None:
     """Say whether a process that lives holds the lock; None where that cannot be known."""
     if sys.platform == "win32" or not path.exists():
         return None
-    import fcntl
-
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

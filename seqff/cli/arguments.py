@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, cast
 
@@ -57,6 +58,11 @@ def call_arguments(options: Any, *leave_out: str) -> dict[str, Any]:
     """Turn a command's dataclass into keyword arguments of the public function of the same name."""
     values = {spec.name: getattr(options, spec.name) for spec in dataclasses.fields(options)}
     return {name: value for name, value in values.items() if name not in ("json", *leave_out)}
+
+
+def speaks() -> bool:
+    """Say whether to print: of the processes that torchrun starts, the first one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def print_json(content: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, speaks
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class ScanOptions:
     Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
 
     Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file.
-            A second scan decodes only what changed; an interrupted one goes on.
+            A second scan decodes only what changed; an interrupted one goes on. Processes that scan to the same
+            manifest share the work (torchrun --nproc-per-node=4 -m seqff scan ..., or on several machines).
 
     Example: seqff scan videos/ --out manifest.json
     """
@@ -51,6 +52,8 @@ def run(arguments: Sequence[str]) -> None:
     from seqff.video import BadVideosError, Manifest, scan
 
     def show(manifest: Manifest) -> None:
+        if not speaks():
+            return
         if options.json:
             print_json(manifest.to_dict())
         else:
@@ -59,7 +62,7 @@ def run(arguments: Sequence[str]) -> None:
                 print(f"next: seqff train {options.out or options.videos} --out RUN")
 
     try:
-        show(scan(**call_arguments(options)))
+        show(scan(**{**call_arguments(options), "progress": options.progress and speaks()}))
     except BadVideosError as error:
         show(error.manifest)  # what is good and what is not, before the line that says that it is too much
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, facts_before, parse, print_json, settings_before
+from seqff.cli.arguments import Device, call_arguments, facts_before, parse, print_json, settings_before, speaks
 from seqff.config import TrainConfig
 from seqff.presets import preset_help
 
@@ -80,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
     from seqff.training.streaming.facts import describe as describe_stream
 
     done = train(**{**call_arguments(options, "settings", "preset", "dry_run"), "config": options.settings})
-    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, the first one speaks
+    if not speaks():
         return
     if options.json:
         came = {"stream": done.stream} if done.stream else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -100,12 +99,9 @@ def extract(
     describer, settings = prepare(Path(run), baselines, grid, share.device(choose_device(device)))
     rows = RowMaker(describer.columns, sampling, dtype)
     settings |= {**sampling_settings(sampling), "dtype": dtype}
-    look = partial(scan, videos, max_bad=max_bad, progress=progress)
-    found = look() if share.world_size == 1 else None  # before anything is written
+    manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
     claim_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
     agree(folder, settings)
-    with share.alone(folder / SETTINGS):
-        manifest = found or look()
     agree_on_videos(folder, manifest)
     store = FeatureStore(folder)
     parts = Parts(folder / "parts", rows.width, rows.dtype)

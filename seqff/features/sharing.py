@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from seqff.locks import alone
 
 T = TypeVar("T")
 
@@ -58,18 +59,10 @@ class Share:
             return device
         return torch.device("cuda", int(local) % torch.cuda.device_count())
 
-    @contextmanager
-    def alone(self, file: Path) -> Iterator[None]:
+    def alone(self, file: Path) -> AbstractContextManager[object]:
         """Wait until no other process is in such a block; one that is killed in it does not count.
 
         Args:
             file: one that all share and none replaces.
         """
-        if self.world_size == 1 or sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        with file.open("r+b") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX)
-            yield
+        return alone(file) if self.world_size > 1 else nullcontext()

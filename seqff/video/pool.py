@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -104,17 +104,17 @@ class Worker:
 
 
 def examine_all(
-    paths: Sequence[Path], *, workers: int, timeout_seconds: float
-) -> Generator[tuple[int, VideoEntry], None, None]:
+    paths: Iterable[Path], *, workers: int, timeout_seconds: float
+) -> Generator[tuple[Path, VideoEntry], None, None]:
     """Examines videos in worker processes.
 
     Args:
-        paths: the videos.
+        paths: the videos; each is asked for when a worker is free for it.
         workers: how many processes.
         timeout_seconds: how long a decoder may go without a sign of life before it is killed.
 
     Yields:
-        Position in `paths` and entry, in the order they are done.
+        Path and entry, in the order they are done.
     """
     everyone = [Worker(timeout_seconds) for _ in range(workers)]
     try:
@@ -130,19 +130,18 @@ def examine_all(
 
 
 def _hand_out(
-    paths: Sequence[Path], workers: Sequence[Worker], threads: ThreadPoolExecutor
-) -> Iterator[tuple[int, VideoEntry]]:
-    idle, todo = list(workers), enumerate(paths)
-    running: dict[Future[VideoEntry], tuple[int, Worker]] = {}
+    paths: Iterable[Path], workers: Sequence[Worker], threads: ThreadPoolExecutor
+) -> Iterator[tuple[Path, VideoEntry]]:
+    idle, todo = list(workers), iter(paths)
+    running: dict[Future[VideoEntry], tuple[Path, Worker]] = {}
     while True:
-        while idle and (task := next(todo, None)):
-            position, path = task
+        while idle and (path := next(todo, None)):
             worker = idle.pop()
-            running[threads.submit(worker.examine, path)] = (position, worker)
+            running[threads.submit(worker.examine, path)] = (path, worker)
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            position, worker = running.pop(future)
+            path, worker = running.pop(future)
             idle.append(worker)
-            yield position, future.result()
+            yield path, future.result()

@@ -6,12 +6,12 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 from tqdm import tqdm
 
@@ -19,12 +19,14 @@ from seqff.errors import VideoError
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
+from seqff.video.journal import Journal
 from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
 from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.spool import borrow
 
 _REQUESTS = 16  # at a time
+_LOOK_SECONDS = 0.2
 
 _log = logging.getLogger("seqff.video")
 
@@ -43,7 +45,8 @@ def scan(
 ) -> Manifest:
     """Decodes every video once and writes down what it holds and how it may be read.
 
-    A second scan decodes only what has changed; an interrupted one goes on where it was.
+    A second scan decodes only what has changed; an interrupted one goes on where it was. Processes that scan to the
+    same manifest at the same time share the work, on several machines too if they share the disk; each returns all.
 
     Args:
         videos: a folder (searched with all folders in it), a video, a list of videos, a text file (*.txt) with one
@@ -67,22 +70,39 @@ def scan(
     """
     _check_arguments(max_bad, workers, timeout_seconds)
     root, paths, out = _resolve(videos, out)
-    known = {} if refresh else _known(out, root)
-    with _journal(out, root, fresh=refresh) as journal:
-        entries = _still_good(root, [known[path] for path in paths if path in known])
-        todo = [path for path in paths if path not in entries]
-        count = min(workers or min(cores(), 16), max(1, len(todo)))
-        found = examine_all([root / path for path in todo], workers=count, timeout_seconds=timeout_seconds)
-        with closing(found):
-            for position, entry in tqdm(found, "scan", len(todo), unit="video", disable=None if progress else True):
-                path = todo[position]
-                entries[path] = replace(entry, path=path)
-                _note(journal, entries[path])
+    count = workers or min(cores(), 16)
+    with closing(Journal(out, root, fresh=refresh)) as journal:
+        known = {} if refresh else _known(out, root)
+        known |= journal.found
+        entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
+        _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
         manifest = Manifest(root, tuple(_mark_copies([entries[path] for path in paths])))
-        manifest.save(out)
-    _journal_path(out).unlink(missing_ok=True)
+        with journal.finishing():
+            manifest.save(out)
     _judge(manifest, max_bad, out)
     return manifest
+
+
+def _examine(
+    root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
+) -> None:
+    """Find out about the videos that the journal has not; if other processes are at some of them, wait for those."""
+    known = len(journal.found)
+    with tqdm(desc="scan", total=len(_left(paths, journal)), unit="video", disable=None if progress else True) as bar:
+        while todo := _left(paths, journal):
+            claimed = (root / path for path in journal.claim(todo))
+            count = min(workers, len(todo))
+            with closing(examine_all(claimed, workers=count, timeout_seconds=timeout_seconds)) as examined:
+                for path, entry in examined:
+                    journal.note(replace(entry, path=path.relative_to(root).as_posix()))
+                    bar.update(len(journal.found) - known - bar.n)
+            journal.look()
+            if _left(paths, journal):
+                time.sleep(_LOOK_SECONDS)
+
+
+def _left(paths: Sequence[str], journal: Journal) -> list[str]:
+    return [path for path in paths if path not in journal.found]
 
 
 def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float) -> None:
@@ -95,8 +115,10 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
 
 
 def cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Returns how many cores this process may use; those that torchrun has started on a machine share its cores."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, here // int(local)) if local.isdigit() and int(local) else here
 
 
 def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Path, list[str], Path]:
@@ -126,18 +148,12 @@ def _remembered(root: Path, paths: list[str]) -> Path:
 
 
 def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
-    """Entries of an earlier manifest at `out`, and of a scan that was interrupted."""
+    """Entries of an earlier manifest at `out`."""
     known = {}
     if out.exists():
         manifest = Manifest.load(out)
         if manifest.root == root:
             known = {entry.path: replace(entry, duplicate_of="") for entry in manifest}
-    for line in _journal_lines(out, root):
-        try:
-            entry = VideoEntry.from_dict(json.loads(line))
-        except (ValueError, TypeError):  # cut off in the middle of a line
-            continue
-        known[entry.path] = entry
     return known
 
 
@@ -162,35 +178,6 @@ def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
     if unasked:
         _log.warning("whether videos have changed cannot be asked; taken as they were scanned: %s", unasked[0])
     return {entry.path: entry for entry in known}
-
-
-def _journal_path(out: Path) -> Path:
-    return out.with_name(out.name + ".partial")
-
-
-def _journal_lines(out: Path, root: Path) -> list[str]:
-    try:
-        first, *lines = _journal_path(out).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return []
-    return lines if first == json.dumps(str(root)) else []
-
-
-@contextmanager
-def _journal(out: Path, root: Path, *, fresh: bool) -> Iterator[TextIO]:
-    """Opens the journal of finished videos, which outlives an interruption."""
-    path = _journal_path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [] if fresh else _journal_lines(out, root)
-    with path.open("w", encoding="utf-8") as journal:
-        journal.writelines(f"{line}\n" for line in [json.dumps(str(root)), *lines])
-        journal.flush()
-        yield journal
-
-
-def _note(journal: TextIO, entry: VideoEntry) -> None:
-    journal.write(json.dumps(entry.to_dict()) + "\n")
-    journal.flush()
 
 
 def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:

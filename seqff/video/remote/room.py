@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqff.errors import VideoError
+from seqff.locks import alone, try_exclusive
 from seqff.video.remote.filesystem import READER
-from seqff.video.remote.locks import alone, try_exclusive
 
 LIMIT = "SEQFF_SPOOL_GB"
 _LIMIT_BYTES = 20 * 10**9

@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import IO
 
 from seqff.errors import SeqffError, VideoError
+from seqff.locks import alone, lock_shared
 from seqff.video.entry import Stamp
 from seqff.video.find import cache_folder
 from seqff.video.remote.address import address_of, extension
 from seqff.video.remote.filesystem import READER, download, no_beat, remote_stamp
-from seqff.video.remote.locks import alone, lock_shared
 from seqff.video.remote.room import LIMIT, Room, gate
 
 FOLDER = "SEQFF_SPOOL"

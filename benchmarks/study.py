@@ -1,0 +1,152 @@
+"""What each setting of the default recipe does: one change at a time, on sets made for choosing and never reported.
+
+    python benchmarks/study.py ../shared/data --out runs/study
+    python benchmarks/study.py ../shared/data --changes "gap 4" "norm batch" --seeds 0 1 2 --steps 600
+
+The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black and over a static texture,
+test clips with other pictures of its training part. A line a change: points over the same layer untrained, and what the
+trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not done again. Writes study.md
+and study.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from quality import one_run
+from quality_sets import STUDY_SETS
+
+from seqff.config import TrainConfig
+from seqff.config_io import from_dict
+
+UNCHANGED = "none: the defaults"
+HINGE = {"terms": ["temporal_hinge"]}
+
+
+def tolerance(first: float, last: float) -> dict[str, Any]:
+    """A geometric schedule."""
+    return {"objective": {"tolerance_range": [first, last]}}
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    UNCHANGED: {},
+    "temporal hinge alone": {"objective": HINGE},
+    "video hinge at full weight": {"objective": {"video_hinge": {"share": "fixed"}}},
+    "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
+    "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
+    "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
+    "far 4": {"pairs": {"far": 4}},
+    "far 16": {"pairs": {"far": 16}},
+    "4 hard negatives": {"objective": {"negatives": "hard", "negatives_k": 4}},
+    "negatives weigh half": {"objective": {"negative_weight": 0.5}},
+    "negatives weigh double": {"objective": {"negative_weight": 2.0}},
+    "margin 1": {"objective": {"margin": 1.0}},
+    "no head": {"objective": {"head": "none"}},
+    "linear head": {"objective": {"head": "linear"}},
+    "loss grid 1": {"objective": {"grid": [1]}},
+    "loss grid 4, 4, 2, 2": {"objective": {"grid": [4, 4, 2, 2]}},
+    "tolerance 0": {"objective": {"tolerance": "constant", "tolerance_range": [0.0, 0.0]}},
+    "tolerance 0.6 falling to 0.1": tolerance(0.6, 0.1),
+    "tolerance 0.4 falling to 0.025": tolerance(0.4, 0.025),
+    "tolerance 0.1 rising to 0.6": tolerance(0.1, 0.6),
+    "tolerance calibrated": {"objective": {"tolerance": "calibrated"}},
+    "rms norm between layers": {"encoder": {"norm": "rms"}},
+    "batch norm between layers": {"encoder": {"norm": "batch"}},
+    "no norm between layers": {"encoder": {"norm": "none"}},
+    "a crop for each stretch": {"pairs": {"augment": "stretch"}},
+    "a crop for each frame": {"pairs": {"augment": "independent"}},
+    "crops of 0.65": {"pairs": {"crop": 0.65}},
+    "no jitter": {"pairs": {"jitter": 0.0}},
+    "half as wide": {"encoder": {"widths": [8, 16, 64, 128]}},
+    "twice as wide": {"encoder": {"widths": [32, 64, 256, 512]}},
+    "six layers": {
+        "encoder": {
+            "widths": [16, 32, 128, 256, 256, 256],
+            "kernels": [7, 5, 3, 3, 3, 3],
+            "strides": [2, 1, 1, 1, 1, 1],
+            "pools": [1, 2, 2, 1, 1, 1],
+        }
+    },
+    "greedy, the same steps in all": {"trainer": "greedy"},
+    "half the steps": {"steps": 0.5},
+    "twice the steps": {"steps": 2.0},
+    "learning rate 0.001": {"optim": {"lr": 1e-3}},
+    "learning rate 0.004": {"optim": {"lr": 4e-3}},
+    "with VICReg, weight 0.02": {"objective": {"terms": ["temporal_hinge", "video_hinge:2", "vicreg:0.02"]}},
+    "end to end": {"trainer": "end_to_end"},
+    "end to end, losses of all layers": {"trainer": "end_to_end_sum"},
+}
+"""Settings that differ from the defaults; `steps` is a factor."""
+
+
+def changed(change: Mapping[str, Any], steps: int) -> TrainConfig:
+    """Make the settings of a change."""
+    config = from_dict(TrainConfig, {name: value for name, value in change.items() if name != "steps"})
+    pairs = replace(config.pairs, cache="u8")  # the same frames, decoded once for the whole study
+    return replace(config, pairs=pairs, steps=round(steps * change.get("steps", 1)))
+
+
+def gains(
+    rows: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]], column: str
+) -> list[float]:
+    """Percentage points of the trained layers over a column of another result; layers are aligned from the last."""
+    mine, theirs = ([name for name in which if name.startswith("layer")] for which in (rows, other))
+    pairs = zip(reversed(mine), reversed(theirs), strict=False)
+    return [100 * (rows[own]["trained"] - other[base][column]) for own, base in pairs][::-1]
+
+
+def line(name: str, found: list[dict[str, Any]], base: list[dict[str, Any]]) -> str:
+    """Markdown: over untrained, layer by layer, and the mean over the last four layers against the unchanged recipe."""
+    over = np.mean([gains(result["rows"], result["rows"], "untrained") for result in found], axis=0)
+    pairs = [np.mean(gains(one["rows"], of["rows"], "trained")) for one, of in zip(found, base, strict=True)]
+    spread = f" ({min(pairs):+.1f} to {max(pairs):+.1f})" if len(pairs) > 1 else ""
+    best = np.mean([result["rows"]["best"]["trained"] for result in found])
+    return f"| {name} | {' '.join(f'{value:+.1f}' for value in over)} | {best:.3f} | {np.mean(pairs):+.1f}{spread} |"
+
+
+def main() -> int:
+    """Run the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="folder with weizmann/ and images/")
+    parser.add_argument("--sets", nargs="+", choices=sorted(STUDY_SETS), default=sorted(STUDY_SETS))
+    parser.add_argument("--changes", nargs="+", choices=sorted(CHANGES), default=list(CHANGES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--out", default="runs/study")
+    options = parser.parse_args()
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    everything: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for name in options.sets:
+        needs, prepare = STUDY_SETS[name]
+        if not (Path(options.data) / needs).exists():
+            print(f"{name} skipped: {Path(options.data) / needs} is not there", file=sys.stderr)
+            continue
+        videos = prepare(Path(options.data), out / "videos")
+        lines += [
+            f"\n{name}, {options.steps} steps, seeds {options.seeds}\n",
+            "| change | layers, over untrained | best layer | all layers, over the defaults |\n|---|---|---|---|",
+        ]
+        print("\n".join(lines[-2:]), flush=True)
+        results = everything[name] = {}
+        for change in dict.fromkeys([UNCHANGED, *options.changes]):
+            config = changed(CHANGES[change], options.steps)
+            place = out / f"{name}_{options.steps}" / "".join(c if c.isalnum() else "_" for c in change)
+            results[change] = [one_run(videos, config, seed, place) for seed in options.seeds]
+            lines.append(line(change, results[change], results[UNCHANGED]))
+            print(lines[-1], flush=True)
+    (out / "study.md").write_text("\n".join(lines) + "\n")
+    (out / "study.json").write_text(json.dumps(everything, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

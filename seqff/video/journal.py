@@ -1,0 +1,159 @@
+"""What a scan has found so far: an interrupted one goes on from it, and processes share the work by it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from seqff.locks import Held, alone, is_held
+from seqff.video.entry import VideoEntry
+
+_CLAIM = "claim"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+class Journal:
+    """The folder beside a manifest that is being made, with a file for each process that scans to it.
+
+    A process notes there which video it begins with and what it found. What a living process is at, the others leave to
+    it; what one was at that has died is done by others. Where a disk has no locks, and on Windows, nobody can be known
+    to live: then each process does all the work.
+
+    Args:
+        out: file of the manifest.
+        root: of the videos; what was noted of others is left alone.
+        fresh: forget what was found by processes that have died.
+
+    Attributes:
+        found: entries by path, of all processes.
+    """
+
+    def __init__(self, out: Path, root: Path, *, fresh: bool) -> None:
+        self.folder = out.with_name(out.name + ".partial")
+        self._root = root
+        self._read: dict[Path, int] = {}
+        self._claims: dict[Path, set[str]] = {}
+        self._file: TextIO | None = None
+        self._life: Held | None = None
+        self.found: dict[str, VideoEntry] = {}
+        with self._gate():
+            if fresh:
+                for other in self._others():
+                    if not is_held(other):
+                        other.unlink()
+            own = self.folder / f"{uuid.uuid4().hex}.jsonl"
+            self._life = Held(own)
+            self._file = own.open("a", encoding="utf-8")
+            self._look()
+
+    def claim(self, paths: Sequence[str]) -> Iterator[str]:
+        """Yield videos to do, one after another; what others have done meanwhile, or are at, is left out.
+
+        Args:
+            paths: relative to the root.
+        """
+        for path in paths:
+            with self._gate():
+                self._look()
+                if path in self.found or path in self._busy():
+                    continue
+                self._write({_CLAIM: path})
+            yield path
+
+    def note(self, entry: VideoEntry) -> None:
+        """Write down what was found of a video."""
+        self._write({"entry": entry.to_dict()})
+        self.found[entry.path] = entry
+
+    def look(self) -> None:
+        """Read what others have noted since."""
+        with self._gate():
+            self._look()
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Write the manifest in this block; the journal is gone after it, unless others are still at work."""
+        with self._gate():
+            yield
+            self.close()
+            if not any(is_held(other) for other in self._others()):
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop being at work; what was noted stays."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._life is not None:
+            self._life.close()
+
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        """Keep other processes out of such a block."""
+        with ExitStack() as stack:
+            while not self._enter(stack):
+                stack.close()
+            yield
+
+    def _enter(self, stack: ExitStack) -> bool:
+        """Wait at the gate; say whether it still is the gate, as the last to finish deletes it with the folder."""
+        if self.folder.is_file():  # a journal of seqff before 0.1
+            self.folder.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        gate = self.folder / "gate"
+        try:
+            file = stack.enter_context(alone(gate))
+            return os.path.samestat(os.fstat(file.fileno()), gate.stat())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return True
+
+    def _others(self) -> list[Path]:
+        own = None if self._file is None else Path(self._file.name)
+        return [file for file in sorted(self.folder.glob("*.jsonl")) if file != own]
+
+    def _busy(self) -> set[str]:
+        """Videos that others are at."""
+        return set().union(*(claims for file, claims in self._claims.items() if claims and is_held(file)))
+
+    def _look(self) -> None:
+        for file in self._others():
+            try:
+                with file.open("rb") as opened:
+                    opened.seek(self._read.get(file, 0))
+                    lines = opened.read()
+            except FileNotFoundError:
+                continue
+            whole = lines[: lines.rfind(b"\n") + 1]  # the rest is being written, or its writer was killed
+            self._read[file] = self._read.get(file, 0) + len(whole)
+            for text in whole.splitlines():
+                self._take(text, self._claims.setdefault(file, set()))
+
+    def _take(self, text: bytes, claims: set[str]) -> None:
+        try:
+            line = json.loads(text)
+            entry = None if _CLAIM in line else VideoEntry.from_dict(line["entry"])
+        except (ValueError, TypeError, KeyError):
+            return  # damaged: that video is done again
+        if line["root"] != str(self._root):
+            return
+        if entry is None:
+            claims.add(line[_CLAIM])
+            return
+        self.found[entry.path] = entry
+        claims.discard(entry.path)
+
+    def _write(self, line: dict[str, object]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps({"root": str(self._root), **line}) + "\n")
+        self._file.flush()
