@@ -135,7 +135,7 @@ def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, A
         config, base = replace(config, steps=options.steps), replace(base, steps=options.steps)
     place = out / name / preset
     if options.equal_seconds and preset != "default":
-        known = place / "steps.json"
+        known = out / f"{name}_{preset}_steps.json"
         if not known.exists():
             write_json(known, {"steps": equal_steps(videos, config, base)})
         config = replace(config, steps=read_json(known)["steps"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from processes import context
-from small_runs import CONFIG
+from small_runs import CONFIG, resume
 
 import seqff
 from seqff.cli import main
@@ -27,11 +27,6 @@ from seqff.watch.words import describe
 LONG = dataclasses.replace(CONFIG, steps=100_000, checkpoint_every=20, log_every=5)
 
 
-def start(clips: str, run: str) -> None:
-    """Train without end."""
-    train(clips, out=run, config=LONG, progress=False)
-
-
 def look(run: Path) -> Progress:
     """Look once."""
     (now,) = seqff.watch(run, once=True)
@@ -41,7 +36,7 @@ def look(run: Path) -> Progress:
 def test_a_run_in_progress_and_a_killed_one(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """While it lives it runs, at a speed and with time left; killed, it has stopped, and the command said goes on."""
     run = tmp_path / "run"
-    process = context().Process(target=start, args=(str(clips), str(run)), daemon=True)
+    process = context().Process(target=resume, args=(clips, run, LONG), daemon=True)
     process.start()
     deadline = time.monotonic() + 60
     while not (run / "checkpoints" / "step_00000020").exists():
