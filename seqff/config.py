@@ -300,8 +300,9 @@ class TrainConfig:
 
     steps: int = 600
     """Batches to train on. Of a stream, 0 = until it ends, at a constant learning rate after the warm-up."""
-    trainer: Literal["local", "greedy", "end_to_end", "end_to_end_sum"] = "local"
-    """local: all layers at every step, each by its own loss. greedy: layer after layer, the finished ones frozen.
+    trainer: Literal["local", "overlap", "greedy", "end_to_end", "end_to_end_sum"] = "local"
+    """local: all layers at every step, each by its own loss. overlap: each loss moves the layer below as well, and none
+    further down, which bends locality. greedy: layer after layer, the finished ones frozen.
     end_to_end, end_to_end_sum: backpropagation from the last layer's loss or from the sum of all, to compare with."""
     activation_checkpointing: bool = False
     """end_to_end and end_to_end_sum: keep only each layer's input and compute the rest again on the way back."""

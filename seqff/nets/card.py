@@ -125,6 +125,8 @@ def _training(facts: dict[str, Any]) -> str:
         )
         if settings["trainer"] in ("local", "greedy") and not settings.get("supervised"):
             lines.append("Each layer learnt by itself: no gradient passed from one to another.")
+        elif settings["trainer"] == "overlap":
+            lines.append("Gradients passed from each layer to the one below it, and no further.")
     if versions := facts.get("versions"):
         lines.append(f"Made with {', '.join(f'{name} {version}' for name, version in versions.items())}.")
     if settings:

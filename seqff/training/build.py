@@ -7,9 +7,9 @@ from pathlib import Path
 from seqff.config import TrainConfig
 from seqff.training.greedy import GreedyTrainer
 from seqff.training.learner import LayerLearner
-from seqff.training.trainers import EndToEndTrainer, LocalTrainer, Trainer
+from seqff.training.trainers import EndToEndTrainer, LocalTrainer, OverlapTrainer, Trainer
 
-TRAINERS = ("local", "greedy", "end_to_end", "end_to_end_sum")
+TRAINERS = ("local", "overlap", "greedy", "end_to_end", "end_to_end_sum")
 
 
 def build_trainer(
@@ -30,6 +30,8 @@ def build_trainer(
     steps, optim = config.steps, config.optim
     if config.trainer == "local":
         return LocalTrainer(learners, steps=steps, optim=optim)
+    if config.trainer == "overlap":
+        return OverlapTrainer(learners, steps=steps, optim=optim)
     if config.trainer == "greedy":
         kept = cache if config.greedy_cache else None
         return GreedyTrainer(learners, steps=steps, optim=optim, cache=kept, cache_batches=config.greedy_cache_batches)
@@ -49,9 +51,10 @@ def check_trainer(config: TrainConfig, *, layers: int, endless: bool = False) ->
             "a stream comes once, and trainer='greedy' would show each layer another part of it: use local"
         )
     if config.activation_checkpointing and not name.startswith("end_to_end"):
+        few = "two layers'" if name == "overlap" else "one layer's"
         raise ValueError(
             f"activation_checkpointing is for trainer='end_to_end', which keeps the graphs of all layers at once; "
-            f"trainer={name!r} keeps one layer's anyway: leave activation_checkpointing out"
+            f"trainer={name!r} keeps {few} anyway: leave activation_checkpointing out"
         )
     if config.greedy_cache and name != "greedy":
         raise ValueError(

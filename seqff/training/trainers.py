@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from seqff.config import OptimConfig
@@ -61,6 +62,29 @@ class LocalTrainer:
             learner.set_rate(self.rate(step))
             h = learner.update(h, relation)
         return h
+
+
+class OverlapTrainer(LocalTrainer):
+    """As local, but each loss moves the layer below as well, and none further down: the graphs of two layers at a time.
+
+    The idea is that of Xiong, Ren, Urtasun 2020 (LoCo), arXiv:2008.01342: what a layer learns serves the next one, too.
+    """
+
+    def climb(self, step: int, h: Tensor, relation: Relation) -> Tensor:
+        """See `LocalTrainer`."""
+        below: LayerLearner | None = None
+        under = h
+        for learner in self.learners:
+            learner.set_rate(self.rate(step))
+            x = under.detach().requires_grad_(below is not None)
+            out, loss = learner.loss(x, relation)
+            loss.backward(retain_graph=learner is not self.learners[-1])  # type: ignore[no-untyped-call]
+            if below is not None:
+                torch.autograd.backward(under, x.grad, inputs=list(below.layer.parameters()))
+                below.step()
+            below, under = learner, out
+        self.learners[-1].step()
+        return under.detach()
 
 
 class EndToEndTrainer(LocalTrainer):

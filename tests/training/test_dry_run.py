@@ -25,7 +25,7 @@ WIDE = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize("trainer", ["local", "greedy", "end_to_end"])
+@pytest.mark.parametrize("trainer", ["local", "overlap", "greedy", "end_to_end"])
 def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path, trainer: str) -> None:
     """Losses and distances are those that the training notes at its first step."""
     config = dataclasses.replace(CONFIG, steps=4, log_every=1, trainer=trainer)

@@ -57,6 +57,35 @@ def test_end_to_end_the_same_look_finds_the_layers_below(objective: str, norm: s
     assert reached(1, objective=objective, norm=norm, trainer="end_to_end_sum") == {0, 1}
 
 
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_overlapping_a_loss_reaches_one_layer_further_down(objective: str, norm: str) -> None:
+    """And none below that; nor above."""
+    found = [reached(layer, objective=objective, norm=norm, trainer="overlap") for layer in range(3)]
+    assert found == [{0}, {0, 1}, {1, 2}]
+
+
+def test_overlapping_gradients_are_those_of_both_losses() -> None:
+    """A layer's gradient is that of its own loss and of the next one's, by plain backpropagation through these two."""
+    learners, (h, relation) = small_learners(), small_batch()
+    expected = []
+    inputs = [h]
+    for learner in learners:
+        inputs.append(learner.layer(inputs[-1]).detach())
+    for number, learner in enumerate(learners):
+        out, loss = learner.loss(inputs[number], relation)
+        if number + 1 < len(learners):
+            loss = loss + learners[number + 1].loss(out, relation)[1]
+        expected.append(torch.autograd.grad(loss, list(learner.layer.parameters())))
+    found: dict[int, torch.Tensor] = {}
+    for learner in learners:
+        for parameter in learner.layer.parameters():
+            parameter.register_post_accumulate_grad_hook(lambda p: found.update({id(p): p.grad.clone()}))  # type: ignore[union-attr]
+    build_trainer(learners, small_config(trainer="overlap")).step(0, h, relation)
+    for learner, gradients in zip(learners, expected, strict=True):
+        torch.testing.assert_close([found[id(p)] for p in learner.layer.parameters()], list(gradients))
+
+
 def test_an_update_changes_its_layer_alone_and_keeps_no_graph() -> None:
     """After layer l's update the other layers' weights are what they were, and neither output nor weights hold on to a
     graph or a gradient."""
