@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,14 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+
+import pytest
+
+NAMES = ("run/anna.mp4", "walk/anna.mp4", "walk/boris.mp4")
+"""Videos that the tests of remote files put on a server."""
+needs_http = pytest.mark.skipif(
+    importlib.util.find_spec("aiohttp") is None, reason="aiohttp is not installed: pip install 'seqff[remote]'"
+)
 
 
 class Served(ThreadingHTTPServer):
@@ -88,3 +97,8 @@ def serving(folder: Path) -> Iterator[Served]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def spooled(folder: Path) -> list[Path]:
+    """The whole files in a spool."""
+    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))

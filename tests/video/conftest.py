@@ -1,14 +1,17 @@
-"""Painted clips of the codecs and containers that mislead readers, made once a test run."""
+"""Painted clips of the codecs and containers that mislead readers, made once a test run; and some at addresses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from painted import cut_by_copy, has_encoder, write_painted
+from serving import NAMES, Served, serving
 
 from seqff.video import Manifest, scan
+from seqff.video.remote import filesystem
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0"}
 X265 = {"x265-params": "log-level=none:pools=1:frame-threads=1"}
@@ -49,3 +52,42 @@ def painted_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def manifest(painted_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The scan of `painted_clips`."""
     return scan(painted_clips, out=tmp_path_factory.mktemp("scan") / "manifest.json", workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three painted clips of different lengths."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number, name in enumerate(NAMES):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_painted(folder / name, frames=24 + number)
+    (folder / "walk" / "notes.txt").write_text("no video")
+    return folder
+
+
+@pytest.fixture
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A spool of its own for each test, and no waiting between attempts."""
+    monkeypatch.setenv("SEQFF_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.delenv("SEQFF_SPOOL_GB", raising=False)
+    monkeypatch.setattr(filesystem, "WAITS_SECONDS", (0.0, 0.0, 0.0))
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def bucket(videos: Path) -> Iterator[str]:
+    """The folder in fsspec's memory filesystem."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'seqff[remote]'")
+    store = fsspec.filesystem("memory")
+    for file in videos.rglob("*.*"):
+        store.pipe_file(f"/bucket/{file.relative_to(videos).as_posix()}", file.read_bytes())
+    yield "memory://bucket"
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def server(videos: Path) -> Iterator[Served]:
+    """The folder on a web server."""
+    with serving(videos) as served:
+        yield served
