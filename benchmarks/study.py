@@ -39,6 +39,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     UNCHANGED: {},
     "temporal hinge alone": {"objective": HINGE},
     "video hinge at full weight": {"objective": {"video_hinge": {"share": "fixed"}}},
+    "video hinge, tolerance 0.6": {"objective": {"video_hinge": {"tolerance": 0.6}}},
+    "video hinge, margin 1": {"objective": {"video_hinge": {"margin": 1.0}}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
     "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
     "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
@@ -66,6 +68,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no jitter": {"pairs": {"jitter": 0.0}},
     "half as wide": {"encoder": {"widths": [8, 16, 64, 128]}},
     "twice as wide": {"encoder": {"widths": [32, 64, 256, 512]}},
+    "3 x 3 kernels, pooling instead of a stride": {
+        "encoder": {"kernels": [3, 3, 3, 3], "strides": [1, 1, 1, 1], "pools": [2, 2, 2, 1]}
+    },
+    "no stride, pooling after every layer but the last": {"encoder": {"strides": [1, 1, 1, 1], "pools": [2, 2, 2, 1]}},
+    "video hinge alone": {"objective": {"terms": ["video_hinge:2"]}},
     "six layers": {
         "encoder": {
             "widths": [16, 32, 128, 256, 256, 256],
@@ -75,6 +82,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         }
     },
     "greedy, the same steps in all": {"trainer": "greedy"},
+    "each loss reaches the layer below": {"trainer": "overlap"},
     "half the steps": {"steps": 0.5},
     "twice the steps": {"steps": 2.0},
     "learning rate 0.001": {"optim": {"lr": 1e-3}},

@@ -104,23 +104,23 @@ class Worker:
 
 
 def examine_all(
-    paths: Iterable[Path], *, workers: int, timeout_seconds: float
-) -> Generator[tuple[Path, VideoEntry], None, None]:
+    videos: Iterable[tuple[str, Path]], *, workers: int, timeout_seconds: float
+) -> Generator[tuple[str, VideoEntry], None, None]:
     """Examines videos in worker processes.
 
     Args:
-        paths: the videos; each is asked for when a worker is free for it.
+        videos: name and path of each, asked for when a worker is free for it.
         workers: how many processes.
         timeout_seconds: how long a decoder may go without a sign of life before it is killed.
 
     Yields:
-        Path and entry, in the order they are done.
+        Name and entry, in the order they are done.
     """
     everyone = [Worker(timeout_seconds) for _ in range(workers)]
     try:
         with ThreadPoolExecutor(workers) as threads:
             try:
-                yield from _hand_out(paths, everyone, threads)
+                yield from _hand_out(videos, everyone, threads)
             finally:  # also when the caller stops early
                 for worker in everyone:
                     worker.kill()
@@ -130,18 +130,19 @@ def examine_all(
 
 
 def _hand_out(
-    paths: Iterable[Path], workers: Sequence[Worker], threads: ThreadPoolExecutor
-) -> Iterator[tuple[Path, VideoEntry]]:
-    idle, todo = list(workers), iter(paths)
-    running: dict[Future[VideoEntry], tuple[Path, Worker]] = {}
+    videos: Iterable[tuple[str, Path]], workers: Sequence[Worker], threads: ThreadPoolExecutor
+) -> Iterator[tuple[str, VideoEntry]]:
+    idle, todo = list(workers), iter(videos)
+    running: dict[Future[VideoEntry], tuple[str, Worker]] = {}
     while True:
-        while idle and (path := next(todo, None)):
+        while idle and (video := next(todo, None)):
+            name, path = video
             worker = idle.pop()
-            running[threads.submit(worker.examine, path)] = (path, worker)
+            running[threads.submit(worker.examine, path)] = (name, worker)
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            path, worker = running.pop(future)
+            name, worker = running.pop(future)
             idle.append(worker)
-            yield path, future.result()
+            yield name, future.result()

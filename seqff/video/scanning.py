@@ -90,11 +90,11 @@ def _examine(
     known = len(journal.found)
     with tqdm(desc="scan", total=len(_left(paths, journal)), unit="video", disable=None if progress else True) as bar:
         while todo := _left(paths, journal):
-            claimed = (root / path for path in journal.claim(todo))
+            claimed = ((path, root / path) for path in journal.claim(todo))
             count = min(workers, len(todo))
             with closing(examine_all(claimed, workers=count, timeout_seconds=timeout_seconds)) as examined:
                 for path, entry in examined:
-                    journal.note(replace(entry, path=path.relative_to(root).as_posix()))
+                    journal.note(replace(entry, path=path))
                     bar.update(len(journal.found) - known - bar.n)
             journal.look()
             if _left(paths, journal):
