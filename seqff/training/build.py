@@ -56,6 +56,11 @@ def check_trainer(config: TrainConfig, *, layers: int, endless: bool = False) ->
             f"activation_checkpointing is for trainer='end_to_end', which keeps the graphs of all layers at once; "
             f"trainer={name!r} keeps {few} anyway: leave activation_checkpointing out"
         )
+    if config.compile and name == "overlap":
+        raise ValueError(
+            "trainer='overlap' goes back through a layer twice, and what torch.compile makes goes back once: leave "
+            "compile out"
+        )
     if config.greedy_cache and name != "greedy":
         raise ValueError(
             f"greedy_cache is for trainer='greedy', which has finished layers; trainer={name!r} has none: leave "

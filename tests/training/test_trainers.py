@@ -148,6 +148,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(trainer: str, 
     [
         ({"activation_checkpointing": True}, "is for trainer='end_to_end'"),
         ({"activation_checkpointing": True, "trainer": "greedy"}, "keeps one layer's anyway"),
+        ({"compile": True, "trainer": "overlap"}, "leave compile out"),
         ({"greedy_cache": True}, "is for trainer='greedy'"),
         ({"greedy_cache_batches": 0}, "at least 1, got 0"),
         ({"trainer": "greedy", "steps": 2}, "steps=2 is less than one for each of 3"),
