@@ -142,11 +142,11 @@ class Journal:
     def _take(self, text: bytes, claims: set[str]) -> None:
         try:
             line = json.loads(text)
+            if line["root"] != str(self._root):
+                return
             entry = None if _CLAIM in line else VideoEntry.from_dict(line["entry"])
         except (ValueError, TypeError, KeyError):
             return  # damaged: that video is done again
-        if line["root"] != str(self._root):
-            return
         if entry is None:
             claims.add(line[_CLAIM])
             return

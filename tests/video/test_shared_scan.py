@@ -111,7 +111,8 @@ def test_damaged_lines_and_those_of_other_videos_are_left_alone(alone: Manifest,
     whole = file.read_text()
     elsewhere = json.dumps({**json.loads(whole), "root": "/elsewhere"}).replace("0.mp4", "4.mp4")
     cut = whole.replace("0.mp4", "2.mp4")[:-40]
-    file.write_text(f'{whole}not json\n[]\n{{"root": "", "entry": {{"odd": 1}}}}\n{elsewhere}\n{cut}')
+    damaged = 'not json\n[]\n{"claim": "1.mp4"}\n{"root": "", "entry": {"odd": 1}}\n'
+    file.write_text(f"{whole}{damaged}{elsewhere}\n{cut}")
     with closing(Journal(out, alone.root, fresh=False)) as second:
         assert second.found == {"0.mp4": alone.entries[0]}
     with closing(Journal(out, alone.root, fresh=True)) as third:
