@@ -14,6 +14,7 @@ FLOORS = [
         "version",
         "files",
         "devices",
+        "allocator",
         "config",
         "config_io",
         "presets",

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from seqff.allocator import freed_memory_kept
 from seqff.errors import RunError, VideoError
 from seqff.features.decoding import Batch, decode_videos
 from seqff.features.describe import FrameDescriber
@@ -66,7 +67,7 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
     """
     failed: dict[str, str] = {}
     bar: tqdm[Any] = tqdm(desc="extract", unit="frame", disable=None if progress else True)
-    with bar:
+    with bar, freed_memory_kept():
         while todo := _todo(job, failed):
             bar.total = bar.n + sum(len(job.sampling.frames(entry)) for entry in todo)
             decoded = decode_videos(job.manifest.root, todo, job.sampling, job.describer.transform, workers=job.workers)
