@@ -31,7 +31,6 @@ from seqff.config_io import load_preset
 from seqff.features import FeatureStore, write_store
 from seqff.files import read_json, write_json
 from seqff.presets import PRESETS
-from seqff.training.dry_run import dry_run
 
 TWINS = ("end_to_end", "supervised")
 TURNS = 5
@@ -119,7 +118,7 @@ def one_run(
 def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig) -> int:
     """Steps that take the time of the base's training: both are timed in turns, step by step."""
     seconds = [
-        [dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, base)]
+        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, base)]
         for _ in range(TURNS)
     ]
     own, other = np.median(seconds, axis=0)
@@ -186,7 +185,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=None, help="instead of each preset's own")
     parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the default's time")
-    parser.add_argument("--twins", nargs="*", choices=TWINS, default=(), help="also by backpropagation")
+    parser.add_argument(
+        "--twins",
+        nargs="*",
+        choices=TWINS,
+        default=(),
+        help="also by backpropagation; supervised: where test videos are unseen",
+    )
     parser.add_argument("--out", default="runs/quality")
     options = parser.parse_args()
     Path(options.out).mkdir(parents=True, exist_ok=True)

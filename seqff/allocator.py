@@ -11,10 +11,8 @@ from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEEP = 2**30
-_AFTERWARDS = {
-    _MMAP_THRESHOLD: 2**25,
-    _TRIM_THRESHOLD: 2**26,
-}  # where glibc's own rule ends once such blocks were freed
+# where glibc's own rule ends once such blocks were freed
+_AFTERWARDS = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26}
 _lock = threading.Lock()
 _inside = 0
 
