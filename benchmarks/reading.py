@@ -41,6 +41,7 @@ from reading_ways import (
     whole_torchcodec,
 )
 
+from seqff.allocator import freed_memory_kept
 from seqff.pairs import PairStream
 from seqff.video import Manifest, fill_cache, scan
 
@@ -218,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     sections, (tools, rows) = set(options.sections), find_tools()
-    with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made:
+    with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made, freed_memory_kept():  # as trainings do
         folder = options.folder or Path(made, "clips")
         if options.folder is None:
             folder.mkdir()

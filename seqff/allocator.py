@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEEP = 2**30
+_LARGEST = 2**25  # glibc before 2.35 refuses a higher threshold
 # where glibc's own rule ends once such blocks were freed
-_AFTERWARDS = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26}
+_AFTERWARDS = {_MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: 2**26}
 _lock = threading.Lock()
 _inside = 0
 
@@ -22,8 +23,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory for the next block in this block of code, and give it back to the system after it.
 
     glibc hands large blocks back at once, or not, by how the heap happens to lie; each page is then asked for anew, and
-    cleared, at every batch: up to a sixth of the CPU seconds of an extraction, most where two threads do so. Elsewhere,
-    and where the environment says how glibc is to do it, nothing changes.
+    cleared, at every batch: up to a sixth of the CPU seconds of an extraction or of a training. Nothing changes
+    elsewhere, or where the environment says how glibc is to do it.
     """
     global _inside
     libc = _glibc()
@@ -32,8 +33,7 @@ def freed_memory_kept() -> Iterator[None]:
         return
     with _lock:
         _inside += 1
-        libc.mallopt(_MMAP_THRESHOLD, _KEEP)
-        libc.mallopt(_TRIM_THRESHOLD, _KEEP)
+        keep_freed_memory()
     try:
         yield
     finally:
@@ -43,6 +43,15 @@ def freed_memory_kept() -> Iterator[None]:
                 for option, value in _AFTERWARDS.items():
                     libc.mallopt(option, value)
                 libc.malloc_trim(0)
+
+
+def keep_freed_memory() -> None:
+    """Do so until the process ends, which is for processes of our own: those that decode."""
+    libc = _glibc()
+    if libc is not None:
+        if not libc.mallopt(_MMAP_THRESHOLD, _KEEP):
+            libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
+        libc.mallopt(_TRIM_THRESHOLD, _KEEP)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from seqff.allocator import keep_freed_memory
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError, VideoError
 from seqff.pairs.coordinates import Coordinates, coordinates
@@ -146,6 +147,7 @@ def load_visits(
             batch_size=None,
             num_workers=workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_begin,
             timeout=timeout_seconds,
             multiprocessing_context="spawn",
             prefetch_factor=-(-dataset.plan.videos_per_round // workers),
@@ -183,6 +185,11 @@ def _video_error(dataset: VisitDataset, reading: list[int], cause: str) -> Seqff
     if not reading:
         return SeqffError(f"no video was being read when {cause}")
     return VideoError(dataset.path(reading[0]), dataset.entries[reading[0]].reader, cause)
+
+
+def _begin(worker: int) -> None:
+    """Prepare a decoding process."""
+    keep_freed_memory()
 
 
 def _as_it_is(visit: Any) -> Any:

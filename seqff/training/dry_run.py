@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.devices import choose_device
 from seqff.nets import Encoder
@@ -140,7 +141,8 @@ def dry_run(
     if config.steps < 1:
         raise ValueError(f"a dry run is of a number of steps, got steps={config.steps}")
     manifest = scan(videos, max_bad=max_bad, progress=progress)
-    return _try_out(manifest, config, given, seed=seed, target=choose_device(device), max_bad=max_bad)
+    with freed_memory_kept():  # as in the training
+        return _try_out(manifest, config, given, seed=seed, target=choose_device(device), max_bad=max_bad)
 
 
 def _try_out(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.nets import Encoder, load_encoder
 from seqff.pairs import FrameBatch, PairStream, distances
@@ -105,7 +106,7 @@ def take_steps(
     examples = stage.examples(source, step, config.steps - step)
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if shown else True)
     steps = Steps(stage, watch, saver, journal, config, ranks, bar, step=step, ahead=ahead)
-    with bar, stop_between_steps() as stopping, closing(journal), closing(examples):
+    with bar, freed_memory_kept(), stop_between_steps() as stopping, closing(journal), closing(examples):
         for h, relation in itertools.islice(examples, config.steps - step):
             _end_early(steps.take(h, relation, stopping), steps)
     stage.close()

@@ -17,7 +17,7 @@ from seqff.video.info import Frames
 
 _JPEG_QUALITY = 90
 _JPEG_BYTES_A_PIXEL, _JPEG_BYTES_A_FRAME = 0.5, 700  # measured: 0.35 bytes a pixel at 112 px, headers aside
-_PIECE_BYTES = 2**18  # read and summed at a time, so that what is summed is still in the processor's cache
+_PIECE_BYTES = 2**19  # read and summed at a time, so that what is summed is still in the processor's cache
 _SALT = np.uint64(0x5EEDF00D5EEDF00D)  # zeros must not look sound
 _TABLE = np.dtype([("start", "<u8"), ("bytes", "<u4"), ("crc", "<u4")])
 

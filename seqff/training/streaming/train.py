@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+from seqff.allocator import freed_memory_kept
 from seqff.errors import SeqffError
 from seqff.nets import load_encoder
 from seqff.training.interrupt import stop_between_steps
@@ -43,7 +44,7 @@ def train_on_stream(stream: StreamLike, **settings: Any) -> Run:
         source = open_stream(stream, live, size=partial(_decode_size, learner.config.pairs.size_px))
         source.recall(learner.facts().get("state", {}))
         until = began + 60 * live.minutes if live.minutes else float("inf")
-        with stop_between_steps() as stopping, StreamReader(source, live) as reader:
+        with stop_between_steps() as stopping, freed_memory_kept(), StreamReader(source, live) as reader:
             learner.follow(reader)
             _follow(learner, reader, lambda: not stopping() and time.monotonic() < until and not learner.done)
             if learner.step:
