@@ -38,9 +38,10 @@ def tolerance(first: float, last: float) -> dict[str, Any]:
 CHANGES: dict[str, dict[str, Any]] = {
     UNCHANGED: {},
     "temporal hinge alone": {"objective": HINGE},
-    "video hinge at full weight": {"objective": {"video_hinge": {"share": "fixed"}}},
-    "video hinge, tolerance 0.6": {"objective": {"video_hinge": {"tolerance": 0.6}}},
-    "video hinge, margin 1": {"objective": {"video_hinge": {"margin": 1.0}}},
+    "video hinge for InfoNCE between videos": {"objective": {"terms": ["temporal_hinge", "video_hinge:2"]}},
+    "InfoNCE between videos at full weight": {"objective": {"video_infonce": {"share": "fixed"}}},
+    "InfoNCE between videos, temperature 0.2": {"objective": {"video_infonce": {"temperature": 0.2}}},
+    "InfoNCE between videos weighs double": {"objective": {"terms": ["temporal_hinge", "video_infonce:2"]}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
     "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
     "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
@@ -72,7 +73,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "encoder": {"kernels": [3, 3, 3, 3], "strides": [1, 1, 1, 1], "pools": [2, 2, 2, 1]}
     },
     "no stride, pooling after every layer but the last": {"encoder": {"strides": [1, 1, 1, 1], "pools": [2, 2, 2, 1]}},
-    "video hinge alone": {"objective": {"terms": ["video_hinge:2"]}},
+    "InfoNCE between videos alone": {"objective": {"terms": ["video_infonce"]}},
+    "32 videos a batch, 2 stretches each": {"pairs": {"videos_per_batch": 32, "stretches": 2}},
     "six layers": {
         "encoder": {
             "widths": [16, 32, 128, 256, 256, 256],
@@ -87,7 +89,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "twice the steps": {"steps": 2.0},
     "learning rate 0.001": {"optim": {"lr": 1e-3}},
     "learning rate 0.004": {"optim": {"lr": 4e-3}},
-    "with VICReg, weight 0.02": {"objective": {"terms": ["temporal_hinge", "video_hinge:2", "vicreg:0.02"]}},
+    "with VICReg, weight 0.02": {"objective": {"terms": ["temporal_hinge", "video_infonce", "vicreg:0.02"]}},
     "end to end": {"trainer": "end_to_end"},
     "end to end, losses of all layers": {"trainer": "end_to_end_sum"},
 }

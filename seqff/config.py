@@ -191,10 +191,20 @@ class VideoHingeConfig:
 
 
 @dataclass(frozen=True)
+class VideoInfoNCEConfig:
+    """InfoNCE between videos (objective `video_infonce`): tell a frame's video from all others in the batch."""
+
+    share: Literal["measured", "fixed"] = "measured"
+    """How far the term counts: see `video_hinge`."""
+    temperature: float = 0.1
+    """What cosines are divided by."""
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """What each layer minimises by itself."""
 
-    terms: tuple[str, ...] = ("temporal_hinge", "video_hinge:2")
+    terms: tuple[str, ...] = ("temporal_hinge", "video_infonce")
     """Objectives, added up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer."""
     tolerance: Literal["calibrated", "constant", "linear", "geometric", "explicit"] = "geometric"
     """How the tolerances delta_l come about: quantiles of distances measured before training and tracked during it;
@@ -241,6 +251,7 @@ class ObjectiveConfig:
     slowness: SlownessConfig = field(default_factory=SlownessConfig)
     scff: SCFFConfig = field(default_factory=SCFFConfig)
     video_hinge: VideoHingeConfig = field(default_factory=VideoHingeConfig)
+    video_infonce: VideoInfoNCEConfig = field(default_factory=VideoInfoNCEConfig)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
 from seqff.objectives.vicreg import VICReg
 from seqff.objectives.video_hinge import VideoHinge
+from seqff.objectives.video_infonce import VideoInfoNCE
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
     "slowness": lambda config, place: Slowness(config.slowness),
     "scff": lambda config, place: SCFF(config),
     "video_hinge": lambda config, place: VideoHinge(config),
+    "video_infonce": lambda config, place: VideoInfoNCE(config),
 }
 
 

@@ -1,5 +1,5 @@
 """The calibration before the first step: tolerances and margins from the distances that the untrained layers give, and
-how far the video hinge counts from the frames themselves."""
+how far terms that tell videos apart count from the frames themselves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 
 from seqff.objectives.tolerance import calibrated
-from seqff.objectives.video_hinge import Share, video_ratio
+from seqff.objectives.video_share import Share, video_ratio
 from seqff.training.activations import Example
 from seqff.training.learner import LayerLearner
 

@@ -129,7 +129,7 @@ def test_each_layer_of_a_resnet_learns_alone() -> None:
     relation = batch.relation(gap=1, far=3)
     for learner in learners:
         losses = []
-        learner.set_rate(2e-4)
+        learner.set_rate(5e-5)
         for _ in range(4):
             out, loss = learner.loss(h, relation)
             loss.backward()

@@ -1,0 +1,65 @@
+"""InfoNCE between videos: tell a frame's video from all others in the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqff.config import ObjectiveConfig
+from seqff.objectives.base import Objective, Relation
+from seqff.objectives.distance import unit
+from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.video_share import build_share
+
+
+def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple[Tensor, dict[str, Tensor]]:
+    """InfoNCE in which every frame of the same video is a positive, and frames of other videos are the negatives.
+
+    With s the cosine over the temperature, the mean over all pairs (a, b) of frames of the same video, positives and
+    distant ones, of -log(exp(s_ab) / (exp(s_ab) + sum over frames k of other videos of exp(s_ak))).
+
+    Args:
+        z: (N, D) float embeddings.
+        relation: of the rows.
+        temperature: what cosines are divided by, above 0.
+
+    Returns:
+        The loss, a scalar, 0 if all rows are of one video; and `video_accuracy`, the share of the pairs (a, b) in which
+        b is nearer to a than every frame of other videos.
+
+    Reference: Khosla et al. 2020, arXiv:2004.11362 (several positives for each anchor), with videos for labels and each
+    positive among the negatives alone; as in van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
+    """
+    u = unit(z.float())
+    scores = u @ u.T / temperature
+    among = scores.masked_fill(~relation.other_video, torch.finfo(scores.dtype).min)
+    same = relation.same_video.clone()
+    first, second = relation.positive.unbind(dim=1)
+    same[first, second] = same[second, first] = True
+    loss = masked_mean(F.softplus(torch.logsumexp(among, dim=1, keepdim=True) - scores), same)
+    with torch.no_grad():
+        nearer = (scores > among.amax(dim=1, keepdim=True)).float()
+        return loss, {"video_accuracy": masked_mean(nearer, same)}
+
+
+class VideoInfoNCE(Objective):
+    """InfoNCE between videos as a term of a layer's loss.
+
+    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are.
+    """
+
+    sees = "video_embedding"
+
+    def __init__(self, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.temperature = config.video_infonce.temperature
+        self.share = build_share(config.video_infonce.share, "video_infonce")
+        if self.temperature <= 0:
+            raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `video_infonce`; the loss is multiplied by the share."""
+        loss, figures = video_infonce(z, relation, temperature=self.temperature)
+        return self.share.value * loss, {**figures, "video_share": self.share.value.clone()}

@@ -1,0 +1,69 @@
+"""How far a term that tells videos apart may count: measured before training, as it fails where cameras stand still."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqff.grid_mean import grid_mean
+from seqff.objectives.base import Relation
+from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.tolerance import Tolerance
+
+PIXELS = 16
+"""Side of the grey picture by which videos are compared."""
+FIXED, MOVING = 0.65, 0.8
+"""Values of `video_ratio` at which the term begins to count, and at which it counts fully (docs/recipe.md)."""
+
+
+def video_ratio(frames: Tensor, relation: Relation) -> Tensor:
+    """Measure how much distant frames of a video differ, as a share of how much frames of different videos do.
+
+    Little where cameras stand still: other videos are told apart by what is behind, and nothing else is learned from
+    them. About 1 where what is in view moves or changes.
+
+    Args:
+        frames: (N, 3, H, W) float, without augmentation.
+        relation: of the N rows.
+
+    Returns:
+        A scalar: mean squared distance of distant frames of the same video over that of frames of different videos,
+        on 16 x 16 grey levels of mean 0 and unit length. NaN if the rows hold no such pairs.
+    """
+    grey = grid_mean(frames.mean(dim=1, keepdim=True).float(), PIXELS).flatten(1)
+    d = squared_distances(unit(grey - grey.mean(dim=1, keepdim=True)))
+    same, other = ((d * mask).sum() / mask.sum() for mask in (relation.same_video, relation.other_video))
+    return same / other
+
+
+class Share(Tolerance):
+    """How far the term counts, 0 to 1: measured before training, as tolerances are, and held by checkpoints.
+
+    Args:
+        value: the share, or None to measure it; it is 1 until then.
+    """
+
+    def __init__(self, value: float | None) -> None:
+        super().__init__(value, momentum=1.0)
+        self.value.nan_to_num_(1.0)
+
+    def measure(self, ratios: Tensor) -> None:
+        """Set it from the `video_ratio` of some batches, (B,); without any the term does not count."""
+        ratio = torch.nanmean(ratios)
+        share = torch.where(torch.isnan(ratio), 0.0, ((ratio - FIXED) / (MOVING - FIXED)).clamp(0, 1))
+        self.value.copy_(share)
+
+
+def build_share(how: str, term: str) -> Share:
+    """Build the share of a term from its setting.
+
+    Args:
+        how: "measured", or "fixed" for 1.
+        term: its name, for the error.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if how not in ("measured", "fixed"):
+        raise ValueError(f"objective.{term}.share is {how!r}: choose from measured, fixed")
+    return Share(1.0 if how == "fixed" else None)
