@@ -16,6 +16,7 @@ FLOORS = [
         "devices",
         "allocator",
         "config",
+        "config_objective",
         "config_io",
         "presets",
         "transform",
