@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from seqff.allocator import freed_memory_kept
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.devices import choose_precision
 from seqff.nets import build_encoder
@@ -234,22 +235,32 @@ def main(argv: list[str] | None = None) -> int:
         print("bf16 is left out: this processor has no AVX512-BF16, and emulating it says nothing\n")
         arguments.precisions.remove("bf16")
     print(HEADER)
-    lines = []
-    for name, config, batch in nets_of(arguments):
-        for precision in arguments.precisions:
-            config = dataclasses.replace(config, precision=precision)
-            lines.append(compare(config, name, batch, arguments.repeats))
-            print(show(lines[-1]), flush=True)
-            if arguments.layouts:
-                lines[-1]["contiguous_over_channels_last"] = layouts(config, batch, arguments.repeats)
-            if arguments.profile:
-                steps = steps_of(config, ["local", "end_to_end"], batch, torch.channels_last)
-                lines[-1]["where"] = {trainer: where(step) for trainer, step in steps.items()}
+    with freed_memory_kept():  # as trainings do
+        lines = [measured(arguments, *place) for place in places(arguments)]
     tell_more(lines)
     if arguments.json:
         machine = {"torch": torch.__version__, "processor": platform.processor(), "repeats": arguments.repeats}
         arguments.json.write_text(json.dumps({**machine, "lines": lines}, indent=1) + "\n")
     return int(any(line[twin]["met"] is False for line in lines for twin in ("end_to_end", "checkpointing")))
+
+
+def places(arguments: argparse.Namespace) -> Iterator[tuple[str, TrainConfig, int]]:
+    """Yield the nets in every precision: name, settings, frames of a batch."""
+    for name, config, batch in nets_of(arguments):
+        for precision in arguments.precisions:
+            yield name, dataclasses.replace(config, precision=precision), batch
+
+
+def measured(arguments: argparse.Namespace, name: str, config: TrainConfig, batch: int) -> dict[str, Any]:
+    """Measure a net, and print its line."""
+    line = compare(config, name, batch, arguments.repeats)
+    print(show(line), flush=True)
+    if arguments.layouts:
+        line["contiguous_over_channels_last"] = layouts(config, batch, arguments.repeats)
+    if arguments.profile:
+        steps = steps_of(config, ["local", "end_to_end"], batch, torch.channels_last)
+        line["where"] = {trainer: where(step) for trainer, step in steps.items()}
+    return line
 
 
 def tell_more(lines: list[dict[str, Any]]) -> None:
