@@ -108,18 +108,20 @@ def count_pairs(batch: Any) -> int:
 
 
 def collated(manifest: Manifest, cache: str, folder: Path, repeat: int) -> int:
-    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames into one tensor, as training does."""
+    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames of all into one tensor."""
     random, pairs = np.random.default_rng(repeat), 0
     for _ in range(1 if cache == "none" else 8):  # else too short to measure
-        bags = []
+        visits = []
         for entry in manifest:
             starts = np.linspace(0, entry.frames - 18, 5)[:4] + random.integers(0, max(1, (entry.frames - 68) // 4))
-            indices = np.unique(np.minimum(starts.astype(int)[:, None] + np.arange(17), entry.frames - 1))
-            size = TRANSFORM.decode_size(entry.height, entry.width)
+            visits.append(np.unique(np.minimum(starts.astype(int)[:, None] + np.arange(17), entry.frames - 1)))
+        size = TRANSFORM.decode_size(entry.height, entry.width)  # the videos are copies of one
+        batch = torch.empty(sum(map(len, visits)), *size, 3, dtype=torch.uint8)
+        parts = batch.split([len(indices) for indices in visits])
+        for entry, indices, part in zip(manifest, visits, parts, strict=True):
             with open_cached(manifest.path(entry), entry, size=size, cache=cache, folder=folder) as video:
-                bags.append(torch.from_numpy(video.at(indices)))
+                video.at(indices, out=part.numpy())
             pairs += int((np.diff(indices) == 1).sum())
-        torch.cat(bags)
     return pairs
 
 

@@ -23,7 +23,6 @@ from sklearn.svm import LinearSVC
 
 import seqff
 from seqff.config import EncoderConfig, TrainConfig
-from seqff.config_io import load_preset
 from seqff.pairs.synthetic import ClipSettings, write_digit_clips
 
 folder = Path(tempfile.mkdtemp(prefix="seqff-example-"))
@@ -31,10 +30,7 @@ for seed, (name, speed) in enumerate({"slow": 1, "fast": 5}.items()):
     look = ClipSettings(size_px=48, frames=16, speed_px=speed, background="none")
     write_digit_clips(folder / "videos" / name, clips=16, settings=look, seed=seed)
 small = EncoderConfig(widths=(16, 32, 64), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2))
-objects = load_preset("objects")  # each clip shows one moving object: the negatives are other clips
-run = seqff.train(
-    folder / "videos", out=folder / "run", config=TrainConfig(10, encoder=small, objective=objects.objective)
-)
+run = seqff.train(folder / "videos", out=folder / "run", config=TrainConfig(10, encoder=small))
 store = seqff.extract(run.path, folder / "videos", out=folder / "features")
 print(store)
 

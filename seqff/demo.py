@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqff.config import TrainConfig
-from seqff.config_io import load_preset
 from seqff.features import extract
 from seqff.files import claim_folder, write_json
 from seqff.pairs.synthetic import write_digit_clips
@@ -27,8 +26,8 @@ class Demo:
 
 
 def demo_config(steps: int) -> TrainConfig:
-    """The preset for clips that show one object each, with a net half as wide as the default, for speed."""
-    config = load_preset("objects")
+    """The default settings, with a net half as wide, for speed."""
+    config = TrainConfig()
     return replace(config, steps=steps, encoder=replace(config.encoder, widths=(16, 32, 64, 64)))
 
 

@@ -10,7 +10,6 @@ from seqff.config import (
     InfoNCEConfig,
     ObjectiveConfig,
     OptimConfig,
-    PairsConfig,
     TrainConfig,
 )
 
@@ -32,17 +31,6 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "default": Preset("what `seqff train` does without a preset", "this package", TrainConfig()),
-    # What stays in view is the object, so other clips are the negatives; positives are far enough apart that it has
-    # moved, and the loss sees the mean over the map, so that it cannot tell clips apart by where the object is
-    "objects": Preset(
-        "for clips that each show one moving object: other clips alone are the negatives",
-        "this package",
-        TrainConfig(
-            encoder=EncoderConfig(kernels=(7, 3, 3, 3)),
-            pairs=PairsConfig(gap=6, every=6, stretch_frames=7, stretches=3, far=12, crop=0.7, augment="shared"),
-            objective=ObjectiveConfig(terms=("temporal_hinge",), same_video=0.0, grid=(1,)),
-        ),
-    ),
     "temporal-hinge": Preset(
         "positives within a tolerance, negatives beyond a margin, a head a layer",
         "Hadsell, Chopra, LeCun 2006 (DrLIM); layer by layer: Tang, Yang, Amit 2022, doi:10.3389/fncom.2022.789253",

@@ -30,7 +30,7 @@ actions:
   show   all settings as YAML: the defaults, a preset's, a run's or a file's
   check  say whether a YAML file holds settings, and what it changes; exit code 1 if it does not
 
-Example: seqff config show --preset objects > mine.yaml
+Example: seqff config show --preset infonce > mine.yaml
          seqff config check mine.yaml
          seqff train videos/ --out RUN --config mine.yaml"""
 

@@ -51,11 +51,11 @@ class FrameReader(ABC):
     def _release(self) -> None:  # noqa: B027 - a backend may have nothing to let go of
         """Lets go of what the backend holds; called once."""
 
-    def at(self, indices: Indices) -> Frames:
+    def at(self, indices: Indices, out: Frames | None = None) -> Frames:
         """Returns exactly these frames in this order; see `VideoReader.at`."""
         wanted = checked_indices(indices, self._info.frames)
         self._check_usable()
-        frames = np.empty((len(wanted), self._info.height, self._info.width, 3), dtype=np.uint8)
+        frames = self._room(len(wanted), out)
         last = -1
         for place in np.argsort(wanted, kind="stable").tolist():
             index = int(wanted[place])
@@ -99,6 +99,18 @@ class FrameReader(ABC):
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError(f"a {type(self).__name__} cannot be pickled: send the path and open it on the other side")
+
+    def _room(self, count: int, out: Frames | None = None) -> Frames:
+        """Returns an array for so many frames: `out` if it was given and fits."""
+        shape = (count, self._info.height, self._info.width, 3)
+        if out is None:
+            return np.empty(shape, dtype=np.uint8)
+        if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
+            raise ValueError(
+                f"out must be uint8 {shape}, contiguous and writeable; got {out.dtype} {out.shape} with strides "
+                f"{out.strides}"
+            )
+        return out
 
     def _check_usable(self) -> None:
         if self._closed:

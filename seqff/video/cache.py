@@ -220,32 +220,33 @@ class CachedReader(FrameReader):
         super().__init__(video.info)
         self._video, self._file = video, video.open()
 
-    def at(self, indices: Indices) -> Frames:
+    def at(self, indices: Indices, out: Frames | None = None) -> Frames:
         """Returns exactly these frames in this order; see `VideoReader.at`."""
         wanted = checked_indices(indices, self._info.frames)
         self._check_usable()
+        frames = self._room(len(wanted), out)
         unique, places = np.unique(wanted, return_inverse=True)
-        frames = self._sound(unique)
-        return frames if np.array_equal(unique, wanted) else cast(Frames, np.take(frames, places, axis=0))
+        if np.array_equal(unique, wanted):
+            return self._sound(unique, frames)
+        return np.take(self._sound(unique, self._room(len(unique))), places, axis=0, out=frames)
 
     def _frame(self, index: int) -> Frames:
-        return cast(Frames, self._sound(np.asarray([index]))[0])
+        return cast(Frames, self._sound(np.asarray([index]), self._room(1))[0])
 
-    def _sound(self, ascending: NDArray[np.int64]) -> Frames:
+    def _sound(self, ascending: NDArray[np.int64], frames: Frames) -> Frames:
         try:
-            return self._read(ascending)
+            return self._read(ascending, frames)
         except DamagedCacheError as damage:
             self._file.close()
             self._video.warn(damage)
         try:
             self._video.write()
             self._file = self._video.open()
-            return self._read(ascending)
+            return self._read(ascending, frames)
         except DamagedCacheError as damage:
             raise self._error(f"{self._video.file} was damaged, made anew, and is damaged again: {damage}") from damage
 
-    def _read(self, ascending: NDArray[np.int64]) -> Frames:
-        frames = np.empty((len(ascending), self._info.height, self._info.width, 3), dtype=np.uint8)
+    def _read(self, ascending: NDArray[np.int64], frames: Frames) -> Frames:
         borders = [0, *(np.flatnonzero(np.diff(ascending) != 1) + 1).tolist(), len(ascending)]
         for begin, end in pairwise(borders):
             if end > begin:

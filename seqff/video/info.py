@@ -50,17 +50,20 @@ class VideoReader(Protocol):
         """What is known of the video."""
         ...
 
-    def at(self, indices: Indices) -> Frames:
+    def at(self, indices: Indices, out: Frames | None = None) -> Frames:
         """Returns exactly these frames, in this order; duplicates are welcome.
 
         Args:
             indices: frame numbers, each in [0, info.frames).
+            out: uint8 (len(indices), height, width, 3), contiguous, to read into, such as a part of a batch: what comes
+                out of a cache is then copied once, not twice. After an error it holds anything. None for a new array.
 
         Returns:
-            uint8 (len(indices), height, width, 3), RGB, contiguous and the caller's own.
+            uint8 (len(indices), height, width, 3), RGB, contiguous and the caller's own; `out` if it was given.
 
         Raises:
             IndexError: an index is out of range.
+            ValueError: `out` has another shape or type, or gaps.
             VideoError: the file cannot be read any more.
         """
         ...

@@ -52,6 +52,24 @@ def test_the_cache_shows_what_the_reader_shows(manifest: Manifest, tmp_path: Pat
             assert video.at([]).shape == (0, *SIZE, 3)
 
 
+@pytest.mark.parametrize("cache", ["none", *KINDS])
+def test_frames_are_read_into_a_part_of_a_batch(manifest: Manifest, tmp_path: Path, cache: str) -> None:
+    """The same frames in the same order as without `out`, nothing beside them touched; what does not fit is refused."""
+    entry = by_name(manifest, "open_gop.mp4")
+    with open_cached(manifest.path(entry), entry, size=SIZE, cache=cache, folder=tmp_path) as video:
+        for wanted in ([7, 8, 9, 30], [5, 3, 5, 40]):
+            batch = np.full((6, *SIZE, 3), 77, dtype=np.uint8)
+            part = batch[1:5]
+            assert video.at(wanted, out=part) is part
+            np.testing.assert_array_equal(part, video.at(wanted))
+            assert (batch[[0, 5]] == 77).all()
+        fixed = np.zeros((4, *SIZE, 3), dtype=np.uint8)
+        fixed.flags.writeable = False
+        for wrong in (batch, batch[:4].astype(np.int16), np.zeros((8, *SIZE, 3), np.uint8)[::2], fixed):
+            with pytest.raises(ValueError, match="out must be uint8"):
+                video.at([7, 8, 9, 30], out=wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("cache", KINDS)
 def test_a_video_is_decoded_once(manifest: Manifest, tmp_path: Path, cache: str) -> None:
     """The second opening reads the file the first one wrote; another size is another file."""
