@@ -238,7 +238,7 @@ def test_an_endless_http_stream_is_waited_for(tmp_path: Path) -> None:
         with StreamReader(open_stream(address, live, size=as_it_is), live) as reader:
             frames = reader.frames(lambda: reader.lost < 2)
             assert len(list(frames)) >= 10
-    assert reader.lost == 2
+    assert reader.lost >= 2  # it may break off once more before it is closed
 
 
 def test_names_without_secrets() -> None:
