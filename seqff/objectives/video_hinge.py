@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Relation
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.temporal_hinge import masked_mean
-from seqff.objectives.video_share import build_share
+from seqff.objectives.video_share import VideoTerm
 
 
 def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -42,26 +42,18 @@ def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: floa
     return loss, figures
 
 
-class VideoHinge(Objective):
-    """The video hinge as a term of a layer's loss.
-
-    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
-    things are nor stand in the way of a term that asks where they are.
-    """
-
-    sees = "video_embedding"
+class VideoHinge(VideoTerm):
+    """The video hinge as a term of a layer's loss."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__()
+        super().__init__("video_hinge", config.video_hinge.share)
         self.config = config.video_hinge
-        self.share = build_share(self.config.share, "video_hinge")
         if self.config.tolerance < 0 or self.config.margin <= 0:
             raise ValueError(
                 "objective.video_hinge: tolerance must be at least 0 and margin above 0, got "
                 f"{self.config.tolerance} and {self.config.margin}"
             )
 
-    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `video_hinge`; the loss is multiplied by the share."""
-        loss, figures = video_hinge(z, relation, tolerance=self.config.tolerance, margin=self.config.margin)
-        return self.share.value * loss, {**figures, "video_share": self.share.value.clone()}
+    def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `video_hinge`."""
+        return video_hinge(z, relation, tolerance=self.config.tolerance, margin=self.config.margin)

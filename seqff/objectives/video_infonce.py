@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Relation
 from seqff.objectives.distance import unit
 from seqff.objectives.temporal_hinge import masked_mean
-from seqff.objectives.video_share import build_share
+from seqff.objectives.video_share import VideoTerm
 
 
 def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -43,23 +43,15 @@ def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple
         return loss, {"video_accuracy": masked_mean(nearer, same)}
 
 
-class VideoInfoNCE(Objective):
-    """InfoNCE between videos as a term of a layer's loss.
-
-    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
-    things are nor stand in the way of a term that asks where they are.
-    """
-
-    sees = "video_embedding"
+class VideoInfoNCE(VideoTerm):
+    """InfoNCE between videos as a term of a layer's loss."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__()
+        super().__init__("video_infonce", config.video_infonce.share)
         self.temperature = config.video_infonce.temperature
-        self.share = build_share(config.video_infonce.share, "video_infonce")
         if self.temperature <= 0:
             raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
 
-    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `video_infonce`; the loss is multiplied by the share."""
-        loss, figures = video_infonce(z, relation, temperature=self.temperature)
-        return self.share.value * loss, {**figures, "video_share": self.share.value.clone()}
+    def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `video_infonce`."""
+        return video_infonce(z, relation, temperature=self.temperature)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqff.grid_mean import grid_mean
-from seqff.objectives.base import Relation
+from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.tolerance import Tolerance
 
@@ -54,16 +54,33 @@ class Share(Tolerance):
         self.value.copy_(share)
 
 
-def build_share(how: str, term: str) -> Share:
-    """Build the share of a term from its setting.
+class VideoTerm(Objective):
+    """A term that tells videos apart, times its share.
+
+    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are.
 
     Args:
-        how: "measured", or "fixed" for 1.
-        term: its name, for the error.
+        term: its name, for errors.
+        share: "measured", or "fixed" for 1.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the share is neither.
     """
-    if how not in ("measured", "fixed"):
-        raise ValueError(f"objective.{term}.share is {how!r}: choose from measured, fixed")
-    return Share(1.0 if how == "fixed" else None)
+
+    sees = "video_embedding"
+
+    def __init__(self, term: str, share: str) -> None:
+        super().__init__()
+        if share not in ("measured", "fixed"):
+            raise ValueError(f"objective.{term}.share is {share!r}: choose from measured, fixed")
+        self.share = Share(1.0 if share == "fixed" else None)
+
+    def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss at full weight, and figures for the log."""
+        raise NotImplementedError
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss times the share, and the figures with the share among them."""
+        loss, figures = self.loss(z, relation)
+        return self.share.value * loss, {**figures, "video_share": self.share.value.clone()}
