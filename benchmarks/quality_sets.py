@@ -116,5 +116,6 @@ STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "weizmann-study": ("weizmann", _weizmann_study),
     "plain-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none", reported=False)),
     "static-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "static", reported=False)),
+    "moving-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "moving", reported=False)),
 }
 """Sets to choose settings on: six of the nine subjects, and pictures of the training part alone."""

@@ -1,12 +1,13 @@
 """What each setting of the default recipe does: one change at a time, on sets made for choosing and never reported.
 
     python benchmarks/study.py ../shared/data --out runs/study
-    python benchmarks/study.py ../shared/data --changes "gap 4" "norm batch" --seeds 0 1 2 --steps 600
+    python benchmarks/study.py ../shared/data --changes "gap 4" "no head" --seeds 0 1 2 --steps 600
+    python benchmarks/study.py ../shared/data --changes "gap 4" "no head" --seeds 0 1 2 --steps 250 --size-px 48
 
-The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black and over a static texture,
-test clips with other pictures of its training part. A line a change: points over the same layer untrained, and what the
-trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not done again. Writes study.md
-and study.json.
+The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black, over a static texture and
+over a moving one, test clips with other pictures of its training part. A line a change: points over the same layer
+untrained, and what the trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not done
+again. Writes study.md and study.json.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "InfoNCE between videos, temperature 0.2": {"objective": {"video_infonce": {"temperature": 0.2}}},
     "InfoNCE between videos weighs double": {"objective": {"terms": ["temporal_hinge", "video_infonce:2"]}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
+    "no background erased": {"objective": {"video_infonce": {"erase": 0.0}}},
+    "half of the backgrounds erased": {"objective": {"video_infonce": {"erase": 0.5}}},
     "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
     "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
     "far 4": {"pairs": {"far": 4}},
@@ -96,10 +99,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 """Settings that differ from the defaults; `steps` is a factor."""
 
 
-def changed(change: Mapping[str, Any], steps: int) -> TrainConfig:
+def changed(change: Mapping[str, Any], steps: int, size_px: int) -> TrainConfig:
     """Make the settings of a change."""
     config = from_dict(TrainConfig, {name: value for name, value in change.items() if name != "steps"})
-    pairs = replace(config.pairs, cache="u8")  # the same frames, decoded once for the whole study
+    pairs = replace(config.pairs, size_px=size_px, cache="u8")  # the same frames, decoded once for the whole study
     return replace(config, pairs=pairs, steps=round(steps * change.get("steps", 1)))
 
 
@@ -129,6 +132,7 @@ def main() -> int:
     parser.add_argument("--changes", nargs="+", choices=sorted(CHANGES), default=list(CHANGES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--size-px", type=int, default=64, help="shorter side of the frames")
     parser.add_argument("--out", default="runs/study")
     options = parser.parse_args()
     out = Path(options.out)
@@ -142,14 +146,15 @@ def main() -> int:
             continue
         videos = prepare(Path(options.data), out / "videos")
         lines += [
-            f"\n{name}, {options.steps} steps, seeds {options.seeds}\n",
+            f"\n{name}, {options.steps} steps, {options.size_px} px, seeds {options.seeds}\n",
             "| change | layers, over untrained | best layer | all layers, over the defaults |\n|---|---|---|---|",
         ]
         print("\n".join(lines[-2:]), flush=True)
         results = everything[name] = {}
+        home = out / f"{name}_{options.steps}_{options.size_px}"
         for change in dict.fromkeys([UNCHANGED, *options.changes]):
-            config = changed(CHANGES[change], options.steps)
-            place = out / f"{name}_{options.steps}" / "".join(c if c.isalnum() else "_" for c in change)
+            config = changed(CHANGES[change], options.steps, options.size_px)
+            place = home / "".join(c if c.isalnum() else "_" for c in change)
             results[change] = [one_run(videos, config, seed, place) for seed in options.seeds]
             lines.append(line(change, results[change], results[UNCHANGED]))
             print(lines[-1], flush=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqff.grid_mean import grid_mean
 from seqff.objectives.base import Objective, Relation
@@ -63,17 +65,21 @@ class VideoTerm(Objective):
     Args:
         term: its name, for errors.
         share: "measured", or "fixed" for 1.
+        erase: share of the frames that are to lose their background where the term counts fully, 0..1.
 
     Raises:
-        ValueError: the share is neither.
+        ValueError: `share` is neither, or `erase` no share.
     """
 
     sees = "video_embedding"
 
-    def __init__(self, term: str, share: str) -> None:
+    def __init__(self, term: str, share: str, *, erase: float = 0.0) -> None:
         super().__init__()
         if share not in ("measured", "fixed"):
             raise ValueError(f"objective.{term}.share is {share!r}: choose from measured, fixed")
+        if not 0 <= erase <= 1:
+            raise ValueError(f"objective.{term}.erase is a share of the frames, 0 to 1, got {erase}")
+        self.erase = erase
         self.share = Share(1.0 if share == "fixed" else None)
 
     def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,3 +90,9 @@ class VideoTerm(Objective):
         """Return the loss times the share, and the figures with the share among them."""
         loss, figures = self.loss(z, relation)
         return self.share.value * loss, {**figures, "video_share": self.share.value.clone()}
+
+
+def frames_to_erase(objectives: Iterable[nn.Module]) -> float:
+    """Return the share of the frames that are to lose their background, 0..1: the most that any term asks for."""
+    terms = (part for objective in objectives for part in objective.modules() if isinstance(part, VideoTerm))
+    return max((term.erase * float(term.share.value) for term in terms), default=0.0)

@@ -1,5 +1,5 @@
-"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give, and
-how far terms that tell videos apart count from the frames themselves."""
+"""The calibration before the first step: how far terms that tell videos apart count, from the frames themselves; then
+tolerances and margins from the distances that the untrained layers give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import torch
 
-from seqff.objectives.tolerance import calibrated
+from seqff.objectives.tolerance import Tolerance, calibrated
 from seqff.objectives.video_share import Share, video_ratio
 from seqff.training.activations import Example
 from seqff.training.learner import LayerLearner
@@ -19,8 +19,24 @@ BATCHES = 4
 
 
 @torch.no_grad()
-def calibrate(learners: list[LayerLearner], examples: Iterable[Example], plain: Iterable[Example] = ()) -> None:
-    """Set what is to be measured to the quantile over a few batches, all layers untrained.
+def measure_shares(learners: list[LayerLearner], plain: Iterable[Example]) -> None:
+    """Set how far terms that tell videos apart count, where that is to be measured (see `video_ratio`).
+
+    Args:
+        learners: the layers, bottom to top.
+        plain: frames without augmentation and the relations of their rows; the first few are taken, none if nothing is
+            to be measured. Empty where all frames are of one video: then the terms do not count.
+    """
+    shares = _shares(learners)
+    if shares:
+        ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
+        for share in shares:
+            share.measure(torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device))
+
+
+@torch.no_grad()
+def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None:
+    """Set the tolerances and margins that are to be measured to the quantile over a few batches, all layers untrained.
 
     The layers themselves stay as they are: copies are run, so that neither running statistics nor queues move. Where
     nothing is to be measured, no batch is asked for.
@@ -28,13 +44,12 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example], plain: 
     Args:
         learners: the layers, bottom to top.
         examples: frames and the relations of their rows; the first few are taken.
-        plain: the same without augmentation; none where all frames are of one video.
     """
-    targets = calibrated(learner.objective for learner in learners)
+    targets = _distances(learners)
     if not targets:
         return
     copies = copy.deepcopy(learners)
-    measured = calibrated(learner.objective for learner in copies)
+    measured = _distances(copies)
     for tolerance in measured:
         tolerance.gather()
     for h, relation in itertools.islice(examples, BATCHES):
@@ -43,8 +58,11 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example], plain: 
     for target, tolerance in zip(targets, measured, strict=True):
         tolerance.settle()
         target.value.copy_(tolerance.value)
-    shares = [target for target in targets if isinstance(target, Share)]
-    if shares:
-        ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
-        for share in shares:
-            share.measure(torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device))
+
+
+def _shares(learners: list[LayerLearner]) -> list[Share]:
+    return [part for part in calibrated(learner.objective for learner in learners) if isinstance(part, Share)]
+
+
+def _distances(learners: list[LayerLearner]) -> list[Tolerance]:
+    return [part for part in calibrated(learner.objective for learner in learners) if not isinstance(part, Share)]

@@ -18,7 +18,7 @@ import torch
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError, VideoError
 from seqff.pairs import FrameBatch, PairStream
-from seqff.pairs.augment import augment
+from seqff.pairs.augment import augment, erase_background
 from seqff.pairs.visits import VisitDataset, _next
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, scan
@@ -244,6 +244,55 @@ def test_augmentation_is_shared_by_what_the_setting_says() -> None:
         out = augment(frames, SMALL, config, np.random.default_rng(1), time=time)
         sizes[kind] = [int((out == one).flatten(1).all(dim=1).sum()) for one in out]
     assert sizes == {"shared": [6] * 6, "stretch": [3] * 6, "independent": [1] * 6}
+
+
+def moving_square() -> torch.Tensor:
+    """Eight frames of a square of 1 that moves over a texture; no cell is covered twice."""
+    behind = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)) - 0.5
+    frames = behind.repeat(8, 1, 1, 1)
+    for time, frame in enumerate(frames):
+        frame[:, 4:8, 2 * time : 2 * time + 2] += 1
+    return frames
+
+
+def test_an_erased_frame_shows_what_moves_and_the_others_are_as_they_were() -> None:
+    """The texture is gone; of the square's height 1 an eighth is in the mean of eight frames."""
+    frames = moving_square()
+    erased = frames.clone()
+    erase_background(erased, 0.5, np.random.default_rng(0))
+    chosen = np.random.default_rng(0).random(8) < 0.5
+    assert 0 < chosen.sum() < 8
+    for time, (before, after, which) in enumerate(zip(frames, erased, chosen, strict=True)):
+        if not which:
+            assert torch.equal(before, after)
+            continue
+        square = after[:, 4:8, 2 * time : 2 * time + 2]
+        assert torch.allclose(square, torch.tensor(7 / 8), atol=1e-6)
+        assert float(after[:, 8:].abs().max()) < 1e-6
+
+
+def test_of_few_frames_the_mean_is_no_background() -> None:
+    """Three frames stay as they are."""
+    frames = moving_square()[:3]
+    erase_background(frames, 1.0, np.random.default_rng(0))
+    assert torch.equal(frames, moving_square()[:3])
+
+
+def test_a_stream_erases_backgrounds_where_frames_are_cropped_alike(manifest: Manifest) -> None:
+    """All of them with erased=1: the frames of a video add up to nothing; the plain stream stays plain."""
+    stream = PairStream(manifest, SMALL, CONFIG, seed=0)
+    (before,), (plain,) = take(stream.batches(), 1), take(stream.plain().batches(), 1)
+    stream.erased = 1.0
+    (after,) = take(stream.batches(), 1)
+    for video in after.video.unique():
+        own = after.video == video
+        mean = before.frames[own].mean(dim=0)
+        assert torch.allclose(after.frames[own], before.frames[own] - mean, atol=1e-5)
+    assert same(take(stream.plain().batches(), 1)[0], plain)
+    apart = PairStream(manifest, SMALL, replace(CONFIG, augment="independent"), seed=0)
+    (before,) = take(apart.batches(), 1)
+    apart.erased = 1.0
+    assert same(take(apart.batches(), 1)[0], before)
 
 
 def test_visits_know_their_videos(manifest: Manifest) -> None:

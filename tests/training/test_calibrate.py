@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clips
+from safetensors.torch import load_file
 from small_nets import layer_weights, small_batch, small_config, small_learners
 
-from seqff.config import PairsConfig, TrainConfig
+from seqff.config import PairsConfig, TrainConfig, VideoInfoNCEConfig
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import Relation
 from seqff.pairs.synthetic import ClipSettings, write_clip
 from seqff.training import train
 from seqff.training.calibrate import BATCHES, calibrate
+
+
+PAIRS = PairsConfig(size_px=32, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2)
 
 
 def config(**objective: Any) -> TrainConfig:
@@ -110,15 +114,32 @@ def write_still_cameras(folder: Path) -> Path:
     return folder
 
 
+def write_cameras(folder: Path, *, still: bool) -> Path:
+    """Clips in which hardly anything moves, or all that is to be seen."""
+    moving = ClipSettings(size_px=32, frames=16, object_px=20, background="none")
+    return write_still_cameras(folder) if still else write_clips(folder, settings=moving)
+
+
 @pytest.mark.parametrize("term", ["video_infonce", "video_hinge"])
 @pytest.mark.parametrize("still", [True, False], ids=["cameras that stand still", "objects that move"])
 def test_how_far_other_videos_count_is_measured(tmp_path: Path, still: bool, term: str) -> None:
     """None where frames of a video hardly differ, all where they differ as those of different videos do."""
-    moving = ClipSettings(size_px=32, frames=16, object_px=20, background="none")
-    folder = write_still_cameras(tmp_path / "clips") if still else write_clips(tmp_path / "clips", settings=moving)
-    pairs = PairsConfig(size_px=32, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2)
-    settings = dataclasses.replace(config(terms=("temporal_hinge", term)), steps=2, log_every=1, pairs=pairs)
+    folder = write_cameras(tmp_path / "clips", still=still)
+    settings = dataclasses.replace(config(terms=("temporal_hinge", term)), steps=2, log_every=1, pairs=PAIRS)
     run = train(folder, out=tmp_path / "run", config=settings, progress=False).path
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     shares = {line[f"layer{number}/video_share"] for line in lines for number in (1, 2, 3)}
     assert shares == {0.0 if still else 1.0}
+
+
+@pytest.mark.parametrize("still", [True, False], ids=["cameras that stand still", "objects that move"])
+def test_backgrounds_are_erased_as_far_as_other_videos_count(tmp_path: Path, still: bool) -> None:
+    """In front of cameras that stand still the training is bit for bit the one without erasing; elsewhere it is not."""
+    folder = write_cameras(tmp_path / "clips", still=still)
+    weights = []
+    for erase in (0.0, 0.8):
+        known = config(terms=("temporal_hinge", "video_infonce"), video_infonce=VideoInfoNCEConfig(erase=erase))
+        settings = dataclasses.replace(known, steps=2, pairs=PAIRS)
+        run = train(folder, out=tmp_path / f"run{erase}", config=settings, progress=False)
+        weights.append(load_file(run.path / "encoder.safetensors")["layers.0.conv.weight"])
+    assert torch.equal(*weights) is still

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig, VideoInfoNCEConfig
 from seqff.training import train
 from seqff.training.checkpoint import list_checkpoints
 
@@ -38,8 +38,9 @@ CONFIG = TrainConfig(
         ({"trainer": "greedy", "greedy_cache": True, "greedy_cache_batches": 2, "optim": OptimConfig(ema=0.9)}, [2, 5]),
         ({"trainer": "end_to_end", "activation_checkpointing": True}, [3]),
         ({"trainer": "end_to_end_sum", "objective": dataclasses.replace(CONFIG.objective, terms=("goodness",))}, [3]),
+        ({"objective": dataclasses.replace(CONFIG.objective, video_infonce=VideoInfoNCEConfig(share="fixed"))}, [3]),
     ],
-    ids=["sgd-clip-ema", "adam", "compiled", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures"],
+    ids=["sgd-clip-ema", "adam", "compiled", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures", "erased"],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, settings: dict[str, Any], stops: list[int]

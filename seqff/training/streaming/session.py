@@ -15,7 +15,7 @@ from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
 from seqff.pairs import FrameBatch
 from seqff.training.activations import Example
 from seqff.training.build import build_trainer
-from seqff.training.calibrate import BATCHES, calibrate
+from seqff.training.calibrate import BATCHES, calibrate, measure_shares
 from seqff.training.journal import Journal
 from seqff.training.learner import build_learners
 from seqff.training.loop import MIXTURES, example
@@ -120,6 +120,7 @@ class Session:
         self.buffer.check_pairs()
         first = (self._batch(0, number).frames.to(self.device) for number in range(BATCHES))
         save_encoder(with_statistics(self.encoder, first), self.owner.path, untrained=True)
+        measure_shares(self.learners, ())  # all frames are of one video
         calibrate(self.learners, (self._example(0, number) for number in itertools.count()))
         self._started = True
 
