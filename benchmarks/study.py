@@ -6,8 +6,8 @@
 
 The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black, over a static texture and
 over a moving one, test clips with other pictures of its training part. A line a change: points over the same layer
-untrained, and what the trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not done
-again. Writes study.md and study.json.
+untrained, and what the trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not
+done again. Writes study.md and study.json.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from seqff.pairs.synthetic import ClipSettings, write_clip
 from seqff.training import train
 from seqff.training.calibrate import BATCHES, calibrate
 
-
 PAIRS = PairsConfig(size_px=32, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2)
 
 

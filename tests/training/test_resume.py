@@ -40,7 +40,16 @@ CONFIG = TrainConfig(
         ({"trainer": "end_to_end_sum", "objective": dataclasses.replace(CONFIG.objective, terms=("goodness",))}, [3]),
         ({"objective": dataclasses.replace(CONFIG.objective, video_infonce=VideoInfoNCEConfig(share="fixed"))}, [3]),
     ],
-    ids=["sgd-clip-ema", "adam", "compiled", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures", "erased"],
+    ids=[
+        "sgd-clip-ema",
+        "adam",
+        "compiled",
+        "greedy",
+        "greedy-cache",
+        "end_to_end",
+        "end_to_end_sum-mixtures",
+        "erased",
+    ],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, settings: dict[str, Any], stops: list[int]
