@@ -165,7 +165,7 @@ class LiveConfig:
 class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
-    steps: int = 1200
+    steps: int = 600
     """Batches to train on. Of a stream, 0 = until it ends, at a constant learning rate after the warm-up."""
     trainer: Literal["local", "overlap", "greedy", "end_to_end", "end_to_end_sum"] = "local"
     """local: all layers at every step, each by its own loss. overlap: each loss moves the layer below as well, and none

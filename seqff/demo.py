@@ -26,7 +26,7 @@ class Demo:
 
 
 def demo_config(steps: int) -> TrainConfig:
-    """The default settings with a net half as wide and, as `demo` has it, half the steps, for speed."""
+    """The default settings, with a net half as wide, for speed."""
     config = TrainConfig()
     return replace(config, steps=steps, encoder=replace(config.encoder, widths=(16, 32, 64, 64)))
 

@@ -12,7 +12,7 @@ from seqff.config import PairsConfig
 from seqff.transform import FrameTransform
 
 FEWEST = 4
-"""Frames whose mean is taken for the background."""
+"""Fewest frames of which the mean passes for the background."""
 
 
 def augment(
