@@ -38,7 +38,14 @@ CONFIG = TrainConfig(
         ({"trainer": "greedy", "greedy_cache": True, "greedy_cache_batches": 2, "optim": OptimConfig(ema=0.9)}, [2, 5]),
         ({"trainer": "end_to_end", "activation_checkpointing": True}, [3]),
         ({"trainer": "end_to_end_sum", "objective": dataclasses.replace(CONFIG.objective, terms=("goodness",))}, [3]),
-        ({"objective": dataclasses.replace(CONFIG.objective, video_infonce=VideoInfoNCEConfig(share="fixed"))}, [3]),
+        (
+            {
+                "objective": dataclasses.replace(
+                    CONFIG.objective, video_infonce=VideoInfoNCEConfig(share="fixed", erase=0.8)
+                )
+            },
+            [3],
+        ),
     ],
     ids=[
         "sgd-clip-ema",
