@@ -174,7 +174,7 @@ class LayerLearner:
 
 
 ENDLESS_WARMUP = 30
-"""Steps of the warm-up where the end is not known."""
+"""Steps of the warm-up where the end is not known: 0.05 of 600, the defaults."""
 
 
 def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
