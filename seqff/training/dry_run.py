@@ -21,7 +21,6 @@ from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.devices import choose_device
 from seqff.nets import Encoder
-from seqff.objectives.video_share import frames_to_erase
 from seqff.pairs import PairStream, Relation
 from seqff.training.activations import Example
 from seqff.training.build import build_trainer
@@ -153,10 +152,9 @@ def _try_out(
     pairs = dataclasses.replace(config.pairs, cache="none")
     bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
     _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
+    examples, positives, read = _read_round(stream, learners, bare, target)  # first: what is read again comes faster
     with closing(batches(stream.plain(), bare, target, 0, mixtures=False)) as plain:
         measure_shares(learners, plain)
-    stream.erased = frames_to_erase(learner.objective for learner in learners)
-    examples, positives, read = _read_round(stream, learners, bare, target)
     calibrate(learners, iter(examples))
     frames, relation = examples[0]
     layers, step = _look(learners, frames, relation, config)

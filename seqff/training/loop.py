@@ -103,6 +103,7 @@ def take_steps(
     plain = partial(batches, stream.plain(), config, next(encoder.parameters()).device, 0, mixtures=False)
     _prepare(learners if ranks.stage == 0 else stage.own, stream, source, plain, config, ranks, fresh=step == 0)
     broadcast(learners, ranks)
+    # once more: what was measured is averaged over the replicas by now, or comes from a checkpoint
     stream.erased = frames_to_erase(learner.objective for learner in stage.own)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
