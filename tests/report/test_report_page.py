@@ -167,6 +167,21 @@ def test_alarms_stand_first_in_words(made: Made, tmp_path: Path) -> None:
     assert "Step 3: layer2 maps everything to one point <b>" in text
 
 
+def test_what_was_measured_before_training_is_told(made: Made, tmp_path: Path) -> None:
+    """How far other videos count and whether backgrounds stand still; nothing where an objective does not ask."""
+    run = copy_run(made, tmp_path)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line |= {"layer1/video_share": 0.25, "layer1/background_still": 1.0}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write(run, tmp_path, most_videos=0).by_id("health").text
+    assert "before training: frames of other videos count by 0.25" in text
+    assert "backgrounds stand still by 1.00" in text
+    bare = [{name: value for name, value in line.items() if not name.endswith(("_share", "_still"))} for line in lines]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bare))
+    assert "before training" not in write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
+
+
 def test_a_probe_of_another_encoder_is_told(made: Made, tmp_path: Path) -> None:
     """Accuracies of another run are not passed off as this one's."""
     probe = Path(shutil.copytree(made.probe, tmp_path / "probe"))

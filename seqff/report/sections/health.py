@@ -22,6 +22,7 @@ def health(material: Material) -> Section:
     names = legend([(name, "rule", layer_style(number, many)) for number, name in enumerate(material.layers)])
     body = join(
         _alarms(material),
+        _measured(material),
         names,
         tag("div", *_figures(material), class_="grid two"),
         _distances(material),
@@ -53,6 +54,17 @@ def _alarms(material: Material) -> Html | None:
     if not found:
         return None
     return tag("ul", *(tag("li", tag("b", f"Step {step}: "), words) for step, words in found), class_="alarms")
+
+
+def _measured(material: Material) -> Html | None:
+    """Say what was measured before training, where the objective asks for it; it is alike for all layers."""
+    share, still = (material.series(material.layers[0], name) for name in ("video_share", "background_still"))
+    words = []
+    if share:
+        words.append(f"frames of other videos count by {share[0][1]:.2f} (0 where cameras stand still)")
+    if still:
+        words.append(f"backgrounds stand still by {still[0][1]:.2f} (1 where they do, 0 where they move)")
+    return tag("p", f"From the frames, before training: {'; '.join(words)}.") if words else None
 
 
 def _figures(material: Material) -> list[Html]:
