@@ -44,7 +44,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "InfoNCE between videos, temperature 0.2": {"objective": {"video_infonce": {"temperature": 0.2}}},
     "InfoNCE between videos weighs double": {"objective": {"terms": ["temporal_hinge", "video_infonce:2"]}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
-    "no background erased": {"objective": {"video_infonce": {"erase": 0.0}}},
     "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
     "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
     "far 4": {"pairs": {"far": 4}},

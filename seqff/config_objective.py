@@ -117,11 +117,6 @@ class VideoInfoNCEConfig:
     before training, beside those of different videos; or always by its full weight."""
     temperature: float = 0.1
     """What cosines are divided by."""
-    erase: float = 0.8
-    """Share of the frames trained on that lose their background, the mean of their video's frames in the batch, so that
-    it does not tell videos apart; as far as other videos count and backgrounds stand still, which is measured before
-    training, too. 0 = none. Of no effect on streams, where a batch has fewer than 4 frames of a video, and unless all
-    frames of a video are cropped alike (`pairs.augment shared`)."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class VideoInfoNCE(VideoTerm):
     """InfoNCE between videos as a term of a layer's loss."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__("video_infonce", config.video_infonce.share, erase=config.video_infonce.erase)
+        super().__init__("video_infonce", config.video_infonce.share)
         self.temperature = config.video_infonce.temperature
         if self.temperature <= 0:
             raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")

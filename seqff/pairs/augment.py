@@ -1,4 +1,4 @@
-"""Augmentation of decoded frames: crop, flip, brightness and contrast, and backgrounds taken away."""
+"""Augmentation of decoded frames: crop, flip, brightness and contrast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from torch.nn import functional as F
 
 from seqff.config import PairsConfig
 from seqff.transform import FrameTransform
-
-FEWEST = 4
-"""Fewest frames of which the mean passes for the background."""
 
 
 def augment(
@@ -70,19 +67,3 @@ def _augment_alike(
         torch.add(x.mul_(gain), shift, out=out)
     else:
         out.copy_(x)
-
-
-def erase_background(frames: Tensor, share: float, random: np.random.Generator) -> None:
-    """Take the mean of all frames away from some of them, drawn one by one; what moves is left, on grey.
-
-    Args:
-        frames: (T, 3, height, width) float32, of one video, cropped alike, 0 for the mean grey level; changed in place.
-            Fewer than four stay as they are: their mean is mostly what they show themselves.
-        share: how likely a frame loses it, 0..1.
-        random: source of the draws.
-
-    Source: this package; for what it is against see Wang et al. 2021, arXiv:2009.05769, who add a still frame instead.
-    """
-    if len(frames) >= FEWEST:
-        chosen = torch.from_numpy(random.random(len(frames)) < share)
-        frames[chosen] -= frames.mean(dim=0)

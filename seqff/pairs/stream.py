@@ -13,7 +13,7 @@ import torch
 
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError
-from seqff.pairs.augment import augment, erase_background
+from seqff.pairs.augment import augment
 from seqff.pairs.batch import FrameBatch
 from seqff.pairs.coordinates import find_starts
 from seqff.pairs.plan import Plan, check_settings
@@ -43,9 +43,6 @@ class PairStream:
         world: how many train together.
         timeout_seconds: a worker that needs longer for a visit hangs: the stream stops with a `VideoError` that names
             the file. With workers=0 nobody can watch, and a decoder that hangs, hangs.
-
-    Attributes:
-        erased: share of the frames that lose their background (see `erase_background`), 0..1; may be set at any time.
 
     Raises:
         ValueError: too few usable videos, or settings that do not fit each other or the videos.
@@ -82,14 +79,12 @@ class PairStream:
         self.manifest, self.transform, self.config, self.seed = manifest, transform, config, seed
         self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
         self.max_bad, self.failed = max_bad, dict[int, str]()
-        self.erased = 0.0
         self._warn()
 
     def plain(self) -> PairStream:
         """Return a stream of the same batches without augmentation."""
         plain = copy.copy(self)
         plain.config, plain.workers = replace(self.config, crop=1.0, flip=False, jitter=0.0), 0
-        plain.erased = 0.0
         return plain
 
     def fill_cache(self, *, progress: bool = True) -> None:
@@ -158,8 +153,6 @@ class PairStream:
             numbers, where = held.visit.indices[rows], held.coordinates.at(rows)
             decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)
-            if self.erased and self.config.augment == "shared":
-                erase_background(out, self.erased, random)
             filled += len(rows)
             time.append(torch.from_numpy(numbers))
             video.append(torch.full((len(rows),), self.identity[held.visit.video]))

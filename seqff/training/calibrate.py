@@ -8,10 +8,9 @@ import itertools
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
 
 from seqff.objectives.tolerance import Tolerance, calibrated
-from seqff.objectives.video_share import Ratio, Share
+from seqff.objectives.video_share import Share, video_ratio
 from seqff.training.activations import Example
 from seqff.training.learner import LayerLearner
 
@@ -21,7 +20,7 @@ BATCHES = 4
 
 @torch.no_grad()
 def measure_shares(learners: list[LayerLearner], plain: Iterable[Example]) -> None:
-    """Set how far terms that tell videos apart count, and whether backgrounds stand still, where it is to be measured.
+    """Set how far terms that tell videos apart count, where that is to be measured (see `video_ratio`).
 
     Args:
         learners: the layers, bottom to top.
@@ -29,14 +28,10 @@ def measure_shares(learners: list[LayerLearner], plain: Iterable[Example]) -> No
             to be measured. Empty where all frames are of one video: then the terms do not count.
     """
     shares = _shares(learners)
-    if not shares:
-        return
-    found: dict[Ratio, list[Tensor]] = {share.ratio: [] for share in shares}
-    for frames, relation in itertools.islice(plain, BATCHES):
-        for ratio, values in found.items():
-            values.append(ratio(frames, relation))
-    for share in shares:
-        share.measure(torch.stack(found[share.ratio] or [torch.full_like(share.value, torch.nan)]))
+    if shares:
+        ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
+        for share in shares:
+            share.measure(torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device))
 
 
 @torch.no_grad()

@@ -152,7 +152,7 @@ def _try_out(
     pairs = dataclasses.replace(config.pairs, cache="none")
     bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
     _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
-    examples, positives, read = _read_round(stream, learners, bare, target)  # first: what is read again comes faster
+    examples, positives, read = _read_round(stream, learners, bare, target)
     with closing(batches(stream.plain(), bare, target, 0, mixtures=False)) as plain:
         measure_shares(learners, plain)
     calibrate(learners, iter(examples))

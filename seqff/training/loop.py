@@ -19,7 +19,6 @@ from tqdm import tqdm
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.nets import Encoder, load_encoder
-from seqff.objectives.video_share import frames_to_erase
 from seqff.pairs import FrameBatch, PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training.activations import Example
@@ -101,10 +100,8 @@ def take_steps(
 
     journal = Journal(run, watch, ranks, step=step, loggers=config.loggers)
     plain = partial(batches, stream.plain(), config, next(encoder.parameters()).device, 0, mixtures=False)
-    _prepare(learners if ranks.stage == 0 else stage.own, stream, source, plain, config, ranks, fresh=step == 0)
+    _prepare(learners if ranks.stage == 0 else stage.own, source, plain, config, ranks, fresh=step == 0)
     broadcast(learners, ranks)
-    # once more: what was measured is averaged over the replicas by now, or comes from a checkpoint
-    stream.erased = frames_to_erase(learner.objective for learner in stage.own)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if shown else True)
@@ -181,7 +178,6 @@ def _position(place: Place, stream: PairStream, ranks: Ranks) -> int:
 
 def _prepare(
     learners: list[LayerLearner],
-    stream: PairStream,
     source: Source,
     plain: Callable[[], Examples],
     config: TrainConfig,
@@ -189,12 +185,11 @@ def _prepare(
     *,
     fresh: bool,
 ) -> None:
-    """Join the layers with those of other processes, and measure what is to be measured before the first step."""
+    """Join the layers with those of other processes, and measure tolerances before the first step."""
     share(learners, ranks, config)
     if fresh and ranks.stage == 0:
         with closing(plain()) as unchanged:
             measure_shares(learners, unchanged)
-        stream.erased = frames_to_erase(learner.objective for learner in learners)
         with closing(source(0)) as first:
             calibrate(learners, first)
         average_measured(learners, ranks)

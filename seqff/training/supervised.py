@@ -42,8 +42,8 @@ def train_supervised(
     """Train the encoder of `train` by backpropagation from a linear classifier on its last map, averaged over space.
 
     Frames, augmentation, steps, initial weights, optimiser and its schedule are those of `train` with the same settings
-    and seed, but no background is erased; each frame is to be told the label of its video. A run that is there and
-    finished is taken as it is; one that is not is begun again.
+    and seed; each frame is to be told the label of its video. A run that is there and finished is taken as it is; one
+    that is not is begun again.
 
     Args:
         videos: a folder, or a manifest that `scan` wrote.

@@ -10,7 +10,7 @@ from seqff.config import ObjectiveConfig
 from seqff.objectives import build_head, build_objectives
 from seqff.objectives.video_hinge import VideoHinge, video_hinge
 from seqff.objectives.video_infonce import VideoInfoNCE, video_infonce
-from seqff.objectives.video_share import Share, background_ratio, video_ratio
+from seqff.objectives.video_share import Share, video_ratio
 from seqff.pairs import relate
 
 
@@ -40,31 +40,9 @@ def test_the_ratio_is_0_for_still_pictures_and_1_for_unrelated_ones() -> None:
 )
 def test_the_share_follows_the_ratio(ratios: list[float], share: float) -> None:
     """None below 0.65, all from 0.8 on, in between in proportion; none where there is no other video."""
-    measured = Share(None, video_ratio, none=0.65, whole=0.8)
+    measured = Share(None)
     measured.measure(torch.tensor(ratios))
     assert float(measured.value) == pytest.approx(share, abs=1e-6)
-
-
-def test_a_share_may_fall_with_its_ratio() -> None:
-    """All up to 0.35, none from 0.7 on; none where nothing could be measured."""
-    for ratio, share in ((0.1, 1.0), (0.42, 0.8), (0.9, 0.0), (torch.inf, 0.0), (torch.nan, 0.0)):
-        measured = Share(None, background_ratio, none=0.7, whole=0.35)
-        measured.measure(torch.tensor([ratio]))
-        assert float(measured.value) == pytest.approx(share, abs=1e-6)
-
-
-def test_a_background_that_stands_still_is_told_from_one_that_moves() -> None:
-    """Whatever is before two fifths of it; exposure does not matter; rows of one video alone have none."""
-    known = relate(torch.arange(24) // 4, torch.arange(24) % 4 * 10, gap=1, far=5)
-    still, moving = pictures(1.0), pictures(0.0)
-    covered = still.clone()
-    covered[..., :20, :20] = moving[..., :20, :20]
-    assert float(video_ratio(covered, known)) > 0.3
-    assert float(background_ratio(covered, known)) < 0.2
-    assert float(background_ratio(3 * covered - 1, known)) == pytest.approx(float(background_ratio(covered, known)))
-    assert float(background_ratio(moving, known)) == pytest.approx(1, abs=0.1)
-    alone = relate(torch.zeros(24, dtype=torch.int64), torch.arange(24) * 10, gap=1, far=5)
-    assert torch.isnan(background_ratio(covered, alone))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Augmentation of the frames of one video: what is shared, what is bounded, what is erased."""
+"""Augmentation of the frames of one video: what is shared, and what is bounded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from seqff.config import PairsConfig
-from seqff.pairs.augment import augment, erase_background
+from seqff.pairs.augment import augment
 from seqff.transform import FrameTransform
 
 CONFIG = PairsConfig(crop=0.7, jitter=0.2)
@@ -40,35 +40,3 @@ def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
         assert 0.8 <= gain <= 1.2
         assert abs(grey[0, 0, 0, 0].item()) <= 0.1 + 1e-6
         assert torch.equal(x[0], x[1])
-
-
-def moving_square() -> torch.Tensor:
-    """Eight frames of a square of 1 that moves over a texture; no cell is covered twice."""
-    behind = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)) - 0.5
-    frames = behind.repeat(8, 1, 1, 1)
-    for time, frame in enumerate(frames):
-        frame[:, 4:8, 2 * time : 2 * time + 2] += 1
-    return frames
-
-
-def test_an_erased_frame_shows_what_moves_and_the_others_are_as_they_were() -> None:
-    """The texture is gone; of the square's height 1 an eighth is in the mean of eight frames."""
-    frames = moving_square()
-    erased = frames.clone()
-    erase_background(erased, 0.5, np.random.default_rng(0))
-    chosen = np.random.default_rng(0).random(8) < 0.5
-    assert 0 < chosen.sum() < 8
-    for time, (before, after, which) in enumerate(zip(frames, erased, chosen, strict=True)):
-        if not which:
-            assert torch.equal(before, after)
-            continue
-        square = after[:, 4:8, 2 * time : 2 * time + 2]
-        assert torch.allclose(square, torch.tensor(7 / 8), atol=1e-6)
-        assert float(after[:, 8:].abs().max()) < 1e-6
-
-
-def test_of_few_frames_the_mean_is_no_background() -> None:
-    """Three frames stay as they are."""
-    frames = moving_square()[:3]
-    erase_background(frames, 1.0, np.random.default_rng(0))
-    assert torch.equal(frames, moving_square()[:3])

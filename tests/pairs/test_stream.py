@@ -230,23 +230,6 @@ def test_a_cache_that_cannot_be_written_is_told_as_such(manifest: Manifest, tmp_
         next(PairStream(manifest, SMALL, config, seed=0).batches())
 
 
-def test_a_stream_erases_backgrounds_where_frames_are_cropped_alike(manifest: Manifest) -> None:
-    """All of them with erased=1: the frames of a video add up to nothing; the plain stream stays plain."""
-    stream = PairStream(manifest, SMALL, CONFIG, seed=0)
-    (before,), (plain,) = take(stream.batches(), 1), take(stream.plain().batches(), 1)
-    stream.erased = 1.0
-    (after,) = take(stream.batches(), 1)
-    for video in after.video.unique():
-        own = after.video == video
-        mean = before.frames[own].mean(dim=0)
-        assert torch.allclose(after.frames[own], before.frames[own] - mean, atol=1e-5)
-    assert same(take(stream.plain().batches(), 1)[0], plain)
-    apart = PairStream(manifest, SMALL, replace(CONFIG, augment="independent"), seed=0)
-    (before,) = take(apart.batches(), 1)
-    apart.erased = 1.0
-    assert same(take(apart.batches(), 1)[0], before)
-
-
 def test_visits_know_their_videos(manifest: Manifest) -> None:
     """The rows of a batch carry the identity of the very video they were decoded from."""
     stream = PairStream(manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, jitter=0.0), seed=0)

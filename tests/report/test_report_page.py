@@ -168,16 +168,15 @@ def test_alarms_stand_first_in_words(made: Made, tmp_path: Path) -> None:
 
 
 def test_what_was_measured_before_training_is_told(made: Made, tmp_path: Path) -> None:
-    """How far other videos count and whether backgrounds stand still; nothing where an objective does not ask."""
+    """How far other videos count; nothing where an objective does not ask."""
     run = copy_run(made, tmp_path)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        line |= {"layer1/video_share": 0.25, "layer1/background_still": 1.0}
+        line["layer1/video_share"] = 0.25
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text = write(run, tmp_path, most_videos=0).by_id("health").text
     assert "before training: frames of other videos count by 0.25" in text
-    assert "backgrounds stand still by 1.00" in text
-    bare = [{name: value for name, value in line.items() if not name.endswith(("_share", "_still"))} for line in lines]
+    bare = [{name: value for name, value in line.items() if not name.endswith("video_share")} for line in lines]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bare))
     assert "before training" not in write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import SETTINGS, write_clips
 from safetensors.torch import load_file
 
-from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig, VideoInfoNCEConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
 from seqff.training import train
 from seqff.training.checkpoint import list_checkpoints
 
@@ -46,35 +45,20 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, settings: dict[str, Any], stops: list[int]
 ) -> None:
     """Resumed from any checkpoint, the weights, the averages and the logged losses are those of the straight run."""
-    goes_on_to_the_same_bits(manifest, tmp_path, dataclasses.replace(CONFIG, **settings), stops)
-
-
-def test_a_resumed_run_erases_backgrounds_as_before(tmp_path: Path) -> None:
-    """How many frames lose theirs is measured before the first step, and told by the checkpoint."""
-    folder = write_clips(tmp_path / "clips", settings=dataclasses.replace(SETTINGS, background="none"))
-    objective = dataclasses.replace(CONFIG.objective, video_infonce=VideoInfoNCEConfig(erase=0.8))
-    straight = goes_on_to_the_same_bits(folder, tmp_path, dataclasses.replace(CONFIG, objective=objective), [3])
-    measured = losses(straight)[-1]
-    assert measured["layer1/video_share"] == measured["layer1/background_still"] == 1
-
-
-def goes_on_to_the_same_bits(videos: Path, folder: Path, config: TrainConfig, stops: list[int]) -> Path:
-    """Train straight on, and once more from each of the checkpoints; return the straight run."""
-    config = dataclasses.replace(config, keep_checkpoints=100)
-    straight = train(videos, out=folder / "straight", config=config, progress=False).path
+    config = dataclasses.replace(CONFIG, keep_checkpoints=100, **settings)
+    straight = train(manifest, out=tmp_path / "straight", config=config, progress=False).path
     assert not (straight / "cache").exists()
     for stop in stops:
-        run = shutil.copytree(straight, folder / f"stopped_{stop}")
+        run = shutil.copytree(straight, tmp_path / f"stopped_{stop}")
         (run / "encoder.safetensors").unlink()
         for later in list_checkpoints(run)[stop:]:
             shutil.rmtree(later)
-        train(videos, out=run, config=config, resume=True, progress=False)
+        train(manifest, out=run, config=config, resume=True, progress=False)
         assert (run / "encoder.safetensors").read_bytes() == (straight / "encoder.safetensors").read_bytes()
         assert losses(run) == losses(straight)
         for mine, theirs in zip(list_checkpoints(run), list_checkpoints(straight), strict=True):
             for file in sorted(path.name for path in theirs.iterdir()):
                 assert (mine / file).read_bytes() == (theirs / file).read_bytes(), f"{mine}/{file}"
-    return straight
 
 
 def losses(run: Path) -> list[dict[str, float]]:

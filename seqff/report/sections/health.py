@@ -58,13 +58,11 @@ def _alarms(material: Material) -> Html | None:
 
 def _measured(material: Material) -> Html | None:
     """Say what was measured before training, where the objective asks for it; it is alike for all layers."""
-    share, still = (material.series(material.layers[0], name) for name in ("video_share", "background_still"))
-    words = []
-    if share:
-        words.append(f"frames of other videos count by {share[0][1]:.2f} (0 where cameras stand still)")
-    if still:
-        words.append(f"backgrounds stand still by {still[0][1]:.2f} (1 where they do, 0 where they move)")
-    return tag("p", f"From the frames, before training: {'; '.join(words)}.") if words else None
+    share = material.series(material.layers[0], "video_share")
+    if not share:
+        return None
+    words = f"Measured before training: frames of other videos count by {share[0][1]:.2f}"
+    return tag("p", f"{words} (0 where cameras stand still, 1 where what is in view moves or changes).")
 
 
 def _figures(material: Material) -> list[Html]:
