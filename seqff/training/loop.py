@@ -185,7 +185,7 @@ def _prepare(
     *,
     fresh: bool,
 ) -> None:
-    """Join the layers with those of other processes, and measure tolerances before the first step."""
+    """Join the layers with those of other processes, and measure what is to be measured before the first step."""
     share(learners, ranks, config)
     if fresh and ranks.stage == 0:
         with closing(plain()) as unchanged:
