@@ -57,12 +57,12 @@ def _alarms(material: Material) -> Html | None:
 
 
 def _measured(material: Material) -> Html | None:
-    """Say what was measured before training, where the objective asks for it; it is alike for all layers."""
+    """Say how far other videos count, where the objective asks for it; it is alike for all layers."""
     share = material.series(material.layers[0], "video_share")
     if not share:
         return None
-    words = f"Measured before training: frames of other videos count by {share[0][1]:.2f}"
-    return tag("p", f"{words} (0 where cameras stand still, 1 where what is in view moves or changes).")
+    words = f"Measured, or fixed, before training: frames of other videos count by {share[0][1]:.2f}"
+    return tag("p", f"{words} (measured, 0 where cameras stand still, 1 where what is in view moves or changes).")
 
 
 def _figures(material: Material) -> list[Html]:
