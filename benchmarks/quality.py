@@ -7,8 +7,8 @@
 DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped and named. On
 "weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
 else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
---equal-seconds each preset gets as many steps as take the default's time. Finished work is not done again. Writes
-quality.json and quality.png beside the runs.
+--equal-seconds each preset gets as many steps as take the default's time; a YAML file of settings may stand for a
+preset. Finished work is not done again. Writes quality.json and quality.png beside the runs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from seeds import one_seed
 
 import seqff
 from seqff.config import TrainConfig
-from seqff.config_io import load_preset
+from seqff.config_io import load_config, load_preset
+from seqff.errors import ConfigError
 from seqff.features import FeatureStore, write_store
 from seqff.files import read_json, write_json
-from seqff.presets import PRESETS
 
 TWINS = ("end_to_end", "supervised")
 TURNS = 5
@@ -115,6 +115,11 @@ def one_run(
     return found
 
 
+def settings_of(preset: str) -> TrainConfig:
+    """The settings of a preset, or those in a YAML file."""
+    return load_config(preset) if preset.endswith((".yaml", ".yml")) else load_preset(preset)
+
+
 def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig) -> int:
     """Steps that take the time of the base's training: both are timed in turns, step by step."""
     seconds = [
@@ -129,7 +134,8 @@ def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, A
     """Take one set and preset the whole way."""
     out = Path(options.out)
     videos = SETS[name][1](Path(options.data), out / "videos")
-    config, base = load_preset(preset), load_preset("default")
+    config, base = settings_of(preset), load_preset("default")
+    preset = Path(preset).name
     if options.steps:
         config, base = replace(config, steps=options.steps), replace(base, steps=options.steps)
     place = out / name / preset
@@ -181,7 +187,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder with weizmann/ and images/")
     parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=sorted(SETS))
-    parser.add_argument("--presets", nargs="+", choices=sorted(PRESETS), default=["default"])
+    parser.add_argument("--presets", nargs="+", default=["default"], help="names or YAML files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=None, help="instead of each preset's own")
     parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the default's time")
@@ -194,6 +200,11 @@ def main() -> int:
     )
     parser.add_argument("--out", default="runs/quality")
     options = parser.parse_args()
+    try:
+        for preset in options.presets:
+            settings_of(preset)
+    except ConfigError as error:
+        parser.error(str(error))
     Path(options.out).mkdir(parents=True, exist_ok=True)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for name in options.sets:
