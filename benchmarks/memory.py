@@ -65,7 +65,7 @@ def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: 
         steps=STEPS * depth,
         precision=arguments.precision,
         encoder=EncoderConfig(widths=(arguments.channels,) * depth, kernels=(3,) * depth, strides=same, pools=same),
-        objective=ObjectiveConfig(terms=("temporal_hinge",), grid=(2,)),
+        objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,)),
         **settings,
     )
     device = torch.device(arguments.device)

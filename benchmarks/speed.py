@@ -207,7 +207,9 @@ def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]
     made = [
         (
             name,
-            TrainConfig(encoder=net(name, width), objective=ObjectiveConfig(terms=("temporal_hinge",), grid=(2,))),
+            TrainConfig(
+                encoder=net(name, width), objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,))
+            ),
             BATCH,
         )
         for name in arguments.nets

@@ -53,7 +53,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "negatives weigh double": {"objective": {"negative_weight": 2.0}},
     "margin 1": {"objective": {"margin": 1.0}},
     "no head": {"objective": {"head": "none"}},
-    "linear head": {"objective": {"head": "linear"}},
+    "mlp head": {"objective": {"head": "mlp"}},
     "loss grid 1": {"objective": {"grid": [1]}},
     "loss grid 4, 4, 2, 2": {"objective": {"grid": [4, 4, 2, 2]}},
     "tolerance 0": {"objective": {"tolerance": "constant", "tolerance_range": [0.0, 0.0]}},

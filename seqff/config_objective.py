@@ -164,7 +164,7 @@ class ObjectiveConfig:
     """Weight of the negatives against the positives."""
     same_video: float = 1.0
     """Share of that weight that goes to distant frames of the same video; the rest goes to other videos."""
-    head: Literal["mlp", "linear", "none"] = "mlp"
+    head: Literal["linear", "mlp", "none"] = "linear"
     """The throw-away projector that each layer's objective looks through."""
     head_width: int = 256
     """Hidden units of the mlp head."""

@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
     "infonce": Preset(
         "tell the positive from all negatives, by cosines through a head a layer",
         "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
-        TrainConfig(objective=ObjectiveConfig(terms=("infonce",), same_video=0.5)),
+        TrainConfig(objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp")),
     ),
     # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
     "greedy-infomax": Preset(
@@ -71,12 +71,12 @@ PRESETS: dict[str, Preset] = {
     "vicreg": Preset(
         "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
         "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",))),
+        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp")),
     ),
     "barlow": Preset(
         "the correlations between two positives are to be the identity matrix; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("barlow",))),
+        TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp")),
     ),
     # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
     "scff": Preset(

@@ -19,7 +19,7 @@ CONFIG = TrainConfig(
     precision="fp32",
     pairs=PAIRS,
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
-    objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
+    objective=ObjectiveConfig(head_out=4, grid=(2,)),
 )
 
 
@@ -32,7 +32,7 @@ WATCHED = TrainConfig(
         size_px=32, gap=1, far=6, videos_per_batch=4, stretches=2, stretch_frames=3, uses=2, buffer_videos=8
     ),
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
-    objective=ObjectiveConfig(terms=("temporal_hinge",), head_width=32, head_out=16, grid=(1, 1, 2)),
+    objective=ObjectiveConfig(terms=("temporal_hinge",), head_out=16, grid=(1, 1, 2)),
 )
 """Long enough, and a net wide enough, that a layer shows how it does."""
 

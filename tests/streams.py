@@ -25,7 +25,7 @@ def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes
         "log_every": 1,
         "pairs": pairs,
         "encoder": EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
-        "objective": ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
+        "objective": ObjectiveConfig(head_out=4, grid=(2,)),
         "live": LiveConfig(**given),
     }
     return TrainConfig(**settings | changes)

@@ -64,7 +64,7 @@ def measure(folder: Path) -> tuple[list[str], dict[tuple[str, str], list[Tensor]
         h = batch.frames
         for place, learner in enumerate(learners):
             h = learner.run_layer(h).float()
-            for sees, z in (("default", learner.head(h)), ("global", h.mean(dim=(2, 3)))):
+            for sees, z in (("default", learner.head(h)[:, : learner.objective.dim]), ("global", h.mean(dim=(2, 3)))):
                 d = squared_distances(unit(z))
                 kinds = {"positive": d[tuple(relation.positive.T)], "other": d[relation.other_video]}
                 for kind, values in kinds.items():
@@ -93,7 +93,7 @@ def draw_distances(axes: Axes, names: list[str], found: dict[tuple[str, str], li
             linewidth=1,
             label=f"{texts[kind]}, {texts[sees]}",
         )
-        print(sees, kind, " ".join(f"{value:.4f}" for value in middle))
+        print(sees, kind, " ".join(f"{value:.2g}" for value in middle))
     for place, name in ((TOLERANCE, f"δ = {TOLERANCE}"), (MARGIN, f"m = {MARGIN}")):
         axes.axhline(place, color=GREY, linewidth=0.8)
         axes.text(len(names) - 0.55, place, name, color=GREY, va="center")

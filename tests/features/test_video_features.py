@@ -24,7 +24,7 @@ CONFIG = TrainConfig(
     steps=3,
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
     pairs=PairsConfig(size_px=32, gap=1, far=2, videos_per_batch=2, stretches=2, uses=2, buffer_videos=4),
-    objective=ObjectiveConfig(head_width=8, head_out=4),
+    objective=ObjectiveConfig(head_out=4),
 )
 
 

@@ -119,7 +119,7 @@ def test_each_layer_of_a_resnet_learns_alone() -> None:
     """A layer's gradient is in no other layer; a few updates lower its loss; its batch norms count them."""
     config = TrainConfig(
         encoder=EncoderConfig(name="resnet18"),
-        objective=ObjectiveConfig(head_width=8, head_out=6, grid=(1,)),
+        objective=ObjectiveConfig(head_out=6, grid=(1,)),
         precision="fp32",
     )
     learners = build_learners(build_encoder(config.encoder, FrameTransform(32, 32)), config, seed=0)

@@ -28,7 +28,7 @@ CONFIG = TrainConfig(
     pairs=PairsConfig(
         size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
     ),
-    objective=ObjectiveConfig(head_width=8, head_out=4),
+    objective=ObjectiveConfig(head_out=4),
 )
 
 

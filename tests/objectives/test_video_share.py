@@ -49,7 +49,7 @@ def test_the_share_follows_the_ratio(ratios: list[float], share: float) -> None:
 @pytest.mark.parametrize("name", ["video_hinge", "video_infonce"])
 def test_the_term_has_a_head_of_its_own_on_the_mean_of_the_map(name: str) -> None:
     """It sees nothing of where things are, the hinge beside it nothing of its embedding; a share of 0 takes it out."""
-    config = ObjectiveConfig(terms=("temporal_hinge", f"{name}:2"), head_width=6, head_out=5)
+    config = ObjectiveConfig(terms=("temporal_hinge", f"{name}:2"), head_out=5)
     head = build_head("mlp", 4, grid=2, width=6, out=5, video=True, generator=torch.Generator().manual_seed(0))
     maps = torch.rand(18, 4, 6, 6, generator=torch.Generator().manual_seed(1))
     z, turned = head(maps), head(maps.rot90(2, (2, 3)))

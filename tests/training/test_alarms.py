@@ -127,7 +127,7 @@ def test_a_resumed_run_does_not_repeat_itself() -> None:
 # whole trainings
 
 
-@pytest.mark.parametrize("head", ["none", "mlp"])
+@pytest.mark.parametrize("head", ["none", "linear", "mlp"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_collapse_is_said_within_fifty_steps(
     manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, head: str, seed: int

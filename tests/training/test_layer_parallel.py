@@ -37,7 +37,7 @@ CONFIG = TrainConfig(
     parallel="layers",
     pairs=dataclasses.replace(PAIRS, buffer_videos=3),
     encoder=EncoderConfig(widths=(4, 6, 6), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 1, 1), norm="batch"),
-    objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,), tolerance="calibrated"),
+    objective=ObjectiveConfig(head_out=4, grid=(2,), tolerance="calibrated"),
     optim=OptimConfig(ema=0.9),
 )
 ALONE = {"parallel": "data"}

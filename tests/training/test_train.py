@@ -27,7 +27,7 @@ CONFIG = TrainConfig(
         size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
     ),
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
-    objective=ObjectiveConfig(head_width=8, head_out=4, grid=(2,)),
+    objective=ObjectiveConfig(head_out=4, grid=(2,)),
 )
 
 
