@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from seqff.pairs.synthetic import ClipSettings, moving_object, write_clip, write_digit_clips
+from seqff.pairs.synthetic import ClipSettings, moving_object, texture, write_clip, write_digit_clips
 
 TRAIN_CLIPS, TEST_CLIPS, DIGIT_CLIPS = 600, 300, 800
 STUDY_SUBJECTS = ("daria", "denis", "eli", "ido", "ira", "lena")
@@ -55,16 +55,83 @@ def write_moving_pictures(
             source = part if reported else "train"
             images, labels = arrays[f"x_{source}"], arrays[f"y_{source}"]
             order = np.random.default_rng([seed, number if reported else 0]).permutation(len(labels))
-            first, each = (0 if reported else number * TRAIN_CLIPS // 10), count // 10
-            chosen = np.concatenate([order[labels[order] == label][first : first + each] for label in range(10)])
-            for place, index in enumerate(tqdm(chosen, desc=f"write {folder.name} {part}", disable=None)):
-                path = folder / "videos" / f"class_{labels[index]}" / f"{part}_{place:04d}.mp4"
-                path.parent.mkdir(parents=True, exist_ok=True)
+            chosen = _equally(order, labels, 0 if reported else number * TRAIN_CLIPS // 10, count // 10)
+            for place, index, path in _places(folder, part, chosen, labels):
                 random = np.random.default_rng([seed, number, 1, place])
-                write_clip(path, moving_object(np.pad(images[index], 2) / 255.0, settings, random), fps=settings.fps)
-                lines.append((path.relative_to(folder / "videos").as_posix(), part))
+                clip = moving_object(np.pad(images[index], 2) / 255.0, settings, random)
+                write_clip(path, clip, fps=settings.fps)
+                lines.append((path, part))
+    _write_splits(folder, lines)
+
+
+def _equally(order: np.ndarray, labels: np.ndarray, first: int, each: int) -> np.ndarray:
+    """Numbers of `each` pictures of every class, in this order, from its `first` one on."""
+    return np.concatenate([order[labels[order] == label][first : first + each] for label in range(10)])
+
+
+def _places(folder: Path, part: str, chosen: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, int, Path]]:
+    """Place, number and file of each chosen picture; the file's folder is there."""
+    for place, index in enumerate(tqdm(chosen, desc=f"write {folder.name} {part}", disable=None)):
+        path = folder / "videos" / f"class_{labels[index]}" / f"{part}_{place:04d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield place, int(index), path
+
+
+def _write_splits(folder: Path, lines: Sequence[tuple[Path, str]]) -> None:
+    names = [(path.relative_to(folder / "videos").as_posix(), part) for path, part in lines]
     with (folder / "splits.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("video", "split"), *lines])
+        csv.writer(file).writerows([("video", "split"), *names])
+
+
+def turning_object(image: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Let an image of a bright object on black turn about its upright axis, in place.
+
+    Args:
+        image: (h, w) float in 0..1.
+        behind: (64, 64) float, the background.
+        random: source of size, speed, place and light.
+
+    Returns:
+        (24, 64, 64, 3) uint8, the three colours alike.
+    """
+    import cv2
+
+    scale = 36 / 32 * random.uniform(0.8, 1.2)
+    start, speed = random.uniform(0, 360), random.uniform(6, 16) * random.choice([-1, 1])
+    centre = np.array([32 + random.uniform(-5, 5), 32 + random.uniform(-5, 5)])
+    light = random.uniform(0.7, 1)
+    middle = (image.shape[1] - 1) / 2
+    clip = np.empty((24, 64, 64, 3), np.uint8)
+    for n in range(len(clip)):
+        width = np.cos(np.deg2rad(start + speed * n))
+        width = scale * np.sign(width) * max(abs(width), 0.15)  # never quite edge on
+        place = np.array([[width, 0, centre[0] - width * middle], [0, scale, centre[1] - scale * middle]])
+        shape = cv2.warpAffine(image.astype(np.float32), place, (64, 64), flags=cv2.INTER_CUBIC).clip(0, 1)
+        clip[n] = ((shape + (1 - shape) * behind) * light * 255).clip(0, 255)[..., None]
+    return clip
+
+
+def write_turning_pictures(archive: Path, folder: Path, *, seed: int = 5) -> None:
+    """Write clips of pictures of x_train turning in place before one texture, laid out as those that move."""
+    lines = []
+    behind = 0.35 * texture(64, np.random.default_rng(77))
+    with np.load(archive) as arrays:
+        images, labels = arrays["x_train"], arrays["y_train"]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    for number, (part, count) in enumerate((("train", TRAIN_CLIPS), ("test", TEST_CLIPS))):
+        chosen = _equally(order, labels, number * TRAIN_CLIPS // 10, count // 10)
+        for place, index, path in _places(folder, part, chosen, labels):
+            random = np.random.default_rng([seed, number, place])
+            write_clip(path, turning_object(np.pad(images[index], 2) / 255.0, behind, random))
+            lines.append((path, part))
+    _write_splits(folder, lines)
+
+
+def _turning(data: Path, made: Path) -> VideoSet:
+    folder = made / "turning-study"
+    if not (folder / "splits.csv").exists():
+        write_turning_pictures(data / "images" / "fashion_mnist.npz", folder)
+    return VideoSet(folder / "videos", splits=folder / "splits.csv")
 
 
 def _moving(archive: str, background: str, *, reported: bool = True) -> Callable[[Path, Path], VideoSet]:
@@ -117,5 +184,7 @@ STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "plain-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none", reported=False)),
     "static-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "static", reported=False)),
     "moving-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "moving", reported=False)),
+    "mnist-moving-study": ("images/mnist.npz", _moving("mnist", "moving", reported=False)),
+    "turning-study": ("images/fashion_mnist.npz", _turning),
 }
 """Sets to choose settings on: six of the nine subjects, and pictures of the training part alone."""

@@ -5,7 +5,8 @@
     python benchmarks/study.py ../shared/data --changes "gap 4" "no head" --seeds 0 1 2 --steps 250 --size-px 48
 
 The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black, over a static texture and
-over a moving one, test clips with other pictures of its training part. A line a change: points over the same layer
+over a moving one, and turning in place, moving MNIST over a moving texture, test clips with other pictures of their
+training part. A line a change: points over the same layer
 untrained, and what the trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not
 done again. Writes study.md and study.json.
 """
@@ -41,6 +42,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "temporal hinge alone": {"objective": HINGE},
     "video hinge for InfoNCE between videos": {"objective": {"terms": ["temporal_hinge", "video_hinge:2"]}},
     "InfoNCE between videos at full weight": {"objective": {"video_infonce": {"share": "fixed"}}},
+    "InfoNCE between videos at weight 0.3": {
+        "objective": {"terms": ["temporal_hinge", "video_infonce:0.3"], "video_infonce": {"share": "fixed"}}
+    },
     "InfoNCE between videos, temperature 0.2": {"objective": {"video_infonce": {"temperature": 0.2}}},
     "InfoNCE between videos weighs double": {"objective": {"terms": ["temporal_hinge", "video_infonce:2"]}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
