@@ -4,11 +4,10 @@
     python benchmarks/study.py ../shared/data --changes "gap 4" "no head" --seeds 0 1 2 --steps 600
     python benchmarks/study.py ../shared/data --changes "gap 4" "no head" --seeds 0 1 2 --steps 250 --size-px 48
 
-The sets: six of Weizmann's nine subjects, leave one out; moving Fashion-MNIST over black, over a static texture and
-over a moving one, and turning in place, moving MNIST over a moving texture, test clips with other pictures of their
-training part. A line a change: points over the same layer
-untrained, and what the trained layers gain over those of the unchanged recipe, paired by seed. Finished work is not
-done again. Writes study.md and study.json.
+The sets: six of Weizmann's nine subjects, leave one out; Fashion-MNIST moving over black, over a static texture and
+over a moving one, and turning in place; MNIST moving over a moving texture. Their test clips show other pictures of the
+training part. A line a change: points over the same layer untrained, and what the trained layers gain over those of the
+unchanged recipe, paired by seed. Finished work is not done again. Writes study.md and study.json.
 """
 
 from __future__ import annotations
