@@ -8,7 +8,8 @@ DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are 
 "weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
 else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
 --equal-seconds each preset gets as many steps as take the default's time; a YAML file of settings may stand for a
-preset. Finished work is not done again. Writes quality.json and quality.png beside the runs.
+preset. Finished work is not done again, whatever the settings: give other settings another --out or file name. Writes
+quality.json and quality.png beside the runs.
 """
 
 from __future__ import annotations

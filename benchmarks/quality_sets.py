@@ -111,17 +111,17 @@ def turning_object(image: np.ndarray, behind: np.ndarray, random: np.random.Gene
     return clip
 
 
-def write_turning_pictures(archive: Path, folder: Path, *, seed: int = 5) -> None:
+def write_turning_pictures(archive: Path, folder: Path) -> None:
     """Write clips of pictures of x_train turning in place before one texture, laid out as those that move."""
     lines = []
     behind = 0.35 * texture(64, np.random.default_rng(77))
     with np.load(archive) as arrays:
         images, labels = arrays["x_train"], arrays["y_train"]
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.random.default_rng(5).permutation(len(labels))
     for number, (part, count) in enumerate((("train", TRAIN_CLIPS), ("test", TEST_CLIPS))):
         chosen = _equally(order, labels, number * TRAIN_CLIPS // 10, count // 10)
         for place, index, path in _places(folder, part, chosen, labels):
-            random = np.random.default_rng([seed, number, place])
+            random = np.random.default_rng([5, number, place])
             write_clip(path, turning_object(np.pad(images[index], 2) / 255.0, behind, random))
             lines.append((path, part))
     _write_splits(folder, lines)
