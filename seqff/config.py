@@ -117,7 +117,10 @@ class OptimConfig:
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     """Kind of optimiser."""
     lr: float = 2e-3
-    """Peak learning rate."""
+    """Peak learning rate of a layer."""
+    head_lr: float = 0.1
+    """Peak learning rate of its head, as a multiple of `lr`; 0 = the head stays as it was drawn. What a slow head does
+    not take up is left for the layer to learn."""
     weight_decay: float = 1e-4
     """Weight decay: decoupled in adamw, part of the gradient in adam and sgd."""
     momentum: float = 0.9

@@ -39,7 +39,9 @@ PRESETS: dict[str, Preset] = {
     "infonce": Preset(
         "tell the positive from all negatives, by cosines through a head a layer",
         "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
-        TrainConfig(objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp")),
+        TrainConfig(
+            objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp"), optim=OptimConfig(head_lr=1.0)
+        ),
     ),
     # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
     "greedy-infomax": Preset(
@@ -71,12 +73,12 @@ PRESETS: dict[str, Preset] = {
     "vicreg": Preset(
         "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
         "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp")),
+        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp"), optim=OptimConfig(head_lr=1.0)),
     ),
     "barlow": Preset(
         "the correlations between two positives are to be the identity matrix; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp")),
+        TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp"), optim=OptimConfig(head_lr=1.0)),
     ),
     # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
     "scff": Preset(
@@ -87,7 +89,10 @@ PRESETS: dict[str, Preset] = {
     "sfa": Preset(
         "slow feature analysis: the slowest few directions after whitening",
         "Wiskott, Sejnowski 2002, doi:10.1162/089976602317318938; by gradients: Schueler et al. 2019, arXiv:1808.08833",
-        TrainConfig(objective=ObjectiveConfig(terms=("slowness",), head="linear", head_out=16, grid=(2,))),
+        TrainConfig(
+            objective=ObjectiveConfig(terms=("slowness",), head="linear", head_out=16, grid=(2,)),
+            optim=OptimConfig(head_lr=1.0),
+        ),
     ),
     # Sums over whole maps saturate the loss; the vector of a convolution is the channels at a place
     "forward-forward": Preset(

@@ -19,7 +19,7 @@ from seqff.pairs import Relation
 from seqff.training.average import WeightAverage
 from seqff.training.compiling import compile_layer
 from seqff.training.monitors import LayerMonitor
-from seqff.training.optimizers import build_optimizer
+from seqff.training.optimizers import build_optimizer, set_rate
 
 
 class Sharing(Protocol):
@@ -71,7 +71,9 @@ class LayerLearner:
         self.name, self.layer, self.head, self.objective = name, layer, head, objective
         self.precision, self.recompute, self.clip = precision, recompute, optim.clip
         self.parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
-        self.optimizer = build_optimizer(self.parameters, optim)
+        self.optimizer = build_optimizer(
+            layer.parameters(), optim, head=head.parameters(), objective=objective.parameters()
+        )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
         self.sharing: Sharing | None = None
@@ -169,8 +171,7 @@ class LayerLearner:
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""
         self.settle()
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, lr)
 
 
 ENDLESS_WARMUP = 30

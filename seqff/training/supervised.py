@@ -20,7 +20,7 @@ from seqff.nets.io import TRAINED
 from seqff.pairs import PairStream
 from seqff.training.learner import learning_rate
 from seqff.training.loop import Run
-from seqff.training.optimizers import build_optimizer
+from seqff.training.optimizers import build_optimizer, set_rate
 from seqff.training.run import check_run
 from seqff.training.setting_up import open_run, prepare
 from seqff.video import scan
@@ -100,8 +100,7 @@ def _take_steps(
             error.backward()  # type: ignore[no-untyped-call]
             if config.optim.clip:
                 nn.utils.clip_grad_norm_(parameters, config.optim.clip)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, config.steps, config.optim)
+            set_rate(optimizer, learning_rate(step, config.steps, config.optim))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             loss = error.detach()

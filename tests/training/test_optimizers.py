@@ -27,14 +27,18 @@ def gradient(learner: LayerLearner) -> list[torch.Tensor]:
     return list(torch.autograd.grad(loss, learner.parameters))
 
 
-def test_sgd_with_momentum_follows_its_formula() -> None:
-    """v = momentum * v + gradient + decay * w, w = w - lr * v, over three steps."""
-    mine, theirs = learners_with(name="sgd", lr=0.1, weight_decay=0.01, momentum=0.8)[0], learners_with()[0]
+@pytest.mark.parametrize("head_lr", [0.0, 0.25, 1.0])
+def test_sgd_with_momentum_follows_its_formula(head_lr: float) -> None:
+    """v = momentum * v + gradient + decay * w, w = w - lr * v, over three steps; the head takes head_lr times lr."""
+    settings = {"lr": 0.1, "head_lr": head_lr, "weight_decay": 0.01, "momentum": 0.8}
+    mine, theirs = learners_with(name="sgd", **settings)[0], learners_with()[0]
+    heads = {id(p) for p in theirs.head.parameters()}
+    assert 0 < len(heads) < len(theirs.parameters)
     velocity = [torch.zeros_like(p) for p in theirs.parameters]
     for _ in range(3):
         for p, v, g in zip(theirs.parameters, velocity, gradient(theirs), strict=True):
             v.mul_(0.8).add_(g + 0.01 * p.detach())
-            p.detach().sub_(0.1 * v)
+            p.detach().sub_(0.1 * (head_lr if id(p) in heads else 1.0) * v)
         mine.update(*small_batch())
     torch.testing.assert_close(mine.parameters, theirs.parameters)
 
@@ -50,7 +54,8 @@ def test_adam_and_adamw_differ_in_the_weight_decay_alone() -> None:
 
 def test_clipping_shortens_a_layers_gradient_to_the_length_given() -> None:
     """A step of plain SGD with lr 1 is as long as `clip`, layer, head and objective together, and goes the same way."""
-    free, clipped = (learners_with(name="sgd", lr=1.0, momentum=0.0, weight_decay=0.0, clip=c)[0] for c in (0.0, 1e-3))
+    plain = {"name": "sgd", "lr": 1.0, "head_lr": 1.0, "momentum": 0.0, "weight_decay": 0.0}
+    free, clipped = (learners_with(**plain, clip=c)[0] for c in (0.0, 1e-3))
     before = [p.detach().clone() for p in free.parameters]
     steps = []
     for learner in (free, clipped):
@@ -83,6 +88,8 @@ def test_the_average_follows_the_weights_by_its_formula() -> None:
     [
         ({"name": "adagrad"}, "unknown optimiser 'adagrad'.*adamw, adam, sgd"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
+        ({"head_lr": -0.5}, "head_lr is a multiple of optim.lr, at least 0 .*got -0.5"),
+        ({"head_lr": float("nan")}, "head_lr .*got nan"),
         ({"ema": 1.0}, "ema is a decay"),
         ({"clip": -1.0}, "length of a gradient"),
     ],
