@@ -12,19 +12,14 @@ from seqff.config import OptimConfig
 
 
 def build_optimizer(
-    layer: Iterable[nn.Parameter],
-    optim: OptimConfig,
-    *,
-    head: Iterable[nn.Parameter] = (),
-    objective: Iterable[nn.Parameter] = (),
+    parameters: Iterable[nn.Parameter], optim: OptimConfig, *, head: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
     """Build the optimiser of one layer; all kinds run as one fused kernel a group of weights.
 
     Args:
-        layer: weights that it moves at the learning rate.
+        parameters: what it moves at the learning rate.
         optim: kind and settings.
-        head: weights that it moves at that rate times `optim.head_lr`.
-        objective: weights that it moves at the learning rate, behind those of the head.
+        head: what it moves at that rate times `optim.head_lr`.
 
     Returns:
         An optimiser whose groups have a field "share", by which `set_rate` multiplies the learning rate.
@@ -34,7 +29,7 @@ def build_optimizer(
     """
     check_optim(optim)
     lr, decay = optim.lr, optim.weight_decay
-    shares = ((list(layer), 1.0), (list(head), optim.head_lr), (list(objective), 1.0))
+    shares = ((list(parameters), 1.0), (list(head), optim.head_lr))
     groups = [{"params": group, "lr": lr * share, "share": share} for group, share in shares if group]
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=optim.momentum, weight_decay=decay, fused=True)
