@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from study_clips import write_before_one_wall, write_solids
 from tqdm import tqdm
 
 from seqff.pairs.synthetic import ClipSettings, moving_object, texture, write_clip, write_digit_clips
@@ -134,6 +135,21 @@ def _turning(data: Path, made: Path) -> VideoSet:
     return VideoSet(folder / "videos", splits=folder / "splits.csv")
 
 
+def _solids(data: Path, made: Path) -> VideoSet:
+    folder = made / "solids-study"
+    if not (folder / "splits.csv").exists():
+        _write_splits(folder, write_solids(folder))
+    return VideoSet(folder / "videos", splits=folder / "splits.csv")
+
+
+def _wall(data: Path, made: Path) -> VideoSet:
+    folder = made / "wall-study"
+    if not (folder / "done").exists():
+        write_before_one_wall(data / "weizmann", folder / "videos")
+        (folder / "done").touch()
+    return VideoSet(folder / "videos", groups="(?P<group>[a-z]+)_")
+
+
 def _moving(archive: str, background: str, *, reported: bool = True) -> Callable[[Path, Path], VideoSet]:
     def prepare(data: Path, made: Path) -> VideoSet:
         folder = made / f"{archive}-{background}{'' if reported else '-study'}"
@@ -186,5 +202,8 @@ STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "moving-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "moving", reported=False)),
     "mnist-moving-study": ("images/mnist.npz", _moving("mnist", "moving", reported=False)),
     "turning-study": ("images/fashion_mnist.npz", _turning),
+    "solids-study": ("", _solids),
+    "wall-study": ("weizmann", _wall),
 }
-"""Sets to choose settings on: six of the nine subjects, and pictures of the training part alone."""
+"""Sets to choose settings on: six of the nine subjects, pictures of the training part alone, solids that turn,
+and all nine subjects with one wall behind them."""

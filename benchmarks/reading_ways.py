@@ -23,7 +23,7 @@ SIZE = (112, 112)
 TRANSFORM = FrameTransform(*SIZE)
 VISITS = PairsConfig(
     gap=1, stretches=4, stretch_frames=17, uses=1, videos_per_batch=8, buffer_videos=8,
-    crop=1.0, flip=False, jitter=0.0, skip_cuts=False,
+    crop=1.0, flip=False, jitter=0.0, colour=0.0, skip_cuts=False,
 )  # fmt: skip
 OPENINGS = 24  # pairs read with an opening each
 

@@ -6,8 +6,10 @@
 
 The sets: six of Weizmann's nine subjects, leave one out; Fashion-MNIST moving over black, over a static texture and
 over a moving one, and turning in place; MNIST moving over a moving texture. Their test clips show other pictures of the
-training part. A line a change: points over the same layer untrained, and what the trained layers gain over those of the
-unchanged recipe, paired by seed. Finished work is not done again. Writes study.md and study.json.
+training part. Solids of ten kinds that turn, each in a colour of its own, and all nine subjects with one wall behind
+them are there to see what fails. A line a change: points over the same layer untrained, and what the trained layers
+gain over those of the unchanged recipe, paired by seed. Finished work is not done again. Writes study.md and
+study.json.
 """
 
 from __future__ import annotations
@@ -70,7 +72,20 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a crop for each stretch": {"pairs": {"augment": "stretch"}},
     "a crop for each frame": {"pairs": {"augment": "independent"}},
     "crops of 0.65": {"pairs": {"crop": 0.65}},
-    "no jitter": {"pairs": {"jitter": 0.0}},
+    "no change of exposure or colours": {"pairs": {"jitter": 0.0, "colour": 0.0}},
+    "exposure shared, colours as they are": {"pairs": {"photometric": "shared", "colour": 0.0}},
+    "exposure and colours shared": {"pairs": {"photometric": "shared"}},
+    "colours as they are": {"pairs": {"colour": 0.0}},
+    "exposure twice as strong": {"pairs": {"jitter": 0.4}},
+    "before: exposure shared, colours as they are, heads at a tenth": {
+        "pairs": {"photometric": "shared", "colour": 0.0},
+        "optim": {"head_lr": 0.1},
+    },
+    "temporal hinge alone, and before": {
+        "objective": HINGE,
+        "pairs": {"photometric": "shared", "colour": 0.0},
+        "optim": {"head_lr": 0.1},
+    },
     "half as wide": {"encoder": {"widths": [8, 16, 64, 128]}},
     "twice as wide": {"encoder": {"widths": [32, 64, 256, 512]}},
     "3 x 3 kernels, pooling instead of a stride": {
@@ -92,6 +107,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "half the steps": {"steps": 0.5},
     "twice the steps": {"steps": 2.0},
     "heads as fast as layers": {"optim": {"head_lr": 1.0}},
+    "heads at a tenth of the rate": {"optim": {"head_lr": 0.1}},
     "heads at a thirtieth of the rate": {"optim": {"head_lr": 0.03}},
     "heads that rest": {"optim": {"head_lr": 0.0}},
     "twice the rate, heads as fast as layers": {"optim": {"lr": 4e-3, "head_lr": 1.0}},

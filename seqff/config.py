@@ -69,8 +69,13 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
+    colour: float = 1.0
+    """Change of colours, 0 (none) to 1: saturation up to doubled or gone, hues turned by up to a quarter of the circle,
+    one frame in five grey. For colours that matter, less."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
-    """Draw crop, flip and jitter once for all frames of a video in a batch, for each stretch, or for each frame."""
+    """Draw crop and flip once for all frames of a video in a batch, for each stretch, or for each frame."""
+    photometric: Literal["shared", "stretch", "independent"] = "independent"
+    """The same of exposure and colours. What all frames of a video share tells videos apart, and layers learn that."""
     gap_seconds: float = 0.0
     """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
     far_seconds: float = 0.0
@@ -118,7 +123,7 @@ class OptimConfig:
     """Kind of optimiser."""
     lr: float = 2e-3
     """Peak learning rate of a layer."""
-    head_lr: float = 0.1
+    head_lr: float = 0.3
     """Peak learning rate of its head, as a multiple of `lr`; 0 = the head stays as it was drawn. What a slow head does
     not take up is left for the layer to learn."""
     weight_decay: float = 1e-4

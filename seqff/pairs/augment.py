@@ -1,7 +1,8 @@
-"""Augmentation of decoded frames: crop, flip, brightness and contrast."""
+"""Augmentation of decoded frames: crop and flip, exposure and colours."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +11,13 @@ from torch.nn import functional as F
 
 from seqff.config import PairsConfig
 from seqff.transform import FrameTransform
+
+HUE = np.pi / 2
+"""Largest turn of the hues at colour = 1, in radians."""
+GREY = 0.2
+"""Share of the draws without any colour at colour = 1."""
+QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+"""Turns the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the axis of greys."""
 
 
 def augment(
@@ -21,12 +29,12 @@ def augment(
     time: NDArray[np.int64] | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Crop, flip and jitter the frames of one video in one batch.
+    """Crop, flip and recolour the frames of one video in one batch.
 
     Args:
         frames: (T, h, w, 3) uint8, at least the transform's size.
         transform: gives size and scaling of the output.
-        config: `crop`, `flip`, `jitter`, and whether they are shared by all frames, by a stretch, or drawn for each.
+        config: `crop`, `flip`, `jitter`, `colour`, and what is shared by all frames, by a stretch, or drawn for each.
         random: source of the draws.
         time: (T,) frame numbers, ascending; a stretch ends where they leap. None for consecutive frames.
         out: (T, 3, height, width) float32 to write into; None for a new tensor.
@@ -38,32 +46,49 @@ def augment(
         out = torch.empty(
             (len(frames), 3, transform.height, transform.width), memory_format=torch.channels_last, dtype=torch.float32
         )
-    borders: list[int] = []
-    if config.augment == "independent":
-        borders = list(range(1, len(frames)))
-    elif config.augment == "stretch" and time is not None:
-        borders = (np.flatnonzero(np.diff(time) != 1) + 1).tolist()
+    borders = _borders(config.augment, len(frames), time)
     for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
-        _augment_alike(part, transform, config, random, target)
+        _crop_and_flip(part, transform, config, random, target)
+    if config.jitter or config.colour:
+        _recolour(out, _borders(config.photometric, len(frames), time), transform, config, random)
     return out
 
 
-def _augment_alike(
+def _borders(shared: str, count: int, time: NDArray[np.int64] | None) -> list[int]:
+    """Where draws change: at no frame, where a stretch begins, or at each."""
+    if shared == "independent":
+        return list(range(1, count))
+    if shared == "stretch" and time is not None:
+        return [int(place) for place in np.flatnonzero(np.diff(time) != 1) + 1]
+    return []
+
+
+def _crop_and_flip(
     frames: Tensor, transform: FrameTransform, config: PairsConfig, random: np.random.Generator, out: Tensor
 ) -> None:
     share, down, across = random.uniform(config.crop, 1.0), random.random(), random.random()
     mirrored = config.flip and random.random() < 0.5
-    # grey level g (0..1) becomes gain * g + offset, as with a camera's exposure; here said for scaled values
-    gain, offset = 1 + config.jitter * random.uniform(-1, 1), config.jitter / 2 * random.uniform(-1, 1)
-    shift = ((gain - 1) * transform.mean + offset) / transform.std
     height, width = round(transform.height * share), round(transform.width * share)
     top, left = int(down * (frames.shape[1] - height + 1)), int(across * (frames.shape[2] - width + 1))
     x = transform.scale(frames[:, top : top + height, left : left + width])
     if (height, width) != (transform.height, transform.width):
         x = F.interpolate(x, (transform.height, transform.width), mode="bilinear", align_corners=False)
-    if mirrored:
-        x = x.flip(3)
-    if config.jitter:
-        torch.add(x.mul_(gain), shift, out=out)
-    else:
-        out.copy_(x)
+    out.copy_(x.flip(3) if mirrored else x)
+
+
+def _recolour(
+    x: Tensor, borders: list[int], transform: FrameTransform, config: PairsConfig, random: np.random.Generator
+) -> None:
+    """Change exposure and colours of scaled frames, (T, 3, H, W), in place; between borders all alike."""
+    draws = random.uniform(-1, 1, (len(borders) + 1, 5))
+    # a pixel becomes gain * pixel + offset, as with a camera's exposure; here said for scaled values
+    gain, offset = 1 + config.jitter * draws[:, 0], config.jitter / 2 * draws[:, 1]
+    shift = ((gain - 1) * transform.mean + offset) / transform.std
+    saturation, angle = 1 + config.colour * draws[:, 2], config.colour * HUE * draws[:, 3]
+    saturation[(draws[:, 4] + 1) / 2 < config.colour * GREY] = 0
+    turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
+    mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
+    affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)
+    for part, matrix in zip(x.permute(0, 2, 3, 1).tensor_split(borders), affine, strict=True):
+        for frame in part:  # channels last, as cv2 wants them: no copy where the batch lies so
+            frame.copy_(torch.from_numpy(cv2.transform(frame.numpy(), matrix)))

@@ -163,6 +163,8 @@ def check_settings(config: PairsConfig) -> None:
             raise ValueError(f"pairs.{name} must be at least {least}, got {getattr(config, name)}")
     if not 0 < config.crop <= 1 or config.jitter < 0:
         raise ValueError(f"pairs.crop must be in (0, 1] and jitter >= 0, got {config.crop} and {config.jitter}")
+    if not 0 <= config.colour <= 1:
+        raise ValueError(f"pairs.colour must be 0 (colours as they are) to 1, got {config.colour}")
     if config.gap_seconds or config.far_seconds:
         if not 0 < config.gap_seconds < config.far_seconds:
             raise ValueError(

@@ -127,6 +127,7 @@ def test_stretches_start_only_where_they_may() -> None:
         ({"videos_per_batch": 1}, "videos_per_batch must be at least 2, got 1"),
         ({"uses": 0}, "uses must be at least 1"),
         ({"crop": 0.0}, r"crop must be in \(0, 1\]"),
+        ({"colour": 1.5}, r"colour must be 0 .* to 1, got 1\.5"),
         ({"far": 4}, "far larger"),
         ({"gap_seconds": 0.2}, "go together"),
         ({"gap_seconds": 0.2, "far_seconds": 0.1}, "0 < gap < far"),

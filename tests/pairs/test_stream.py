@@ -232,7 +232,7 @@ def test_a_cache_that_cannot_be_written_is_told_as_such(manifest: Manifest, tmp_
 
 def test_visits_know_their_videos(manifest: Manifest) -> None:
     """The rows of a batch carry the identity of the very video they were decoded from."""
-    stream = PairStream(manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, jitter=0.0), seed=0)
+    stream = PairStream(manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, jitter=0.0, colour=0.0), seed=0)
     batch = next(stream.batches())
     entries: list[VideoEntry] = stream.entries
     for video in batch.video.unique().tolist():

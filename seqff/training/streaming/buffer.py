@@ -126,17 +126,14 @@ class StreamBuffer:
         )
 
     def _augmented(self, old: NDArray[np.int64], random: np.random.Generator) -> Tensor:
-        """Crop, flip and jitter the frames of a batch, (N, 3, height, width) float32."""
+        """Crop, flip and recolour the frames of a batch, (N, 3, height, width) float32."""
         images = np.concatenate([self.fresh.images[: self.fresh.count], self.reservoir.images[old]])
         stretches = torch.from_numpy(images)
         count, frames = stretches.shape[:2]
         size = (count * frames, 3, self.transform.height, self.transform.width)
         out = torch.empty(size, dtype=torch.float32, memory_format=torch.channels_last)
-        if self.config.augment == "stretch":
-            for part, target in zip(stretches, out.tensor_split(count), strict=True):
-                augment(part, self.transform, self.config, random, out=target)
-        else:
-            augment(stretches.flatten(0, 1), self.transform, self.config, random, out=out)
+        time = np.arange(count * frames) + np.repeat(np.arange(count), frames)  # which leaps between stretches
+        augment(stretches.flatten(0, 1), self.transform, self.config, random, time=time, out=out)
         return out
 
     def check_pairs(self) -> None:

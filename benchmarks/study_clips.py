@@ -1,0 +1,113 @@
+"""Clips made for the study: solids that turn, and people of real clips set before one wall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from seqff.pairs.synthetic import texture, write_clip
+from seqff.video import open_video
+
+SIDE, FRAMES, KINDS, SEED = 64, 24, 10, 11
+SOLIDS = (("train", 300), ("test", 150))
+Floats = NDArray[np.float64]
+
+
+def solid(
+    centres: Floats, radii: Floats, colours: Floats, *, azimuth: float, elevation: float, light: float, behind: Floats
+) -> NDArray[np.uint8]:
+    """Draw spheres in parallel projection, with diffuse light from above, half right.
+
+    Args:
+        centres: (k, 3), in half sides of the picture.
+        radii: (k,), the same unit.
+        colours: (k, 3), 0..1.
+        azimuth: turn about the upright axis, radians.
+        elevation: of the eye, radians.
+        light: what all is multiplied by.
+        behind: (64, 64, 3), 0..1.
+
+    Returns:
+        (64, 64, 3) uint8.
+    """
+    turn = np.array([[np.cos(azimuth), 0, -np.sin(azimuth)], [0, 1, 0], [np.sin(azimuth), 0, np.cos(azimuth)]])
+    tilt = np.array([[1, 0, 0], [0, np.cos(elevation), -np.sin(elevation)], [0, np.sin(elevation), np.cos(elevation)]])
+    y, x = np.mgrid[1 : -1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    nearest, picture = np.full((SIDE, SIDE), -9.0), behind.copy()
+    sun = np.array([0.4, 0.7, 0.6]) / np.linalg.norm([0.4, 0.7, 0.6])
+    for centre, radius, colour in zip(centres @ turn.T @ tilt.T, radii, colours, strict=True):
+        dx, dy = x - centre[0], y - centre[1]
+        dz = np.sqrt(np.maximum(radius**2 - dx**2 - dy**2, 0))
+        seen = (dz > 0) & (centre[2] + dz > nearest)
+        shade = 0.25 + 0.75 * np.clip(np.stack([dx, dy, dz], axis=-1) / radius @ sun, 0, 1)
+        picture[seen] = (shade[..., None] * colour)[seen]
+        nearest[seen] = (centre[2] + dz)[seen]
+    return (picture * light * 255).clip(0, 255).astype(np.uint8)
+
+
+def write_solids(folder: Path) -> list[tuple[Path, str]]:
+    """Write clips of solids of ten kinds that turn before one texture; each has places, sizes and a colour of its own.
+
+    Returns:
+        Files below FOLDER/videos/KIND and whether they are to "train" or to "test".
+    """
+    random = np.random.default_rng(SEED)
+    kinds = []
+    for _ in range(KINDS):
+        count = random.integers(5, 9)
+        kinds.append((random.uniform(-0.5, 0.5, (count, 3)) * [1, 0.9, 1], random.uniform(0.12, 0.3, count)))
+    behind = np.repeat(0.35 * texture(SIDE, np.random.default_rng(77))[..., None], 3, axis=2)
+    files = []
+    for part, count in SOLIDS:
+        for number in tqdm(range(count), desc=f"write {folder.name} {part}", disable=None):
+            random = np.random.default_rng([SEED, part == "test", number])
+            centres, radii = kinds[number % KINDS]
+            centres = centres + random.normal(0, 0.09, centres.shape)
+            radii = radii * random.uniform(0.8, 1.25, radii.shape)
+            colours = random.uniform(0.3, 1, (1, 3)) * random.uniform(0.6, 1, (len(radii), 1))
+            start = random.uniform(0, 2 * np.pi)
+            speed = np.deg2rad(random.uniform(5, 12)) * random.choice([-1, 1])
+            elevation, light = np.deg2rad(random.uniform(5, 35)), random.uniform(0.7, 1)
+            clip = [
+                solid(
+                    centres, radii, colours,
+                    azimuth=start + speed * n, elevation=elevation, light=light, behind=behind,
+                )
+                for n in range(FRAMES)
+            ]  # fmt: skip
+            path = folder / "videos" / f"class_{number % KINDS}" / f"{part}_{number:04d}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_clip(path, np.stack(clip))
+            files.append((path, part))
+    return files
+
+
+def write_before_one_wall(clips: Path, folder: Path) -> None:
+    """Cut what moves out of the clips of a folder and set it before the background of one of them.
+
+    What never moves in a clip, the body of somebody who waves, is lost with its background.
+    """
+    import cv2
+
+    files = sorted(clips.glob("*/*"))
+    wall = np.median(_read(next(file for file in files if file.stem == "daria_walk")), axis=0)
+    for file in tqdm(files, desc=f"write {folder.name}", disable=None):
+        frames = _read(file).astype(np.float32)
+        moved = np.abs(frames - np.median(frames, axis=0)).max(axis=-1)
+        shown = [
+            cv2.GaussianBlur(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), (3, 3), 0)
+            for mask in np.clip((moved - 14) / 20, 0, 1)
+        ]
+        alpha = np.stack(shown)[..., None]
+        clip = alpha * frames + (1 - alpha) * cv2.resize(wall, (frames.shape[2], frames.shape[1]))
+        path = folder / file.parent.name / f"{file.stem}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, clip.clip(0, 255).astype(np.uint8))
+
+
+def _read(file: Path) -> NDArray[np.uint8]:
+    with open_video(file) as video:
+        return video.stretch(0, len(video))
