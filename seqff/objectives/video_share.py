@@ -14,6 +14,8 @@ PIXELS = 16
 """Side of the grey picture by which videos are compared."""
 FIXED, MOVING = 0.65, 0.8
 """Values of `video_ratio` at which the term begins to count, and at which it counts fully (docs/recipe.md)."""
+MANY = 300
+"""Videos from which on it counts fully; of fewer, layers learn what is chance about each (docs/recipe.md)."""
 
 
 def video_ratio(frames: Tensor, relation: Relation) -> Tensor:
@@ -47,11 +49,14 @@ class Share(Tolerance):
         super().__init__(value, momentum=1.0)
         self.value.nan_to_num_(1.0)
 
-    def measure(self, ratios: Tensor) -> None:
-        """Set it from the `video_ratio` of some batches, (B,); without any the term does not count."""
+    def measure(self, ratios: Tensor, *, videos: int) -> None:
+        """Set it from the `video_ratio` of some batches, (B,), and the number of different videos there are.
+
+        Without any ratio the term does not count.
+        """
         ratio = torch.nanmean(ratios)
         share = torch.where(torch.isnan(ratio), 0.0, ((ratio - FIXED) / (MOVING - FIXED)).clamp(0, 1))
-        self.value.copy_(share)
+        self.value.copy_(share * min(1.0, videos / MANY))
 
 
 class VideoTerm(Objective):

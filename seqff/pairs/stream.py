@@ -72,7 +72,7 @@ class PairStream:
         self.entries = [entry for entry in manifest.usable if entry.path in paired]
         self.without_pair = [path for path in starts if path not in paired]
         self.identity = identities(self.entries)
-        if len(self.entries) > 1 and len(set(self.identity)) < 2:
+        if len(self.entries) > 1 and self.videos < 2:
             raise ValueError(f"training needs at least 2 different videos: all {len(self.entries)} are copies of one")
         self.plan = Plan([entry.frames for entry in self.entries], config, seed, starts=list(paired.values()))
         self.dataset = VisitDataset(str(manifest.root), self.entries, self.plan, transform, config)
@@ -80,6 +80,11 @@ class PairStream:
         self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
         self.max_bad, self.failed = max_bad, dict[int, str]()
         self._warn()
+
+    @property
+    def videos(self) -> int:
+        """How many different videos there are; copies count once."""
+        return len(set(self.identity))
 
     def plain(self) -> PairStream:
         """Return a stream of the same batches without augmentation."""

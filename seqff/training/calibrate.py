@@ -19,19 +19,21 @@ BATCHES = 4
 
 
 @torch.no_grad()
-def measure_shares(learners: list[LayerLearner], plain: Iterable[Example]) -> None:
+def measure_shares(learners: list[LayerLearner], plain: Iterable[Example], *, videos: int) -> None:
     """Set how far terms that tell videos apart count, where that is to be measured (see `video_ratio`).
 
     Args:
         learners: the layers, bottom to top.
         plain: frames without augmentation and the relations of their rows; the first few are taken, none if nothing is
             to be measured. Empty where all frames are of one video: then the terms do not count.
+        videos: how many different ones there are.
     """
     shares = _shares(learners)
     if shares:
         ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
         for share in shares:
-            share.measure(torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device))
+            known = torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device)
+            share.measure(known, videos=videos)
 
 
 @torch.no_grad()

@@ -154,7 +154,7 @@ def _try_out(
     _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
     examples, positives, read = _read_round(stream, learners, bare, target)
     with closing(batches(stream.plain(), bare, target, 0, mixtures=False)) as plain:
-        measure_shares(learners, plain)
+        measure_shares(learners, plain, videos=stream.videos)
     calibrate(learners, iter(examples))
     frames, relation = examples[0]
     layers, step = _look(learners, frames, relation, config)

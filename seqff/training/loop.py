@@ -100,7 +100,8 @@ def take_steps(
 
     journal = Journal(run, watch, ranks, step=step, loggers=config.loggers)
     plain = partial(batches, stream.plain(), config, next(encoder.parameters()).device, 0, mixtures=False)
-    _prepare(learners if ranks.stage == 0 else stage.own, source, plain, config, ranks, fresh=step == 0)
+    own = learners if ranks.stage == 0 else stage.own
+    _prepare(own, source, plain, config, ranks, videos=stream.videos, fresh=step == 0)
     broadcast(learners, ranks)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
@@ -183,13 +184,14 @@ def _prepare(
     config: TrainConfig,
     ranks: Ranks,
     *,
+    videos: int,
     fresh: bool,
 ) -> None:
     """Join the layers with those of other processes, and measure what is to be measured before the first step."""
     share(learners, ranks, config)
     if fresh and ranks.stage == 0:
         with closing(plain()) as unchanged:
-            measure_shares(learners, unchanged)
+            measure_shares(learners, unchanged, videos=videos)
         with closing(source(0)) as first:
             calibrate(learners, first)
         average_measured(learners, ranks)

@@ -41,8 +41,16 @@ def test_the_ratio_is_0_for_still_pictures_and_1_for_unrelated_ones() -> None:
 def test_the_share_follows_the_ratio(ratios: list[float], share: float) -> None:
     """None below 0.65, all from 0.8 on, in between in proportion; none where there is no other video."""
     measured = Share(None)
-    measured.measure(torch.tensor(ratios))
+    measured.measure(torch.tensor(ratios), videos=1000)
     assert float(measured.value) == pytest.approx(share, abs=1e-6)
+
+
+def test_few_videos_count_less() -> None:
+    """In proportion to their number, up to 300."""
+    measured = Share(None)
+    for videos, share in ((90, 0.15), (300, 0.5), (3000, 0.5)):
+        measured.measure(torch.tensor([0.725]), videos=videos)
+        assert float(measured.value) == pytest.approx(share, abs=1e-6)
 
 
 @torch.no_grad()

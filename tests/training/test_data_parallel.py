@@ -100,7 +100,7 @@ def learn(config: TrainConfig, ranks: Ranks) -> dict[str, torch.Tensor]:
             torch.nn.init.zeros_(learner.layer.conv.weight)
     share(learners, ranks, config)
     broadcast(learners, ranks)
-    measure_shares(learners, ())
+    measure_shares(learners, (), videos=1)
     calibrate(learners, examples(config, ranks))
     average_measured(learners, ranks)
     trainer = LocalTrainer(learners, steps=STEPS, optim=config.optim)

@@ -62,7 +62,8 @@ def _measured(material: Material) -> Html | None:
     if not share:
         return None
     words = f"Measured, or fixed, before training: frames of other videos count by {share[0][1]:.2f}"
-    return tag("p", f"{words} (measured, 0 where cameras stand still, 1 where what is in view moves or changes).")
+    how = "0 where cameras stand still, 1 where what is in view moves or changes, less of fewer than 300 videos"
+    return tag("p", f"{words} (measured, {how}).")
 
 
 def _figures(material: Material) -> list[Html]:

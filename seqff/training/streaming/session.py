@@ -120,7 +120,7 @@ class Session:
         self.buffer.check_pairs()
         first = (self._batch(0, number).frames.to(self.device) for number in range(BATCHES))
         save_encoder(with_statistics(self.encoder, first), self.owner.path, untrained=True)
-        measure_shares(self.learners, ())  # all frames are of one video
+        measure_shares(self.learners, (), videos=1)
         calibrate(self.learners, (self._example(0, number) for number in itertools.count()))
         self._started = True
 
