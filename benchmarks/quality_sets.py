@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from study_clips import write_before_one_wall, write_solids
+from study_clips import SEED, solid_kinds, turning_solid, write_before_one_wall
 from tqdm import tqdm
 
 from seqff.pairs.synthetic import ClipSettings, moving_object, texture, write_clip, write_digit_clips
@@ -128,6 +128,19 @@ def write_turning_pictures(archive: Path, folder: Path) -> None:
     _write_splits(folder, lines)
 
 
+def write_turning_solids(folder: Path) -> None:
+    """Write clips of solids of ten kinds that turn before that texture, each in a colour of its own, laid out alike."""
+    lines, kinds = [], solid_kinds()
+    behind = 0.35 * texture(64, np.random.default_rng(77))
+    for number, (part, count) in enumerate((("train", TRAIN_CLIPS // 2), ("test", TEST_CLIPS // 2))):
+        chosen = np.arange(count)
+        for place, _, path in _places(folder, part, chosen, chosen % len(kinds)):
+            random = np.random.default_rng([SEED, number, place])
+            write_clip(path, turning_solid(kinds[place % len(kinds)], behind, random))
+            lines.append((path, part))
+    _write_splits(folder, lines)
+
+
 def _turning(data: Path, made: Path) -> VideoSet:
     folder = made / "turning-study"
     if not (folder / "splits.csv").exists():
@@ -138,7 +151,7 @@ def _turning(data: Path, made: Path) -> VideoSet:
 def _solids(data: Path, made: Path) -> VideoSet:
     folder = made / "solids-study"
     if not (folder / "splits.csv").exists():
-        _write_splits(folder, write_solids(folder))
+        write_turning_solids(folder)
     return VideoSet(folder / "videos", splits=folder / "splits.csv")
 
 

@@ -31,6 +31,8 @@ from seqff.config_io import from_dict
 
 UNCHANGED = "none: the defaults"
 HINGE = {"terms": ["temporal_hinge"]}
+SHARED = {"photometric": "shared", "colour": 0.0}
+BEFORE = {"pairs": SHARED, "optim": {"head_lr": 0.1}}
 
 
 def tolerance(first: float, last: float) -> dict[str, Any]:
@@ -73,19 +75,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a crop for each frame": {"pairs": {"augment": "independent"}},
     "crops of 0.65": {"pairs": {"crop": 0.65}},
     "no change of exposure or colours": {"pairs": {"jitter": 0.0, "colour": 0.0}},
-    "exposure shared, colours as they are": {"pairs": {"photometric": "shared", "colour": 0.0}},
+    "exposure shared, colours as they are": {"pairs": SHARED},
     "exposure and colours shared": {"pairs": {"photometric": "shared"}},
     "colours as they are": {"pairs": {"colour": 0.0}},
     "exposure twice as strong": {"pairs": {"jitter": 0.4}},
-    "before: exposure shared, colours as they are, heads at a tenth": {
-        "pairs": {"photometric": "shared", "colour": 0.0},
-        "optim": {"head_lr": 0.1},
-    },
-    "temporal hinge alone, and before": {
-        "objective": HINGE,
-        "pairs": {"photometric": "shared", "colour": 0.0},
-        "optim": {"head_lr": 0.1},
-    },
+    "before: exposure shared, colours as they are, heads at a tenth": BEFORE,
+    "temporal hinge alone, and before": {"objective": HINGE, **BEFORE},
     "half as wide": {"encoder": {"widths": [8, 16, 64, 128]}},
     "twice as wide": {"encoder": {"widths": [32, 64, 256, 512]}},
     "3 x 3 kernels, pooling instead of a stride": {

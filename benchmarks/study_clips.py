@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from seqff.pairs.synthetic import texture, write_clip
+from seqff.pairs.synthetic import write_clip
 from seqff.video import open_video
 
 SIDE, FRAMES, KINDS, SEED = 64, 24, 10, 11
-SOLIDS = (("train", 300), ("test", 150))
 Floats = NDArray[np.float64]
 
 
@@ -48,41 +47,40 @@ def solid(
     return (picture * light * 255).clip(0, 255).astype(np.uint8)
 
 
-def write_solids(folder: Path) -> list[tuple[Path, str]]:
-    """Write clips of solids of ten kinds that turn before one texture; each has places, sizes and a colour of its own.
-
-    Returns:
-        Files below FOLDER/videos/KIND and whether they are to "train" or to "test".
-    """
+def solid_kinds() -> list[tuple[Floats, Floats]]:
+    """Draw the kinds: centres (k, 3) and radii (k,) of the five to eight spheres of each."""
     random = np.random.default_rng(SEED)
     kinds = []
     for _ in range(KINDS):
         count = random.integers(5, 9)
         kinds.append((random.uniform(-0.5, 0.5, (count, 3)) * [1, 0.9, 1], random.uniform(0.12, 0.3, count)))
-    behind = np.repeat(0.35 * texture(SIDE, np.random.default_rng(77))[..., None], 3, axis=2)
-    files = []
-    for part, count in SOLIDS:
-        for number in tqdm(range(count), desc=f"write {folder.name} {part}", disable=None):
-            random = np.random.default_rng([SEED, part == "test", number])
-            centres, radii = kinds[number % KINDS]
-            centres = centres + random.normal(0, 0.09, centres.shape)
-            radii = radii * random.uniform(0.8, 1.25, radii.shape)
-            colours = random.uniform(0.3, 1, (1, 3)) * random.uniform(0.6, 1, (len(radii), 1))
-            start = random.uniform(0, 2 * np.pi)
-            speed = np.deg2rad(random.uniform(5, 12)) * random.choice([-1, 1])
-            elevation, light = np.deg2rad(random.uniform(5, 35)), random.uniform(0.7, 1)
-            clip = [
-                solid(
-                    centres, radii, colours,
-                    azimuth=start + speed * n, elevation=elevation, light=light, behind=behind,
-                )
-                for n in range(FRAMES)
-            ]  # fmt: skip
-            path = folder / "videos" / f"class_{number % KINDS}" / f"{part}_{number:04d}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_clip(path, np.stack(clip))
-            files.append((path, part))
-    return files
+    return kinds
+
+
+def turning_solid(kind: tuple[Floats, Floats], behind: Floats, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Let a solid of a kind turn about its upright axis.
+
+    Args:
+        kind: what its spheres are near to.
+        behind: (64, 64), 0..1, the background.
+        random: source of its places, sizes and colour, of speed, eye and light.
+
+    Returns:
+        (24, 64, 64, 3) uint8.
+    """
+    centres, radii = kind
+    centres = centres + random.normal(0, 0.09, centres.shape)
+    radii = radii * random.uniform(0.8, 1.25, radii.shape)
+    colours = random.uniform(0.3, 1, (1, 3)) * random.uniform(0.6, 1, (len(radii), 1))
+    start = random.uniform(0, 2 * np.pi)
+    speed = np.deg2rad(random.uniform(5, 12)) * random.choice([-1, 1])
+    elevation, light = np.deg2rad(random.uniform(5, 35)), random.uniform(0.7, 1)
+    scene = np.repeat(behind[..., None], 3, axis=2)
+    frames = (
+        solid(centres, radii, colours, azimuth=start + speed * n, elevation=elevation, light=light, behind=scene)
+        for n in range(FRAMES)
+    )
+    return np.stack(list(frames))
 
 
 def write_before_one_wall(clips: Path, folder: Path) -> None:

@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError, VideoError
 from seqff.pairs import FrameBatch, PairStream
+from seqff.pairs.augment import augment
 from seqff.pairs.visits import VisitDataset, _next
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, scan
@@ -239,3 +241,10 @@ def test_visits_know_their_videos(manifest: Manifest) -> None:
         rows = batch.video == video
         with stream.dataset.open(video) as reader:
             assert torch.equal(SMALL(reader.at(batch.time[rows].numpy())), batch.frames[rows]), entries[video].path
+
+
+def test_a_plain_stream_leaves_frames_as_they_are(manifest: Manifest) -> None:
+    """Neither cropped nor mirrored, and of the same exposure and colours."""
+    config = PairStream(manifest, SMALL, CONFIG, seed=0).plain().config
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8))
+    assert torch.equal(augment(frames, SMALL, config, np.random.default_rng(1)), SMALL(frames))

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from painted import paint, read_numbers
 from streams import SIZE, stream_config
 
@@ -156,3 +157,16 @@ def test_missing_frames_show_in_the_times_where_the_rate_is_known() -> None:
     assert [moment.follows for moment in found] == [False, True, True, False, False, True]
     assert [moment.shot for moment in found] == [0, 0, 0, 0, 1, 1]
     np.testing.assert_allclose([moment.seconds for moment in found], [0, 0.1, 0.22, 0.8, 0.9, 1.0], atol=1e-9)
+
+
+def test_stretches_are_augmented_apart() -> None:
+    """A picture that stands still comes alike in the frames of a stretch, and otherwise in every other stretch."""
+    config = stream_config()
+    pairs = dataclasses.replace(config.pairs, jitter=0.2, photometric="stretch")
+    config = dataclasses.replace(config, pairs=pairs)
+    moments, buffer, image = Moments(0.0, pairs), StreamBuffer(TRANSFORM, config, seed=0), paint(1, SIZE)
+    moment = (moments.next(image, number / 10, skipped=0, cut=False) for number in range(100))
+    assert any(buffer.add(image, now) for now in moment)
+    frames = buffer.batch(0).frames.unflatten(0, (-1, 2))
+    assert torch.equal(frames[:, 0], frames[:, 1])
+    assert len(frames[:, 0].flatten(1).unique(dim=0)) == len(frames) > 1
