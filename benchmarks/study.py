@@ -33,6 +33,7 @@ UNCHANGED = "none: the defaults"
 HINGE = {"terms": ["temporal_hinge"]}
 SHARED = {"photometric": "shared", "colour": 0.0}
 BEFORE = {"pairs": SHARED, "optim": {"head_lr": 0.1}}
+COARSE = {"grid": [2]}
 
 
 def tolerance(first: float, last: float) -> dict[str, Any]:
@@ -62,6 +63,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no head": {"objective": {"head": "none"}},
     "mlp head": {"objective": {"head": "mlp"}},
     "loss grid 1": {"objective": {"grid": [1]}},
+    "loss grid 2": {"objective": COARSE},
     "loss grid 4, 4, 2, 2": {"objective": {"grid": [4, 4, 2, 2]}},
     "tolerance 0": {"objective": {"tolerance": "constant", "tolerance_range": [0.0, 0.0]}},
     "tolerance 0.6 falling to 0.1": tolerance(0.6, 0.1),
@@ -79,8 +81,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "exposure and colours shared": {"pairs": {"photometric": "shared"}},
     "colours as they are": {"pairs": {"colour": 0.0}},
     "exposure twice as strong": {"pairs": {"jitter": 0.4}},
-    "before: exposure shared, colours as they are, heads at a tenth": BEFORE,
-    "temporal hinge alone, and before": {"objective": HINGE, **BEFORE},
+    "before: exposure shared, colours as they are, heads at a tenth, loss grid 2": {"objective": COARSE, **BEFORE},
+    "temporal hinge alone, and before": {"objective": HINGE | COARSE, **BEFORE},
     "half as wide": {"encoder": {"widths": [8, 16, 64, 128]}},
     "twice as wide": {"encoder": {"widths": [32, 64, 256, 512]}},
     "3 x 3 kernels, pooling instead of a stride": {

@@ -170,7 +170,7 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: tuple[int, ...] = (2,)
+    grid: tuple[int, ...] = (4,)
     """Side of the grid a layer's map is pooled to before the head: one for all layers, or one for each."""
     goodness: GoodnessConfig = field(default_factory=GoodnessConfig)
     logistic_hinge: LogisticHingeConfig = field(default_factory=LogisticHingeConfig)

@@ -21,12 +21,13 @@ def grid_mean(x: Tensor, grid: int) -> Tensor:
 
     Args:
         x: (N, C, H, W) float.
-        grid: cells along each side; a side with fewer values keeps them.
+        grid: cells along each side.
 
     Returns:
-        (N, C, min(grid, H), min(grid, W)). Where the grid does not divide a side, neighbouring cells overlap.
+        (N, C, grid, grid). Where the grid does not divide a side, neighbouring cells overlap; where a side has fewer
+        values, some cells are alike.
     """
-    pooled: Tensor = _GridMean.apply(x, _cells(x, grid))
+    pooled: Tensor = _GridMean.apply(x, grid)
     return pooled
 
 
@@ -47,15 +48,15 @@ def relu_grid_mean(y: Tensor, grid: int, *, pool: int = 1) -> tuple[Tensor, Tens
     if pool > 1:
         x, places = F.max_pool2d(x, pool, return_indices=True)
     x = x.relu_()
-    pooled: Tensor = _ReLUGridMean.apply(y, x, places, pool, _cells(x, grid))
+    pooled: Tensor = _ReLUGridMean.apply(y, x, places, pool, grid)
     return x, pooled
 
 
 class _GridMean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cells: tuple[int, int]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, grid: int) -> Tensor:
         ctx.form = _form(x)
-        return F.adaptive_avg_pool2d(x, cells)
+        return F.adaptive_avg_pool2d(x, grid)
 
     @staticmethod
     @once_differentiable
@@ -65,10 +66,10 @@ class _GridMean(torch.autograd.Function):
 
 class _ReLUGridMean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, x: Tensor, places: Tensor | None, pool: int, cells: tuple[int, int]) -> Tensor:
+    def forward(ctx: Any, y: Tensor, x: Tensor, places: Tensor | None, pool: int, grid: int) -> Tensor:
         ctx.save_for_backward(x, places)
         ctx.pool, ctx.form = pool, None if places is None else _form(y)
-        return F.adaptive_avg_pool2d(x, cells)
+        return F.adaptive_avg_pool2d(x, grid)
 
     @staticmethod
     @once_differentiable
@@ -85,10 +86,6 @@ class _ReLUGridMean(torch.autograd.Function):
 def _form(x: Tensor) -> Tensor:
     """Shape, layout and dtype of a tensor, without its values."""
     return torch.empty_like(x, device="meta")
-
-
-def _cells(x: Tensor, grid: int) -> tuple[int, int]:
-    return min(grid, x.shape[2]), min(grid, x.shape[3])
 
 
 def _spread(grad: Tensor, like: Tensor, *, above_zero: Tensor | None = None) -> Tensor:

@@ -40,7 +40,8 @@ PRESETS: dict[str, Preset] = {
         "tell the positive from all negatives, by cosines through a head a layer",
         "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
         TrainConfig(
-            objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp"), optim=OptimConfig(head_lr=1.0)
+            objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp", grid=(2,)),
+            optim=OptimConfig(head_lr=1.0),
         ),
     ),
     # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
@@ -73,12 +74,16 @@ PRESETS: dict[str, Preset] = {
     "vicreg": Preset(
         "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
         "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp"), optim=OptimConfig(head_lr=1.0)),
+        TrainConfig(
+            objective=ObjectiveConfig(terms=("vicreg",), head="mlp", grid=(2,)), optim=OptimConfig(head_lr=1.0)
+        ),
     ),
     "barlow": Preset(
         "the correlations between two positives are to be the identity matrix; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp"), optim=OptimConfig(head_lr=1.0)),
+        TrainConfig(
+            objective=ObjectiveConfig(terms=("barlow",), head="mlp", grid=(2,)), optim=OptimConfig(head_lr=1.0)
+        ),
     ),
     # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
     "scff": Preset(

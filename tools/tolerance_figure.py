@@ -76,7 +76,7 @@ def measure(folder: Path) -> tuple[list[str], dict[tuple[str, str], list[Tensor]
 
 def draw_distances(axes: Axes, names: list[str], found: dict[tuple[str, str], list[Tensor]]) -> None:
     """Median and the middle 80 % of the distances, layer by layer."""
-    texts = {"positive": "next frame", "other": "other video", "default": "2 x 2, head", "global": "global mean"}
+    texts = {"positive": "next frame", "other": "other video", "default": "cells, head", "global": "global mean"}
     shifts = {("default", "positive"): -0.21, ("default", "other"): -0.07, ("global", "positive"): 0.07}
     for (sees, kind), layers in found.items():
         low, middle, high = (
