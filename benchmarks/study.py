@@ -64,7 +64,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "mlp head": {"objective": {"head": "mlp"}},
     "loss grid 1": {"objective": {"grid": [1]}},
     "loss grid 2": {"objective": COARSE},
-    "loss grid 4, 4, 2, 2": {"objective": {"grid": [4, 4, 2, 2]}},
+    "loss grid 4": {"objective": {"grid": [4]}},
     "tolerance 0": {"objective": {"tolerance": "constant", "tolerance_range": [0.0, 0.0]}},
     "tolerance 0.6 falling to 0.1": tolerance(0.6, 0.1),
     "tolerance 0.4 falling to 0.025": tolerance(0.4, 0.025),

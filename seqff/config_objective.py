@@ -170,8 +170,9 @@ class ObjectiveConfig:
     """Hidden units of the mlp head."""
     head_out: int = 128
     """Outputs of the head."""
-    grid: tuple[int, ...] = (4,)
-    """Side of the grid a layer's map is pooled to before the head: one for all layers, or one for each."""
+    grid: tuple[int, ...] = (4, 4, 2)
+    """Sides of the grids to which layers' maps are pooled before the heads, from the first layer on; the last one is
+    for all layers above, too, and a net of fewer layers takes the first ones."""
     goodness: GoodnessConfig = field(default_factory=GoodnessConfig)
     logistic_hinge: LogisticHingeConfig = field(default_factory=LogisticHingeConfig)
     infonce: InfoNCEConfig = field(default_factory=InfoNCEConfig)

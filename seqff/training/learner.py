@@ -201,9 +201,10 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     objective, precision = config.objective, choose_precision(config.precision, device)
     learners = []
     count = len(encoder.layers)
-    grids = objective.grid * count if len(objective.grid) == 1 else objective.grid
-    if len(grids) != count or min(grids) < 1:
-        raise ValueError(f"objective.grid = {objective.grid}: give {count} sides of at least 1, or one for all layers")
+    sides = objective.grid
+    if not sides or min(sides) < 1:
+        raise ValueError(f"objective.grid = {sides}: give sides of at least 1, the last for all layers above, too")
+    grids = (*sides, *sides[-1:] * count)[:count]
     channels = [info.channels for info in encoder.feature_info]
     dims = [head_dim(objective.head, c, grid=g, out=objective.head_out) for c, g in zip(channels, grids, strict=True)]
     losses = build_objectives(objective, channels, dims, generator=generator)
