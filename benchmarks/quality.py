@@ -7,9 +7,9 @@
 DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped and named. On
 "weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
 else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
---equal-seconds each preset gets as many steps as take the default's time; a YAML file of settings may stand for a
-preset. Finished work is not done again, whatever the settings: give other settings another --out or file name. Writes
-quality.json and quality.png beside the runs.
+--equal-seconds each preset gets as many steps as take the default's time, which goes first; a YAML file of settings may
+stand for a preset. Finished work is not done again, whatever the settings: give other settings another --out or file
+name. Writes quality.json and quality.png beside the runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from seeds import one_seed
 
 import seqff
 from seqff.config import TrainConfig
-from seqff.config_io import load_config, load_preset
+from seqff.config_io import load_config, load_preset, read_yaml
 from seqff.errors import ConfigError
 from seqff.features import FeatureStore, write_store
 from seqff.files import read_json, write_json
@@ -111,7 +111,9 @@ def one_run(
     if finished.exists():
         return dict(json.loads(finished.read_text()))
     way = unseen if videos.splits or videos.unseen_folds else seen
-    found = {"seed": seed, "steps": config.steps, **way(videos, config, seed, out, twins=twins)}
+    rows = way(videos, config, seed, out, twins=twins)
+    run = next((out / f"seed{seed}").rglob("config.yaml"))  # folds of a set are as long as each other
+    found = {"seed": seed, "steps": read_yaml(run)["steps"], **rows}
     finished.write_text(json.dumps(found, indent=1))
     return found
 
@@ -121,14 +123,14 @@ def settings_of(preset: str) -> TrainConfig:
     return load_config(preset) if preset.endswith((".yaml", ".yml")) else load_preset(preset)
 
 
-def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig) -> int:
-    """Steps that take the time of the base's training: both are timed in turns, step by step."""
+def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig, steps: int) -> int:
+    """Steps that take the time of so many of the base's: both are timed in turns, step by step."""
     seconds = [
         [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, base)]
         for _ in range(TURNS)
     ]
     own, other = np.median(seconds, axis=0)
-    return max(1, round(base.steps * other / own))
+    return max(1, round(steps * other / own))
 
 
 def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -143,7 +145,8 @@ def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, A
     if options.equal_seconds and preset != "default":
         known = out / f"{name}_{preset}_steps.json"
         if not known.exists():
-            write_json(known, {"steps": equal_steps(videos, config, base)})
+            steps = read_json(out / name / "default" / f"quality_{options.seeds[0]}.json")["steps"]
+            write_json(known, {"steps": equal_steps(videos, config, base, steps)})
         config = replace(config, steps=read_json(known)["steps"])
     return [
         {"set": name, "preset": preset, **one_run(videos, config, seed, place, twins=options.twins)}
@@ -201,6 +204,8 @@ def main() -> int:
     )
     parser.add_argument("--out", default="runs/quality")
     options = parser.parse_args()
+    if options.equal_seconds and options.presets[0] != "default":
+        parser.error("--equal-seconds is beside the default: name it first of --presets")
     try:
         for preset in options.presets:
             settings_of(preset)

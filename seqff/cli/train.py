@@ -24,9 +24,9 @@ class TrainOptions:
     Writes: the run folder: encoder.safetensors (and the same net untrained), config.yaml, manifest.json,
             metrics.jsonl and metrics.csv, checkpoints. `seqff watch RUN` shows the figures while it runs.
 
-    Example: seqff train videos/ --out runs/first --steps 600 --pairs.gap 4
+    Example: seqff train videos/ --out runs/first --steps 1200 --pairs.gap 4
              seqff train videos/ --out runs/first --dry-run
-             seqff train --stream rtsp://camera/main --out runs/live --steps 0 --checkpoint-minutes 10
+             seqff train --stream rtsp://camera/main --out runs/live --checkpoint-minutes 10
 
     Several processes: torchrun --nproc-per-node=4 -m seqff train videos/ --out runs/first (see --parallel).
     """
@@ -37,7 +37,7 @@ class TrainOptions:
     """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
     stream: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
     """Instead of VIDEOS: what comes once. Number of a camera, address (rtsp://, http://, ...), named pipe, or a folder
-    that grows (videos, or numbered images); see --live. --steps 0 learns for as long as frames come."""
+    that grows (videos, or numbered images); see --live. Without --steps it learns for as long as frames come."""
     config: Path | None = None
     """YAML file with settings; what it does not name keeps its default. Flags win over the file."""
     init: Path | None = None

@@ -44,6 +44,7 @@ from seqff.training.monitors import UNTRAINED, LayerMonitor
 from seqff.training.parallel.balance import clock
 from seqff.training.parallel.ranks import world_size
 from seqff.training.saving import check_saving
+from seqff.training.setting_up import with_steps
 from seqff.training.train import build
 from seqff.training.trainers import Trainer
 from seqff.video import Manifest, scan
@@ -138,9 +139,8 @@ def dry_run(
     config, given = begin_with(init, config or TrainConfig())
     check_loggers(config)
     check_saving(config)
-    if config.steps < 1:
-        raise ValueError(f"a dry run is of a number of steps, got steps={config.steps}")
     manifest = scan(videos, max_bad=max_bad, progress=progress)
+    config = with_steps(config, manifest)
     with freed_memory_kept():  # as in the training
         return _try_out(manifest, config, given, seed=seed, target=choose_device(device), max_bad=max_bad)
 

@@ -59,6 +59,15 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     return False
 
 
+def recorded_steps(run: Path) -> int:
+    """Return how many steps the training in a run folder has; 0 if there is none, or none that says it."""
+    try:
+        steps = _read_settings(run / CONFIG).get("steps", 0)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return 0
+    return steps if type(steps) is int else 0
+
+
 def create_run(run: Path, settings: dict[str, Any]) -> None:
     """Make a fresh run folder with its settings and versions; an older run there is deleted.
 
@@ -75,14 +84,20 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
         raise RunError(f"{run}: cannot be written ({error.strerror})") from error
 
 
+def _read_settings(config: Path) -> dict[str, Any]:
+    """Read config.yaml; raise OSError, YAMLError, ValueError or RecursionError if that cannot be done."""
+    if config.stat().st_size > MAX_CONFIG_BYTES:
+        raise ValueError(f"{config.stat().st_size} bytes are too much for settings")
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError("it holds no settings")
+    return settings
+
+
 def _check_same(config: Path, settings: dict[str, Any]) -> None:
     """Raise unless config.yaml holds these settings."""
     try:
-        if config.stat().st_size > MAX_CONFIG_BYTES:
-            raise ValueError(f"{config.stat().st_size} bytes are too much for settings")
-        before = yaml.safe_load(config.read_text(encoding="utf-8"))
-        if not isinstance(before, dict):
-            raise ValueError("it holds no settings")
+        before = _read_settings(config)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
     before, settings = ({key: known[key] for key in known if key not in FREE} for known in (before, settings))

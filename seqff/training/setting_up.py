@@ -1,7 +1,8 @@
-"""What every training on videos begins with: batches, an encoder that fits them, and the run folder with its start."""
+"""What every training on videos begins with: its length, batches, an encoder that fits, and the run folder's start."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,15 @@ from seqff.training.parallel.ranks import ALONE, Ranks
 from seqff.training.run import MANIFEST, create_run
 from seqff.transform import fit_transform
 from seqff.video import Manifest
+
+FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 2
+"""How long a training is whose settings do not say it (docs/recipe.md, "How long")."""
+
+
+def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:
+    """Return the settings with a number of steps: their own or, if that is 0, as many as fit the videos."""
+    fitting = min(MOST_STEPS, max(FEWEST_STEPS, STEPS_PER_VIDEO * len(manifest.usable)))
+    return dataclasses.replace(config, steps=config.steps or fitting)
 
 
 def prepare(

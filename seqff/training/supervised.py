@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,8 +22,8 @@ from seqff.pairs import PairStream
 from seqff.training.learner import learning_rate
 from seqff.training.loop import Run
 from seqff.training.optimizers import build_optimizer, set_rate
-from seqff.training.run import check_run
-from seqff.training.setting_up import open_run, prepare
+from seqff.training.run import check_run, recorded_steps
+from seqff.training.setting_up import open_run, prepare, with_steps
 from seqff.video import scan
 
 LOG_EVERY = 10
@@ -61,10 +62,13 @@ def train_supervised(
     """
     config = config or TrainConfig()
     run, target = Path(out), choose_device(device)
+    config = replace(config, steps=config.steps or recorded_steps(run))
     settings = {"seed": seed, "supervised": True, **to_dict(config)}
     if check_run(run, settings, resume=True, overwrite=False) and (run / TRAINED).exists():
         return Run(run, load_encoder(run))
     manifest = scan(videos, max_bad=max_bad, progress=progress)
+    config = with_steps(config, manifest)
+    settings["steps"] = config.steps
     encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
     missing = [entry.path for entry in stream.entries if entry.path not in labels]
     if missing:

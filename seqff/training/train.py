@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,9 +22,9 @@ from seqff.training.loop import Run, take_steps
 from seqff.training.parallel.join import joined, own_device, quiet_but_leader
 from seqff.training.parallel.ranks import ALONE, Ranks, restarts
 from seqff.training.parallel.sharing import check_sharing
-from seqff.training.run import MANIFEST, check_run
+from seqff.training.run import MANIFEST, check_run, recorded_steps
 from seqff.training.saving import check_saving
-from seqff.training.setting_up import open_run, prepare
+from seqff.training.setting_up import open_run, prepare, with_steps
 from seqff.training.streaming.facts import STREAM
 from seqff.training.streaming.train import train_on_stream
 from seqff.training.trainers import Trainer
@@ -112,7 +113,7 @@ def train(
                 max_bad=max_bad,
                 progress=shown,
             )
-        return take_steps(Path(out), *parts, config, progress=shown, ranks=ranks)
+        return take_steps(Path(out), *parts, progress=shown, ranks=ranks)
 
 
 def _set_up(
@@ -128,8 +129,13 @@ def _set_up(
     overwrite: bool,
     max_bad: float,
     progress: bool,
-) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream]:
-    """Build what learns and what it learns from; the first rank also opens the run folder, in which the others look."""
+) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream, TrainConfig]:
+    """Build what learns and what it learns from, and settle the number of steps.
+
+    The first rank also opens the run folder, in which the others look.
+    """
+    if resume:  # to where it was to end: its settings hold the number that was given or found
+        config = replace(config, steps=config.steps or recorded_steps(run))
     settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
     going_on = check_run(run, settings, resume=resume, overwrite=overwrite) if ranks.leads else True
     known = run / MANIFEST
@@ -138,6 +144,7 @@ def _set_up(
     if not ranks.leads and not known.exists():
         raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all processes share")
     manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
+    config = with_steps(config, manifest)
     encoder, learners, trainer, stream = build(
         manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks, run=run
     )
@@ -147,8 +154,9 @@ def _set_up(
         check_sharing(learners, config)
     check_saving(config)
     if ranks.leads:
+        settings["steps"] = config.steps
         open_run(run, settings, manifest, encoder, stream, device=device, going_on=going_on)
-    return encoder, learners, trainer, stream
+    return encoder, learners, trainer, stream, config
 
 
 def build(

@@ -19,7 +19,6 @@ from streams import noise, stream_config
 
 import seqff
 from seqff.cli import main
-from seqff.config import TrainConfig
 from seqff.errors import RunError, SeqffError, VideoError
 from seqff.training.checkpoint import list_checkpoints
 from seqff.training.streaming.facts import describe
@@ -131,8 +130,8 @@ def test_ends(clips: Path, tmp_path: Path) -> None:
         seqff.train(clips, out=run.path, config=config, resume=True, progress=False)
     with pytest.raises(ValueError, match="either videos or a stream"):
         seqff.train(tmp_path, stream=some(0, 10), out=tmp_path / "both")
-    with pytest.raises(ValueError, match="steps must be at least 1"):
-        seqff.train(clips, out=tmp_path / "files", config=TrainConfig(steps=0), progress=False)
+    with pytest.raises(ValueError, match="or 0 for as long as the stream lasts, got -1"):
+        seqff.train(stream=endless, out=tmp_path / "below", config=stream_config(steps=-1), progress=False)
 
 
 def test_a_lost_source_leaves_what_was_learned(tmp_path: Path) -> None:

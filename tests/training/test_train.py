@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.config_io import dump_yaml, to_dict
+from seqff.config_io import dump_yaml, load_config, read_yaml, to_dict
 from seqff.errors import RunError, SeqffError
 from seqff.training import train
+from seqff.training.setting_up import with_steps
+from seqff.training.supervised import train_supervised
 
 CONFIG = TrainConfig(
     steps=6,
@@ -131,6 +135,37 @@ def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Pa
         train(clips, out=run, config=CONFIG, seed=5, resume=True, progress=False)
     train(clips, out=run, config=CONFIG, resume=True, progress=False)
     assert weights(run) == weights(whole)
+
+
+@pytest.mark.parametrize(("videos", "steps"), [(1, 600), (300, 600), (301, 602), (1200, 2400), (90_000, 3000)])
+def test_steps_follow_the_videos(videos: int, steps: int) -> None:
+    """Two a video within limits, unless a number is given."""
+    manifest = SimpleNamespace(usable=[None] * videos)
+    assert with_steps(replace(CONFIG, steps=0), manifest).steps == steps
+    assert with_steps(CONFIG, manifest) == CONFIG
+
+
+def test_a_run_without_a_number_of_steps_finds_its_own(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run folder says how many; resumed without a number it ends there, and a dry run says the same."""
+    monkeypatch.setattr("seqff.training.setting_up.FEWEST_STEPS", 3)
+    monkeypatch.setattr("seqff.training.setting_up.STEPS_PER_VIDEO", 1)
+    config = replace(CONFIG, steps=0)
+    videos = len(seqff.scan(clips, progress=False).usable)
+    assert videos > 3
+    assert seqff.dry_run(clips, config=config, progress=False).steps == videos
+    run = train(clips, out=tmp_path / "run", config=config, progress=False).path
+    assert load_config(run / "config.yaml") == replace(CONFIG, steps=videos)
+    assert figures(run)[-1]["step"] == videos
+    other = train(clips, out=tmp_path / "other", config=CONFIG, progress=False).path
+    before = weights(other)
+    train(clips, out=other, config=config, resume=True, progress=False)
+    assert (load_config(other / "config.yaml"), weights(other)) == (CONFIG, before)
+    labels = {entry.path: entry.path.split("/")[0] for entry in seqff.scan(clips, progress=False)}
+    for _ in range(2):  # the second time it is there
+        train_supervised(clips, labels, out=tmp_path / "taught", config=config, progress=False)
+    assert read_yaml(tmp_path / "taught" / "config.yaml")["steps"] == videos
 
 
 def test_a_folder_in_the_way_is_left_alone(clips: Path, whole: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def stream_learner(
 
     Args:
         out: the run folder to write. Must not exist, unless resume or overwrite is given.
-        config: all settings; None for the defaults. With steps=0 it learns for as long as frames come.
+        config: all settings; None for the defaults. It learns for as long as frames come, or for config.steps.
         size: (height, width) of the frames to come, px; None waits for the first one to choose the encoder's input.
         fps: frames per second, if they are even (`live.fps`): a longer distance in time then counts as missing frames.
         init: the encoder to begin with, or the folder of one; None for fresh weights.
