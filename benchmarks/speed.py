@@ -42,6 +42,7 @@ from seqff.training import build_learners, build_trainer
 from seqff.transform import FrameTransform
 
 LAYERS, BATCH, SIZE = 8, 32, 64
+STEPS = 600  # of a schedule of which a few are taken
 POOLS = {"constant": (1,) * LAYERS, "pooled": (1, 2, 2) + (1,) * (LAYERS - 3)}
 BARS = {  # least ratio to the local step, on the constant net
     ("end_to_end", "fp32"): {64: 1.15, 128: 1.30, 256: 1.40},
@@ -250,7 +251,7 @@ def places(arguments: argparse.Namespace) -> Iterator[tuple[str, TrainConfig, in
     """Yield the nets in every precision: name, settings, frames of a batch."""
     for name, config, batch in nets_of(arguments):
         for precision in arguments.precisions:
-            yield name, dataclasses.replace(config, precision=precision), batch
+            yield name, dataclasses.replace(config, precision=precision, steps=STEPS), batch
 
 
 def measured(arguments: argparse.Namespace, name: str, config: TrainConfig, batch: int) -> dict[str, Any]:

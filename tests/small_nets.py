@@ -16,6 +16,7 @@ from seqff.training import LayerLearner, build_learners
 from seqff.transform import FrameTransform
 
 CONFIG = TrainConfig(
+    steps=600,
     precision="fp32",
     encoder=EncoderConfig(widths=(4, 6, 8), kernels=(3, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1)),
     objective=ObjectiveConfig(head_out=6, grid=(2,)),

@@ -44,8 +44,8 @@ def check_trainer(config: TrainConfig, *, layers: int, endless: bool = False) ->
     if name not in TRAINERS:
         raise ValueError(f"unknown trainer {name!r}: choose from {', '.join(TRAINERS)}")
     if config.steps < (0 if endless else 1):
-        otherwise = "as long as the stream lasts" if endless else "as many as fit the videos"
-        raise ValueError(f"steps must be at least 1, or 0 for {otherwise}, got {config.steps}")
+        otherwise = "or 0 for as long as the stream lasts" if endless else "which `train` finds by itself for 0"
+        raise ValueError(f"steps must be at least 1, {otherwise}, got {config.steps}")
     if endless and name == "greedy":
         raise ValueError(
             "a stream comes once, and trainer='greedy' would show each layer another part of it: use local"

@@ -131,7 +131,7 @@ def test_ends(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="either videos or a stream"):
         seqff.train(tmp_path, stream=some(0, 10), out=tmp_path / "both")
     with pytest.raises(ValueError, match="or 0 for as long as the stream lasts, got -1"):
-        seqff.train(stream=endless, out=tmp_path / "below", config=stream_config(steps=-1), progress=False)
+        seqff.train(stream=some(0, 100), out=tmp_path / "below", config=stream_config(steps=-1), progress=False)
 
 
 def test_a_lost_source_leaves_what_was_learned(tmp_path: Path) -> None:

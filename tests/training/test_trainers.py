@@ -153,7 +153,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(trainer: str, 
         ({"greedy_cache_batches": 0}, "at least 1, got 0"),
         ({"trainer": "greedy", "steps": 2}, "steps=2 is less than one for each of 3"),
         ({"trainer": "gready"}, "unknown trainer 'gready'"),
-        ({"steps": -2}, "steps must be at least 1, or 0 for as many as fit the videos, got -2"),
+        ({"steps": -2}, "steps must be at least 1, which `train` finds by itself for 0, got -2"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], match: str) -> None:

@@ -149,7 +149,7 @@ class StreamLearner:
     @property
     def done(self) -> bool:
         """Whether all steps that the settings ask for are taken; what is observed then is not learned from."""
-        return bool(self.config.steps) and self.step >= self.config.steps
+        return 0 < self.config.steps <= self.step
 
     @property
     def encoder(self) -> Encoder:
