@@ -123,11 +123,11 @@ def settings_of(preset: str) -> TrainConfig:
     return load_config(preset) if preset.endswith((".yaml", ".yml")) else load_preset(preset)
 
 
-def equal_steps(videos: VideoSet, config: TrainConfig, base: TrainConfig, steps: int) -> int:
-    """Steps that take the time of so many of the base's: both are timed in turns, step by step."""
+def equal_steps(videos: VideoSet, config: TrainConfig, steps: int) -> int:
+    """Steps that take the time of so many of the default's: both are timed in turns, step by step."""
+    both = (config, load_preset("default"))
     seconds = [
-        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, base)]
-        for _ in range(TURNS)
+        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in both] for _ in range(TURNS)
     ]
     own, other = np.median(seconds, axis=0)
     return max(1, round(steps * other / own))
@@ -137,16 +137,16 @@ def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, A
     """Take one set and preset the whole way."""
     out = Path(options.out)
     videos = SETS[name][1](Path(options.data), out / "videos")
-    config, base = settings_of(preset), load_preset("default")
+    config = settings_of(preset)
     preset = Path(preset).name
     if options.steps:
-        config, base = replace(config, steps=options.steps), replace(base, steps=options.steps)
+        config = replace(config, steps=options.steps)
     place = out / name / preset
     if options.equal_seconds and preset != "default":
         known = out / f"{name}_{preset}_steps.json"
         if not known.exists():
             steps = read_json(out / name / "default" / f"quality_{options.seeds[0]}.json")["steps"]
-            write_json(known, {"steps": equal_steps(videos, config, base, steps)})
+            write_json(known, {"steps": equal_steps(videos, config, steps)})
         config = replace(config, steps=read_json(known)["steps"])
     return [
         {"set": name, "preset": preset, **one_run(videos, config, seed, place, twins=options.twins)}
