@@ -8,8 +8,8 @@ DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are 
 "weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
 else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
 --equal-seconds each preset gets as many steps as take the default's time, which goes first; a YAML file of settings may
-stand for a preset. Finished work is not done again, whatever the settings: give other settings another --out or file
-name. Writes quality.json and quality.png beside the runs.
+stand for a preset. Finished work is not done again; other settings need another --out, or file of settings. Writes
+quality.json and quality.png beside the runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from quality_sets import SETS, VideoSet
-from seeds import one_seed
+from seeds import claim, one_seed
 
 import seqff
 from seqff.config import TrainConfig
@@ -106,7 +106,8 @@ def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins
 def one_run(
     videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Take one seed the whole way, or read what an earlier call found."""
+    """Take one seed the whole way, or read what an earlier call with the same settings found."""
+    claim(out / f"asked_{seed}.json", config, twins=sorted(twins))
     finished = out / f"quality_{seed}.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))

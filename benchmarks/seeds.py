@@ -2,7 +2,8 @@
 
 Example (the table in README.md):
     python benchmarks/seeds.py ../shared/data/weizmann --groups '(?P<group>[a-z]+)_' --seeds 0 1 2 --out runs/weizmann
-What is finished already is not done again, so an interrupted benchmark goes on where it was.
+What is finished already is not done again, so an interrupted benchmark goes on where it was. Other settings need
+another --out.
 """
 
 from __future__ import annotations
@@ -19,14 +20,25 @@ import numpy as np
 
 import seqff
 from seqff.config import TrainConfig
-from seqff.config_io import load_config
+from seqff.config_io import load_config, to_dict
+from seqff.files import read_json, write_json
+
+
+def claim(path: Path, config: TrainConfig, **asked: Any) -> None:
+    """Write down what the results beside a file are of; end the program where those of other settings lie."""
+    mine = json.loads(json.dumps({"config": to_dict(config), **asked}))
+    if path.exists() and read_json(path) != mine:
+        sys.exit(f"{path.parent} holds results of other settings ({path.name} says which): give another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, mine)
 
 
 def one_seed(
     config: TrainConfig, seed: int, *, videos: str | Path, out: str | Path, labels: str, groups: str | None
 ) -> dict[str, Any]:
-    """Take one seed the whole way, or read what an earlier call left in `out`."""
+    """Take one seed the whole way, or read what an earlier call with the same settings left in `out`."""
     folder = Path(out) / f"seed{seed}"
+    claim(folder / "asked.json", config, videos=str(videos), labels=labels, groups=groups)
     finished = folder / "result.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))
