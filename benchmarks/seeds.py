@@ -27,10 +27,11 @@ from seqff.files import read_json, write_json
 def claim(path: Path, config: TrainConfig, **asked: Any) -> None:
     """Write down what the results beside a file are of; end the program where those of other settings lie."""
     mine = json.loads(json.dumps({"config": to_dict(config), **asked}))
-    if path.exists() and read_json(path) != mine:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, mine)
+    elif read_json(path) != mine:
         sys.exit(f"{path.parent} holds results of other settings ({path.name} says which): give another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, mine)
 
 
 def one_seed(
@@ -38,7 +39,7 @@ def one_seed(
 ) -> dict[str, Any]:
     """Take one seed the whole way, or read what an earlier call with the same settings left in `out`."""
     folder = Path(out) / f"seed{seed}"
-    claim(folder / "asked.json", config, videos=str(videos), labels=labels, groups=groups)
+    claim(folder / "asked.json", config, videos=str(Path(videos).resolve()), labels=labels, groups=groups)
     finished = folder / "result.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))

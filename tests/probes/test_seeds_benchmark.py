@@ -13,7 +13,7 @@ import pytest
 from seqff.config import TrainConfig
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "seeds.py"
-ASKED = {"videos": "videos", "labels": "folder", "groups": None}
+ASKED = {"videos": str(Path("videos").resolve()), "labels": "folder", "groups": None}
 
 
 @pytest.fixture
