@@ -107,7 +107,8 @@ def one_run(
     videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Take one seed the whole way, or read what an earlier call with the same settings found."""
-    claim(out / f"asked_{seed}.json", config, twins=sorted(twins))
+    beside = out.parent / f"{out.name}_asked_{seed}.json"  # not in it: `evaluate` begins with a folder of its own
+    claim(beside, config, twins=sorted(twins))
     finished = out / f"quality_{seed}.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from small_runs import CONFIG
 
 from seqff.config import TrainConfig
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "seeds.py"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ASKED = {"videos": str(Path("videos").resolve()), "labels": "folder", "groups": None}
 
 
 @pytest.fixture
-def seeds() -> ModuleType:
+def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module; what it shares with others lies beside it."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("quality", "quality_sets", "seeds"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("quality")
+
+
+@pytest.fixture
+def seeds(quality: ModuleType) -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("seeds", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return sys.modules["seeds"]
 
 
 def test_finished_results_are_read_again(seeds: ModuleType, tmp_path: Path) -> None:
@@ -43,3 +51,19 @@ def test_results_of_others_are_refused(seeds: ModuleType, tmp_path: Path, change
     with pytest.raises(SystemExit, match="seed3 holds results of other settings"):
         seeds.one_seed(config, 3, out=tmp_path, **asked)
     assert (tmp_path / "seed3" / "asked.json").read_text() == before
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_a_set_goes_the_whole_way(quality: ModuleType, clips: Path, tmp_path: Path, folds: int) -> None:
+    """Encoders that see all videos, and encoders that do not; a second call reads, other settings are refused."""
+    videos = quality.VideoSet(clips, unseen_folds=folds)
+    config = replace(CONFIG, steps=2)
+    out = tmp_path / "set" / "default"
+    found = quality.one_run(videos, config, 5, out)
+    assert (found["seed"], found["steps"]) == (5, 2)
+    assert set(found["rows"]) >= {"layer1", "layer2", "best"}
+    (finished,) = out.glob("quality_*.json")
+    finished.write_text(json.dumps({"seed": 5, "read": "again"}))
+    assert quality.one_run(videos, config, 5, out) == {"seed": 5, "read": "again"}
+    with pytest.raises(SystemExit, match=r"default_asked_5\.json"):
+        quality.one_run(videos, replace(config, steps=3), 5, out)
