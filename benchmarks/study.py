@@ -103,6 +103,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "each loss reaches the layer below": {"trainer": "overlap"},
     "half the steps": {"steps": 0.5},
     "twice the steps": {"steps": 2.0},
+    "three times the steps": {"steps": 3.0},
     "heads as fast as layers": {"optim": {"head_lr": 1.0}},
     "heads at a tenth of the rate": {"optim": {"head_lr": 0.1}},
     "heads at a thirtieth of the rate": {"optim": {"head_lr": 0.03}},

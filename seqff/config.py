@@ -174,7 +174,7 @@ class TrainConfig:
     """Everything `seqff train` can be told, seeds and devices aside."""
 
     steps: int = 0
-    """Batches to train on. 0 = as many as fit the videos: two a video, at least 600, at most 3000; of a stream, until
+    """Batches to train on. 0 = as many as fit the videos: three a video, at least 600, at most 3000; of a stream, until
     it ends, at a constant learning rate after the warm-up."""
     trainer: Literal["local", "overlap", "greedy", "end_to_end", "end_to_end_sum"] = "local"
     """local: all layers at every step, each by its own loss. overlap: each loss moves the layer below as well, and none

@@ -20,7 +20,7 @@ from seqff.training.run import MANIFEST, create_run
 from seqff.transform import fit_transform
 from seqff.video import Manifest
 
-FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 2
+FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
 """How long a training is whose settings do not say it (docs/recipe.md, "How long")."""
 
 

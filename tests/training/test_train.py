@@ -137,9 +137,9 @@ def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Pa
     assert weights(run) == weights(whole)
 
 
-@pytest.mark.parametrize(("videos", "steps"), [(1, 600), (300, 600), (301, 602), (1200, 2400), (90_000, 3000)])
+@pytest.mark.parametrize(("videos", "steps"), [(1, 600), (200, 600), (201, 603), (900, 2700), (90_000, 3000)])
 def test_steps_follow_the_videos(videos: int, steps: int) -> None:
-    """Two a video within limits, unless a number is given."""
+    """Three a video within limits, unless a number is given."""
     manifest = SimpleNamespace(usable=[None] * videos)
     assert with_steps(replace(CONFIG, steps=0), manifest).steps == steps
     assert with_steps(CONFIG, manifest) == CONFIG
