@@ -70,6 +70,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "tolerance 0.4 falling to 0.025": tolerance(0.4, 0.025),
     "tolerance 0.1 rising to 0.6": tolerance(0.1, 0.6),
     "tolerance calibrated": {"objective": {"tolerance": "calibrated"}},
+    "tolerance calibrated to 0.9 falling to 0.7": {
+        "objective": {"tolerance": "calibrated", "tolerance_quantiles": [0.9, 0.7]}
+    },
     "rms norm between layers": {"encoder": {"norm": "rms"}},
     "batch norm between layers": {"encoder": {"norm": "batch"}},
     "no norm between layers": {"encoder": {"norm": "none"}},

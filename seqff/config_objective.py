@@ -140,7 +140,7 @@ class ObjectiveConfig:
     tolerance: Literal["calibrated", "constant", "linear", "geometric", "explicit"] = "geometric"
     """How the tolerances delta_l come about: quantiles of distances measured before training and tracked during it;
     one number, a linear or a geometric schedule; or a list."""
-    tolerance_quantiles: tuple[float, float] = (0.9, 0.7)
+    tolerance_quantiles: tuple[float, float] = (0.5, 0.3)
     """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
     tolerance_range: tuple[float, float] = (0.1, 0.1)
     """constant, linear, geometric: delta of the first layer and of the last (the same number twice: of every layer)."""
