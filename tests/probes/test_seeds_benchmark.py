@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -22,15 +21,13 @@ ASKED = {"videos": str(Path("videos").resolve()), "labels": "folder", "groups": 
 def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module; what it shares with others lies beside it."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    for name in ("quality", "quality_sets", "seeds"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("quality")
 
 
 @pytest.fixture
 def seeds(quality: ModuleType) -> ModuleType:
-    """The script as a module."""
-    return sys.modules["seeds"]
+    """The script as a module, which `quality` made importable."""
+    return importlib.import_module("seeds")
 
 
 def test_finished_results_are_read_again(seeds: ModuleType, tmp_path: Path) -> None:
