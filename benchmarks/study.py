@@ -34,6 +34,7 @@ HINGE = {"terms": ["temporal_hinge"]}
 SHARED = {"photometric": "shared", "colour": 0.0}
 BEFORE = {"pairs": SHARED, "optim": {"head_lr": 0.1}}
 COARSE = {"grid": [2]}
+WITHIN = {"infonce": {"temperature": 0.2}}
 
 
 def tolerance(first: float, last: float) -> dict[str, Any]:
@@ -50,7 +51,12 @@ CHANGES: dict[str, dict[str, Any]] = {
         "objective": {"terms": ["temporal_hinge", "video_infonce:0.3"], "video_infonce": {"share": "fixed"}}
     },
     "InfoNCE between videos, temperature 0.2": {"objective": {"video_infonce": {"temperature": 0.2}}},
+    "InfoNCE between videos, temperature 0.05": {"objective": {"video_infonce": {"temperature": 0.05}}},
     "InfoNCE between videos weighs double": {"objective": {"terms": ["temporal_hinge", "video_infonce:2"]}},
+    "InfoNCE between videos weighs half": {"objective": {"terms": ["temporal_hinge", "video_infonce:0.5"]}},
+    "InfoNCE within videos for the hinge": {"objective": {"terms": ["infonce", "video_infonce"], **WITHIN}},
+    "InfoNCE within videos besides": {"objective": {"terms": ["temporal_hinge", "infonce", "video_infonce"], **WITHIN}},
+    "VICReg alone": {"objective": {"terms": ["vicreg"]}},
     "half of the negatives from other videos, one head": {"objective": {**HINGE, "same_video": 0.5}},
     "gap 2": {"pairs": {"gap": 2, "stretch_frames": 3}},
     "gap 4": {"pairs": {"gap": 4, "every": 4, "stretch_frames": 5}},
@@ -107,6 +113,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "half the steps": {"steps": 0.5},
     "twice the steps": {"steps": 2.0},
     "three times the steps": {"steps": 3.0},
+    "weights averaged with decay 0.99": {"optim": {"ema": 0.99}},
     "heads as fast as layers": {"optim": {"head_lr": 1.0}},
     "heads at a tenth of the rate": {"optim": {"head_lr": 0.1}},
     "heads at a thirtieth of the rate": {"optim": {"head_lr": 0.03}},
