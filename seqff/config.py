@@ -119,15 +119,16 @@ class EncoderConfig:
 class OptimConfig:
     """The optimiser that every layer has for itself and its head."""
 
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
-    """Kind of optimiser."""
+    name: Literal["muon", "adamw", "adam", "sgd"] = "adamw"
+    """Kind of optimiser. muon moves kernels and matrices by steps in which all directions count alike, `lr` in the root
+    mean square, and biases and heads as adamw does."""
     lr: float = 2e-3
     """Peak learning rate of a layer."""
     head_lr: float = 0.3
     """Peak learning rate of its head, as a multiple of `lr`; 0 = the head stays as it was drawn. What a slow head does
     not take up is left for the layer to learn."""
     weight_decay: float = 1e-4
-    """Weight decay: decoupled in adamw, part of the gradient in adam and sgd."""
+    """Weight decay: decoupled in muon and adamw, part of the gradient in adam and sgd."""
     momentum: float = 0.9
     """sgd: weight of the past in the running gradient, 0 for none; the others do not look at it."""
     warmup: float = 0.05

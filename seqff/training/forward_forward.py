@@ -89,7 +89,7 @@ class ForwardForward:
             raise ValueError(f"mode is supervised or unsupervised, and negatives are random or predicted, got {given}")
         self.widths, self.mode, self.negatives = tuple(widths), mode, negatives
         self.config = goodness or GoodnessConfig()
-        self.optim = OptimConfig(lr=lr, weight_decay=weight_decay)
+        self.optim = OptimConfig(name="adamw", lr=lr, weight_decay=weight_decay)
         self.batch, self.jitter, self.seed = batch, jitter, seed
         self.first = 1 if skip_first and len(self.widths) > 1 else 0
         self.device = choose_device(device)

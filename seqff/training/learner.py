@@ -71,8 +71,9 @@ class LayerLearner:
         self.name, self.layer, self.head, self.objective = name, layer, head, objective
         self.precision, self.recompute, self.clip = precision, recompute, optim.clip
         self.parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
-        at_full_rate = [*layer.parameters(), *objective.parameters()]
-        self.optimizer = build_optimizer(at_full_rate, optim, head=head.parameters())
+        self.optimizer = build_optimizer(
+            layer.parameters(), optim, others=objective.parameters(), head=head.parameters()
+        )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
         self.sharing: Sharing | None = None

@@ -14,7 +14,7 @@ from torch import Tensor
 from seqff.config import PairsConfig, TrainConfig
 from seqff.training.learner import LayerLearner
 
-MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
+MOMENTS = {"muon": 2, "adamw": 2, "adam": 2, "sgd": 1}
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,92 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqff.config import OptimConfig
 
+PAST = 0.95
+"""Muon: weight of the past in the running gradient."""
+TURNS = 5
+"""Muon: Newton-Schulz iterations."""
+TURN = (3.4445, -4.7750, 2.0315)
+"""Their coefficients (K. Jordan 2024, kellerjordan.github.io/posts/muon): singular values end between 0.7 and 1.2."""
 
-def build_optimizer(
-    parameters: Iterable[nn.Parameter], optim: OptimConfig, *, head: Iterable[nn.Parameter] = ()
-) -> torch.optim.Optimizer:
-    """Build the optimiser of one layer; all kinds run as one fused kernel a group of weights.
+
+class Muon(torch.optim.AdamW):
+    """Muon (K. Jordan 2024, kellerjordan.github.io/posts/muon) for the groups that say so, AdamW for the others.
+
+    The running gradient of a weight, as a matrix of its output channels by all else, becomes the nearest matrix whose
+    singular values are alike, so that directions with small gradients move as far as those with large ones. It is
+    scaled so that the root mean square of a step is the learning rate whatever the matrix' shape: up to the constant
+    0.2 that is the scale of Liu et al. 2025, arXiv:2502.16982. Nesterov momentum, decoupled weight decay.
 
     Args:
-        parameters: what it moves at the learning rate.
+        groups: as AdamW takes them; those with "matrices": True hold weights of two or more dimensions.
+        options: of AdamW.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
+        super().__init__(groups, **options)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step."""
+        every = self.param_groups
+        for group in every:
+            if group.get("matrices"):
+                for weight in group["params"]:
+                    if weight.grad is not None:
+                        self._move(weight, group)
+        self.param_groups = [group for group in every if not group.get("matrices")]
+        try:
+            return super().step(closure)  # type: ignore[no-any-return]
+        finally:
+            self.param_groups = every
+
+    def _move(self, weight: nn.Parameter, group: dict[str, Any]) -> None:
+        state = self.state[weight]
+        if not state:  # under AdamW's names: it looks for "step" when a state is loaded
+            state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(weight)}
+        state["step"] += 1
+        running = state["exp_avg"].lerp_(weight.grad, 1 - PAST)
+        wanted = weight.grad.lerp(running, PAST).flatten(1)  # type: ignore[union-attr]
+        weight.mul_(1 - group["lr"] * group["weight_decay"])
+        step = alike(wanted).view(weight.shape)
+        weight.add_(step, alpha=-group["lr"] * math.sqrt(max(wanted.shape)))
+
+
+def alike(matrix: Tensor) -> Tensor:
+    """Bring the singular values of a matrix near to 1: (A, B) -> (A, B) float32."""
+    x = matrix.float()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / x.norm().clamp(min=1e-7)
+    a, b, c = TURN
+    for _ in range(TURNS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
+
+
+def build_optimizer(
+    weights: Iterable[nn.Parameter],
+    optim: OptimConfig,
+    *,
+    others: Iterable[nn.Parameter] = (),
+    head: Iterable[nn.Parameter] = (),
+) -> torch.optim.Optimizer:
+    """Build the optimiser of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
+
+    Args:
+        weights: of the layer.
         optim: kind and settings.
-        head: what it moves at that rate times `optim.head_lr`.
+        others: what else moves at the learning rate.
+        head: what moves at that rate times `optim.head_lr`.
 
     Returns:
         An optimiser whose groups have a field "share", by which `set_rate` multiplies the learning rate.
@@ -29,11 +98,19 @@ def build_optimizer(
     """
     check_optim(optim)
     lr, decay = optim.lr, optim.weight_decay
-    shares = ((list(parameters), 1.0), (list(head), optim.head_lr))
-    groups = [{"params": group, "lr": lr * share, "share": share} for group, share in shares if group]
+    weights, muon = list(weights), optim.name == "muon"
+    matrices = [weight for weight in weights if muon and weight.ndim > 1]
+    rest = [weight for weight in weights if not muon or weight.ndim < 2]
+    shares = ((matrices, 1.0, True), ([*rest, *others], 1.0, False), (list(head), optim.head_lr, False))
+    groups = [
+        {"params": group, "lr": lr * share, "share": share, **({"matrices": True} if turned else {})}
+        for group, share, turned in shares
+        if group
+    ]
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=optim.momentum, weight_decay=decay, fused=True)
-    kind = torch.optim.AdamW if optim.name == "adamw" else torch.optim.Adam
+    kinds = {"muon": Muon, "adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    kind: type[torch.optim.Adam | torch.optim.AdamW] = kinds[optim.name]
     return kind(groups, lr=lr, weight_decay=decay, fused=True)
 
 
@@ -45,8 +122,8 @@ def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 def check_optim(optim: OptimConfig) -> None:
     """Raise ValueError unless the settings are in range."""
-    if optim.name not in ("adamw", "adam", "sgd"):
-        raise ValueError(f"unknown optimiser {optim.name!r} (optim.name): choose from adamw, adam, sgd")
+    if optim.name not in ("muon", "adamw", "adam", "sgd"):
+        raise ValueError(f"unknown optimiser {optim.name!r} (optim.name): choose from muon, adamw, adam, sgd")
     if not (math.isfinite(optim.head_lr) and optim.head_lr >= 0):
         raise ValueError(f"optim.head_lr is a multiple of optim.lr, at least 0 (the head rests), got {optim.head_lr}")
     if not 0 <= optim.momentum < 1:

@@ -92,7 +92,7 @@ def _take_steps(
     nn.init.zeros_(readout.weight)
     nn.init.zeros_(readout.bias)
     parameters = [*encoder.parameters(), *readout.parameters()]
-    optimizer = build_optimizer(parameters, config.optim)
+    optimizer = build_optimizer(encoder.parameters(), config.optim, others=readout.parameters())
     half = choose_precision(config.precision, device) is torch.bfloat16
     loss = torch.zeros(())
     bar = tqdm(total=config.steps, unit="step", desc="supervised", disable=None if progress else True)

@@ -14,6 +14,7 @@ from torch._inductor import config as inductor
 from seqff.config import OptimConfig
 from seqff.training import LayerLearner
 from seqff.training.average import averaged
+from seqff.training.optimizers import Muon, alike
 
 
 def learners_with(**optim: Any) -> list[LayerLearner]:
@@ -52,6 +53,54 @@ def test_adam_and_adamw_differ_in_the_weight_decay_alone() -> None:
         assert torch.equal(layer_weights(a)[0], layer_weights(b)[0]) == same
 
 
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
+def test_directions_of_a_matrix_are_brought_to_count_alike(shape: tuple[int, int]) -> None:
+    """Singular values spread over a factor of 30 end near 1; the singular vectors stay."""
+    u, _, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(1)), full_matrices=False)
+    matrix = u @ torch.diag(torch.logspace(0, -1.5, min(shape))) @ v
+    found = u.T @ alike(matrix) @ v.T
+    values = found.diagonal()
+    assert 0.6 < float(values.min()) < float(values.max()) < 1.3
+    assert float((found - torch.diag(values)).abs().max()) < 1e-4
+
+
+def test_muon_moves_a_kernel_as_torchs_own_does_the_matrix() -> None:
+    """Beside torch.optim.Muon with its rate times 5: that has 0.2 and a bfloat16 iteration, and takes matrices."""
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon of its own; 2.9 has")
+    generator = torch.Generator().manual_seed(2)
+    kernel = torch.nn.Parameter(torch.randn(8, 4, 3, 3, generator=generator))
+    matrix = torch.nn.Parameter(kernel.detach().flatten(1).clone())
+    mine = Muon([{"params": [kernel], "matrices": True}], lr=0.02, weight_decay=0.1, fused=True)
+    theirs = torch.optim.Muon([matrix], lr=0.1, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+    before = matrix.detach().clone()
+    for _ in range(4):
+        kernel.grad = torch.randn(8, 4, 3, 3, generator=generator)
+        matrix.grad = kernel.grad.flatten(1).clone()
+        mine.step()
+        theirs.step()
+    assert float((kernel.detach().flatten(1) - matrix.detach()).norm()) < 0.02 * float(
+        (matrix.detach() - before).norm()
+    )
+
+
+def test_muon_moves_biases_heads_and_the_objective_as_adamw_does() -> None:
+    """On the same gradients all but the kernels end where AdamW takes them."""
+    muon, adamw = (learners_with(name=name, weight_decay=0.01)[0] for name in ("muon", "adamw"))
+    for step in range(3):
+        gradients = [torch.randn(p.shape, generator=torch.Generator().manual_seed(step)) for p in adamw.parameters]
+        for learner in (muon, adamw):
+            learner.set_rate(0.01)
+            for p, g in zip(learner.parameters, gradients, strict=True):
+                p.grad = g.clone()
+            learner.step()
+    kernels = {name for name, p in muon.layer.named_parameters() if p.ndim > 1}
+    assert kernels == {"conv.weight"}
+    mine, theirs = (dict(learner.layer.named_parameters()) for learner in (muon, adamw))
+    assert {name for name in mine if not torch.equal(mine[name], theirs[name])} == kernels
+    assert all(torch.equal(a, b) for a, b in zip(muon.head.parameters(), adamw.head.parameters(), strict=True))
+
+
 def test_clipping_shortens_a_layers_gradient_to_the_length_given() -> None:
     """A step of plain SGD with lr 1 is as long as `clip`, layer, head and objective together, and goes the same way."""
     plain = {"name": "sgd", "lr": 1.0, "head_lr": 1.0, "momentum": 0.0, "weight_decay": 0.0}
@@ -86,7 +135,7 @@ def test_the_average_follows_the_weights_by_its_formula() -> None:
 @pytest.mark.parametrize(
     ("optim", "match"),
     [
-        ({"name": "adagrad"}, "unknown optimiser 'adagrad'.*adamw, adam, sgd"),
+        ({"name": "adagrad"}, "unknown optimiser 'adagrad'.*muon, adamw, adam, sgd"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
         ({"head_lr": -0.5}, "head_lr is a multiple of optim.lr, at least 0 .*got -0.5"),
         ({"head_lr": float("nan")}, "head_lr .*got nan"),
