@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.pairs import FrameBatch
 from seqff.training import LayerLearner, build_learners, build_trainer
@@ -66,6 +66,7 @@ def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: 
         precision=arguments.precision,
         encoder=EncoderConfig(widths=(arguments.channels,) * depth, kernels=(3,) * depth, strides=same, pools=same),
         objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,)),
+        optim=OptimConfig(name="adamw"),
         **settings,
     )
     device = torch.device(arguments.device)

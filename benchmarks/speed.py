@@ -34,7 +34,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from seqff.allocator import freed_memory_kept
-from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.devices import choose_precision
 from seqff.nets import build_encoder
 from seqff.pairs import relate
@@ -209,7 +209,9 @@ def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]
         (
             name,
             TrainConfig(
-                encoder=net(name, width), objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,))
+                encoder=net(name, width),
+                objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,)),
+                optim=OptimConfig(name="adamw"),
             ),
             BATCH,
         )

@@ -32,7 +32,7 @@ from seqff.config_io import from_dict
 UNCHANGED = "none: the defaults"
 HINGE = {"terms": ["temporal_hinge"]}
 SHARED = {"photometric": "shared", "colour": 0.0}
-BEFORE = {"pairs": SHARED, "optim": {"head_lr": 0.1}}
+BEFORE = {"pairs": SHARED, "optim": {"name": "adamw", "head_lr": 0.1}}
 COARSE = {"grid": [2]}
 WITHIN = {"infonce": {"temperature": 0.2}}
 
@@ -121,6 +121,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "twice the rate, heads as fast as layers": {"optim": {"lr": 4e-3, "head_lr": 1.0}},
     "twice the rate, heads at a seventh of it": {"optim": {"lr": 4e-3, "head_lr": 0.15}},
     "mlp head, as fast as layers": {"objective": {"head": "mlp"}, "optim": {"head_lr": 1.0}},
+    "AdamW": {"optim": {"name": "adamw"}},
+    "learning rate 0.0004, heads as slow": {"optim": {"lr": 4e-4, "head_lr": 1.5}},
+    "learning rate 0.0008, heads as slow": {"optim": {"lr": 8e-4, "head_lr": 0.75}},
+    "learning rate 0.0016, heads as slow": {"optim": {"lr": 1.6e-3, "head_lr": 0.375}},
+    "learning rate 0.003, heads as slow": {"optim": {"lr": 3e-3, "head_lr": 0.2}},
     "learning rate 0.001": {"optim": {"lr": 1e-3}},
     "learning rate 0.004": {"optim": {"lr": 4e-3}},
     "with VICReg, weight 0.02": {"objective": {"terms": ["temporal_hinge", "video_infonce", "vicreg:0.02"]}},

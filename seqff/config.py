@@ -119,7 +119,7 @@ class EncoderConfig:
 class OptimConfig:
     """The optimiser that every layer has for itself and its head."""
 
-    name: Literal["muon", "adamw", "adam", "sgd"] = "adamw"
+    name: Literal["muon", "adamw", "adam", "sgd"] = "muon"
     """Kind of optimiser. muon moves kernels and matrices by steps in which all directions count alike, `lr` in the root
     mean square, and biases and heads as adamw does."""
     lr: float = 2e-3

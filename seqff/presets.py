@@ -29,6 +29,10 @@ class Preset:
     config: TrainConfig
 
 
+ADAMW = OptimConfig(name="adamw")
+"""What published methods learn with here; their authors have Adam or SGD, none has Muon."""
+AS_FAST = OptimConfig(name="adamw", head_lr=1.0)
+
 PRESETS: dict[str, Preset] = {
     "default": Preset("what `seqff train` does without a preset", "this package", TrainConfig()),
     "temporal-hinge": Preset(
@@ -41,7 +45,7 @@ PRESETS: dict[str, Preset] = {
         "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
         TrainConfig(
             objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp", grid=(2,)),
-            optim=OptimConfig(head_lr=1.0),
+            optim=AS_FAST,
         ),
     ),
     # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
@@ -55,48 +59,45 @@ PRESETS: dict[str, Preset] = {
                 head="none",
                 grid=(2,),
                 infonce=InfoNCEConfig(score="bilinear", temperature=1.0, symmetric=False),
-            )
+            ),
+            optim=ADAMW,
         ),
     ),
     "clapp": Preset(
         "a hinge on predicting the positive and not the negatives, without a head",
         "Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262",
-        TrainConfig(objective=ObjectiveConfig(terms=("clapp",), same_video=0.5, head="none", grid=(2,))),
+        TrainConfig(objective=ObjectiveConfig(terms=("clapp",), same_video=0.5, head="none", grid=(2,)), optim=ADAMW),
     ),
     "lpl": Preset(
         "predict the positive, keep every unit's variance up, decorrelate; no negatives, no head",
         "Halvagal, Zenke 2023, doi:10.1038/s41593-023-01460-y",
         TrainConfig(
             objective=ObjectiveConfig(terms=("lpl",), head="none", grid=(1,)),
-            optim=OptimConfig(lr=1e-3, weight_decay=1.5e-6),
+            optim=OptimConfig(name="adamw", lr=1e-3, weight_decay=1.5e-6),
         ),
     ),
     "vicreg": Preset(
         "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
         "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(
-            objective=ObjectiveConfig(terms=("vicreg",), head="mlp", grid=(2,)), optim=OptimConfig(head_lr=1.0)
-        ),
+        TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp", grid=(2,)), optim=AS_FAST),
     ),
     "barlow": Preset(
         "the correlations between two positives are to be the identity matrix; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
-        TrainConfig(
-            objective=ObjectiveConfig(terms=("barlow",), head="mlp", grid=(2,)), optim=OptimConfig(head_lr=1.0)
-        ),
+        TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp", grid=(2,)), optim=AS_FAST),
     ),
     # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
     "scff": Preset(
         "goodness high for sums of two positives, low for sums of two negatives",
         "Chen, Liu, Laydevant, Grollier 2025, doi:10.1038/s41467-025-61037-0",
-        TrainConfig(objective=ObjectiveConfig(terms=("scff",), same_video=0.5, head="none")),
+        TrainConfig(objective=ObjectiveConfig(terms=("scff",), same_video=0.5, head="none"), optim=ADAMW),
     ),
     "sfa": Preset(
         "slow feature analysis: the slowest few directions after whitening",
         "Wiskott, Sejnowski 2002, doi:10.1162/089976602317318938; by gradients: Schueler et al. 2019, arXiv:1808.08833",
         TrainConfig(
             objective=ObjectiveConfig(terms=("slowness",), head="linear", head_out=16, grid=(2,)),
-            optim=OptimConfig(head_lr=1.0),
+            optim=AS_FAST,
         ),
     ),
     # Sums over whole maps saturate the loss; the vector of a convolution is the channels at a place
@@ -108,6 +109,7 @@ PRESETS: dict[str, Preset] = {
             objective=ObjectiveConfig(
                 terms=("goodness",), head="none", goodness=GoodnessConfig(form="mean", over="position")
             ),
+            optim=ADAMW,
         ),
     ),
     "seed-note": Preset(
@@ -122,7 +124,8 @@ PRESETS: dict[str, Preset] = {
                 embedding_norm="none",
                 head="none",
                 grid=(1,),
-            )
+            ),
+            optim=ADAMW,
         ),
     ),
 }
