@@ -27,13 +27,8 @@ class Muon(torch.optim.AdamW):
     scaled so that the root mean square of a step is the learning rate whatever the matrix' shape: up to the constant
     0.2 that is the scale of Liu et al. 2025, arXiv:2502.16982. Nesterov momentum, decoupled weight decay.
 
-    Args:
-        groups: as AdamW takes them; those with "matrices": True hold weights of two or more dimensions.
-        options: of AdamW.
+    It is built as AdamW is; groups with "matrices": True hold weights of two or more dimensions.
     """
-
-    def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
-        super().__init__(groups, **options)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
