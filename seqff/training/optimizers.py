@@ -27,7 +27,7 @@ class Muon(torch.optim.AdamW):
     scaled so that the root mean square of a step is the learning rate whatever the matrix' shape: up to the constant
     0.2 that is the scale of Liu et al. 2025, arXiv:2502.16982. Nesterov momentum, decoupled weight decay.
 
-    It is built as AdamW is; groups with "matrices": True hold weights of two or more dimensions.
+    It is built as AdamW is; every group says whether it holds "matrices", weights of two or more dimensions to turn.
     """
 
     @torch.no_grad()
@@ -35,11 +35,11 @@ class Muon(torch.optim.AdamW):
         """Take a step."""
         every = self.param_groups
         for group in every:
-            if group.get("matrices"):
+            if group["matrices"]:
                 for weight in group["params"]:
                     if weight.grad is not None:
                         self._move(weight, group)
-        self.param_groups = [group for group in every if not group.get("matrices")]
+        self.param_groups = [group for group in every if not group["matrices"]]
         try:
             return super().step(closure)  # type: ignore[no-any-return]
         finally:
@@ -96,10 +96,10 @@ def build_optimizer(
     weights, muon = list(weights), optim.name == "muon"
     matrices = [weight for weight in weights if muon and weight.ndim > 1]
     rest = [weight for weight in weights if not muon or weight.ndim < 2]
-    shares = ((matrices, 1.0, True), ([*rest, *others], 1.0, False), (list(head), optim.head_lr, False))
+    kinds_of_weights = ((matrices, 1.0, True), ([*rest, *others], 1.0, False), (list(head), optim.head_lr, False))
     groups = [
-        {"params": group, "lr": lr * share, "share": share, **({"matrices": True} if turned else {})}
-        for group, share, turned in shares
+        {"params": group, "lr": lr * share, "share": share, "matrices": turned}
+        for group, share, turned in kinds_of_weights
         if group
     ]
     if optim.name == "sgd":

@@ -58,7 +58,7 @@ CASES = {
     ),
     "vicreg": changed(terms=("vicreg",)),
     "clapp": changed(terms=("clapp",)),
-    "adamw": changed(optim=OptimConfig(lr=1e-3)),
+    "adamw": changed(optim=OptimConfig(name="adamw", lr=1e-3)),
     "muon": changed(optim=OptimConfig(name="muon", lr=1e-3)),
 }
 

@@ -84,7 +84,7 @@ def test_muon_moves_a_kernel_as_torchs_own_does_the_matrix() -> None:
     )
 
 
-def test_muon_moves_biases_heads_and_the_objective_as_adamw_does() -> None:
+def test_muon_moves_biases_and_heads_as_adamw_does() -> None:
     """On the same gradients all but the kernels end where AdamW takes them."""
     muon, adamw = (learners_with(name=name, weight_decay=0.01)[0] for name in ("muon", "adamw"))
     for step in range(3):

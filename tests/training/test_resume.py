@@ -33,6 +33,7 @@ CONFIG = TrainConfig(
     [
         ({"optim": OptimConfig(name="sgd", clip=0.1, ema=0.9)}, [3]),
         ({"optim": OptimConfig(name="adam")}, [3]),
+        ({"optim": OptimConfig(name="adamw")}, [3]),
         ({"optim": OptimConfig(name="muon")}, [3]),
         ({"compile": True}, [3]),
         ({"trainer": "greedy", "optim": OptimConfig(ema=0.9)}, [1, 3, 5]),  # the second layer starts at step 3
@@ -40,7 +41,17 @@ CONFIG = TrainConfig(
         ({"trainer": "end_to_end", "activation_checkpointing": True}, [3]),
         ({"trainer": "end_to_end_sum", "objective": dataclasses.replace(CONFIG.objective, terms=("goodness",))}, [3]),
     ],
-    ids=["sgd-clip-ema", "adam", "muon", "compiled", "greedy", "greedy-cache", "end_to_end", "end_to_end_sum-mixtures"],
+    ids=[
+        "sgd-clip-ema",
+        "adam",
+        "adamw",
+        "muon",
+        "compiled",
+        "greedy",
+        "greedy-cache",
+        "end_to_end",
+        "end_to_end_sum-mixtures",
+    ],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, settings: dict[str, Any], stops: list[int]
