@@ -39,7 +39,12 @@ def load_decord() -> Any:
 
 
 def quiet_decord() -> Any:
-    """Imports decord alone, for processes that never use torch."""
+    """Imports decord, for processes that never use torch.
+
+    OpenCV is imported first: decord loads a zlib of its own, of 2005, for the whole process, and the libpng of an
+    OpenCV that comes after it then fails on every PNG.
+    """
+    import cv2  # noqa: F401
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)

@@ -42,6 +42,17 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
         Manifest.load(path)
 
 
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"])
+def test_pictures_are_read_in_the_worker(tmp_path: Path, ending: str) -> None:
+    """The process that scans reads folders of pictures of every kind, with decord (its own zlib) installed beside."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        assert cv2.imwrite(str(folder / f"{number:03d}{ending}"), paint(number))
+    (entry,) = quick(folder, tmp_path / "m.json")
+    assert (entry.status, entry.cause, entry.frames) == ("ok", "", 3)
+
+
 def test_what_is_found(tmp_path: Path) -> None:
     """Videos in all folders are found, numbered images and frame arrays among them; other files are not."""
     root = tmp_path / "videos"
