@@ -76,6 +76,28 @@ class BarlowConfig:
 
 
 @dataclass(frozen=True)
+class SIGRegConfig:
+    """LeJEPA's SIGReg (objective `sigreg`): positives alike, embeddings distributed as an isotropic Gaussian."""
+
+    weight: float = 0.05
+    """lambda: weight of the distance from the Gaussian; the rest is of the positives' differences."""
+    directions: int = 256
+    """Random directions on which the embeddings are projected at each step."""
+
+
+@dataclass(frozen=True)
+class StraighteningConfig:
+    """Straightening (objective `straightening`): successive steps of a video point the same way."""
+
+    straightness: float = 1.0
+    """Weight of 1 - the cosine between successive steps."""
+    variance: float = 1.0
+    """Weight of VICReg's hinge that holds each dimension's standard deviation up."""
+    covariance: float = 0.04
+    """Weight of the squared covariances between dimensions."""
+
+
+@dataclass(frozen=True)
 class LPLConfig:
     """Latent predictive learning (objective `lpl`): predict the positive, keep variance up, decorrelate."""
 
@@ -173,12 +195,16 @@ class ObjectiveConfig:
     grid: tuple[int, ...] = (4, 4, 2)
     """Sides of the grids to which layers' maps are pooled before the heads, from the first layer on; the last one is
     for all layers above, too, and a net of fewer layers takes the first ones."""
+    video_channels: float = 0.0
+    """Share of a layer's channels."""
     goodness: GoodnessConfig = field(default_factory=GoodnessConfig)
     logistic_hinge: LogisticHingeConfig = field(default_factory=LogisticHingeConfig)
     infonce: InfoNCEConfig = field(default_factory=InfoNCEConfig)
     clapp: CLAPPConfig = field(default_factory=CLAPPConfig)
     vicreg: VICRegConfig = field(default_factory=VICRegConfig)
     barlow: BarlowConfig = field(default_factory=BarlowConfig)
+    sigreg: SIGRegConfig = field(default_factory=SIGRegConfig)
+    straightening: StraighteningConfig = field(default_factory=StraighteningConfig)
     lpl: LPLConfig = field(default_factory=LPLConfig)
     slowness: SlownessConfig = field(default_factory=SlownessConfig)
     scff: SCFFConfig = field(default_factory=SCFFConfig)

@@ -10,6 +10,7 @@ from seqff.config import (
     InfoNCEConfig,
     ObjectiveConfig,
     OptimConfig,
+    PairsConfig,
     TrainConfig,
 )
 
@@ -85,6 +86,20 @@ PRESETS: dict[str, Preset] = {
         "the correlations between two positives are to be the identity matrix; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
         TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp", grid=(2,)), optim=AS_FAST),
+    ),
+    "sigreg": Preset(
+        "positives alike, embeddings distributed as an isotropic Gaussian (LeJEPA); no negatives",
+        "Balestriero, LeCun 2025, arXiv:2511.08544",
+        TrainConfig(objective=ObjectiveConfig(terms=("sigreg",), head="mlp", grid=(2,)), optim=AS_FAST),
+    ),
+    "straightening": Preset(
+        "the way of a video through feature space is straight, every dimension alive, dimensions uncorrelated",
+        "Niu, Savin, Simoncelli 2024, arXiv:2411.01777",
+        TrainConfig(
+            pairs=PairsConfig(stretch_frames=3),
+            objective=ObjectiveConfig(terms=("straightening",), head="mlp", grid=(2,)),
+            optim=AS_FAST,
+        ),
     ),
     # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
     "scff": Preset(

@@ -53,7 +53,9 @@ def test_every_preset_trains(name: str) -> None:
 def test_a_preset_is_its_method() -> None:
     """The default is the default, the others differ from it and from each other, with the heads of their papers."""
     configs = {name: load_preset(name) for name in PRESETS}
-    assert {name for name in configs if configs[name].objective.head == "mlp"} == {"infonce", "vicreg", "barlow"}
+    assert {name for name in configs if configs[name].objective.head == "mlp"} == {
+        "infonce", "vicreg", "barlow", "sigreg", "straightening"
+    }  # fmt: skip
     assert configs.pop("default") == TrainConfig()
     assert all(a != b for a, b in itertools.combinations(configs.values(), 2))
     published = re.compile(r"\b(19|20)\d\d\b")

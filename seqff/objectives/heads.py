@@ -15,13 +15,14 @@ class Head(nn.Module):
 
     Args:
         grid: side of the pooling grid.
-        cells: from (N, C * grid * grid) to (N, D).
-        whole: from (N, C) to (N, D'), the video embedding; None for none.
+        cells: from (N, C1 * grid * grid) to (N, D), or None for none.
+        whole: from (N, C2) to (N, D'), the video embedding; None for none.
+        split: the first so many channels are for `cells` (C1), the others for `whole` (C2); 0 = both see all C.
     """
 
-    def __init__(self, grid: int, cells: nn.Module, whole: nn.Module | None = None) -> None:
+    def __init__(self, grid: int, cells: nn.Module, whole: nn.Module | None = None, *, split: int = 0) -> None:
         super().__init__()
-        self.grid, self.cells, self.whole = grid, cells, whole
+        self.grid, self.cells, self.whole, self.split = grid, cells, whole, split
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding of (N, C, H, W), (N, D), with the video embedding behind it: (N, D + D')."""
@@ -29,8 +30,10 @@ class Head(nn.Module):
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Return what `forward` gives for a map of which the grid mean is there, (N, C, grid, grid)."""
-        z: Tensor = self.cells(pooled.flatten(1))
-        return z if self.whole is None else torch.cat([z, self.whole(pooled.mean(dim=(2, 3)))], dim=1)
+        if self.whole is None:
+            return self.cells(pooled.flatten(1))  # type: ignore[no-any-return]
+        first, second = pooled.tensor_split([self.split], dim=1) if self.split else (pooled, pooled)
+        return torch.cat([self.cells(first.flatten(1)), self.whole(second.mean(dim=(2, 3)))], dim=1)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
@@ -59,6 +62,7 @@ def build_head(
     width: int,
     out: int,
     video: bool = False,
+    split: int = 0,
     generator: torch.Generator | None = None,
 ) -> Head:
     """Build the head of one layer.
@@ -78,8 +82,9 @@ def build_head(
     Raises:
         ValueError: unknown name.
     """
-    cells = _projector(name, channels * grid * grid, width, out, generator)
-    return Head(grid, cells, _projector(name, channels, width, out, generator) if video else None)
+    first, second = (split, channels - split) if split else (channels, channels)
+    cells = _projector(name, first * grid * grid, width, out, generator)
+    return Head(grid, cells, _projector(name, second, width, out, generator) if video else None, split=split)
 
 
 def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Relation
 from seqff.objectives.distance import squared_distances
+from seqff.objectives.lots import lots
 
 NOBODY = -1
 """The video of a place in the queue that holds no row yet."""
@@ -107,15 +108,9 @@ class Negatives(nn.Module):
         return Candidates(rows, same, other)
 
     def _lots(self, rows: int, columns: int) -> Tensor:
-        """Draw a number for every pair: a hash of the draw's number and the place, so that a checkpoint holds it all.
-
-        Reference: the finaliser of SplitMix64, Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195.
-        """
+        """Draw a number for every pair."""
         self.draw += rows * columns
-        x = self.draw + torch.arange(rows * columns, device=self.draw.device)
-        for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-            x = (x ^ (x >> shift & (1 << 64 - shift) - 1)) * factor
-        return (x ^ (x >> 31 & (1 << 33) - 1)).double().view(rows, columns)
+        return lots(self.draw, rows * columns).double().view(rows, columns)
 
     @torch.no_grad()
     def _remember(self, u: Tensor, relation: Relation) -> None:

@@ -18,7 +18,9 @@ from seqff.objectives.infonce import InfoNCE
 from seqff.objectives.logistic_hinge import LogisticHinge
 from seqff.objectives.lpl import LPL
 from seqff.objectives.scff import SCFF
+from seqff.objectives.sigreg import SIGReg
 from seqff.objectives.slowness import Slowness
+from seqff.objectives.straightening import Straightening
 from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
 from seqff.objectives.vicreg import VICReg
@@ -51,6 +53,8 @@ OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
     "clapp": lambda config, place: CLAPP(config, place.dim, place.generator),
     "vicreg": lambda config, place: VICReg(config.vicreg, place.tolerance),
     "barlow": lambda config, place: Barlow(config.barlow),
+    "sigreg": lambda config, place: SIGReg(config.sigreg, place.generator),
+    "straightening": lambda config, place: Straightening(config.straightening),
     "lpl": lambda config, place: LPL(config.lpl),
     "slowness": lambda config, place: Slowness(config.slowness),
     "scff": lambda config, place: SCFF(config),

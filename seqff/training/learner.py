@@ -210,6 +210,10 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     dims = [head_dim(objective.head, c, grid=g, out=objective.head_out) for c, g in zip(channels, grids, strict=True)]
     losses = build_objectives(objective, channels, dims, generator=generator)
     for layer, info, loss, grid in zip(encoder.layers, encoder.feature_info, losses, grids, strict=True):
+        both = loss.sees("embedding") and loss.sees("video_embedding")
+        split = (
+            info.channels - round(objective.video_channels * info.channels) if both and objective.video_channels else 0
+        )
         head = build_head(
             objective.head,
             info.channels,
@@ -217,6 +221,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             width=objective.head_width,
             out=objective.head_out,
             video=loss.sees("video_embedding"),
+            split=split,
             generator=generator,
         ).to(device)
         learners.append(

@@ -81,10 +81,13 @@ def test_a_batch_without_any_pair_costs_nothing_and_moves_nothing(name: str) -> 
 @pytest.mark.parametrize("name", OF_EMBEDDINGS)
 def test_half_precision_embeddings_are_compared_in_float32(name: str) -> None:
     """bf16 embeddings give a float32 loss, that of the same numbers in float32, and a gradient."""
-    (term,) = build_objectives(ObjectiveConfig(terms=(name,)), [4], [5], generator=torch.Generator().manual_seed(0))
+    config = ObjectiveConfig(terms=(name,))
+    term, same = (
+        build_objectives(config, [4], [5], generator=torch.Generator().manual_seed(0))[0].terms[name] for _ in range(2)
+    )
     z = embeddings().bfloat16().requires_grad_()
-    loss, _ = term.terms[name](z, relation())
-    exact, _ = term.terms[name](z.detach().float(), relation())
+    loss, _ = term(z, relation())
+    exact, _ = same(z.detach().float(), relation())
     assert loss.dtype == torch.float32
     assert float(loss.detach()) == pytest.approx(float(exact.detach()), rel=1e-6)
     loss.backward()

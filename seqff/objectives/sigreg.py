@@ -1,0 +1,85 @@
+"""SIGReg: positives alike, and the embeddings of a batch distributed as an isotropic Gaussian; no negatives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqff.config import SIGRegConfig
+from seqff.objectives.base import Objective, Relation
+from seqff.objectives.lots import lots
+from seqff.objectives.statistics import nothing, views
+
+LARGEST, KNOTS = 5.0, 17
+"""The characteristic functions are compared at so many evenly spaced arguments between -LARGEST and LARGEST."""
+
+
+def epps_pulley(x: Tensor) -> Tensor:
+    """Distance of some samples from the standard normal distribution (Epps and Pulley 1983).
+
+    N times the integral over t of |mean_n exp(i t x_n) - exp(-t^2 / 2)|^2 exp(-t^2 / 2), by the trapezoidal rule on 17
+    arguments from -5 to 5.
+
+    Args:
+        x: (N, M) float32, N values of each of M variables.
+
+    Returns:
+        (M,) float32, at least 0; of N normal values about 1.3 in the mean, of N equal ones in proportion to N.
+
+    Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544, algorithm 1.
+    """
+    t = torch.linspace(-LARGEST, LARGEST, KNOTS, device=x.device)
+    normal = torch.exp(-t.square() / 2)
+    turned = x[:, :, None] * t
+    error = (turned.cos().mean(dim=0) - normal).square() + turned.sin().mean(dim=0).square()
+    return len(x) * torch.trapezoid(error * normal, t, dim=1)
+
+
+class SIGReg(Objective):
+    """LeJEPA's loss as a term of a layer's loss: (1 - weight) * prediction + weight * SIGReg.
+
+    prediction is the mean over dimensions of the squared distance of a positive's two rows from their mean; SIGReg the
+    mean of `epps_pulley` over projections of all rows on random directions, drawn anew at every step.
+
+    Args:
+        config: the weight and the number of directions.
+        generator: source of the seed that directions are drawn with.
+
+    Raises:
+        ValueError: a weight that is no share, or no directions.
+
+    Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544.
+    """
+
+    def __init__(self, config: SIGRegConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if not 0 <= config.weight <= 1 or config.directions < 1:
+            raise ValueError(
+                "objective.sigreg: weight is a share between 0 and 1 and directions at least 1, got "
+                f"{config.weight} and {config.directions}"
+            )
+        self.config = config
+        self.draw: Tensor  # numbers the draws, so that a resumed run draws the same
+        self.register_buffer("draw", torch.randint(2**62, (), generator=generator))
+
+    def directions(self, dim: int) -> Tensor:
+        """Draw directions of unit length, (dim, config.directions) float32, a function of the draw's number."""
+        count = 2 * dim * self.config.directions
+        self.draw += count
+        uniform = lots(self.draw, count).double() * 2.0**-64 + 0.5
+        radius, angle = uniform.clamp(min=1e-12).view(2, dim, -1)
+        normal = (-2 * radius.log()).sqrt() * (2 * torch.pi * angle).cos()  # Box and Muller 1958
+        return F.normalize(normal.float(), dim=0)
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and its terms before their weights, `sigreg_prediction` and `sigreg_distance`."""
+        if not len(relation.positive):
+            return nothing(z, "sigreg_prediction", "sigreg_distance")
+        z = z.float()
+        x, y = views(z, relation.positive)
+        prediction = (x - y).square().mean() / 4
+        rows = z if relation.real is None else z[relation.real]
+        distance = epps_pulley(rows @ self.directions(z.shape[1])).mean()
+        loss = (1 - self.config.weight) * prediction + self.config.weight * distance
+        return loss, {"sigreg_prediction": prediction.detach(), "sigreg_distance": distance.detach()}
