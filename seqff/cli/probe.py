@@ -29,8 +29,8 @@ class ProbeOptions:
     features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
     """Feature store."""
     labels: str
-    """'folder' (the first folder below VIDEOS names the class), a CSV file with the columns video,label, or one with
-    video,start_seconds,stop_seconds,label for features with a row a frame or clip."""
+    """'folder' (the first folder below VIDEOS names the class), 'video' (each is one; for --split-frames), a CSV
+    file with the columns video,label, or one with video,start_seconds,stop_seconds,label for features with a row a frame or clip."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
     groups: str | None = None
@@ -44,6 +44,9 @@ class ProbeOptions:
     unused."""
     folds: int | None = None
     """Folds; by default one a group up to 20 groups, else 5."""
+    split_frames: str | None = None
+    """every:18 splits frames inside videos instead: of each video every 18th frame trains, all others test. Needs
+    features with a row a frame; for videos that are each a thing to be recognized."""
     seed: int = 0
     """Of the folds and the bootstrap."""
     device: Device = "auto"

@@ -21,6 +21,7 @@ from seqff.probes.splits import DEFAULT_FOLDS, Fold, check_folds, make_folds
 Labels = str | os.PathLike[str] | Mapping[str, str]
 Groups = str | os.PathLike[str] | Mapping[str, str] | None
 LEAK = "frames dealt at random: the score is that of a memory"
+WITHIN = "frames of one video train and test: the score is of other frames of the same videos, not of other videos"
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,17 @@ class Rules:
     folds: int | None = None
     seed: int = 0
     allow_leak: bool = False
+    split_frames: str | None = None
 
     @property
     def leaks(self) -> bool:
-        """Whether frames of one video may stand on both sides of a split."""
+        """Whether frames are dealt at random."""
         return self.allow_leak and self.groups in ROW_WORDS
+
+    @property
+    def within_videos(self) -> bool:
+        """Whether frames of one video stand on both sides of a split."""
+        return self.leaks or self.split_frames is not None
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Asked:
         label: (n,) class name.
         unit: (n,) what must not be parted when lambda is chosen: the number of the row's group.
         groups: (videos,) group of each video.
-        video_folds: splits of the videos; empty where frames are dealt at random.
+        video_folds: splits of the videos; empty where frames are split inside videos.
         folds: the same splits of the labelled rows.
     """
 
@@ -98,10 +105,9 @@ def ask(
     # What is dealt: a video with its class; where parts of videos are labelled, with each of its classes.
     dealt = sorted(set(zip(video.tolist(), label.tolist(), strict=True)))
     classes, homes = [name for _, name in dealt], [groups[place] for place, _ in dealt]
-    if rules.leaks:
-        folds = _random_folds(label, rules)
-        unit = np.arange(len(rows))
-        return Asked(rows, video, label, unit, tuple(groups), (), tuple(folds))
+    if rules.within_videos:
+        folds = _random_folds(label, rules) if rules.leaks else _frame_fold(index, rows, label, rules)
+        return Asked(rows, video, label, np.arange(len(rows)), tuple(groups), (), tuple(folds))
     check_classes(classes, homes)
     video_folds = _video_folds(paths, dealt, homes, rules, without_features)
     check_folds(video_folds, groups, paths, hashes, once=False)
@@ -124,6 +130,12 @@ def _names(
 ) -> list[str | None]:
     """Class of each row; None where it has none."""
     labels = rules.labels
+    if labels == "video":
+        if rules.split_frames is None:
+            raise LabelError(
+                "labels 'video' makes each video a class, which only frames inside it can train: give split_frames"
+            )
+        return [paths[place] for place in of_row]
     if not isinstance(labels, Mapping) and has_segments(labels):
         if index is None or len(index) == len(paths):
             raise LabelError(
@@ -151,6 +163,29 @@ def _video_folds(
     folds = make_folds(classes, homes, folds=rules.folds, rng=np.random.default_rng([rules.seed, 0]))
     places = np.array([place for place, _ in dealt])
     return [Fold(fold.name, np.unique(places[fold.train]), np.unique(places[fold.test])) for fold in folds]
+
+
+def _frame_fold(
+    index: FeatureIndex | None, rows: NDArray[np.int64], label: NDArray[np.str_], rules: Rules
+) -> list[Fold]:
+    """Split frames inside videos: of each video every n-th frame trains, all others test."""
+    asked = str(rules.split_frames)
+    word, _, number = asked.partition(":")
+    if word != "every" or not number.isdecimal() or int(number) < 2:
+        raise ValueError(f"split_frames is {asked!r}; give every:N with N of 2 or more (every N-th frame trains)")
+    if any(given is not None for given in (rules.groups, rules.splits, rules.folds)):
+        raise ValueError("split_frames splits inside videos: leave groups, splits and folds out")
+    if index is None or len(index) == len(set(index.video)) or (index.frames != 1).any():
+        raise LabelError(
+            f"split_frames={asked} splits frames, but the features do not have a row a frame; extract them with "
+            "--per frame"
+        )
+    trains = index.frame[rows] % int(number) == 0
+    fold = Fold(asked, np.flatnonzero(trains), np.flatnonzero(~trains))
+    if not len(fold.train) or not len(fold.test):
+        raise LabelError(f"split_frames={asked}: no frame is left to {'test' if len(fold.train) else 'train'}")
+    check_splits([fold], label.tolist())
+    return [fold]
 
 
 def _random_folds(label: NDArray[np.str_], rules: Rules) -> list[Fold]:

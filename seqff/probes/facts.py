@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqff.probes.asked import LEAK
+from seqff.probes.asked import LEAK, WITHIN
 from seqff.probes.results import ArrayResult
 from seqff.probes.task import Task
 from seqff.version import __version__
@@ -21,6 +21,7 @@ def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
     encoders = [other.meta.get("encoder") or {} for other in task.stores]
     labelled = sorted(set(zip(asked.video.tolist(), asked.label.tolist(), strict=True)))
     videos = sorted({place for place, _ in labelled})
+    notes = [LEAK] if task.rules.leaks else [WITHIN] if task.rules.split_frames else []
     return {
         "version": __version__,
         "per": store.per,
@@ -44,7 +45,7 @@ def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
         "labels_hash": _labels_hash(task),
         "splits_hash": _splits_hash(task),
         "seconds": round(sum(result.seconds for result in found.values()), 3),
-        "warnings": warnings_of(found, len(task.folds)) + ([LEAK] if task.rules.leaks else []),
+        "warnings": warnings_of(found, len(task.folds)) + notes,
     }
 
 
@@ -58,6 +59,8 @@ def describe_split(task: Task) -> str:
     folds, rules = len(task.folds), task.rules
     if rules.leaks:
         return f"{folds} folds of frames at random"
+    if rules.split_frames is not None:
+        return f"inside videos: frames {rules.split_frames} train, all others test"
     if rules.splits is not None:
         return f"{folds} official split{'s' if folds > 1 else ''}"
     videos = np.unique(task.asked.video)
@@ -139,7 +142,7 @@ def _splits_hash(task: Task) -> str:
         members = [(place, fold.name) for fold in folds for place in getattr(fold, side).tolist()]
         for place, fold in members:
             names.setdefault((side, place), []).append(fold)
-    if task.rules.leaks:
+    if task.rules.within_videos:
         return digest(f"{fold.name}\0{','.join(map(str, fold.test))}" for fold in task.folds)
     lines = []
     for place, (path, group) in enumerate(zip(task.paths, task.asked.groups, strict=True)):

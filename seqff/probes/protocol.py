@@ -34,6 +34,7 @@ def probe(
     splits: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None,
     folds: int | None = None,
+    split_frames: str | None = None,
     seed: int = 0,
     device: str = "auto",
     allow_leak: bool = False,
@@ -52,6 +53,7 @@ def probe(
     splits: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None,
     folds: int | None = None,
+    split_frames: str | None = None,
     seed: int = 0,
     device: str = "auto",
     allow_leak: bool = False,
@@ -69,6 +71,7 @@ def probe(
     splits: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None,
     folds: int | None = None,
+    split_frames: str | None = None,
     seed: int = 0,
     device: str = "auto",
     allow_leak: bool = False,
@@ -84,7 +87,8 @@ def probe(
 
     Args:
         features: a feature store or its folder.
-        labels: "folder" (first folder of each video's path), a CSV file `video,label`, a CSV file
+        labels: "folder" (first folder of each video's path), "video" (each video is a class, for `split_frames`), a
+            CSV file `video,label`, a CSV file
             `video,start_seconds,stop_seconds,label` (for stores with a row a frame or clip: a row has the label of the
             segment its first frame is in, and is left out where it is in none), or a mapping from video to label.
         columns: label columns of the CSV file, one result each; None takes the column `label` and gives its result.
@@ -95,6 +99,8 @@ def probe(
         out: folder for results.json, results.csv and predictions.csv (a folder a column if `columns` is given); None
             writes nothing.
         folds: None leaves one group out for up to 20 groups, and makes 5 folds for more.
+        split_frames: "every:18" splits frames inside videos: of each video every 18th frame trains, all others test.
+            For features with a row a frame, where each video is a thing to be recognized; the result says so.
         seed: of the folds, the inner splits, the projection and the bootstrap; the same seed gives the same numbers.
         device: "auto", "cpu" or "cuda": where matrices of more than 4 million values are worked on.
         allow_leak: let groups="frame" deal frames at random, to show what that does to the score.
@@ -104,7 +110,7 @@ def probe(
     Raises:
         LabelError: labels, groups or splits do not fit the videos, or frames are to be dealt at random.
         RunError: no such store, features that are not finite, or `out` exists.
-        ValueError: a wrong `folds`, `columns` or `device`.
+        ValueError: a wrong `folds`, `columns`, `split_frames` or `device`.
     """
     target = choose_device(device)
     if columns is not None and (len(columns) == 0 or len(set(columns)) < len(columns)):
@@ -118,7 +124,7 @@ def probe(
     sources = {name: ((store, name),) for name in store.names}
     results = []
     for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
-        rules = Rules(labels, column, groups, splits, folds, seed, allow_leak)
+        rules = Rules(labels, column, groups, splits, folds, seed, allow_leak, split_frames)
         task = make_task([store], rules, sources)
         result = run_task(task, device=target, progress=progress)
         results.append(result if home is None else keep(result, home, overwrite=overwrite))

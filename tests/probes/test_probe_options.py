@@ -53,6 +53,42 @@ def test_frames_dealt_at_random_are_refused_with_the_reason_and_leak_when_allowe
     assert min(leaky) > 0.8
 
 
+def test_frames_inside_videos_are_split_by_name_only(tmp_path: Path) -> None:
+    """every:5 trains on frames 0 and 5 of each video and tests the other eight, and the result says what it is."""
+    store = frames_that_know_their_video(tmp_path, 0)
+    result = run(store, labels="video", split_frames="every:5")
+    facts = result.to_dict()
+    assert result.layers[0].trained.accuracy > 0.9  # each video is a class of its own
+    assert facts["split"] == "inside videos: frames every:5 train, all others test"
+    assert len(result.videos) == 40 * 8
+    assert "not of other videos" in result.table()
+    with pytest.raises(LabelError, match="which only frames inside it can train"):
+        run(store, labels="video")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"split_frames": "18"}, "give every:N with N of 2 or more"),
+        ({"split_frames": "every:1"}, "give every:N"),
+        ({"split_frames": "every:5", "groups": "(a)"}, "leave groups, splits and folds out"),
+        ({"split_frames": "every:5", "folds": 3}, "leave groups, splits and folds out"),
+    ],
+)
+def test_a_split_of_frames_that_makes_no_sense_is_refused(
+    tmp_path: Path, options: dict[str, object], said: str
+) -> None:
+    """The error says what to give instead."""
+    with pytest.raises(ValueError, match=said):
+        run(frames_that_know_their_video(tmp_path, 0), **options)
+
+
+def test_a_split_of_frames_needs_a_row_a_frame(make_store: MakeStore) -> None:
+    """Features with a row a video have no frames to split."""
+    with pytest.raises(LabelError, match="do not have a row a frame"):
+        run(make_store(names_kept=("layer1",)), split_frames="every:5")
+
+
 def test_official_splits_are_taken_as_they_are(make_store: MakeStore, tmp_path: Path) -> None:
     """Every split is one fold, a video is tested as often as they say, and unused videos stay out."""
     store = make_store(names_kept=("layer1",))
