@@ -1,92 +1,110 @@
-"""What the features are worth: presets on data sets over seeds, in one table, beside untrained nets, pixels and twins.
+"""What the features are worth: settings on data sets over seeds, beside untrained nets, pixels and backpropagation.
 
-    python benchmarks/quality.py ../shared/data --out runs/quality
-    python benchmarks/quality.py ../shared/data --sets fashion-static --presets default --seeds 0 1 2 --twins end_to_end
-    python benchmarks/quality.py ../shared/data --presets default clapp lpl --equal-seconds --out runs/equal
+    python -m benchmarks.quality ../shared/data --sets jhmdb turntable-90 weizmann-seen
+    python -m benchmarks.quality ../shared/data --sets jhmdb --settings default default+trainer=end_to_end
+    python -m benchmarks.quality ../shared/data --sets study --settings default default+objective.margin=1.0 --seeds 3 4
+    python -m benchmarks.quality ../shared/data --settings default vicreg+optim.name=muon --equal-seconds
 
-DATA holds weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped and named. On
-"weizmann-seen" and "digits" the encoder sees all videos, without labels, and the probe splits them by group; everywhere
-else it never sees the test videos. Row "all" is a probe on all layers side by side, "best" the best layer. With
---equal-seconds each preset gets as many steps as take the default's time, which goes first; a YAML file of settings may
-stand for a preset. Finished work is not done again; other settings need another --out, or file of settings. Writes
-quality.json and quality.png beside the runs.
+DATA holds jhmdb/, turntable/, weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped
+and named. `study` stands for all sets on which settings are chosen, `reported` for all others. On sets named "unseen"
+and on moving pictures the encoder never sees the test videos; elsewhere it sees all videos, without labels.
+
+Settings are a preset or a YAML file, and after each "+" a setting with its value. With --equal-seconds each of them
+gets as many steps as take the time of the first one's.
+
+What is finished is not done again. Every result is a line of benchmarks/results/quality.json, from which
+`python -m benchmarks.tables` writes the tables of the docs; runs and features lie in --out.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_sets import SETS, VideoSet
-from seeds import claim, one_seed
+import yaml
 
 import seqff
+from benchmarks.records import Records, machine
+from benchmarks.sets import SETS, STUDY_SETS, VideoSet
 from seqff.config import TrainConfig
-from seqff.config_io import load_config, load_preset, read_yaml
+from seqff.config_io import load_config, load_preset, overlaid, read_yaml, to_dict
 from seqff.errors import ConfigError
-from seqff.features import FeatureStore, write_store
-from seqff.files import read_json, write_json
 
-TWINS = ("end_to_end", "supervised")
 TURNS = 5
-Row = dict[str, float]
-"""Accuracies of one layer: trained, untrained and, where asked for, the twins."""
 
 
-def side_by_side(store: FeatureStore, folder: Path) -> FeatureStore:
-    """Write a store whose arrays are all layers side by side, each standardised so that none outweighs the others."""
-    if (folder / "meta.json").exists():
-        return FeatureStore.open(folder)
-    arrays = {}
-    for name, prefix in (("all", ""), ("untrained/all", "untrained/")):
-        layers = [store.to_numpy(f"{prefix}{layer}") for layer in store.names if layer.startswith("layer")]
-        scaled = [(x - x.mean(0)) / (x.std(0) + 1e-6) / np.sqrt(x.shape[1]) for x in layers]  # no labels are used
-        arrays[name] = np.concatenate(scaled, axis=1)
-    trained_on = store.meta.get("trained_on")
-    return write_store(folder, arrays, videos=store.videos, trained_on=trained_on)
+def settings_of(text: str) -> TrainConfig:
+    """Read `preset` or `file.yaml`, and after each "+" a setting: `default+optim.lr=1e-3+pairs.gap=2`.
+
+    Raises:
+        ConfigError: no such preset, file or setting, or a value of the wrong type.
+    """
+    name, *changes = text.split("+")
+    config = load_config(name) if name.endswith((".yaml", ".yml")) else load_preset(name)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"{text}: {change!r} is not NAME=VALUE")
+        data = yaml.safe_load(value)
+        for part in reversed(key.split(".")):
+            data = {part: data}
+        config = overlaid(config, data)
+    return config
 
 
-def rows_of(result: dict[str, Any]) -> dict[str, Row]:
-    """Accuracies by layer from a results.json."""
-    rows = {}
+def digest(config: TrainConfig) -> str:
+    """A short digest of settings, by which a result knows what it is of."""
+    return hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def one_run(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> dict[str, Any]:
+    """Train, extract and probe one seed.
+
+    Returns:
+        `steps`, `train_seconds` (of one core's CPU time; None where trainings are many), `pixels`, `majority` and
+        `layers`: for each its `name`, `trained` and `untrained` accuracy and the `interval` of their difference.
+    """
+    way = _unseen if videos.splits or videos.unseen_folds else _seen
+    result, run, seconds = way(videos, config, seed, out)
+    layers = []
     for layer in result["layers"]:
-        others = [name for name in ("untrained", *TWINS) if layer.get(name)]
-        rows[layer["name"]] = {"trained": layer["accuracy"], **{name: layer[name]["accuracy"] for name in others}}
-    return rows
-
-
-def with_best(rows: dict[str, Row]) -> dict[str, Row]:
-    """Add the best layer of each column, chosen by hindsight and alike for all."""
-    columns = next(iter(rows.values()))
-    return {**rows, "best": {name: max(row[name] for row in rows.values()) for name in columns}}
-
-
-def seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str]) -> dict[str, Any]:
-    """Train on all videos, probe by group; of the twins, the one without labels, as the other would have seen them."""
-    asked: dict[str, Any] = {"videos": videos.videos, "labels": "folder", "groups": videos.groups}
-    result = one_seed(config, seed, out=out, **asked)
-    rows = rows_of(result)
-    if "end_to_end" in twins:
-        twin = one_seed(replace(config, trainer="end_to_end"), seed, out=out / "end_to_end", **asked)
-        for layer in twin["layers"]:
-            rows[layer["name"]]["end_to_end"] = layer["accuracy"]
-    home = out / f"seed{seed}"
-    store = side_by_side(FeatureStore.open(home / "features"), home / "all")
-    together = seqff.probe(store, labels="folder", groups=videos.groups, out=None, seed=seed)
+        row = {"name": layer["name"], "trained": layer["accuracy"]}
+        if layer["untrained"]:
+            row |= {"untrained": layer["untrained"]["accuracy"], "interval": layer["difference"]["interval"]}
+        layers.append(row)
     return {
-        "rows": with_best(rows) | rows_of(together.to_dict()),
-        "pixels": result["pixels"]["accuracy"],
-        "train_seconds": result["train_seconds"],
+        "steps": read_yaml(run / "config.yaml")["steps"],
+        "train_seconds": seconds,
+        "pixels": None if result["pixels"] is None else result["pixels"]["accuracy"],
+        "majority": result["majority"],
+        "layers": layers,
     }
 
 
-def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str]) -> dict[str, Any]:
+def _seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[dict[str, Any], Path, float | None]:
+    """Train on all videos, probe by group or by frames inside them."""
+    began, known = time.process_time(), (out / "seconds.json")
+    seqff.train(videos.videos, out=out / "run", config=config, seed=seed, resume=True)
+    if not known.exists():
+        known.write_text(json.dumps(round(time.process_time() - began, 1)))
+    inside = videos.split_frames is not None
+    store = seqff.extract(
+        out / "run", videos.videos, out=out / "features", per="frame" if inside else "video", resume=True
+    )
+    asked: dict[str, Any] = {"split_frames": videos.split_frames} if inside else {"groups": videos.groups}
+    result = seqff.probe(store, labels="video" if inside else "folder", out=None, seed=seed, **asked)
+    return result.to_dict(), out / "run", json.loads(known.read_text())
+
+
+def _unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[dict[str, Any], Path, float | None]:
     """Train without the test videos, fold by fold."""
     evaluation = seqff.evaluate(
         videos.videos,
@@ -94,139 +112,90 @@ def unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins
         groups=videos.groups,
         splits=videos.splits,
         folds=videos.unseen_folds or None,
-        baselines=twins,
         config=config,
         seeds=[seed],
         resume=True,
     )
-    result = evaluation.results[seed].to_dict()
-    return {"rows": with_best(rows_of(result)), "pixels": result["pixels"]["accuracy"]}
+    return evaluation.results[seed].to_dict(), next(out.rglob("config.yaml")).parent, None
 
 
-def one_run(
-    videos: VideoSet, config: TrainConfig, seed: int, out: Path, *, twins: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Take one seed the whole way, or read what an earlier call with the same settings found."""
-    beside = out.parent / f"{out.name}_asked_{seed}.json"  # not in it: `evaluate` begins with a folder of its own
-    claim(beside, config, twins=sorted(twins))
-    finished = out / f"quality_{seed}.json"
-    if finished.exists():
-        return dict(json.loads(finished.read_text()))
-    way = unseen if videos.splits or videos.unseen_folds else seen
-    rows = way(videos, config, seed, out, twins=twins)
-    run = next((out / f"seed{seed}").rglob("config.yaml"))  # folds of a set are as long as each other
-    found = {"seed": seed, "steps": read_yaml(run)["steps"], **rows}
-    finished.write_text(json.dumps(found, indent=1))
-    return found
-
-
-def settings_of(preset: str) -> TrainConfig:
-    """The settings of a preset, or those in a YAML file."""
-    return load_config(preset) if preset.endswith((".yaml", ".yml")) else load_preset(preset)
-
-
-def equal_steps(videos: VideoSet, config: TrainConfig, steps: int) -> int:
-    """Steps that take the time of so many of the default's: both are timed in turns, step by step."""
-    both = (config, load_preset("default"))
+def equal_steps(videos: VideoSet, config: TrainConfig, first: TrainConfig, steps: int) -> int:
+    """Steps that take the time of so many with the first settings: both are timed in turns, step by step."""
     seconds = [
-        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in both] for _ in range(TURNS)
+        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, first)]
+        for _ in range(TURNS)
     ]
     own, other = np.median(seconds, axis=0)
     return max(1, round(steps * other / own))
 
 
-def one(name: str, preset: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Take one set and preset the whole way."""
-    out = Path(options.out)
-    videos = SETS[name][1](Path(options.data), out / "videos")
-    config = settings_of(preset)
-    preset = Path(preset).name
-    if options.steps:
-        config = replace(config, steps=options.steps)
-    place = out / name / preset
-    if options.equal_seconds and preset != "default":
-        known = out / f"{name}_{preset}_steps.json"
-        if not known.exists():
-            steps = read_json(out / name / "default" / f"quality_{options.seeds[0]}.json")["steps"]
-            write_json(known, {"steps": equal_steps(videos, config, steps)})
-        config = replace(config, steps=read_json(known)["steps"])
-    return [
-        {"set": name, "preset": preset, **one_run(videos, config, seed, place, twins=options.twins)}
-        for seed in options.seeds
-    ]
+def line(record: dict[str, Any]) -> str:
+    """A result in one line: gains over untrained, layer by layer, and the best layer."""
+    gains = " ".join(f"{100 * (layer['trained'] - layer['untrained']):+5.1f}" for layer in record["layers"])
+    best = {name: max(layer[name] for layer in record["layers"]) for name in ("trained", "untrained")}
+    return (
+        f"{record['set']:20} {record['settings']:30} seed {record['seed']}  {gains}  best {best['trained']:.3f} "
+        f"(untrained {best['untrained']:.3f}, pixels {record['pixels'] or float('nan'):.3f}), {record['steps']} steps"
+    )
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a layer, mean ± sd over seeds."""
-    columns = list(next(iter(results[0]["rows"].values())))
-    lines = [f"| layer | {' | '.join(columns)} | trained - untrained |", "|---" * (len(columns) + 2) + "|"]
-    for layer in results[0]["rows"]:
-        rows = [result["rows"][layer] for result in results]
-        values = {name: np.array([row[name] for row in rows]) for name in columns if name in rows[0]}
-        cells = [f"{values[n].mean():.3f} ± {values[n].std():.3f}" if n in values else "" for n in columns]
-        lines.append(f"| {layer} | {' | '.join(cells)} | {(values['trained'] - values['untrained']).mean():+.3f} |")
-    return "\n".join([*lines, f"| pixels | {np.mean([result['pixels'] for result in results]):.3f} |"])
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with the data sets")
+    parser.add_argument(
+        "--sets", nargs="+", choices=[*SETS, *STUDY_SETS, "study", "reported"], default=["reported"], metavar="SET"
+    )
+    parser.add_argument("--settings", nargs="+", default=["default"], help="NAME[+SETTING=VALUE...]")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=None, help="instead of each one's own")
+    parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the first one's time")
+    parser.add_argument("--out", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--results", type=Path, default=None, help="file of results; else benchmarks/results/...")
+    options = parser.parse_args()
+    groups = {"study": list(STUDY_SETS), "reported": list(SETS)}
+    options.sets = [name for given in options.sets for name in groups.get(given, [given])]
+    return options
 
 
-def draw(found: dict[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
-    """Trained against untrained, a panel a set, a line a preset."""
-    from matplotlib.figure import Figure
-
-    sets = sorted({name for name, _ in found})
-    figure = Figure(figsize=(4 * len(sets), 3.5), layout="constrained")
-    for place, name in enumerate(sets):
-        axes = figure.add_subplot(1, len(sets), place + 1, title=name, ylabel="accuracy" if not place else "")
-        for (of, preset), results in found.items():
-            if of == name:
-                layers = [layer for layer in results[0]["rows"] if layer.startswith("layer")]
-                mean = [np.mean([result["rows"][layer]["trained"] for result in results]) for layer in layers]
-                axes.plot(layers, mean, marker="o", label=preset)
-                if preset == "default" or (name, "default") not in found:
-                    base = [np.mean([result["rows"][layer]["untrained"] for result in results]) for layer in layers]
-                    axes.plot(layers, base, color="grey", linestyle="--", label=f"untrained ({preset})")
-        axes.legend(fontsize=7)
-    figure.savefig(path, dpi=120)
+def measure(name: str, given: Sequence[str], options: argparse.Namespace, results: Records) -> None:
+    """Take one set the whole way with all settings and seeds, and print a line a result."""
+    needs, prepare = {**SETS, **STUDY_SETS}[name]
+    if not (options.data / needs).exists():
+        print(f"{name} skipped: {options.data / needs} is not there", file=sys.stderr)
+        return
+    videos = prepare(options.data, options.out / "videos")
+    for seed in options.seeds:
+        for text in given:
+            config = settings_of(text)
+            key = {"set": name, "settings": text + "@equal" * options.equal_seconds, "seed": seed}
+            if options.steps:
+                key["settings"] += f"+steps={options.steps}"
+                config = replace(config, steps=options.steps)
+            elif options.equal_seconds and text != given[0]:
+                first = results.find(**key | {"settings": f"{given[0]}@equal"})
+                assert first is not None  # it has just been measured
+                known = results.find(**key)
+                steps = known["steps"] if known else equal_steps(videos, config, settings_of(given[0]), first["steps"])
+                config = replace(config, steps=steps)
+            known = results.find(**key, digest=digest(config))
+            if known is None:
+                out = options.out / (videos.home or name) / f"{text.replace('/', '_')}_{digest(config)}" / f"seed{seed}"
+                found = one_run(videos, config, seed, out)
+                known = results.keep({**key, "digest": digest(config), **found, **machine()}, by=tuple(key))
+            print(line(known), flush=True)
 
 
 def main() -> int:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="folder with weizmann/ and images/")
-    parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=sorted(SETS))
-    parser.add_argument("--presets", nargs="+", default=["default"], help="names or YAML files")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=None, help="instead of each preset's own")
-    parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the default's time")
-    parser.add_argument(
-        "--twins",
-        nargs="*",
-        choices=TWINS,
-        default=(),
-        help="also by backpropagation; supervised: where test videos are unseen",
-    )
-    parser.add_argument("--out", default="runs/quality")
-    options = parser.parse_args()
-    if options.equal_seconds and options.presets[0] != "default":
-        parser.error("--equal-seconds is beside the default: name it first of --presets")
+    options = _parse()
     try:
-        for preset in options.presets:
-            settings_of(preset)
+        for text in options.settings:
+            settings_of(text)
     except ConfigError as error:
-        parser.error(str(error))
-    Path(options.out).mkdir(parents=True, exist_ok=True)
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        sys.exit(f"--settings: {error}")
+    results = Records.of("quality") if options.results is None else Records(options.results)
     for name in options.sets:
-        if not (Path(options.data) / SETS[name][0]).exists():
-            print(f"{name} skipped: {Path(options.data) / SETS[name][0]} is not there", file=sys.stderr)
-            continue
-        for preset in options.presets:
-            results = found[name, preset] = one(name, preset, options)
-            steps = results[0]["steps"]
-            print(f"\n{name}, {preset}, {steps} steps, seeds {options.seeds}\n\n{table(results)}", flush=True)
-    if found:
-        every = [result for results in found.values() for result in results]
-        (Path(options.out) / "quality.json").write_text(json.dumps(every, indent=1) + "\n")
-        draw(found, Path(options.out) / "quality.png")
+        measure(name, options.settings, options, results)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ from seqff.errors import ConfigError
 from seqff.presets import PRESETS
 
 T = TypeVar("T")
+_EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
+"""Numbers that YAML 1.1 takes for words, for want of a point: 2e-3."""
 RUN_ONLY = ("seed", "init")
 """What config.yaml of a run says besides its settings: the seed, and which encoder it began with."""
 
@@ -92,6 +95,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return tuple(_value(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{where} = {value!r}: must be of type {hint.__name__}, got {type(value).__name__}")
@@ -122,9 +127,18 @@ def load_config(path: str | Path, base: TrainConfig | None = None) -> TrainConfi
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if key not in RUN_ONLY}
     try:
-        return from_dict(TrainConfig, _over(to_dict(base or TrainConfig()), {} if data is None else data))
+        return overlaid(base or TrainConfig(), {} if data is None else data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
+    """Return settings with others laid over them, part by part: `{"pairs": {"gap": 2}}` changes the gap alone.
+
+    Raises:
+        ConfigError: unknown key or a value of the wrong type.
+    """
+    return from_dict(TrainConfig, _over(to_dict(config), data))
 
 
 def load_facts(path: str | Path) -> dict[str, Any]:

@@ -51,3 +51,10 @@ def test_whole_numbers_serve_as_floats(tmp_path: Path) -> None:
     assert load_config(file).objective.margin == 1.0
     file.write_text("")
     assert load_config(file) == TrainConfig()
+
+
+def test_numbers_with_an_exponent_alone_are_numbers(tmp_path: Path) -> None:
+    """YAML reads 2e-3 as a word; here it is the number that was meant."""
+    (tmp_path / "settings.yaml").write_text("optim: {lr: 2e-3, weight_decay: 1E4}")
+    config = load_config(tmp_path / "settings.yaml")
+    assert (config.optim.lr, config.optim.weight_decay) == (2e-3, 1e4)

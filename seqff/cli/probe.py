@@ -30,7 +30,8 @@ class ProbeOptions:
     """Feature store."""
     labels: str
     """'folder' (the first folder below VIDEOS names the class), 'video' (each is one; for --split-frames), a CSV
-    file with the columns video,label, or one with video,start_seconds,stop_seconds,label for features with a row a frame or clip."""
+    file with the columns video,label, or one with video,start_seconds,stop_seconds,label for features with a row a
+    frame or clip."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
     groups: str | None = None

@@ -88,9 +88,9 @@ def probe(
     Args:
         features: a feature store or its folder.
         labels: "folder" (first folder of each video's path), "video" (each video is a class, for `split_frames`), a
-            CSV file `video,label`, a CSV file
-            `video,start_seconds,stop_seconds,label` (for stores with a row a frame or clip: a row has the label of the
-            segment its first frame is in, and is left out where it is in none), or a mapping from video to label.
+            CSV file `video,label`, a CSV file `video,start_seconds,stop_seconds,label` (for stores with a row a frame
+            or clip: a row has the label of the segment its first frame is in, and is left out where it is in none), or
+            a mapping from video to label.
         columns: label columns of the CSV file, one result each; None takes the column `label` and gives its result.
         groups: "folder" (innermost folder), a CSV file `video,group`, a regular expression for the file name, or a
             mapping; None makes each video its own group.

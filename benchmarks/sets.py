@@ -1,16 +1,17 @@
-"""The data sets of quality.py: real clips where they are at hand, and pictures that move, made once and kept."""
+"""The data sets of `benchmarks.quality`: real clips where they are at hand, and clips that are made once and kept."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from study_clips import SEED, solid_kinds, turning_solid, write_before_one_wall
 from tqdm import tqdm
 
+from benchmarks.study_clips import SEED, solid_kinds, turning_solid, write_before_one_wall
 from seqff.pairs.synthetic import ClipSettings, moving_object, texture, write_clip, write_digit_clips
 
 TRAIN_CLIPS, TEST_CLIPS, DIGIT_CLIPS = 600, 300, 800
@@ -26,12 +27,16 @@ class VideoSet:
         groups: regular expression for the group of a file, None for each video by itself.
         splits: CSV file of an official split, if there is one.
         unseen_folds: train anew for each of so many folds, without its test groups; 0 trains once on all videos.
+        split_frames: learn from every n-th frame of each video and test all others, "every:18"; each video is a class.
+        home: sets of the same videos that differ in the probe alone share their trainings under this name.
     """
 
     videos: Path
     groups: str | None = None
     splits: Path | None = None
     unseen_folds: int = 0
+    split_frames: str | None = None
+    home: str | None = None
 
 
 def write_moving_pictures(
@@ -186,17 +191,57 @@ def _weizmann(unseen_folds: int) -> Callable[[Path, Path], VideoSet]:
     return lambda data, made: VideoSet(data / "weizmann", groups="(?P<group>[a-z]+)_", unseen_folds=unseen_folds)
 
 
-def _weizmann_study(data: Path, made: Path) -> VideoSet:
-    folder = made / "weizmann-study"
-    for file in sorted((data / "weizmann").glob("*/*")):
-        link = folder / file.relative_to(data / "weizmann")
-        if file.name.partition("_")[0] in STUDY_SUBJECTS and not link.exists():
+def _linked(source: Path, folder: Path, wanted: Iterable[Path]) -> Path:
+    """Lay links to some of a set's videos, as they lie in it."""
+    for video in wanted:
+        link = folder / video.relative_to(source)
+        if not link.is_symlink():
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file.resolve())
-    return VideoSet(folder, groups="(?P<group>[a-z]+)_")
+            link.symlink_to(video.resolve())
+    return folder
+
+
+def _number(path: Path) -> int:
+    """Number of a clip's source (s017_2.mp4 is of source 17), or of an object (o05 is object 5)."""
+    return int(re.findall(r"\d+", path.name)[0])
+
+
+def _part(name: str, pattern: str, part: str) -> Callable[[Path, Path], Path]:
+    """All videos of a set, or those of even ("study") or odd ("rest") sources or objects."""
+
+    def videos(data: Path, made: Path) -> Path:
+        source = data / name
+        if part == "all":
+            return source
+        chosen = [path for path in sorted(source.glob(pattern)) if _number(path) % 2 == (part == "rest")]
+        return _linked(source, made / f"{name}-{part}", chosen)
+
+    return videos
+
+
+def _jhmdb(part: str, unseen_folds: int = 0) -> Callable[[Path, Path], VideoSet]:
+    videos = _part("jhmdb", "*/*.mp4", part)
+    return lambda data, made: VideoSet(videos(data, made), groups=r"s(?P<group>\d+)_", unseen_folds=unseen_folds)
+
+
+def _turntable(part: str, every: int) -> Callable[[Path, Path], VideoSet]:
+    videos, home = _part("turntable", "o*", part), f"turntable-{part}"
+    return lambda data, made: VideoSet(videos(data, made), split_frames=f"every:{every}", home=home)
+
+
+def _weizmann_study(data: Path, made: Path) -> VideoSet:
+    source = data / "weizmann"
+    chosen = [file for file in sorted(source.glob("*/*")) if file.name.partition("_")[0] in STUDY_SUBJECTS]
+    return VideoSet(_linked(source, made / "weizmann-study", chosen), groups="(?P<group>[a-z]+)_")
 
 
 SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
+    "jhmdb": ("jhmdb", _jhmdb("all")),
+    "jhmdb-unseen": ("jhmdb", _jhmdb("all", 5)),
+    "jhmdb-rest": ("jhmdb", _jhmdb("rest")),
+    "turntable-90": ("turntable", _turntable("all", 18)),
+    "turntable-45": ("turntable", _turntable("all", 9)),
+    "turntable-90-rest": ("turntable", _turntable("rest", 18)),
     "weizmann-seen": ("weizmann", _weizmann(0)),
     "weizmann-unseen": ("weizmann", _weizmann(3)),
     "fashion-plain": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none")),
@@ -209,6 +254,8 @@ SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
 }
 """Name -> what it needs below the data folder ("" for nothing), and how it is prepared."""
 STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
+    "jhmdb-study": ("jhmdb", _jhmdb("study")),
+    "turntable-study": ("turntable", _turntable("study", 18)),
     "weizmann-study": ("weizmann", _weizmann_study),
     "plain-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "none", reported=False)),
     "static-study": ("images/fashion_mnist.npz", _moving("fashion_mnist", "static", reported=False)),
@@ -218,5 +265,6 @@ STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "solids-study": ("", _solids),
     "wall-study": ("weizmann", _wall),
 }
-"""Sets to choose settings on: six of the nine subjects, pictures of the training part alone, solids that turn,
-and all nine subjects with one wall behind them."""
+"""Sets to choose settings on: clips of even sources, objects of even numbers, six of the nine subjects, pictures of the
+training part alone, solids that turn, and all nine subjects with one wall behind them. Those named "-rest" are of the
+sources and objects that no setting was chosen on."""

@@ -1,0 +1,64 @@
+"""The benchmark of quality: settings by name, finished work read again, and never the results of other settings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from clips import write_clips
+from small_runs import CONFIG
+
+from benchmarks import quality
+from benchmarks.records import Records
+from benchmarks.sets import VideoSet
+from seqff.config import TrainConfig
+from seqff.errors import ConfigError
+
+
+def test_settings_are_a_preset_and_changes() -> None:
+    """Numbers, words and lists are read as YAML has them; the preset keeps all else."""
+    config = quality.settings_of("vicreg+optim.name=muon+optim.lr=2e-3+objective.grid=[4, 2]")
+    assert (config.optim.name, config.optim.lr, config.objective.grid) == ("muon", 2e-3, (4, 2))
+    assert config.objective.terms == ("vicreg",)
+    assert quality.settings_of("default") == TrainConfig()
+
+
+@pytest.mark.parametrize("text", ["nosuch", "default+steps", "default+step=3", "default+steps=many"])
+def test_settings_that_are_none_are_named(text: str) -> None:
+    """No such preset, no value, no such setting, no number."""
+    with pytest.raises(ConfigError):
+        quality.settings_of(text)
+
+
+@pytest.mark.parametrize("way", [{"unseen_folds": 2}, {}, {"split_frames": "every:4"}])
+def test_a_set_goes_the_whole_way(tmp_path: Path, way: dict[str, object]) -> None:
+    """Encoders that see all videos, encoders that do not, and frames inside videos: layers beside untrained ones."""
+    videos = VideoSet(write_clips(tmp_path / "clips"), **way)  # type: ignore[arg-type]
+    found = quality.one_run(videos, replace(CONFIG, steps=2), 5, tmp_path / "out")
+    assert found["steps"] == 2
+    assert [set(layer) for layer in found["layers"]] == [{"name", "trained", "untrained", "interval"}] * 2
+    assert 0 <= found["pixels"] <= 1
+
+
+def test_results_of_other_settings_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record is found by set, settings, seed and digest of the settings; other settings make it anew in its place."""
+    made: list[int] = []
+    layer = {"name": "layer1", "trained": 0.5, "untrained": 0.25, "interval": [0, 1]}
+
+    def instead(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> dict[str, object]:
+        made.append(config.steps)
+        return {"steps": config.steps, "pixels": 0.1, "majority": 0.1, "layers": [layer], "train_seconds": None}
+
+    monkeypatch.setattr(quality, "one_run", instead)
+    monkeypatch.setitem(quality.SETS, "clips", ("", lambda data, made: VideoSet(tmp_path)))
+    file = tmp_path / "results" / "quality.json"
+    for settings in ("default+steps=7", "default+steps=7", "default+steps=8"):
+        arguments = ["quality", str(tmp_path), "--sets", "clips", "--settings", settings, "--seeds", "0"]
+        monkeypatch.setattr(sys, "argv", [*arguments, "--results", str(file), "--out", str(tmp_path / "out")])
+        assert quality.main() == 0
+    assert made == [7, 8]
+    assert [record["steps"] for record in json.loads(file.read_text())] == [7, 8]
+    assert Records(file).find(set="clips", seed=0, steps=8)
