@@ -65,6 +65,11 @@ class FrameTransform:
         x = frames.permute(0, 3, 1, 2).float()
         return x.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
+    def unscale(self, frames: Tensor) -> Tensor:
+        """Turn what `scale` gives, (N, 3, H, W) float32, back into grey levels, (N, H, W, 3) uint8."""
+        levels = frames.mul(255 * self.std).add_(255 * self.mean).round_().clamp_(0, 255)
+        return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
     def to_dict(self) -> dict[str, float]:
         """Return the settings as plain numbers."""
         return asdict(self)

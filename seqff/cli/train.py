@@ -50,7 +50,7 @@ class TrainOptions:
     device: Device = "auto"
     """Where to compute: auto takes CUDA if there is any."""
     resume: bool = False
-    """Go on with the run in --out from its last checkpoint."""
+    """Go on with the run in --out from its last checkpoint; with more --steps, also with one that has ended."""
     overwrite: bool = False
     """Delete the run in --out and start again."""
     max_bad: float = 0.05
@@ -77,6 +77,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     from seqff.training import train
     from seqff.training.streaming.facts import describe as describe_stream
+    from seqff.watch.words import by_layer, check_lines
 
     done = train(**{**call_arguments(options, "settings", "preset", "dry_run"), "config": options.settings})
     if not speaks():
@@ -86,7 +87,8 @@ def run(arguments: Sequence[str]) -> None:
         print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures, **came})
     else:
         print(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
-        for line in describe_stream(done.stream) if options.stream is not None else ():
+        said = describe_stream(done.stream) if options.stream is not None else check_lines(by_layer(done.figures))
+        for line in said:
             print(line)
         print(f"next: seqff extract {done.path} {options.videos or 'VIDEOS'} --out FEATURES")
 

@@ -25,6 +25,10 @@ MAY_DIE, MAY_DIE_BARE = 0.5, 0.05
 """Share of the channels that may die, with a norm between the layers and without. With one, none die as a rule, and
 goodness takes a third and lives. Without, a tenth to a quarter of layer 4 is gone within 50 steps, and the features
 suffer (InfoNCE on Weizmann, 300 steps, one seed: layer 4 probes 0.53, with the layer norm 0.62)."""
+WORSE = 2.0
+"""A layer has fallen below its untrained self when it misses the video of so many times as many distant frames."""
+FEW = 0.02
+"""Share of the frames added to both shares of misses, so that few misses beside none are no alarm."""
 NEVER = 0.01
 """A tolerance that a smaller share of the positives keeps is not kept."""
 LOOKS = 3
@@ -37,7 +41,7 @@ class Alarm:
 
     Args:
         layer: its name.
-        kind: "one_point" and "dead_units" (the layer collapses), "dead_tolerance" or "never_within".
+        kind: "one_point" and "dead_units" (the layer collapses), "below_untrained", "dead_tolerance" or "never_within".
         text: the sentence.
     """
 
@@ -88,7 +92,8 @@ class Alarms:
             line: `step`, and `layer/name` -> figure; layers that were not looked at are passed over.
         """
         new: list[Alarm] = []
-        for layer in [name.split("/")[0] for name in line if name.endswith("/effective_rank")]:
+        names = [name.split("/")[0] for name in line if name.endswith(("/effective_rank", "/retrieval"))]
+        for layer in dict.fromkeys(names):
             figures = {name.partition("/")[2]: value for name, value in line.items() if name.startswith(f"{layer}/")}
             for kind, text in self._judge(layer, line["step"], figures).items():
                 if text and (layer, kind) not in self._told:
@@ -98,7 +103,10 @@ class Alarms:
 
     def _judge(self, layer: str, step: int, figures: Figures) -> dict[str, str]:
         """Return a text for every kind of alarm, empty where all is well."""
-        found = {} if self.seen(layer) else {"dead_tolerance": dead_tolerance(figures)}
+        forgotten = {"below_untrained": below_untrained(figures)}
+        if "effective_rank" not in figures:
+            return forgotten
+        found = forgotten if self.seen(layer) else {**forgotten, "dead_tolerance": dead_tolerance(figures)}
         past = self._past.setdefault(layer, _Past(figures))
         if spread_left(figures) >= LEFT:
             past.stuck = None
@@ -151,6 +159,21 @@ def one_point(figures: Figures, first: Figures, *, stuck: bool) -> str:
         f"maps everything to one point: {what} are {now:.2g} apart, {beside} {before:.2g} (squared "
         f"distance of embeddings {scale}). What only draws together collapses: give negatives weight "
         "(objective.negative_weight), lower optim.lr, or choose another objective"
+    )
+
+
+def below_untrained(figures: Figures) -> str:
+    """Say that the layer tells apart less than it did untrained, or nothing."""
+    if "retrieval" not in figures:
+        return ""
+    now, before = figures["retrieval"], figures[UNTRAINED + "retrieval"]
+    if 1 - now + FEW < WORSE * (1 - before + FEW):
+        return ""
+    return (
+        f"has fallen below its untrained self: the frame most like a given one is of the same video in {now:.0%} of "
+        f"the cases, before training in {before:.0%} (frames held aside, neighbors in time left out). What tells "
+        "videos apart is being unlearned: use the untrained layer, or give terms that tell videos apart more weight "
+        "(objective.video_channels, objective.terms), or change less about colors (pairs.colour)"
     )
 
 

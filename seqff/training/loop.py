@@ -18,11 +18,13 @@ from tqdm import tqdm
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
+from seqff.devices import choose_precision
 from seqff.nets import Encoder, load_encoder
 from seqff.pairs import FrameBatch, PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training.activations import Example
 from seqff.training.calibrate import calibrate, measure_shares
+from seqff.training.check import LabelFreeCheck
 from seqff.training.checkpoint import Place
 from seqff.training.interrupt import stop_between_steps
 from seqff.training.journal import Journal
@@ -106,7 +108,12 @@ def take_steps(
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
     bar = tqdm(total=config.steps, initial=step, unit="step", desc="train", disable=None if shown else True)
-    steps = Steps(stage, watch, saver, journal, config, ranks, bar, step=step, ahead=ahead)
+    check = None
+    if ranks.leads and ranks.stages == 1 and config.monitor_every:  # a stage has some of the layers alone
+        untrained = load_encoder(run, untrained=True, like=encoder)
+        held = LabelFreeCheck(stream, untrained, choose_precision(config.precision, next(encoder.parameters()).device))
+        check = partial(held.figures, encoder)
+    steps = Steps(stage, watch, saver, journal, config, ranks, bar, step=step, ahead=ahead, check=check)
     with bar, freed_memory_kept(), stop_between_steps() as stopping, closing(journal), closing(examples):
         for h, relation in itertools.islice(examples, config.steps - step):
             _end_early(steps.take(h, relation, stopping), steps)

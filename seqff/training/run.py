@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +21,11 @@ CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
 FREE = (
     "parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "monitor_minutes",
-    "loggers", "live",
+    "loggers", "live", "steps",
 )  # fmt: skip
-"""Settings that say how a training is run and not what it computes: a resumed run may have others."""
+"""Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
+(see `lengthen`)."""
+log = logging.getLogger(__name__)
 
 
 def environment() -> dict[str, str]:
@@ -57,6 +60,38 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
         _check_same(run / CONFIG, settings)
         return True
     return False
+
+
+def lengthen(run: Path, settings: dict[str, Any]) -> None:
+    """Write down that a run is to have more steps than before; nothing, if it is not.
+
+    The schedule is stretched: from here on the learning rate is that of a training of the new length, so that a
+    finished run, whose rate had come down to 0, goes on at the rate that the longer one has there.
+
+    Args:
+        run: the folder, with a run that goes on.
+        settings: as for `check_run`, with the number of steps found.
+
+    Raises:
+        RunError: fewer steps than before, or a training by turns, in which steps are shared out among the layers.
+    """
+    before = recorded_steps(run)
+    if before == settings["steps"]:
+        return
+    if settings["trainer"] == "greedy":
+        raise RunError(f"{run}: trainer=greedy shares {before} steps out among the layers: it cannot be made longer")
+    if before > settings["steps"]:
+        raise RunError(
+            f"{run} was started with steps={before}, now {settings['steps']} are asked for: it can be made longer, not "
+            "shorter; leave --steps out to go on to its own end"
+        )
+    write_atomically(run / CONFIG, dump_yaml(settings))
+    log.warning(
+        "%s: %d steps instead of %d; the learning rate is now that of the longer training",
+        run,
+        settings["steps"],
+        before,
+    )
 
 
 def recorded_steps(run: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -12,6 +13,7 @@ from seqff.config import TrainConfig
 from seqff.errors import SeqffError
 from seqff.pairs import Relation
 from seqff.training.alarms import Alarm
+from seqff.training.check import due as check_due
 from seqff.training.checkpoint import Place
 from seqff.training.journal import Journal
 from seqff.training.parallel.ranks import Decision, Ranks
@@ -33,6 +35,7 @@ class Steps:
         bar: shows how far it is.
         step: steps already taken.
         ahead: batches taken beyond the steps (see `Place.position`).
+        check: measures every layer without labels, name of the layer -> figures; None for no check.
 
     Attributes:
         step: steps taken so far.
@@ -50,9 +53,11 @@ class Steps:
         *,
         step: int,
         ahead: int = 0,
+        check: Callable[[], dict[str, dict[str, float]]] | None = None,
     ) -> None:
         self.stage, self.watch, self.saver, self.journal = stage, watch, saver, journal
         self.config, self.ranks, self.bar, self.step, self.ahead = config, ranks, bar, step, ahead
+        self.check = check
 
     def take(
         self, h: Tensor, relation: Relation, stopping: Callable[[], bool], facts: Mapping[str, float] | None = None
@@ -79,7 +84,13 @@ class Steps:
         self.journal.count(len(h))
         alarms: list[Alarm] = []
         last = self.step == self.config.steps
-        if (self.step % self.config.log_every == 0 or last or self.watch.looked(trained)) and self.ranks.replica == 0:
+        checked = self.check is not None and check_due(self.step, self.config.steps)
+        if self.check is not None and checked:
+            found = self.check()
+            for learner in trained:
+                learner.figures |= {name: torch.tensor(value) for name, value in found[learner.name].items()}
+        logged = self.step % self.config.log_every == 0 or last or checked or self.watch.looked(trained)
+        if logged and self.ranks.replica == 0:
             line = {"step": self.step, "lr": rate, "frames": len(h), **(facts or {})}
             alarms = self.journal.note(line, trained, self.bar)
         stop, collapsed = stopping(), self.watch.must_stop(alarms)

@@ -22,7 +22,7 @@ from seqff.training.loop import Run, take_steps
 from seqff.training.parallel.join import joined, own_device, quiet_but_leader
 from seqff.training.parallel.ranks import ALONE, Ranks, restarts
 from seqff.training.parallel.sharing import check_sharing
-from seqff.training.run import MANIFEST, check_run, recorded_steps
+from seqff.training.run import MANIFEST, check_run, lengthen, recorded_steps
 from seqff.training.saving import check_saving
 from seqff.training.setting_up import open_run, prepare, with_steps
 from seqff.training.streaming.facts import STREAM
@@ -74,7 +74,8 @@ def train(
             net is this one. None for fresh weights.
         seed: of the initial weights, the batches and the augmentation.
         device: "auto", "cpu" or "cuda".
-        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. A stream cannot be
+        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. With more steps in
+            `config` than before it is made longer, and the schedule of the learning rate stretched. A stream cannot be
             replayed: it goes on with the frames that come.
         overwrite: delete the run in `out` first.
         max_bad: largest share of the videos that may be unreadable.
@@ -155,6 +156,8 @@ def _set_up(
     check_saving(config)
     if ranks.leads:
         settings["steps"] = config.steps
+        if going_on:
+            lengthen(run, settings)
         open_run(run, settings, manifest, encoder, stream, device=device, going_on=going_on)
     return encoder, learners, trainer, stream, config
 

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
+from seqff.errors import RunError
 from seqff.training import train
 from seqff.training.checkpoint import list_checkpoints
 
@@ -103,3 +104,29 @@ def test_a_failing_start_leaves_no_folder(manifest: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="greedy_cache is for trainer='greedy'"):
         train(manifest, out=tmp_path / "run", config=config, progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_made_longer(manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """--resume with more steps goes on at the rate of the longer training, and the run says its new length; the steps
+    before are not taken again."""
+    run = tmp_path / "run"
+    train(manifest, out=run, config=CONFIG, progress=False)
+    longer = dataclasses.replace(CONFIG, steps=12)
+    train(manifest, out=run, config=longer, resume=True, progress=False)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    straight = train(manifest, out=tmp_path / "straight", config=longer, progress=False)
+    rates = [json.loads(line)["lr"] for line in (straight.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in lines[7:]] == rates[7:]
+    assert "12 steps instead of 7" in caplog.text
+    train(manifest, out=run, config=dataclasses.replace(CONFIG, steps=0), resume=True, progress=False)  # its own end
+    with pytest.raises(RunError, match="it can be made longer, not shorter"):
+        train(manifest, out=run, config=CONFIG, resume=True, progress=False)
+
+
+def test_a_training_by_turns_is_not_made_longer(manifest: Path, tmp_path: Path) -> None:
+    """Its steps are shared out among the layers: the error says so, and the run stays as it was."""
+    greedy = dataclasses.replace(CONFIG, trainer="greedy")
+    train(manifest, out=tmp_path / "run", config=greedy, progress=False)
+    with pytest.raises(RunError, match="greedy shares 7 steps out"):
+        train(manifest, out=tmp_path / "run", config=dataclasses.replace(greedy, steps=9), resume=True, progress=False)

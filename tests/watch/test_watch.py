@@ -81,6 +81,7 @@ def test_a_finished_run(finished_run: Path, capsys: pytest.CaptureFixture[str]) 
     assert "\x1b" not in out  # no terminal: plain
     assert f"{last['layer2/loss']:.3g}" in out
     assert f"next: seqff extract {finished_run}" in out
+    assert "layer2: the most similar frame is of the same video" in out
     assert main(["watch", str(finished_run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "finished"
 

@@ -1,0 +1,121 @@
+"""A check without labels: does a layer still know which video a frame is from, and what lies near it in time?"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import closing
+
+import torch
+from torch import Tensor
+
+from seqff.grid_mean import grid_mean
+from seqff.nets import Encoder
+from seqff.pairs import PairStream, distances
+from seqff.training.monitors import UNTRAINED
+
+BATCHES = 4
+"""Batches held aside; with the default settings they are of 64 videos, each in one of them."""
+ROWS = 64
+"""Frames that go through the encoder together: memory stays below that of a step."""
+HELD_ASIDE = 10**6
+"""Number of the round of videos that they are from, which no training comes to."""
+_GRID = 2  # as `seqff extract` pools by default
+
+
+def retrieval(d: Tensor, distant: Tensor, other: Tensor) -> Tensor:
+    """Share of the frames whose nearest frame, neighbors in time left out, is of their own video.
+
+    Args:
+        d: (N, N) float, distances.
+        distant: (N, N) bool, frames of the same video at least `far` apart.
+        other: (N, N) bool, frames of different videos.
+
+    Returns:
+        A scalar; NaN if no frame has both.
+    """
+    own, others = (d.masked_fill(~mask, torch.inf).amin(dim=1) for mask in (distant, other))
+    asked = own.isfinite() & others.isfinite()
+    return (own < others)[asked].float().mean()
+
+
+def time_order(d: Tensor, same: Tensor, time: Tensor) -> Tensor:
+    """Share of the triples of frames of one video in which the one nearer in time is nearer in the features, too.
+
+    Args:
+        d: (N, N) float, distances.
+        same: (N, N) bool, frames of the same video.
+        time: (N,) their times, in any unit.
+
+    Returns:
+        A scalar, 0.5 by chance; NaN if there is no such triple.
+    """
+    apart = (time[:, None] - time).abs()
+    right, count = d.new_zeros(()), d.new_zeros(())
+    for row in range(len(d)):
+        places = (same[row] & (apart[row] > 0)).nonzero()[:, 0]
+        near = apart[row, places][:, None] < apart[row, places]
+        right += (near & (d[row, places][:, None] < d[row, places])).sum()
+        count += near.sum()
+    return right / count
+
+
+class LabelFreeCheck:
+    """Frames held aside, and what the layers of an encoder make of them, beside those of the untrained encoder.
+
+    A layer's map is averaged over 2 x 2 cells, each feature standardized over the frames; distances are Euclidean.
+
+    Args:
+        stream: of the training's batches; frames are held aside without augmentation.
+        untrained: the encoder before the first step.
+        precision: what layers are computed in.
+    """
+
+    def __init__(self, stream: PairStream, untrained: Encoder, precision: torch.dtype) -> None:
+        self.precision, self.transform = precision, stream.transform
+        _, far, unit = distances(stream.config)
+        frames, video, time = [], [], []
+        with closing(stream.plain().batches(HELD_ASIDE * stream.plan.batches_per_round)) as batches:  # type: ignore[type-var]
+            for batch in itertools.islice(batches, BATCHES):
+                frames.append(stream.transform.unscale(batch.frames))
+                video.append(batch.video)
+                time.append(batch.time if batch.seconds is None or unit == "frames" else batch.seconds)
+        self.frames, self.time = torch.cat(frames), torch.cat(time)
+        of = torch.cat(video)
+        self.same = of[:, None] == of
+        self.distant = self.same & ((self.time[:, None] - self.time).abs() >= far)
+        self.untrained = self.measure(untrained)
+
+    @torch.no_grad()
+    def measure(self, encoder: Encoder) -> dict[str, dict[str, float]]:
+        """Return `retrieval` and `time_order` of every layer; those that are not numbers are left out."""
+        device = next(encoder.parameters()).device
+        learning, kept = encoder.training, list[list[Tensor]]()
+        encoder.eval()
+        for part in self.frames.split(ROWS):  # type: ignore[no-untyped-call]
+            x = self.transform.scale(part).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16):
+                kept.append([grid_mean(map_.float(), _GRID).flatten(1).cpu() for map_ in encoder(x)])
+        encoder.train(learning)
+        found = {}
+        for info, parts in zip(encoder.feature_info, zip(*kept, strict=True), strict=True):
+            x = torch.cat(parts)
+            x = (x - x.mean(dim=0)) / x.std(dim=0).clamp(min=1e-6)
+            d = torch.cdist(x, x)
+            figures = {
+                "retrieval": retrieval(d, self.distant, ~self.same),
+                "time_order": time_order(d, self.same, self.time),
+            }
+            found[info.name] = {key: float(value) for key, value in figures.items() if bool(value.isfinite())}
+        return found
+
+    def figures(self, encoder: Encoder) -> dict[str, dict[str, float]]:
+        """Return what `measure` gives for each layer, and that of the untrained encoder as `untrained_...`."""
+        return {
+            name: values | {UNTRAINED + key: value for key, value in self.untrained[name].items()}
+            for name, values in self.measure(encoder).items()
+        }
+
+
+def due(step: int, steps: int) -> bool:
+    """Say whether layers are checked after so many steps: after each quarter of a training whose end is known."""
+    return steps > 0 and step in {round(steps * quarter / 4) for quarter in (1, 2, 3, 4)}
