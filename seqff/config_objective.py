@@ -134,9 +134,6 @@ class SCFFConfig:
 class VideoInfoNCEConfig:
     """InfoNCE between videos (objective `video_infonce`): tell a frame's video from all others in the batch."""
 
-    share: Literal["measured", "fixed"] = "measured"
-    """How far the term counts: from not at all to its full weight, by how much frames of a video differ from each other
-    before training, beside those of different videos; or always by its full weight."""
     temperature: float = 0.1
     """What cosines are divided by."""
 
@@ -145,8 +142,6 @@ class VideoInfoNCEConfig:
 class VideoHingeConfig:
     """The video hinge (objective `video_hinge`): all frames of a video alike, other videos different."""
 
-    share: Literal["measured", "fixed"] = "measured"
-    """How far the term counts: see `video_infonce`."""
     tolerance: float = 0.1
     """Distance that frames of one video may keep (0 same, 2 unrelated, 4 opposite)."""
     margin: float = 1.5
@@ -195,8 +190,9 @@ class ObjectiveConfig:
     grid: tuple[int, ...] = (4, 4, 2)
     """Sides of the grids to which layers' maps are pooled before the heads, from the first layer on; the last one is
     for all layers above, too, and a net of fewer layers takes the first ones."""
-    video_channels: float = 0.0
-    """Share of a layer's channels."""
+    video_channels: float = 0.5
+    """Share of a layer's channels that terms between videos (video_infonce, video_hinge) see; the other terms see the
+    rest, so that neither has to give up what the other wants. 0 = all terms see all channels."""
     goodness: GoodnessConfig = field(default_factory=GoodnessConfig)
     logistic_hinge: LogisticHingeConfig = field(default_factory=LogisticHingeConfig)
     infonce: InfoNCEConfig = field(default_factory=InfoNCEConfig)

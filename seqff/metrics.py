@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from seqff.files import write_atomically, write_csv
 
 METRICS, TABLE, LOCK = "metrics.jsonl", "metrics.csv", "training.lock"
 EVERY_STEP = 2**62
+CHECKS = {
+    "retrieval": "the most similar frame is of the same video",
+    "time_order": "nearer in time is more similar",
+}
+"""What the check without labels measures, in words (see `seqff.training.check`)."""
 
 
 class MetricsLog:
@@ -99,3 +104,26 @@ def parse_line(text: str, path: Path) -> dict[str, Any] | None:
     if not isinstance(line, dict) or type(line.get("step")) is not int:
         raise RunError(f"{path}: a line without a step is not from a training: {text[:80]}")
     return line
+
+
+def check_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Say for each layer what the check without labels found beside the untrained net; nothing if there was none."""
+    lines = []
+    for layer, figures in layers.items():
+        found = [
+            f"{title} {figures[name]:.0%} (untrained {figures[f'untrained_{name}']:.0%})"
+            for name, title in CHECKS.items()
+            if name in figures
+        ]
+        if found:
+            lines.append(f"  {layer}: {', '.join(found)}")
+    return ["without labels, on frames held aside:", *lines] if lines else []
+
+
+def by_layer(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Turn `layer/name` -> value into layer -> name -> value."""
+    found: dict[str, dict[str, float]] = {}
+    for key, value in figures.items():
+        layer, _, name = key.partition("/")
+        found.setdefault(layer, {})[name] = value
+    return found

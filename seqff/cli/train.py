@@ -75,9 +75,9 @@ def run(arguments: Sequence[str]) -> None:
     if options.dry_run:
         show_plan(options)
         return
+    from seqff.metrics import by_layer, check_lines
     from seqff.training import train
     from seqff.training.streaming.facts import describe as describe_stream
-    from seqff.watch.words import by_layer, check_lines
 
     done = train(**{**call_arguments(options, "settings", "preset", "dry_run"), "config": options.settings})
     if not speaks():

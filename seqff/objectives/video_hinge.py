@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Relation
+from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.temporal_hinge import masked_mean
-from seqff.objectives.video_share import VideoTerm
 
 
 def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -42,11 +41,13 @@ def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: floa
     return loss, figures
 
 
-class VideoHinge(VideoTerm):
-    """The video hinge as a term of a layer's loss."""
+class VideoHinge(Objective):
+    """The video hinge as a term of a layer's loss; it looks as `VideoInfoNCE` does."""
+
+    sees = "video_embedding"
 
     def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__("video_hinge", config.video_hinge.share)
+        super().__init__()
         self.config = config.video_hinge
         if self.config.tolerance < 0 or self.config.margin <= 0:
             raise ValueError(
@@ -54,6 +55,6 @@ class VideoHinge(VideoTerm):
                 f"{self.config.tolerance} and {self.config.margin}"
             )
 
-    def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """See `video_hinge`."""
         return video_hinge(z, relation, tolerance=self.config.tolerance, margin=self.config.margin)

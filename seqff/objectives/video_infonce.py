@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Relation
+from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import unit
 from seqff.objectives.temporal_hinge import masked_mean
-from seqff.objectives.video_share import VideoTerm
 
 
 def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -43,15 +42,21 @@ def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple
         return loss, {"video_accuracy": masked_mean(nearer, same)}
 
 
-class VideoInfoNCE(VideoTerm):
-    """InfoNCE between videos as a term of a layer's loss."""
+class VideoInfoNCE(Objective):
+    """InfoNCE between videos as a term of a layer's loss.
+
+    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are.
+    """
+
+    sees = "video_embedding"
 
     def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__("video_infonce", config.video_infonce.share)
+        super().__init__()
         self.temperature = config.video_infonce.temperature
         if self.temperature <= 0:
             raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
 
-    def loss(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """See `video_infonce`."""
         return video_infonce(z, relation, temperature=self.temperature)

@@ -121,8 +121,7 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
 
     size, frames = settings.size_px, settings.frames
     far, near = random.uniform(0.1, 0.7, (2, 3)).astype(np.float32)
-    canvas = texture(3 * size, random)[..., None]
-    canvas = far + (near - far) * canvas
+    canvas = texture(3 * size, random)[..., None] * (near - far) + far
     pan, shake = settings.drift_px * random.uniform(-1, 1, 2), random.uniform(0, 6.28, 2)
     yy, xx = np.mgrid[0:40, 0:40].astype(np.float32) - 19.5
     shapes = [np.hypot(xx, yy) < 14, (np.abs(xx) < 9) & (np.abs(yy) < 13), np.abs(xx) + np.abs(yy) < 15]
@@ -142,13 +141,13 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
     for n in range(frames):
         shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        picture = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
+        picture: np.ndarray = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
         for mask, color, scale, centre, turn in objects:
             middle = ((mask.shape[1] - 1) / 2, (mask.shape[0] - 1) / 2)
             place = cv2.getRotationMatrix2D(middle, float(turn[n]), scale)
             place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
             alpha = cv2.warpAffine(mask, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
-            picture = picture + alpha * (color - picture)
+            picture = np.asarray(picture + alpha * (color - picture))
         light = (1 - settings.light + swing[n]) * np.array([1 + warmth[n], 1, 1 - warmth[n]])
         clip[n] = (picture * light * 255).clip(0, 255)
     return clip

@@ -1,5 +1,4 @@
-"""The calibration before the first step: how far terms that tell videos apart count, from the frames themselves; then
-tolerances and margins from the distances that the untrained layers give."""
+"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give."""
 
 from __future__ import annotations
 
@@ -10,30 +9,11 @@ from collections.abc import Iterable
 import torch
 
 from seqff.objectives.tolerance import Tolerance, calibrated
-from seqff.objectives.video_share import Share, video_ratio
 from seqff.training.activations import Example
 from seqff.training.learner import LayerLearner
 
 BATCHES = 4
 """Batches that are measured: some 250 positives with the default settings."""
-
-
-@torch.no_grad()
-def measure_shares(learners: list[LayerLearner], plain: Iterable[Example], *, videos: int) -> None:
-    """Set how far terms that tell videos apart count, where that is to be measured (see `video_ratio`).
-
-    Args:
-        learners: the layers, bottom to top.
-        plain: frames without augmentation and the relations of their rows; the first few are taken, none if nothing is
-            to be measured. Empty where all frames are of one video: then the terms do not count.
-        videos: how many different ones there are.
-    """
-    shares = _shares(learners)
-    if shares:
-        ratios = [video_ratio(frames, relation) for frames, relation in itertools.islice(plain, BATCHES)]
-        for share in shares:
-            known = torch.stack(ratios) if ratios else torch.tensor([torch.nan], device=share.value.device)
-            share.measure(known, videos=videos)
 
 
 @torch.no_grad()
@@ -62,9 +42,5 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None
         target.value.copy_(tolerance.value)
 
 
-def _shares(learners: list[LayerLearner]) -> list[Share]:
-    return [part for part in calibrated(learner.objective for learner in learners) if isinstance(part, Share)]
-
-
 def _distances(learners: list[LayerLearner]) -> list[Tolerance]:
-    return [part for part in calibrated(learner.objective for learner in learners) if not isinstance(part, Share)]
+    return calibrated(learner.objective for learner in learners)

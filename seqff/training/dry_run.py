@@ -25,7 +25,7 @@ from seqff.pairs import PairStream, Relation
 from seqff.training.activations import Example
 from seqff.training.build import build_trainer
 from seqff.training.calibrate import BATCHES as CALIBRATED
-from seqff.training.calibrate import calibrate, measure_shares
+from seqff.training.calibrate import calibrate
 from seqff.training.greedy import GreedyTrainer
 from seqff.training.init import begin_with
 from seqff.training.journal import read_figures
@@ -161,8 +161,6 @@ def _try_out(
     bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
     _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
     examples, positives, read = _read_round(stream, learners, bare, target)
-    with closing(batches(stream.plain(), bare, target, 0, mixtures=False)) as plain:
-        measure_shares(learners, plain, videos=stream.videos)
     calibrate(learners, iter(examples))
     frames, relation = examples[0]
     layers, step = _look(learners, frames, relation, config)

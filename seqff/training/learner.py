@@ -44,6 +44,7 @@ class LayerLearner:
         precision: of the layer's and the head's computations.
         compiled: run the layer through torch.compile.
         recompute: keep only the layer's input for the way back and run the layer again then; batch norm counts twice.
+        channels: of the layer's map, for a head that splits them.
 
     Attributes:
         average: of the layer's weights, if `optim` asks for one.
@@ -67,12 +68,18 @@ class LayerLearner:
         *,
         compiled: bool = False,
         recompute: bool = False,
+        channels: int = 0,
     ) -> None:
         self.name, self.layer, self.head, self.objective = name, layer, head, objective
         self.precision, self.recompute, self.clip = precision, recompute, optim.clip
         self.parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
         self.optimizer = build_optimizer(
-            layer.parameters(), optim, others=objective.parameters(), head=head.parameters()
+            layer.parameters(),
+            optim,
+            others=objective.parameters(),
+            head=head.parameters(),
+            channels=channels,
+            split=head.split if isinstance(head, Head) else 0,
         )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
@@ -191,6 +198,21 @@ def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
     return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
+def _split(channels: int, share: float) -> int:
+    """Return how many of a layer's channels the terms within videos see, if those between videos see a share of them.
+
+    Raises:
+        ValueError: the share leaves one kind of term without a channel.
+    """
+    between = round(share * channels)
+    if not 0 <= share < 1 or (share and not 0 < between < channels):
+        raise ValueError(
+            f"objective.video_channels is the share of a layer's channels for terms between videos, 0 (all see all) to "
+            f"below 1, and must leave each kind of term at least one of {channels}; got {share}"
+        )
+    return channels - between if share else 0
+
+
 def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[LayerLearner]:
     """Build one learner a layer, bottom to top; heads are drawn from the seed.
 
@@ -211,9 +233,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     losses = build_objectives(objective, channels, dims, generator=generator)
     for layer, info, loss, grid in zip(encoder.layers, encoder.feature_info, losses, grids, strict=True):
         both = loss.sees("embedding") and loss.sees("video_embedding")
-        split = (
-            info.channels - round(objective.video_channels * info.channels) if both and objective.video_channels else 0
-        )
+        split = _split(info.channels, objective.video_channels) if both else 0
         head = build_head(
             objective.head,
             info.channels,
@@ -234,6 +254,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
                 precision,
                 compiled=config.compile,
                 recompute=config.activation_checkpointing,
+                channels=info.channels,
             )
         )
     return learners

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +22,7 @@ from seqff.nets import Encoder, load_encoder
 from seqff.pairs import FrameBatch, PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training.activations import Example
-from seqff.training.calibrate import calibrate, measure_shares
+from seqff.training.calibrate import calibrate
 from seqff.training.check import LabelFreeCheck
 from seqff.training.checkpoint import Place
 from seqff.training.interrupt import stop_between_steps
@@ -101,9 +100,8 @@ def take_steps(
         return given(number + ahead, ranks=ranks)
 
     journal = Journal(run, watch, ranks, step=step, loggers=config.loggers)
-    plain = partial(batches, stream.plain(), config, next(encoder.parameters()).device, 0, mixtures=False)
     own = learners if ranks.stage == 0 else stage.own
-    _prepare(own, source, plain, config, ranks, videos=stream.videos, fresh=step == 0)
+    _prepare(own, source, config, ranks, fresh=step == 0)
     broadcast(learners, ranks)
     began, shown = time.monotonic(), progress and ranks.leads
     examples = stage.examples(source, step, config.steps - step)
@@ -187,18 +185,14 @@ def _position(place: Place, stream: PairStream, ranks: Ranks) -> int:
 def _prepare(
     learners: list[LayerLearner],
     source: Source,
-    plain: Callable[[], Examples],
     config: TrainConfig,
     ranks: Ranks,
     *,
-    videos: int,
     fresh: bool,
 ) -> None:
     """Join the layers with those of other processes, and measure what is to be measured before the first step."""
     share(learners, ranks, config)
     if fresh and ranks.stage == 0:
-        with closing(plain()) as unchanged:
-            measure_shares(learners, unchanged, videos=videos)
         with closing(source(0)) as first:
             calibrate(learners, first)
         average_measured(learners, ranks)

@@ -53,8 +53,10 @@ class Muon(torch.optim.AdamW):
         running = state["exp_avg"].lerp_(weight.grad, 1 - PAST)
         wanted = weight.grad.lerp(running, PAST).flatten(1)  # type: ignore[union-attr]
         weight.mul_(1 - group["lr"] * group["weight_decay"])
-        step = alike(wanted).view(weight.shape)
-        weight.add_(step, alpha=-group["lr"] * math.sqrt(max(wanted.shape)))
+        split = group["split"] if len(weight) == group.get("channels") else 0
+        parts = wanted.tensor_split([split]) if split else (wanted,)
+        step = torch.cat([alike(part) * math.sqrt(max(part.shape)) for part in parts])
+        weight.add_(step.view(weight.shape), alpha=-group["lr"])
 
 
 def alike(matrix: Tensor) -> Tensor:
@@ -76,6 +78,8 @@ def build_optimizer(
     *,
     others: Iterable[nn.Parameter] = (),
     head: Iterable[nn.Parameter] = (),
+    channels: int = 0,
+    split: int = 0,
 ) -> torch.optim.Optimizer:
     """Build the optimiser of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
 
@@ -84,6 +88,9 @@ def build_optimizer(
         optim: kind and settings.
         others: what else moves at the learning rate.
         head: what moves at that rate times `optim.head_lr`.
+        channels: of the layer's map; only looked at with a split.
+        split: the first so many of them have another objective than the others: Muon moves the kernels of each kind
+            by steps of their own, so that neither takes the other's share. 0 = all have the same.
 
     Returns:
         An optimiser whose groups have a field "share", by which `set_rate` multiplies the learning rate.
@@ -98,7 +105,7 @@ def build_optimizer(
     rest = [weight for weight in weights if not muon or weight.ndim < 2]
     kinds_of_weights = ((matrices, 1.0, True), ([*rest, *others], 1.0, False), (list(head), optim.head_lr, False))
     groups = [
-        {"params": group, "lr": lr * share, "share": share, "matrices": turned}
+        {"params": group, "lr": lr * share, "share": share, "matrices": turned, "channels": channels, "split": split}
         for group, share, turned in kinds_of_weights
         if group
     ]

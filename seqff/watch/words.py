@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
+from seqff.metrics import check_lines
 from seqff.watch.progress import Progress
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -18,11 +19,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What is shown of a layer, and under which names it is noted: the first that is there. Objectives without distances
 of their own have those of embeddings as unit vectors."""
-CHECKS = {
-    "retrieval": "the most similar frame is of the same video",
-    "time_order": "nearer in time is more similar",
-}
-"""What the check without labels measures, in words (see `seqff.training.check`)."""
 LEGEND = (
     "within: share of positives within the tolerance; d: squared distance of embeddings, of positives and of "
     "negatives; rank: effective rank of the features"
@@ -47,29 +43,6 @@ def describe(now: Progress, *, width: int = 100) -> str:
         for step, text in now.alarms:
             lines += textwrap.wrap(f"step {step}: {text}", width, initial_indent="  ", subsequent_indent="    ")
     return "\n".join([*lines, *_next(now)])
-
-
-def check_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Say for each layer what the check without labels found beside the untrained net; nothing if there was none."""
-    lines = []
-    for layer, figures in layers.items():
-        found = [
-            f"{title} {figures[name]:.0%} (untrained {figures[f'untrained_{name}']:.0%})"
-            for name, title in CHECKS.items()
-            if name in figures
-        ]
-        if found:
-            lines.append(f"  {layer}: {', '.join(found)}")
-    return ["without labels, on frames held aside:", *lines] if lines else []
-
-
-def by_layer(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Turn `layer/name` -> value into layer -> name -> value."""
-    found: dict[str, dict[str, float]] = {}
-    for key, value in figures.items():
-        layer, _, name = key.partition("/")
-        found.setdefault(layer, {})[name] = value
-    return found
 
 
 def headline(now: Progress) -> str:

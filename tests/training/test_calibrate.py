@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from clips import write_clips
 from small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.config import PairsConfig, TrainConfig
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import Relation
-from seqff.pairs.synthetic import ClipSettings, write_clip
 from seqff.training import train
 from seqff.training.calibrate import BATCHES, calibrate
 
@@ -95,31 +92,3 @@ def test_in_a_training_the_tolerance_follows_and_the_margin_stays(clips: Path, t
         assert len({line[f"{layer}/tolerance"] for line in lines}) == 12
         assert sum(line[f"{layer}/within_tolerance"] for line in lines) / 12 == pytest.approx(0.8, abs=0.15)
     assert min(lines[0]["layer1/margin"], lines[0]["layer1/tolerance"]) > 0
-
-
-def write_still_cameras(folder: Path) -> Path:
-    """Eight clips, each of a texture of its own on which only a small square moves."""
-    folder.mkdir()
-    for number in range(8):
-        random = np.random.default_rng(number)
-        behind = random.integers(0, 200, (8, 8, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
-        frames = np.stack([behind] * 16)
-        for time, frame in enumerate(frames):
-            frame[10:14, time : time + 4] = 255
-        write_clip(folder / f"{number}.mp4", frames)
-    return folder
-
-
-@pytest.mark.parametrize("term", ["video_infonce", "video_hinge"])
-@pytest.mark.parametrize("still", [True, False], ids=["cameras that stand still", "objects that move"])
-def test_how_far_other_videos_count_is_measured(tmp_path: Path, still: bool, term: str) -> None:
-    """None where frames of a video hardly differ, all that so few videos may where they differ as other videos' do."""
-    moving = ClipSettings(size_px=32, frames=16, object_px=20, background="none")
-    folder = write_still_cameras(tmp_path / "clips") if still else write_clips(tmp_path / "clips", settings=moving)
-    pairs = PairsConfig(size_px=32, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2)
-    settings = dataclasses.replace(config(terms=("temporal_hinge", term)), steps=2, log_every=1, pairs=pairs)
-    run = train(folder, out=tmp_path / "run", config=settings, progress=False).path
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    shares = {line[f"layer{number}/video_share"] for line in lines for number in (1, 2, 3)}
-    assert len(shares) == 1
-    assert shares.pop() == pytest.approx(0.0 if still else len(list(folder.rglob("*.mp4"))) / 300)

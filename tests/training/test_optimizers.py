@@ -84,6 +84,19 @@ def test_muon_moves_a_kernel_as_torchs_own_does_the_matrix() -> None:
     )
 
 
+def test_muon_moves_each_kind_of_channels_by_steps_of_its_own() -> None:
+    """A kernel whose channels have two objectives moves as two kernels would; large gradients of one take nothing."""
+    kernel = torch.nn.Parameter(torch.zeros(6, 3, 3, 3))
+    parts = [torch.nn.Parameter(torch.zeros(4, 3, 3, 3)), torch.nn.Parameter(torch.zeros(2, 3, 3, 3))]
+    gradient = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    gradient[:4] *= 1000
+    kernel.grad, parts[0].grad, parts[1].grad = gradient, gradient[:4].clone(), gradient[4:].clone()
+    build_optimizer([kernel], OptimConfig(), channels=6, split=4).step()
+    for part in parts:
+        build_optimizer([part], OptimConfig()).step()
+    assert torch.allclose(kernel, torch.cat([part.detach() for part in parts]), atol=1e-7)
+
+
 def test_muon_moves_biases_and_heads_as_adamw_does() -> None:
     """On the same gradients all but the kernels end where AdamW takes them."""
     muon, adamw = (learners_with(name=name, weight_decay=0.01)[0] for name in ("muon", "adamw"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seqff.metrics import CHECKS
 from seqff.report.charts import Series, layer_style, legend, line_chart
 from seqff.report.html import Content, Html, absent, figure, join, table, tag
 from seqff.report.material import Material
@@ -22,7 +23,7 @@ def health(material: Material) -> Section:
     names = legend([(name, "rule", layer_style(number, many)) for number, name in enumerate(material.layers)])
     body = join(
         _alarms(material),
-        _measured(material),
+        _checked(material),
         names,
         tag("div", *_figures(material), class_="grid two"),
         _distances(material),
@@ -56,14 +57,22 @@ def _alarms(material: Material) -> Html | None:
     return tag("ul", *(tag("li", tag("b", f"Step {step}: "), words) for step, words in found), class_="alarms")
 
 
-def _measured(material: Material) -> Html | None:
-    """Say how far other videos count, where the objective asks for it; it is alike for all layers."""
-    share = material.series(material.layers[0], "video_share")
-    if not share:
+def _checked(material: Material) -> Html | None:
+    """Show the last check without labels, beside the untrained net; nothing where there was none."""
+    rows = []
+    for layer in material.layers:
+        cells = [layer]
+        for name in CHECKS:
+            for key in (name, UNTRAINED + name):
+                series = material.series(layer, key)
+                cells.append(f"{series[-1][1]:.0%}" if series else "")
+        rows.append(cells)
+    if not any(cell for cells in rows for cell in cells[1:]):
         return None
-    words = f"Measured, or fixed, before training: frames of other videos count by {share[0][1]:.2f}"
-    how = "0 where cameras stand still, 1 where what is in view moves or changes, less of fewer than 300 videos"
-    return tag("p", f"{words} (measured, {how}).")
+    heads = ["layer", *(head for title in CHECKS.values() for head in (title, "untrained"))]
+    words = "Without labels, on frames held aside: how often the frame most like a given one, neighbors in time left "
+    words += "out, is of the same video, and of two frames of a video the one nearer in time is the more similar one."
+    return join(tag("p", words), table(heads, rows))
 
 
 def _figures(material: Material) -> list[Html]:

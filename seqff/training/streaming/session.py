@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
 from seqff.pairs import FrameBatch
 from seqff.training.activations import Example
 from seqff.training.build import build_trainer
-from seqff.training.calibrate import BATCHES, calibrate, measure_shares
+from seqff.training.calibrate import BATCHES, calibrate
 from seqff.training.journal import Journal
 from seqff.training.learner import build_learners
 from seqff.training.loop import MIXTURES, example
@@ -72,7 +73,9 @@ class Session:
         self.owner, self.buffer, self.config, self.seed, self.device = owner, buffer, config, seed, device
         encoder = given or build_encoder(config.encoder, buffer.transform, seed=seed)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.learners = build_learners(self.encoder, config, seed=seed)
+        # a stream is one video: no term between videos has anything to learn, so the others have all channels
+        alone = replace(config, objective=replace(config.objective, video_channels=0.0))
+        self.learners = build_learners(self.encoder, alone, seed=seed)
         trainer = build_trainer(self.learners, config, endless=True)
         self.mixtures = any(learner.objective.needs_mixtures for learner in self.learners)
         if not owner.going_on:
@@ -120,7 +123,6 @@ class Session:
         self.buffer.check_pairs()
         first = (self._batch(0, number).frames.to(self.device) for number in range(BATCHES))
         save_encoder(with_statistics(self.encoder, first), self.owner.path, untrained=True)
-        measure_shares(self.learners, (), videos=1)
         calibrate(self.learners, (self._example(0, number) for number in itertools.count()))
         self._started = True
 
