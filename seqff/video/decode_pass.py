@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.base import cause_of
+from seqff.video.crop import WHOLE, crop_of
 from seqff.video.frames import UPRIGHT, ToRgb, orientation_of
 from seqff.video.info import Frames
-from seqff.video.source import open_source
+from seqff.video.levels import DECLARED, Levels, deep, joined, levels_of, samples_of, span
+from seqff.video.pixels import declared_bits
+from seqff.video.shape import believed, display_size, said_shape
+from seqff.video.source import count_streams, open_source
 
 THUMB = 64  # px; a width that decord gets right
 _DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose header tells how long they should be
@@ -31,11 +35,14 @@ class DecodePass:
         change: mean absolute grey difference of each frame to the one before, of 255; 0 for the first.
         packet_pts: presentation time of each packet.
         key_packets: indices of the packets marked as key frames.
-        remark: something odd that does no harm.
+        remark: something odd that does no harm, but that readers may take differently.
+        stored_size: (height, width) px of the frames as they are stored.
+        sample_aspect_ratio: width to height of a stored pixel.
+        interlaced: frames that are made of two fields.
         damage: why frames are missing; the frames noted are all sound.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
+    def __init__(self, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
         self.codec, self.container = stream.codec_context.codec.canonical_name, container.format.name
         self.time_base = stream.time_base or Fraction(1)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -48,7 +55,11 @@ class DecodePass:
         self.packet_pts: list[int | None] = []
         self.key_packets: list[int] = []
         self.remark = self.damage = ""
-        self._source_size = (0, 0)
+        self.stored_size, self.sample_aspect_ratio, self.interlaced = (0, 0), Fraction(1), 0
+        self.bits, self.color_range, self.video_streams = 8, "", count_streams(container)
+        self.crop = WHOLE
+        self.samples, self._levels = samples, levels_of(samples)
+        self._path, self._stream = container.name, stream
         self._grey: NDArray[np.int16] | None = None
 
     def note_packet(self, packet: Any) -> None:
@@ -61,11 +72,12 @@ class DecodePass:
     def note_frame(self, frame: Any) -> None:
         """Notes a decoded frame."""
         if not self.pts:
-            self._source_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
-            self._to_thumb = ToRgb(THUMB, THUMB, self.orientation)
-            self.height, self.width = self._source_size[:: -1 if self.orientation[1] else 1]
-        elif (frame.height, frame.width) != self._source_size and not self.remark:
+            self._note_first(frame)
+        elif (frame.height, frame.width) != self.stored_size and not self.remark:
             self.remark = f"changes its size at frame {len(self.pts)}; shown at its first size"
+        elif said_shape(self._stream) != self.sample_aspect_ratio and not self.remark:
+            self.remark = f"changes the shape of its pixels at frame {len(self.pts)}; shown in the first shape"
+        self.interlaced += frame.interlaced_frame
         if frame.key_frame:
             self.keys.append(len(self.pts))
         thumb = self._to_thumb(frame)
@@ -75,6 +87,26 @@ class DecodePass:
         self.small.append(sampled(thumb))
         self.change.append(0.0 if self._grey is None else float(np.abs(grey - self._grey).mean()))
         self._grey = grey
+
+    def _note_first(self, frame: Any) -> None:
+        self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
+        self.crop = crop_of(self._path, self.container, self.stored_size)
+        self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, self._levels, self.crop)
+        self.sample_aspect_ratio = said_shape(self._stream)
+        size = display_size(self.stored_size, believed(self.sample_aspect_ratio), self.crop)
+        self.height, self.width = size[:: -1 if self.orientation[1] else 1]
+        self.bits = declared_bits(frame.format.name)
+        self.color_range = {1: "limited", 2: "full"}.get(int(frame.color_range), "")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether a frame had transparent parts."""
+        return bool(self.pts) and self._to_thumb.plain.transparent
+
+    @property
+    def hidden_alpha(self) -> bool:
+        """Whether the file has transparency that the decoder leaves out: WebM keeps it beside the frames."""
+        return self._stream.metadata.get("alpha_mode") == "1" and not self.transparent
 
     def keep(self, frames: int) -> None:
         """Forgets all but the first frames."""
@@ -98,7 +130,7 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
     """
     container, stream = open_source(path)
     with container:
-        seen = DecodePass(container, stream)
+        seen = DecodePass(container, stream, _samples(path, stream))
         end_seconds, before_flush = 0.0, 0
         for packet in container.demux():
             beat()
@@ -115,6 +147,22 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
         elif seen.key_packets and seen.key_packets[0]:
             seen.damage = f"starts inside a group of pictures: {seen.key_packets[0]} packets before it are lost"
     return seen
+
+
+def _samples(path: str, stream: Any) -> Levels:
+    """Returns the span of the samples of a deep video, for which it is decoded a first time; of others (0, 0)."""
+    if deep(stream.codec_context.pix_fmt or "") is None:
+        return DECLARED
+    found: Levels | None = None
+    container, again = open_source(path)
+    with container:
+        try:
+            for frame in container.decode(again):
+                if deep(frame.format.name) is not None:
+                    found = joined(found, span(samples_of(frame)))
+        except av.FFmpegError:
+            pass  # the pass that counts will say so
+    return found or DECLARED
 
 
 def _decode(seen: DecodePass, packet: Any) -> str:

@@ -38,8 +38,8 @@ class VideoEntry:
             (fewer than 2 frames) and "timeout" (the decoder hung and was killed) cannot be used.
         cause: why it is not "ok", or a remark; one line.
         frames: how many frames can be read, proven by decoding; of a damaged file those before the damage.
-        height: px, after rotation.
-        width: px, after rotation.
+        height: px, as shown: after rotation, with square pixels.
+        width: px, as shown: after rotation, with square pixels.
         fps: frames per second; the mean where the rate varies.
         codec: as FFmpeg names it, "images" or "array".
         container: as FFmpeg names the format.
@@ -57,6 +57,17 @@ class VideoEntry:
         still_runs: each n with the frames n and n + 1 the same.
         duplicate_of: path of the first video with the same bytes, if there is one.
         version: of a remote file, what its server tells its state by: an entity tag or the time of the last change.
+        sample_aspect_ratio: width to height of a stored pixel, as (numerator, denominator).
+        stored_size: (height, width) px of the frames in the file, before pixels are made square and rotation.
+        crop: px the container hides at the (left, top, right, bottom) of the stored frame.
+        bits: of a sample, as the pixel format declares them.
+        color_range: "full", "limited", or "" where the file does not say.
+        samples: least and greatest sample of all frames, of grey and RGB pictures of more than 8 bits; else (0, 0).
+        levels: the samples that are shown as 0 and 255; (0, 0): by what the pixel format declares.
+        alpha: whether it has transparent parts. They are composed on black, where FFmpeg's decoder gives them.
+        interlaced: whether frames are made of two fields, that is of two moments.
+        video_streams: how many the file holds, cover pictures aside; one is read.
+        pages: of a picture file; the first is read.
     """
 
     path: str
@@ -84,6 +95,17 @@ class VideoEntry:
     still_runs: Runs = ()
     duplicate_of: str = ""
     version: str = ""
+    sample_aspect_ratio: tuple[int, int] = (1, 1)
+    stored_size: tuple[int, int] = (0, 0)
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    bits: int = 8
+    color_range: str = ""
+    samples: tuple[int, int] = (0, 0)
+    levels: tuple[int, int] = (0, 0)
+    alpha: bool = False
+    interlaced: bool = False
+    video_streams: int = 1
+    pages: int = 1
 
     @property
     def stamp(self) -> Stamp:
@@ -148,6 +170,15 @@ class VideoEntry:
             TypeError: a field is missing or unknown.
         """
         return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def only_pyav(entry: VideoEntry) -> str:
+    """Says what other decoders would show differently, because their pixels are out of reach; nothing where all agree."""
+    if any(entry.crop):
+        return "does not crop, as this file asks for"
+    if entry.alpha:
+        return "does not compose transparent parts on black"
+    return "does not scale samples by the depth that is used" if entry.samples != (0, 0) else ""
 
 
 def _tuples(value: Any) -> Any:

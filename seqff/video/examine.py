@@ -19,13 +19,16 @@ from seqff.video.audit import decord_access, probe_indices, pyav_access
 from seqff.video.base import FrameReader, cause_of, one_line
 from seqff.video.changes import shot_cuts, still_pairs
 from seqff.video.decode_pass import THUMB, DecodePass, decode_pass
-from seqff.video.entry import Stamp, Status, VideoEntry, video_info
+from seqff.video.entry import Stamp, Status, VideoEntry, only_pyav, video_info
 from seqff.video.info import Frames
+from seqff.video.levels import levels_of
 from seqff.video.pyav_reader import PyavReader
 from seqff.video.remote.address import address_of
 from seqff.video.remote.filesystem import no_beat, remote_stamp
 from seqff.video.remote.spool import borrow
+from seqff.video.remarks import remarks
 from seqff.video.runs import pack
+from seqff.video.shape import believed
 from seqff.video.source import NoVideoError
 
 
@@ -71,12 +74,15 @@ def examine_there(
         return replace(there, cause=error.strerror or "no such file")
 
 
-def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda: None) -> VideoEntry:
+def examine(
+    path: Path, *, decord: Any = None, insist: bool = False, beat: Callable[[], None] = lambda: None
+) -> VideoEntry:
     """Reads a whole video once and says what it holds; never raises for what is wrong with the file.
 
     Args:
         path: a video, a folder of numbered images, or a .npy / .npz file.
-        decord: the module, if decord may be considered.
+        decord: the module, if decord may be considered; it is tried where PyAV may not seek.
+        insist: try it also where PyAV may.
         beat: called again and again while the work goes on.
 
     Returns:
@@ -93,7 +99,7 @@ def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda
                 raise OSError("not a file")
             if not size:
                 raise OSError("the file is empty")
-            described = arrays.describe(entry, path) if arrays.is_array(path) else _video(entry, path, decord, beat)
+            described = arrays.describe(entry, path) if arrays.is_array(path) else _video(entry, path, decord, insist, beat)
             found = replace(described, content_hash=_content_hash(path, beat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))
@@ -119,7 +125,7 @@ def _content_hash(path: Path, beat: Callable[[], None]) -> str:
     return digest.hexdigest()
 
 
-def _video(entry: VideoEntry, path: Path, decord: Any, beat: Callable[[], None]) -> VideoEntry:
+def _video(entry: VideoEntry, path: Path, decord: Any, insist: bool, beat: Callable[[], None]) -> VideoEntry:
     seen = decode_pass(str(path), beat)
     if not seen.pts:
         raise ValueError(seen.damage or "no frame can be decoded")
@@ -132,7 +138,8 @@ def _video(entry: VideoEntry, path: Path, decord: Any, beat: Callable[[], None])
             order = probes if len(entry.key_frames) > 1 else sorted(probes)
             access = pyav_access(lambda i: _beating(reader, i, beat), seen, order)
         entry = replace(entry, pyav_access=access, access=access)
-    if decord is not None and entry.status == "ok" and not seen.remark:
+    wanted = decord is not None and (insist or entry.pyav_access == "forward")
+    if wanted and entry.status == "ok" and not seen.remark and not only_pyav(entry):
         fast = decord_access(str(path), seen, probes, decord, beat)
         entry = entry if fast is None else replace(entry, reader="decord", access=fast)
     return entry
@@ -155,7 +162,7 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     return replace(
         entry,
         status=status,
-        cause=seen.damage or seen.remark,
+        cause=seen.damage or "; ".join(filter(None, (seen.remark, *remarks(seen)))),
         frames=len(seen.pts),
         height=seen.height,
         width=seen.width,
@@ -171,6 +178,16 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
         key_prints=() if _timed_by_index(seen) else tuple(seen.prints[key] for key in seen.keys),
         cut_runs=pack(shot_cuts(change)),
         still_runs=pack(still_pairs(change)),
+        sample_aspect_ratio=believed(seen.sample_aspect_ratio).as_integer_ratio(),
+        stored_size=seen.stored_size,
+        crop=seen.crop,
+        bits=seen.bits,
+        color_range=seen.color_range,
+        samples=seen.samples,
+        levels=levels_of(seen.samples),
+        alpha=seen.transparent or seen.hidden_alpha,
+        interlaced=seen.interlaced > 0,
+        video_streams=seen.video_streams,
     )
 
 

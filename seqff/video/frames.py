@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from seqff.video.entry import Orientation
+from seqff.video.crop import WHOLE, Crop
 from seqff.video.info import Frames
+from seqff.video.levels import DECLARED, Levels
+from seqff.video.pixels import Plain, one_thread
 
 UPRIGHT: Orientation = (1, 0, 0, 1)
 
@@ -37,12 +39,6 @@ def upright(image: Frames, orientation: Orientation) -> Frames:
     return np.ascontiguousarray(image[:: down or 1, :: right or 1])
 
 
-@cache
-def _one_thread() -> dict[str, int]:
-    """Left to itself PyAV scales on every core, which costs three times as much; old releases have no such setting."""
-    return {"threads": 1} if "threads=" in (VideoReformatter.reformat.__doc__ or "") else {}
-
-
 class ToRgb:
     """Converts PyAV frames to upright RGB of one size.
 
@@ -53,17 +49,23 @@ class ToRgb:
         height: px, after turning.
         width: px, after turning.
         orientation: how to turn.
+        levels: of deep pictures; see `VideoEntry`.
+        crop: px to take off the stored frame.
     """
 
-    def __init__(self, height: int, width: int, orientation: Orientation) -> None:
+    def __init__(
+        self, height: int, width: int, orientation: Orientation, levels: Levels = DECLARED, crop: Crop = WHOLE
+    ) -> None:
+        self.plain = Plain(levels, crop)
         self._turn = orientation
         self._height, self._width = (width, height) if orientation[1] else (height, width)
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: Any) -> Frames:
         """Returns uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
+        frame = self.plain(frame)
         shrinks = self._width <= frame.width and self._height <= frame.height
-        how: dict[str, Any] = {"interpolation": "AREA" if shrinks else "BICUBIC", **_one_thread()}
+        how: dict[str, Any] = {"interpolation": "AREA" if shrinks else "BICUBIC", **one_thread()}
         scaled = self._scaler.reformat(frame, self._width, self._height, "rgb24", **how)
         image = cast(Frames, scaled.to_ndarray())
         return image if self._turn == UPRIGHT else upright(image, self._turn)

@@ -15,6 +15,7 @@ from seqff.video.decode_pass import THUMB, fingerprint
 from seqff.video.entry import VideoEntry
 from seqff.video.frames import ToRgb
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.levels import Levels, levels_of
 from seqff.video.source import NoVideoError, open_source
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
@@ -42,12 +43,12 @@ class PyavReader(FrameReader):
 
     def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._path, self._to_rgb = path, ToRgb(info.height, info.width, entry.orientation)
+        self._path, self._to_rgb = path, _conversion(entry, info.height, info.width, entry.levels)
         self._pts = entry.pts
         may_seek = entry.pyav_access == "random" and len(self._pts) > 0
         self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
         self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
-        self._to_thumb = ToRgb(THUMB, THUMB, entry.orientation)
+        self._to_thumb = _conversion(entry, THUMB, THUMB, levels_of(entry.samples))
         self._may_drop = may_seek and entry.codec == _DISPOSABLE and not self._prints
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
@@ -176,3 +177,7 @@ class PyavReader(FrameReader):
             self._frames = iter(())
             self._container.close()
             self._container = None
+
+
+def _conversion(entry: VideoEntry, height: int, width: int, levels: Levels) -> ToRgb:
+    return ToRgb(height, width, entry.orientation, levels, entry.crop)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqff.video.base import FrameReader
-from seqff.video.entry import VideoEntry
+from seqff.video.entry import VideoEntry, only_pyav
 from seqff.video.images import resized
 from seqff.video.info import Frames, VideoInfo
 
@@ -41,6 +41,8 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
     a, b, c, d = entry.orientation
     if a * d - b * c < 0:
         return "this reader does not mirror, as this file asks for; possible: pyav"
+    if only_pyav(entry):
+        return f"this reader {only_pyav(entry)}; possible: pyav"
     if not torchcodec_available():
         return "torchcodec is not installed: pip install 'seqff[torchcodec]', and FFmpeg's libraries"
     return ""
@@ -59,7 +61,8 @@ class TorchcodecReader(FrameReader):
 
     def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._native_shape = (entry.height, entry.width, 3)
+        stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
+        self._native_shape = (*stored, 3)
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:

@@ -1,0 +1,65 @@
+"""What a scan says about the pixels of a sound video, beside its measures: nothing is changed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.video.crop import WHOLE
+from seqff.video.decode_pass import DecodePass
+from seqff.video.entry import VideoEntry
+from seqff.video.levels import DECLARED
+from seqff.video.shape import believed, is_absurd
+
+_BLACK = 20
+"""A video with hardly a point above this grey level (of 255) is nearly black."""
+_CONSTANT = 8
+"""A video with hardly a point outside so few grey levels is nearly constant."""
+_SHARE = 1.0  # per cent of the points that count for nothing
+
+
+def remarks(seen: DecodePass) -> Iterator[str]:
+    """Yields what is done with the pixels of a video, and what is odd about them; a few words each."""
+    shape = seen.sample_aspect_ratio
+    if believed(shape) != 1:
+        yield f"pixels of {shape.numerator}:{shape.denominator} made square"
+    elif is_absurd(shape):
+        yield f"pixels of {shape.numerator}:{shape.denominator} are not believed, and taken for square"
+    if seen.crop != WHOLE:
+        left, top, right, bottom = seen.crop
+        yield f"cropped by {left}, {top}, {right}, {bottom} px (left, top, right, bottom), as the container says"
+    if seen.transparent:
+        yield "transparent parts, composed on black"
+    if seen.hidden_alpha:
+        yield "transparency that FFmpeg's decoder leaves out; shown as opaque"
+    if seen.interlaced:
+        yield f"interlaced ({seen.interlaced} of {len(seen.pts)} frames): a frame holds two moments, line by line"
+    if seen.video_streams > 1:
+        yield f"{seen.video_streams} video streams; that of {seen.stored_size[1]}x{seen.stored_size[0]} px is read"
+    yield from dull(seen.small)
+    if len(seen.prints) > 2 and len(set(seen.prints)) == 1:
+        yield "the same picture throughout"
+
+
+def of_levels(entry: VideoEntry) -> Iterator[str]:
+    """Yields how the samples of a deep video are shown."""
+    if entry.samples != DECLARED:
+        black, white = entry.levels if entry.levels != DECLARED else (0, 2**entry.bits - 1)
+        low, high = entry.samples
+        yield f"{entry.bits} bits with samples from {low} to {high}: {black} is shown black, {white} white"
+
+
+def dull(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[str]:
+    """Yields that a video shows next to nothing, if it does.
+
+    Args:
+        pictures: some points of each frame, uint8 of one shape.
+    """
+    points = np.stack(pictures)
+    low, high = (int(np.percentile(points, share)) for share in (_SHARE, 100 - _SHARE))
+    if high < _BLACK:
+        yield f"nearly black: 99 % of it is no brighter than {high} of 255"
+    elif high - low < _CONSTANT:
+        yield f"nearly constant: 98 % of it is between {low} and {high} of 255"
