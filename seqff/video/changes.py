@@ -38,8 +38,8 @@ class Change:
     def __init__(self) -> None:
         self._before: NDArray[np.float32] | None = None
 
-    def __call__(self, frame: Frames) -> float:
-        """Returns the mean absolute difference in grey levels; 0 for the first frame, and where the size changes."""
+    def __call__(self, frame: Frames | NDArray[np.uint16]) -> float:
+        """Returns the mean absolute difference in grey levels, of 255 or 65535; 0 at first and at new sizes."""
         down, right = max(1, frame.shape[0] // _SIDE), max(1, frame.shape[1] // _SIDE)
         grey = frame[::down, ::right].mean(axis=2, dtype=np.float32)
         before, self._before = self._before, grey

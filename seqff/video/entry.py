@@ -125,6 +125,15 @@ class VideoEntry:
         return self.reader, self.access
 
     @property
+    def depth_remark(self) -> str:
+        """How the samples of a deep video are shown; nothing of one of 8 bits."""
+        if not any(self.samples):
+            return ""
+        black, white = self.levels if any(self.levels) else (0, 2**self.bits - 1)
+        low, high = self.samples
+        return f"samples from {low} to {high} in {self.bits} bits: {black} is shown black, {white} white"
+
+    @property
     def rotation_degrees(self) -> int:
         """Clockwise turn the file asks for: 0, 90, 180 or 270."""
         a, b, _, _ = self.orientation
@@ -173,7 +182,7 @@ class VideoEntry:
 
 
 def only_pyav(entry: VideoEntry) -> str:
-    """Says what other decoders would show differently, because their pixels are out of reach; nothing where all agree."""
+    """Says what decoders whose pixels are out of reach would not do; nothing where all show the same."""
     if any(entry.crop):
         return "does not crop, as this file asks for"
     if entry.alpha:

@@ -23,10 +23,10 @@ from seqff.video.entry import Stamp, Status, VideoEntry, only_pyav, video_info
 from seqff.video.info import Frames
 from seqff.video.levels import levels_of
 from seqff.video.pyav_reader import PyavReader
+from seqff.video.remarks import remarks
 from seqff.video.remote.address import address_of
 from seqff.video.remote.filesystem import no_beat, remote_stamp
 from seqff.video.remote.spool import borrow
-from seqff.video.remarks import remarks
 from seqff.video.runs import pack
 from seqff.video.shape import believed
 from seqff.video.source import NoVideoError
@@ -99,8 +99,9 @@ def examine(
                 raise OSError("not a file")
             if not size:
                 raise OSError("the file is empty")
-            described = arrays.describe(entry, path) if arrays.is_array(path) else _video(entry, path, decord, insist, beat)
-            found = replace(described, content_hash=_content_hash(path, beat))
+            named = arrays.is_array(path)
+            found = arrays.describe(entry, path) if named else _video(entry, path, decord, insist, beat)
+            found = replace(found, content_hash=_content_hash(path, beat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:

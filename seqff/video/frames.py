@@ -7,8 +7,8 @@ from typing import Any, cast
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from seqff.video.entry import Orientation
 from seqff.video.crop import WHOLE, Crop
+from seqff.video.entry import Orientation
 from seqff.video.info import Frames
 from seqff.video.levels import DECLARED, Levels
 from seqff.video.pixels import Plain, one_thread

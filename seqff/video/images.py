@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from seqff.video.base import FrameReader
-from seqff.video.changes import changes, shot_cuts, still_pairs
+from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.levels import DECLARED, Levels
+from seqff.video.picture import Samples, decode_picture, shown
+from seqff.video.picture_facts import PictureFacts
 from seqff.video.runs import pack
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -38,26 +41,32 @@ def image_files(folder: Path) -> list[Path]:
     return [file for _, file in sorted(numbered)]
 
 
-def load_image(file: Path) -> Frames:
-    """Reads one image as RGB, uint8 (H, W, 3).
+def load_image(file: Path, levels: Levels = DECLARED) -> Frames:
+    """Reads one image as RGB, uint8 (H, W, 3), transparent parts on black.
+
+    Args:
+        file: the image.
+        levels: the samples shown as 0 and 255, of an image of 16 bits; see `VideoEntry`.
 
     Raises:
         ValueError: it is damaged or no image.
         OSError: it cannot be read.
     """
-    import cv2
+    return shown(load_samples(file)[0], levels)
 
+
+def load_samples(file: Path) -> tuple[Samples, bool]:
+    """Reads one image at its depth; see `decode_picture` and `load_image`."""
     data = file.read_bytes()
     ending = _ENDINGS.get(file.suffix.lower(), b"")
     whole = ending in data[-4096:]
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data and whole else None
-    except cv2.error:
-        image = None
-    if image is None:
+        found = decode_picture(data) if data and whole else None
+    except ValueError as error:
+        raise ValueError(f"{file.name} {error}") from error
+    if found is None:
         raise ValueError(f"{file.name} is damaged or no image")
-    colours: Frames = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return colours
+    return found
 
 
 def resized(image: Frames, height: int, width: int) -> Frames:
@@ -76,30 +85,26 @@ def describe(entry: VideoEntry, folder: Path, beat: Callable[[], None]) -> Video
     files = image_files(folder)
     if not files:
         raise OSError("is a folder, and not one of numbered images")
-    digest, sizes, damage = hashlib.blake2b(digest_size=16), [], ""
-
-    def sound() -> Iterator[Frames]:
-        for file in files:
-            beat()
-            image = load_image(file)
-            digest.update(file.name.encode(errors="surrogateescape") + file.read_bytes())
-            sizes.append(image.shape[:2])
-            yield image
-
-    levels: list[float] = []
-    try:
-        levels.extend(changes(sound()))
-    except ValueError as error:
-        damage = f"damaged at frame {len(sizes)}: {error}"
-        levels.extend(changes(load_image(file) for file in files[: len(sizes)]))
-    if not sizes:
+    digest, damage, seen, measure = hashlib.blake2b(digest_size=16), "", PictureFacts(), Change()
+    changed: list[float] = []
+    for file in files:
+        beat()
+        try:
+            samples, transparent = load_samples(file)
+        except ValueError as error:
+            damage = f"damaged at frame {len(changed)}: {error}"
+            break
+        digest.update(file.name.encode(errors="surrogateescape") + file.read_bytes())
+        seen.note(samples, transparent)
+        changed.append(measure(samples))
+    if not changed:
         raise ValueError(damage)
-    change = np.asarray(levels)
+    sizes, change = seen.sizes, np.asarray(changed) * seen.per_level
     return replace(
-        entry,
+        seen.described(entry),
         status="damaged" if damage else "ok",
-        cause=damage or ("" if len(set(sizes)) == 1 else "images of several sizes; shown at the size of the first"),
-        frames=len(sizes),
+        cause=damage or "; ".join(seen.remarks()),
+        frames=len(changed),
         height=int(sizes[0][0]),
         width=int(sizes[0][1]),
         fps=FPS,
@@ -108,7 +113,7 @@ def describe(entry: VideoEntry, folder: Path, beat: Callable[[], None]) -> Video
         reader="opencv",
         access="random",
         content_hash=digest.hexdigest(),
-        key_runs=pack(range(len(sizes))),
+        key_runs=pack(range(len(changed))),
         cut_runs=pack(shot_cuts(change)),
         still_runs=pack(still_pairs(change)),
     )
@@ -120,16 +125,18 @@ class ImagesReader(FrameReader):
     Args:
         path: the folder.
         info: what `VideoReader.info` shows.
+        levels: of images of 16 bits; see `VideoEntry`.
     """
 
     name = "opencv"
 
-    def __init__(self, path: str, info: VideoInfo) -> None:
+    def __init__(self, path: str, info: VideoInfo, levels: Levels = DECLARED) -> None:
         super().__init__(info)
+        self._levels = levels
         self._files = image_files(Path(path))
 
     def _frame(self, index: int) -> Frames:
         try:
-            return resized(load_image(self._files[index]), self._info.height, self._info.width)
+            return resized(load_image(self._files[index], self._levels), self._info.height, self._info.width)
         except (OSError, ValueError, IndexError) as error:
             raise self._error(f"frame {index}: {error}") from error

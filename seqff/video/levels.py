@@ -15,7 +15,8 @@ Levels = tuple[int, int]
 """The samples that are shown as 0 and 255."""
 DECLARED: Levels = (0, 0)
 """Levels of a picture that is shown by what its pixel format declares."""
-LEVELS = ("used", "declared", "range")
+USED = "used"
+LEVELS = (USED, "declared", "range")
 _DEPTHS = (8, 10, 12, 14, 16)  # what sensors give
 _PIXELS = re.compile(r"(gray|ya|gbrap|gbrp|rgba|bgra|rgb|bgr)(9|10|12|14|16|48|64)(le|be)")
 _ORDER = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "bgr": (2, 1, 0), "bgra": (2, 1, 0, 3)}
@@ -84,7 +85,7 @@ def used_depth(greatest: int) -> int:
     return next(depth for depth in _DEPTHS if greatest < 2**depth)
 
 
-def levels_of(samples: Levels, how: str = "used") -> Levels:
+def levels_of(samples: Levels, how: str = USED) -> Levels:
     """Chooses the levels of a video.
 
     Args:

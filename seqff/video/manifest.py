@@ -15,6 +15,7 @@ from seqff.errors import ManifestError
 from seqff.files import write_atomically
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
+from seqff.video.levels import USED
 from seqff.video.remote.address import shown
 
 FORMAT = 2
@@ -44,10 +45,12 @@ class Manifest:
     Args:
         root: the folder, absolute.
         entries: one a video, sorted by path.
+        levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
     """
 
     root: Path
     entries: tuple[VideoEntry, ...]
+    levels: str = USED
 
     @property
     def usable(self) -> tuple[VideoEntry, ...]:
@@ -62,7 +65,10 @@ class Manifest:
     @property
     def hash(self) -> str:
         """Names what one reads: the videos, their contents and how many frames each has; not where they lie."""
-        lines = [[entry.path, entry.content_hash, entry.status, entry.frames] for entry in self.entries]
+        lines = [
+            [entry.path, entry.content_hash, entry.status, entry.frames, *([entry.levels] * any(entry.levels))]
+            for entry in self.entries
+        ]
         return hashlib.blake2b(json.dumps(lines).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
@@ -77,13 +83,16 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {"format": FORMAT, "root": shown(self.root), "entries": [entry.to_dict() for entry in self.entries]}
+        return {**self._head, "entries": [entry.to_dict() for entry in self.entries]}
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        return {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the manifest; a reader sees the old file or the new one, never half of one."""
-        head = {"format": FORMAT, "root": shown(self.root)}
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
-        write_atomically(Path(path), f'{json.dumps(head)[:-1]}, "entries": [\n{lines}\n]}}\n')
+        write_atomically(Path(path), f'{json.dumps(self._head)[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Manifest:
@@ -99,7 +108,8 @@ class Manifest:
                 raise ManifestError(
                     f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
                 )
-            return cls(as_path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
+            entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
+            return cls(as_path(values["root"]), entries, values.get("levels", USED))
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
@@ -129,7 +139,7 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     reader = " ".join(entry.best) if entry.reader else "-"
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
-    remark = "; ".join(filter(None, (entry.cause, copy)))
+    remark = "; ".join(filter(None, (entry.cause, entry.depth_remark, copy)))
     return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
 
 

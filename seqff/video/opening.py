@@ -87,7 +87,7 @@ def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> FrameRead
         return PyavReader(file, info, entry)
     if name == "torchcodec":
         return TorchcodecReader(file, info, entry)
-    return ImagesReader(file, info) if name == "opencv" else ArrayReader(file, info)
+    return ImagesReader(file, info, entry.levels) if name == "opencv" else ArrayReader(file, info)
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:

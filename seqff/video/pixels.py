@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from seqff.video.crop import WHOLE, Crop
 from seqff.video.info import Frames
 from seqff.video.levels import DECLARED, Levels, deep, in_eight_bits, samples_of
+
+_Sample = TypeVar("_Sample", np.uint8, np.uint16)
 
 
 @cache
@@ -35,19 +37,19 @@ def declared_bits(pixels: str) -> int:
     return 8 if kind.has_palette else max(component.bits for component in kind.components)
 
 
-def on_black(image: Frames, alpha: NDArray[np.integer[Any]], opaque: int) -> Frames:
+def on_black(image: NDArray[_Sample], alpha: NDArray[np.integer[Any]], opaque: int) -> NDArray[_Sample]:
     """Composes a picture on black.
 
     Args:
-        image: uint8 (H, W, 1 or 3), colors not yet multiplied by alpha.
+        image: uint8 or uint16 (H, W, 1 or 3), colors not yet multiplied by alpha.
         alpha: (H, W, 1), 0 to `opaque`.
         opaque: the alpha that hides what is behind.
 
     Returns:
-        uint8, of the shape of `image`.
+        The picture, of the type and shape of `image`.
     """
-    composed: Frames = ((image * alpha.astype(np.uint32) + opaque // 2) // opaque).astype(np.uint8)
-    return composed
+    composed = (image * alpha.astype(np.uint32) + opaque // 2) // opaque
+    return composed.astype(image.dtype)
 
 
 class Plain:
@@ -85,10 +87,15 @@ class Plain:
         return _frame(image)
 
     def _opaque(self, frame: Any) -> Any:
-        image = self._convert.reformat(frame, format="rgba", **one_thread()).to_ndarray()
+        image = self._as(frame, "rgba")
         if image[:, :, 3].min() == 255:
             return frame
         return _frame(self._composed(image[:, :, :3], image[:, :, 3:], 255))
+
+    def _as(self, frame: Any, pixels: str) -> Frames:
+        converted: Any = self._convert.reformat(frame, format=pixels, **one_thread())
+        image: Frames = converted.to_ndarray()
+        return image
 
     def _composed(self, image: Frames, alpha: NDArray[np.integer[Any]], opaque: int) -> Frames:
         if int(alpha.min()) < opaque:
@@ -98,7 +105,7 @@ class Plain:
 
     def _cropped(self, frame: Any) -> Any:
         left, top, right, bottom = self._crop
-        image = self._convert.reformat(frame, format="rgb24", **one_thread()).to_ndarray()
+        image = self._as(frame, "rgb24")
         return _frame(image[top : image.shape[0] - bottom, left : image.shape[1] - right])
 
 

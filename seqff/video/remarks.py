@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from seqff.video.crop import WHOLE
 from seqff.video.decode_pass import DecodePass
-from seqff.video.entry import VideoEntry
-from seqff.video.levels import DECLARED
 from seqff.video.shape import believed, is_absurd
 
 _BLACK = 20
@@ -41,14 +39,6 @@ def remarks(seen: DecodePass) -> Iterator[str]:
     yield from dull(seen.small)
     if len(seen.prints) > 2 and len(set(seen.prints)) == 1:
         yield "the same picture throughout"
-
-
-def of_levels(entry: VideoEntry) -> Iterator[str]:
-    """Yields how the samples of a deep video are shown."""
-    if entry.samples != DECLARED:
-        black, white = entry.levels if entry.levels != DECLARED else (0, 2**entry.bits - 1)
-        low, high = entry.samples
-        yield f"{entry.bits} bits with samples from {low} to {high}: {black} is shown black, {white} white"
 
 
 def dull(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[str]:

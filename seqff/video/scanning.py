@@ -15,11 +15,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from seqff.config import VideoConfig
 from seqff.errors import VideoError
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.journal import Journal
+from seqff.video.levels import DECLARED, USED, levels_of
 from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
 from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
@@ -40,6 +42,7 @@ def scan(
     timeout_seconds: float = 60.0,
     refresh: bool = False,
     progress: bool = True,
+    video: VideoConfig | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> Manifest:
@@ -57,6 +60,7 @@ def scan(
         timeout_seconds: how long a decoder may go without decoding anything before it is stopped.
         refresh: decode everything anew.
         progress: show a progress bar, on terminals.
+        video: how files are read, where they leave it open.
         seed: taken as by every command; nothing in a scan is random.
         device: taken as by every command; a scan decodes on the CPU.
 
@@ -69,14 +73,18 @@ def scan(
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     _check_arguments(max_bad, workers, timeout_seconds)
+    levels_of(DECLARED, video.levels if video and video.levels else USED)  # raises where they are none
     root, paths, out = _resolve(videos, out)
     count = workers or min(cores(), 16)
     with closing(Journal(out, root, fresh=refresh)) as journal:
-        known = {} if refresh else _known(out, root)
+        before = None if refresh else _before(out, root)
+        levels = (video.levels if video else "") or (before.levels if before else USED)
+        known = {} if before is None else _by_path(before)
         known |= journal.found
         entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
-        manifest = Manifest(root, tuple(_mark_copies([entries[path] for path in paths])))
+        ready = [replace(entries[path], levels=levels_of(entries[path].samples, levels)) for path in paths]
+        manifest = Manifest(root, tuple(_mark_copies(ready)), levels)
         with journal.finishing():
             manifest.save(out)
     _judge(manifest, max_bad, out)
@@ -147,14 +155,14 @@ def _remembered(root: Path, paths: list[str]) -> Path:
     return cache_folder() / "manifests" / f"{digest}.json"
 
 
-def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
-    """Entries of an earlier manifest at `out`."""
-    known = {}
-    if out.exists():
-        manifest = Manifest.load(out)
-        if manifest.root == root:
-            known = {entry.path: replace(entry, duplicate_of="") for entry in manifest}
-    return known
+def _before(out: Path, root: Path) -> Manifest | None:
+    """The earlier manifest at `out`, if it is of the same root."""
+    manifest = Manifest.load(out) if out.exists() else None
+    return manifest if manifest is not None and manifest.root == root else None
+
+
+def _by_path(manifest: Manifest) -> dict[str, VideoEntry]:
+    return {entry.path: replace(entry, duplicate_of="") for entry in manifest}
 
 
 def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
