@@ -68,7 +68,7 @@ def samples_of(frame: Any) -> NDArray[np.uint16]:
     return samples
 
 
-def span(samples: NDArray[np.uint16]) -> Levels:
+def span(samples: NDArray[np.uint8] | NDArray[np.uint16]) -> Levels:
     """Returns the least and the greatest sample of a picture (H, W) or (H, W, channels), alpha aside."""
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
         samples = samples[:, :, :-1]
@@ -108,6 +108,20 @@ def levels_of(samples: Levels, how: str = USED) -> Levels:
     if given:
         return fixed
     return (samples[0], max(samples[1], samples[0] + 1)) if how == "range" else (0, 2 ** used_depth(samples[1]) - 1)
+
+
+class SeenLevels:
+    """Levels of a stream, of which only what came is known: by the depth that is used so far."""
+
+    def __init__(self) -> None:
+        self._span: Levels | None = None
+
+    def __call__(self, samples: NDArray[np.uint8] | NDArray[np.uint16]) -> Levels:
+        """Returns the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
+        if samples.dtype == np.uint8:
+            return DECLARED
+        self._span = joined(self._span, span(samples))
+        return levels_of(self._span)
 
 
 @cache

@@ -17,7 +17,9 @@ from seqff.video.base import cause_of
 from seqff.video.frames import ToRgb, orientation_of
 from seqff.video.images import resized
 from seqff.video.info import Frames
+from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size
+from seqff.video.shape import believed, display_size, said_shape
 from seqff.video.source import NoVideoError, limit_pixels, video_stream
 
 Size = tuple[int, int]
@@ -155,7 +157,7 @@ class _Stream:
 
     def frames(self) -> Iterator[tuple[float, Frames]]:
         to_rgb: ToRgb | None = None
-        seconds = 0.0
+        seconds, levels = 0.0, SeenLevels()
         for packet in self._packets():
             try:
                 decoded = packet.decode()
@@ -165,9 +167,11 @@ class _Stream:
                 raise self._broken(error) from error
             for frame in decoded:
                 if to_rgb is None:
-                    turn = orientation_of(frame)
-                    shape = self._size(*(frame.height, frame.width)[:: -1 if turn[1] else 1])
+                    turn, pixel = orientation_of(frame), believed(said_shape(self._stream))
+                    shape = self._size(*display_size((frame.height, frame.width), pixel)[:: -1 if turn[1] else 1])
                     to_rgb = ToRgb(*shape, turn)
+                if deep(frame.format.name):
+                    to_rgb.plain.levels = levels(samples_of(frame))
                 seconds = seconds if frame.time is None else float(frame.time)
                 yield seconds, to_rgb(frame)
 

@@ -37,7 +37,7 @@ def open_video(
     """Opens a video for reading by this thread.
 
     Args:
-        path: a video, a folder of numbered images, or a .npy / .npz file of uint8 frames; or the address of a file
+        path: a video, a folder of numbered images, or a .npy / .npz file of frames; or the address of a file
             (s3://, gs://, https://, ...), which is fetched into the spool and read there.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
@@ -87,7 +87,7 @@ def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> FrameRead
         return PyavReader(file, info, entry)
     if name == "torchcodec":
         return TorchcodecReader(file, info, entry)
-    return ImagesReader(file, info, entry.levels) if name == "opencv" else ArrayReader(file, info)
+    return ImagesReader(file, info, entry.levels) if name == "opencv" else ArrayReader(file, info, entry.levels)
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class PictureFacts:
         self._transparent |= transparent
         self._points.append(_sampled(samples))
         if samples.dtype == np.uint16:
-            self._span = joined(self._span, span(samples.view(np.uint16)))
+            self._span = joined(self._span, span(samples))
 
     @property
     def levels(self) -> Levels:

@@ -60,18 +60,19 @@ class Plain:
         crop: px to take off.
 
     Attributes:
+        levels: may be changed between frames.
         transparent: a frame had transparent parts.
     """
 
     def __init__(self, levels: Levels = DECLARED, crop: Crop = WHOLE) -> None:
-        self._levels, self._crop = levels, crop
+        self.levels, self._crop = levels, crop
         self._convert = VideoReformatter()
         self.transparent = False
 
     def __call__(self, frame: Any) -> Any:
         """Returns a PyAV frame of the same time, at the size of the stored one less the crop."""
         pixels = frame.format.name
-        if self._levels != DECLARED and deep(pixels):
+        if self.levels != DECLARED and deep(pixels):
             frame = self._of_deep(frame)
         elif has_alpha(pixels):
             frame = self._opaque(frame)
@@ -81,7 +82,7 @@ class Plain:
         how, samples = deep(frame.format.name), samples_of(frame)
         assert how is not None
         colors = 3 if how.channels > 2 else 1
-        image = in_eight_bits(samples[:, :, :colors], self._levels)
+        image = in_eight_bits(samples[:, :, :colors], self.levels)
         if how.channels > colors:
             image = self._composed(image, samples[:, :, colors:], 2**how.bits - 1)
         return _frame(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from seqff.video.crop import Crop
+from seqff.video.crop import WHOLE, Crop
 
 _SQUARE = Fraction(1, 100)
 """Pixels this near to square are: encoders write such ratios after rounding a size, and players show no difference."""
@@ -29,7 +29,7 @@ def is_absurd(shape: Fraction) -> bool:
     return not Fraction(1, _MOST) <= shape <= _MOST
 
 
-def display_size(stored: tuple[int, int], shape: Fraction, crop: Crop) -> tuple[int, int]:
+def display_size(stored: tuple[int, int], shape: Fraction, crop: Crop = WHOLE) -> tuple[int, int]:
     """Returns the (height, width) px at which a stored frame is shown with square pixels, its height kept.
 
     Args:

@@ -14,8 +14,10 @@ from typing import Any
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
 from seqff.video.find import VIDEO_EXTENSIONS
-from seqff.video.images import FPS, image_files, load_image
+from seqff.video.images import FPS, image_files, load_samples
+from seqff.video.levels import SeenLevels
 from seqff.video.live import Size, open_live
+from seqff.video.picture import shown
 from seqff.video.streams.base import Arrival
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class GrowingFolder:
         self._seen: dict[str, tuple[Stamp, float]] = {}  # of files that wait: what they were, and since when
         self._done: dict[str, Stamp] = {}  # what has been read
         self._bad: dict[str, Stamp] = {}  # what could not be, as it was then
-        self._number = -1
+        self._number, self._levels = -1, SeenLevels()
 
     def connect(self, closed: threading.Event) -> Generator[Arrival, None, None]:
         """See `StreamSource`."""
@@ -66,7 +68,8 @@ class GrowingFolder:
                 return
             number = _number_of(file)
             try:
-                image = load_image(file)
+                samples, _ = load_samples(file)
+                image = shown(samples, self._levels(samples))
             except (OSError, ValueError) as error:
                 log.warning("%s is passed over: %s", file, error)
                 self._bad[file.name] = _stamp(file)
