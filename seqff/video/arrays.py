@@ -10,14 +10,12 @@ from typing import IO
 import numpy as np
 
 from seqff.video.base import FrameReader
-from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
 from seqff.video.images import FPS, resized
 from seqff.video.info import Frames, VideoInfo
 from seqff.video.levels import DECLARED, Levels
 from seqff.video.picture import Samples, shown
 from seqff.video.picture_facts import PictureFacts
-from seqff.video.runs import pack
 from seqff.video.source import MAX_PIXELS
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
@@ -103,11 +101,9 @@ def load_frames(path: Path) -> Samples:
 def describe(entry: VideoEntry, path: Path) -> VideoEntry:
     """Reads all frames of an array once; see `seqff.video.examine.examine`."""
     frames = load_frames(path)
-    seen, measure, changed = PictureFacts(), Change(), list[float]()
+    seen = PictureFacts()
     for frame in frames:
         seen.note(frame, transparent=False)
-        changed.append(measure(frame))
-    change = np.asarray(changed) * seen.per_level
     return replace(
         seen.described(entry),
         status="ok",
@@ -117,9 +113,6 @@ def describe(entry: VideoEntry, path: Path) -> VideoEntry:
         container="array",
         reader="array",
         access="random",
-        key_runs=pack(range(len(frames))),
-        cut_runs=pack(shot_cuts(change)),
-        still_runs=pack(still_pairs(change)),
     )
 
 

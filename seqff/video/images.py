@@ -8,16 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from seqff.video.base import FrameReader
-from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
 from seqff.video.levels import DECLARED, Levels
 from seqff.video.picture import Samples, decode_picture, shown
 from seqff.video.picture_facts import PictureFacts
-from seqff.video.runs import pack
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FPS = 25.0  # images carry no times; this is what FFmpeg assumes
@@ -85,37 +81,28 @@ def describe(entry: VideoEntry, folder: Path, beat: Callable[[], None]) -> Video
     files = image_files(folder)
     if not files:
         raise OSError("is a folder, and not one of numbered images")
-    digest, damage, seen, measure = hashlib.blake2b(digest_size=16), "", PictureFacts(), Change()
-    changed: list[float] = []
+    digest, damage, seen = hashlib.blake2b(digest_size=16), "", PictureFacts()
     for file in files:
         beat()
         try:
             samples, transparent = load_samples(file)
         except ValueError as error:
-            damage = f"damaged at frame {len(changed)}: {error}"
+            damage = f"damaged at frame {len(seen.sizes)}: {error}"
             break
         digest.update(file.name.encode(errors="surrogateescape") + file.read_bytes())
         seen.note(samples, transparent)
-        changed.append(measure(samples))
-    if not changed:
+    if not seen.sizes:
         raise ValueError(damage)
-    sizes, change = seen.sizes, np.asarray(changed) * seen.per_level
     return replace(
         seen.described(entry),
         status="damaged" if damage else "ok",
         cause=damage or "; ".join(seen.remarks()),
-        frames=len(changed),
-        height=int(sizes[0][0]),
-        width=int(sizes[0][1]),
         fps=FPS,
         codec="images",
         container="images",
         reader="opencv",
         access="random",
         content_hash=digest.hexdigest(),
-        key_runs=pack(range(len(changed))),
-        cut_runs=pack(shot_cuts(change)),
-        still_runs=pack(still_pairs(change)),
     )
 
 

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
 from seqff.video.levels import DECLARED, Levels, joined, levels_of, span
 from seqff.video.picture import Samples, shown
-from seqff.video.remarks import dull
+from seqff.video.remarks import dull, unchanging
+from seqff.video.runs import pack
 
 _POINTS = 16
 
 
 class PictureFacts:
-    """Depth, size, transparency and dullness of pictures.
+    """Depth, size, transparency, change and dullness of pictures.
 
     Attributes:
         sizes: (height, width) of each picture, px.
@@ -27,6 +29,7 @@ class PictureFacts:
         self._points: list[Samples] = []
         self._span: Levels | None = None
         self._transparent = False
+        self._measure, self._changes = Change(), list[float]()
 
     def note(self, samples: Samples, transparent: bool) -> None:
         """Notes a picture; see `decode_picture`."""
@@ -34,6 +37,7 @@ class PictureFacts:
         self.sizes.append((height, width))
         self._transparent |= transparent
         self._points.append(_sampled(samples))
+        self._changes.append(self._measure(samples))
         if samples.dtype == np.uint16:
             self._span = joined(self._span, span(samples))
 
@@ -43,9 +47,10 @@ class PictureFacts:
         return levels_of(self._span or DECLARED)
 
     @property
-    def per_level(self) -> float:
-        """How much of a grey level of 255 a level of the pictures is."""
-        return 1.0 if self._span is None else 255 / (self.levels[1] or 2**16 - 1)
+    def change(self) -> NDArray[np.float64]:
+        """Change of each picture to the one before, float64 (pictures,), of 255; see `shot_cuts`."""
+        per_level = 1.0 if self._span is None else 255 / (self.levels[1] or 2**16 - 1)
+        return np.asarray(self._changes) * per_level
 
     def described(self, entry: VideoEntry) -> VideoEntry:
         """Returns the entry with what was noted."""
@@ -53,6 +58,9 @@ class PictureFacts:
         return replace(
             entry,
             frames=len(self.sizes),
+            key_runs=pack(range(len(self.sizes))),
+            cut_runs=pack(shot_cuts(self.change)),
+            still_runs=pack(still_pairs(self.change)),
             height=height,
             width=width,
             stored_size=(height, width),
@@ -69,6 +77,7 @@ class PictureFacts:
         if self._transparent:
             yield "transparent parts, composed on black"
         yield from dull([shown(points, self.levels) for points in self._points])
+        yield from unchanging(self.change.tolist())
 
 
 def _sampled(samples: Samples) -> Samples:

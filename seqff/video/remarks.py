@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.video.changes import STILL
 from seqff.video.crop import WHOLE
 from seqff.video.decode_pass import DecodePass
 from seqff.video.shape import believed, is_absurd
@@ -37,8 +38,7 @@ def remarks(seen: DecodePass) -> Iterator[str]:
     if seen.video_streams > 1:
         yield f"{seen.video_streams} video streams; that of {seen.stored_size[1]}x{seen.stored_size[0]} px is read"
     yield from dull(seen.small)
-    if len(seen.prints) > 2 and len(set(seen.prints)) == 1:
-        yield "the same picture throughout"
+    yield from unchanging(seen.change)
 
 
 def dull(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[str]:
@@ -53,3 +53,9 @@ def dull(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[str]:
         yield f"nearly black: 99 % of it is no brighter than {high} of 255"
     elif high - low < _CONSTANT:
         yield f"nearly constant: 98 % of it is between {low} and {high} of 255"
+
+
+def unchanging(change: Sequence[float]) -> Iterator[str]:
+    """Yields that all frames are one picture, if they are; see `shot_cuts` for the argument."""
+    if len(change) > 2 and max(change) < STILL:
+        yield "the same picture throughout"
