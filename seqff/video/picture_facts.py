@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
