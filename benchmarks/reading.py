@@ -7,8 +7,8 @@ FOLDER holds the clips; without it clips are made with PyAV. Every ratio is of m
 take turns; CPU seconds of this process with its threads, and of ffmpeg with its start taken off; wall seconds for
 workers. Rows whose tool is not there say so. Run it on an idle machine.
 
-The section scan compares the scan of FOLDER and of many tiny files with that of another checkout of seqff, such as of an
-older commit, in CPU seconds of whole processes; taskset -c 0 keeps them to one core.
+The section scan compares the scan of FOLDER and of many tiny files with that of another checkout of seqff, such as an
+older one, in CPU seconds of whole processes; taskset -c 0 keeps them to one core.
 """
 
 from __future__ import annotations
