@@ -35,6 +35,8 @@ class DecodePass:
         change: mean absolute grey difference of each frame to the one before, of 255; 0 for the first.
         packet_pts: presentation time of each packet.
         key_packets: indices of the packets marked as key frames.
+        brightest: of each point of a thumbnail over all frames, uint8 (64, 64, 3).
+        darkest: the same.
         remark: something odd that does no harm, but that readers may take differently.
         stored_size: (height, width) px of the frames as they are stored.
         sample_aspect_ratio: width to height of a stored pixel.
@@ -58,8 +60,9 @@ class DecodePass:
         self.stored_size, self.sample_aspect_ratio, self.interlaced = (0, 0), Fraction(1), 0
         self.bits, self.color_range, self.video_streams = 8, "", count_streams(container)
         self.crop = WHOLE
-        self.samples, self._levels = samples, levels_of(samples)
-        self._path, self._stream = container.name, stream
+        self.samples, self._path, self._stream = samples, container.name, stream
+        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)
+        self.darkest = np.full_like(self.brightest, 255)
         self._grey: NDArray[np.int16] | None = None
 
     def note_packet(self, packet: Any) -> None:
@@ -75,13 +78,15 @@ class DecodePass:
             self._note_first(frame)
         elif (frame.height, frame.width) != self.stored_size and not self.remark:
             self.remark = f"changes its size at frame {len(self.pts)}; shown at its first size"
-        elif said_shape(self._stream) != self.sample_aspect_ratio and not self.remark:
+        elif self._stream.codec_context.sample_aspect_ratio != self._coded_shape and not self.remark:
             self.remark = f"changes the shape of its pixels at frame {len(self.pts)}; shown in the first shape"
         self.interlaced += frame.interlaced_frame
         if frame.key_frame:
             self.keys.append(len(self.pts))
         thumb = self._to_thumb(frame)
         grey = thumb[:, :, 1].astype(np.int16)  # green is close enough to grey, and costs nothing
+        np.maximum(self.brightest, thumb, out=self.brightest)
+        np.minimum(self.darkest, thumb, out=self.darkest)
         self.pts.append(frame.pts)
         self.prints.append(fingerprint(thumb))
         self.small.append(sampled(thumb))
@@ -91,11 +96,13 @@ class DecodePass:
     def _note_first(self, frame: Any) -> None:
         self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
         self.crop = crop_of(self._path, self.container, self.stored_size)
-        self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, self._levels, self.crop)
+        self.bits = declared_bits(frame.format.name)
+        levels = levels_of(self.samples, self.bits)
+        self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, levels, self.crop)
         self.sample_aspect_ratio = said_shape(self._stream)
         size = display_size(self.stored_size, believed(self.sample_aspect_ratio), self.crop)
         self.height, self.width = size[:: -1 if self.orientation[1] else 1]
-        self.bits = declared_bits(frame.format.name)
+        self._coded_shape = self._stream.codec_context.sample_aspect_ratio
         self.color_range = {1: "limited", 2: "full"}.get(int(frame.color_range), "")
 
     @property

@@ -185,7 +185,7 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
         bits=seen.bits,
         color_range=seen.color_range,
         samples=seen.samples,
-        levels=levels_of(seen.samples),
+        levels=levels_of(seen.samples, seen.bits),
         alpha=seen.transparent or seen.hidden_alpha,
         interlaced=seen.interlaced > 0,
         video_streams=seen.video_streams,

@@ -85,11 +85,12 @@ def used_depth(greatest: int) -> int:
     return next(depth for depth in _DEPTHS if greatest < 2**depth)
 
 
-def levels_of(samples: Levels, how: str = USED) -> Levels:
+def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
     """Chooses the levels of a video.
 
     Args:
         samples: its least and greatest sample; (0, 0) of one of 8 bits, which stays as it is.
+        bits: that the pixel format declares.
         how: "used": by the depth that is used, so that 12 bits in 16 are as bright as 12 bits. "declared": by what the
             pixel format declares. "range": from the least to the greatest sample. Or the two levels, as in "0-4095".
 
@@ -107,7 +108,9 @@ def levels_of(samples: Levels, how: str = USED) -> Levels:
         return DECLARED
     if given:
         return fixed
-    return (samples[0], max(samples[1], samples[0] + 1)) if how == "range" else (0, 2 ** used_depth(samples[1]) - 1)
+    if how == "range":
+        return samples[0], max(samples[1], samples[0] + 1)
+    return 0, 2 ** min(used_depth(samples[1]), bits) - 1
 
 
 class SeenLevels:
@@ -116,12 +119,12 @@ class SeenLevels:
     def __init__(self) -> None:
         self._span: Levels | None = None
 
-    def __call__(self, samples: NDArray[np.uint8] | NDArray[np.uint16]) -> Levels:
+    def __call__(self, samples: NDArray[np.uint8] | NDArray[np.uint16], bits: int = 16) -> Levels:
         """Returns the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
         if samples.dtype == np.uint8:
             return DECLARED
         self._span = joined(self._span, span(samples))
-        return levels_of(self._span)
+        return levels_of(self._span, bits)
 
 
 @cache

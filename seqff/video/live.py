@@ -19,6 +19,7 @@ from seqff.video.images import resized
 from seqff.video.info import Frames
 from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size
+from seqff.video.pixels import declared_bits
 from seqff.video.shape import believed, display_size, said_shape
 from seqff.video.source import NoVideoError, limit_pixels, video_stream
 
@@ -171,7 +172,7 @@ class _Stream:
                     shape = self._size(*display_size((frame.height, frame.width), pixel)[:: -1 if turn[1] else 1])
                     to_rgb = ToRgb(*shape, turn)
                 if deep(frame.format.name):
-                    to_rgb.plain.levels = levels(samples_of(frame))
+                    to_rgb.plain.levels = levels(samples_of(frame), declared_bits(frame.format.name))
                 seconds = seconds if frame.time is None else float(frame.time)
                 yield seconds, to_rgb(frame)
 

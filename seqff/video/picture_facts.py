@@ -12,10 +12,10 @@ from seqff.video.changes import Change, shot_cuts, still_pairs
 from seqff.video.entry import VideoEntry
 from seqff.video.levels import DECLARED, Levels, joined, levels_of, span
 from seqff.video.picture import Samples, shown
-from seqff.video.remarks import dull, unchanging
+from seqff.video.remarks import dull
 from seqff.video.runs import pack
 
-_POINTS = 16
+_POINTS = 64
 
 
 class PictureFacts:
@@ -27,7 +27,8 @@ class PictureFacts:
 
     def __init__(self) -> None:
         self.sizes: list[tuple[int, int]] = []
-        self._points: list[Samples] = []
+        self._brightest: Samples | None = None
+        self._darkest: Samples | None = None
         self._span: Levels | None = None
         self._transparent = False
         self._measure, self._changes = Change(), list[float]()
@@ -37,7 +38,9 @@ class PictureFacts:
         height, width = samples.shape[:2]
         self.sizes.append((height, width))
         self._transparent |= transparent
-        self._points.append(_sampled(samples))
+        points = _sampled(samples)
+        self._brightest = points if self._brightest is None else np.maximum(self._brightest, points)
+        self._darkest = points if self._darkest is None else np.minimum(self._darkest, points)
         self._changes.append(self._measure(samples))
         if samples.dtype == np.uint16:
             self._span = joined(self._span, span(samples))
@@ -77,12 +80,12 @@ class PictureFacts:
             yield "images of several sizes; shown at the size of the first"
         if self._transparent:
             yield "transparent parts, composed on black"
-        yield from dull([shown(points, self.levels) for points in self._points])
-        yield from unchanging(self.change.tolist())
+        if self._brightest is not None and self._darkest is not None:
+            yield from dull(shown(self._brightest, self.levels), shown(self._darkest, self.levels))
 
 
 def _sampled(samples: Samples) -> Samples:
-    """Returns 16 x 16 points of a picture of any size, spread evenly."""
+    """Returns 64 x 64 points of a picture of any size, spread evenly."""
     rows, columns = (((np.arange(_POINTS) + 0.5) * side / _POINTS).astype(int) for side in samples.shape[:2])
     points: Samples = samples[rows[:, None], columns]
     return points

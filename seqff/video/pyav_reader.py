@@ -48,7 +48,7 @@ class PyavReader(FrameReader):
         may_seek = entry.pyav_access == "random" and len(self._pts) > 0
         self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
         self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
-        self._to_thumb = _conversion(entry, THUMB, THUMB, levels_of(entry.samples))
+        self._to_thumb = _conversion(entry, THUMB, THUMB, levels_of(entry.samples, entry.bits))
         self._may_drop = may_seek and entry.codec == _DISPOSABLE and not self._prints
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())

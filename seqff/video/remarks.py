@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.changes import STILL
 from seqff.video.crop import WHOLE
 from seqff.video.decode_pass import DecodePass
 from seqff.video.shape import believed, is_absurd
@@ -16,6 +15,8 @@ _BLACK = 20
 """A video with hardly a point above this grey level (of 255) is nearly black."""
 _CONSTANT = 8
 """A video with hardly a point outside so few grey levels is nearly constant."""
+_STILL = 6
+"""A video in which no point of a coarse grid moves by so many grey levels shows one picture."""
 _SHARE = 1.0  # per cent of the points that count for nothing
 
 
@@ -37,25 +38,24 @@ def remarks(seen: DecodePass) -> Iterator[str]:
         yield f"interlaced ({seen.interlaced} of {len(seen.pts)} frames): a frame holds two moments, line by line"
     if seen.video_streams > 1:
         yield f"{seen.video_streams} video streams; that of {seen.stored_size[1]}x{seen.stored_size[0]} px is read"
-    yield from dull(seen.small)
-    yield from unchanging(seen.change)
+    yield from dull(seen.brightest, seen.darkest)
 
 
-def dull(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[str]:
+def dull(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> Iterator[str]:
     """Yields that a video shows next to nothing, if it does.
 
     Args:
-        pictures: some points of each frame, uint8 of one shape.
+        brightest: uint8 (height, width, colors), each point at its brightest over all frames.
+        darkest: the same at its darkest.
     """
-    points = np.stack(pictures)
-    low, high = (int(np.percentile(points, share)) for share in (_SHARE, 100 - _SHARE))
-    if high < _BLACK:
-        yield f"nearly black: 99 % of it is no brighter than {high} of 255"
-    elif high - low < _CONSTANT:
-        yield f"nearly constant: 98 % of it is between {low} and {high} of 255"
-
-
-def unchanging(change: Sequence[float]) -> Iterator[str]:
-    """Yields that all frames are one picture, if they are; see `shot_cuts` for the argument."""
-    if len(change) > 2 and max(change) < STILL:
-        yield "the same picture throughout"
+    moves = brightest - darkest
+    if moves.mean() > max(_BLACK, _CONSTANT) + 255 * 2 * _SHARE / 100:
+        return  # none of these, and there is no need to sort all points
+    high = np.percentile(brightest, 100 - _SHARE, axis=(0, 1))
+    span = int((high - np.percentile(darkest, _SHARE, axis=(0, 1))).max())
+    if high.max() < _BLACK:
+        yield f"nearly black: 99 % of it is never brighter than {int(high.max())} of 255"
+    elif span < _CONSTANT:
+        yield f"nearly constant: 98 % of it stays within {span} of 255 levels"
+    elif moves.max() < _STILL:
+        yield f"hardly changes: no point moves by more than {int(moves.max())} of 255 levels"

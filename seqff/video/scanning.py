@@ -73,7 +73,7 @@ def scan(
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     _check_arguments(max_bad, workers, timeout_seconds)
-    levels_of(DECLARED, video.levels if video and video.levels else USED)  # raises where they are none
+    levels_of(DECLARED, how=video.levels if video and video.levels else USED)  # raises where they are none
     root, paths, out = _resolve(videos, out)
     count = workers or min(cores(), 16)
     with closing(Journal(out, root, fresh=refresh)) as journal:
@@ -83,7 +83,10 @@ def scan(
         known |= journal.found
         entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
-        ready = [replace(entries[path], levels=levels_of(entries[path].samples, levels)) for path in paths]
+        ready = [
+            replace(entries[path], levels=levels_of(entries[path].samples, entries[path].bits, levels))
+            for path in paths
+        ]
         manifest = Manifest(root, tuple(_mark_copies(ready)), levels)
         with journal.finishing():
             manifest.save(out)
