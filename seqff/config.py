@@ -102,10 +102,10 @@ class VideoConfig:
     """How files are read, where they leave it open; kept in the manifest."""
 
     levels: str = ""
-    """Which samples of grey and RGB pictures of 9 to 16 bits are shown black and white. used: by the bits that are used
-    (12 bits in 16 are as bright as 12 bits). declared: by the bits of the file. range: from the least sample of a
-    video to its greatest, for faint pictures. Or two samples for all videos, such as 0-4095. Empty = as the manifest
-    has it; used in a new one."""
+    """Which samples of grey and RGB pictures of 9 to 16 bits are shown black and white. used: by the bits that are
+    used, so that 12 bits in 16 are as bright as 12 bits. declared: by the bits of the file. range: from the least
+    sample of a video to its greatest, for faint pictures. Or two samples for all videos, such as 0-4095. Empty = as the
+    manifest has it; used in a new one."""
 
 
 @dataclass(frozen=True)
