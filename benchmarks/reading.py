@@ -251,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
             make_clips(folder, options.widths, options.frames)
         if "scan" in sections:
             rows = [*scan_rows(folder, options.against, options.repeats, options.tiny_files, Path(made)), *rows]
-        manifest = scan(folder, out=Path(made, "manifest.json"), workers=1)
+        manifest = scan(folder, out=Path(made, "manifest.json"), workers=1, max_bad=1.0)
         tasks = speed_tasks(manifest, sections, tools, Path(made))
         rows = [*speed_rows(manifest, interleaved(tasks, options.repeats if tasks else 0)), *rows]
         rows = [*other_rows(manifest, sections, options.repeats, options.visits, Path(made)), *rows]
