@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.base import cause_of
+from seqff.video.complete import is_complete
 from seqff.video.frames import UPRIGHT, ToRgb, orientation_of
 from seqff.video.info import Frames
 from seqff.video.source import open_source
 
 THUMB = 64  # px; a width that decord gets right
+_TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
 _DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose header tells how long they should be
 
 
@@ -24,7 +26,9 @@ class DecodePass:
     """What one decode of a whole video shows; the lists have one item a frame or one a packet.
 
     Attributes:
+        may_jump: whether clocks may start anew in such a file.
         pts: presentation time of each frame in ticks.
+        dts: when each frame was decoded, by the clock of the file, in ticks.
         keys: display indices of the key frames.
         prints: a number for each frame that is the same for the same picture only.
         small: a few points of each frame, uint8 (16, 16).
@@ -40,7 +44,9 @@ class DecodePass:
         self.time_base = stream.time_base or Fraction(1)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.height, self.width, self.orientation = 0, 0, UPRIGHT
+        self.may_jump = bool(int(container.format.flags) & _TS_DISCONT)
         self.pts: list[int | None] = []
+        self.dts: list[int | None] = []
         self.keys: list[int] = []
         self.prints: list[int] = []
         self.small: list[NDArray[np.uint8]] = []
@@ -71,6 +77,7 @@ class DecodePass:
         thumb = self._to_thumb(frame)
         grey = thumb[:, :, 1].astype(np.int16)  # green is close enough to grey, and costs nothing
         self.pts.append(frame.pts)
+        self.dts.append(frame.dts)
         self.prints.append(fingerprint(thumb))
         self.small.append(sampled(thumb))
         self.change.append(0.0 if self._grey is None else float(np.abs(grey - self._grey).mean()))
@@ -78,7 +85,7 @@ class DecodePass:
 
     def keep(self, frames: int) -> None:
         """Forgets all but the first frames."""
-        for notes in (self.pts, self.prints, self.small, self.change):
+        for notes in (self.pts, self.dts, self.prints, self.small, self.change):
             del notes[frames:]
         self.keys = [key for key in self.keys if key < frames]
 
@@ -109,9 +116,10 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
                 seen.damage = _decode(seen, packet)
                 if seen.damage:
                     return seen
-        seen.damage = _cut_short(seen, container, stream, end_seconds)
+        seen.damage = _cut_short(seen, path, container, stream, end_seconds)
         if seen.damage:
-            seen.keep(before_flush)  # the last frames wait for others that never came: there may be holes
+            # The last frames wait for others that never came: there may be holes. Of a GIF the last is half a frame.
+            seen.keep(before_flush - (seen.container == "gif"))
         elif seen.key_packets and seen.key_packets[0]:
             seen.damage = f"starts inside a group of pictures: {seen.key_packets[0]} packets before it are lost"
     return seen
@@ -130,17 +138,24 @@ def _decode(seen: DecodePass, packet: Any) -> str:
     return ""
 
 
-def _cut_short(seen: DecodePass, container: Any, stream: Any, end_seconds: float) -> str:
-    """Compares what came with what the header declares; returns what is missing, or nothing."""
-    packets, declared = len(seen.packet_pts), stream.frames
-    exact = "mov" in seen.container  # elsewhere the declared number may count empty packets
-    if declared - packets > (0 if exact else max(1, declared // 50)):
+def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_seconds: float) -> str:
+    """Says what is missing at the end, or nothing.
+
+    A header may count otherwise than the file holds: empty chunks of an AVI, pictures that an edit list hides, a
+    duration nobody corrected. So its numbers count only for a file that is not all there, or cannot tell.
+    """
+    complete = is_complete(path)
+    if complete:
+        return ""
+    packets, declared, rate = len(seen.packet_pts), stream.frames, seen.rate or 25.0
+    if complete is False and declared > packets:
         return f"cut short: the header declares {declared} frames, the file holds {packets}"
-    if any(name in seen.container for name in _DECLARE_DURATION) and not declared and container.duration:
+    if any(name in seen.container for name in _DECLARE_DURATION) and container.duration:
         seconds = container.duration / av.time_base
-        if end_seconds < seconds - max(0.1, 2.5 / (seen.rate or 25.0)):
+        if end_seconds < seconds - (max(0.1, 2.5 / rate) if complete is None else 0.5 / rate):
             return f"cut short: the header declares {seconds:.2f} s, the file holds {end_seconds:.2f} s"
-    return ""
+    counted = ("mov" in seen.container and not declared) or seen.container == "gif"  # from what there is
+    return "cut short: the file ends within one of its parts" if complete is False and counted else ""
 
 
 def _end_seconds(packet: Any) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 from typing import Any, cast
 
+import av
+import av.filter
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 
 from seqff.video.entry import Orientation
 from seqff.video.info import Frames
@@ -14,16 +18,40 @@ from seqff.video.info import Frames
 UPRIGHT: Orientation = (1, 0, 0, 1)
 
 
+_MATRIX, _KINDS = 6, 64  # FFmpeg's number of the display matrix among side data, and more kinds than it knows
+
+
 def orientation_of(frame: Any) -> Orientation:
     """Reads the display matrix of a PyAV frame: the signs (a, b, c, d) of x' = a x + c y, y' = b x + d y."""
-    for data in frame.side_data:
-        if getattr(data.type, "name", "") == "DISPLAYMATRIX":
-            matrix = np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]].astype(np.float64)
-            if not matrix.any():
-                return UPRIGHT
-            a, b, c, d = np.rint(matrix / np.abs(matrix).max()).astype(int).tolist()
-            return (a, b, c, d) if abs(a * d - b * c) == 1 else UPRIGHT
-    return UPRIGHT
+    matrix = _display_matrix(frame)
+    if not matrix.any():
+        return UPRIGHT
+    a, b, c, d = np.rint(matrix / np.abs(matrix).max()).astype(int).tolist()
+    return (a, b, c, d) if abs(a * d - b * c) == 1 else UPRIGHT
+
+
+def _display_matrix(frame: Any) -> NDArray[np.float64]:
+    """Returns the four numbers that turn; zeros of a frame without a matrix.
+
+    PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
+    some (a colour profile's name) twice. So FFmpeg first takes away all but the matrix.
+    """
+    graph = av.filter.Graph()
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
+    wanted = [("sidedata", f"mode=select:type={_MATRIX}")]  # lets through only frames that have one
+    wanted += [("sidedata", f"mode=delete:type={kind}") for kind in range(_KINDS) if kind != _MATRIX]
+    for name, how in [*wanted, ("buffersink", "")]:
+        following = graph.add(name, how)
+        last.link_to(following)
+        last = following
+    graph.configure()
+    graph.push(frame)
+    try:
+        stripped = graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+        return np.zeros(4)
+    (data,) = stripped.side_data
+    return np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]].astype(np.float64)
 
 
 def upright(image: Frames, orientation: Orientation) -> Frames:

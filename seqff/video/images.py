@@ -12,6 +12,7 @@ import numpy as np
 
 from seqff.video.base import FrameReader
 from seqff.video.changes import changes, shot_cuts, still_pairs
+from seqff.video.complete import is_complete_image
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
 from seqff.video.runs import pack
@@ -19,7 +20,6 @@ from seqff.video.runs import pack
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FPS = 25.0  # images carry no times; this is what FFmpeg assumes
 _NUMBERED = re.compile(r"(.*?)(\d+)$")
-_ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}  # OpenCV fills up cut images with grey
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -48,10 +48,9 @@ def load_image(file: Path) -> Frames:
     import cv2
 
     data = file.read_bytes()
-    ending = _ENDINGS.get(file.suffix.lower(), b"")
-    whole = ending in data[-4096:]
+    whole = data and is_complete_image(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if whole else None
     except cv2.error:
         image = None
     if image is None:

@@ -31,7 +31,7 @@ class LiveFrame:
 
     Args:
         number: counted from 0 over the frames that came.
-        time_seconds: when it is shown, by the clock of the stream; of a camera, since it was opened.
+        time_seconds: when it is shown, since the first frame; of a camera, since it was opened.
         image: uint8 (height, width, 3), RGB, the caller's own.
     """
 
@@ -155,7 +155,7 @@ class _Stream:
 
     def frames(self) -> Iterator[tuple[float, Frames]]:
         to_rgb: ToRgb | None = None
-        seconds = 0.0
+        seconds, since = 0.0, None
         for packet in self._packets():
             try:
                 decoded = packet.decode()
@@ -168,7 +168,9 @@ class _Stream:
                     turn = orientation_of(frame)
                     shape = self._size(*(frame.height, frame.width)[:: -1 if turn[1] else 1])
                     to_rgb = ToRgb(*shape, turn)
-                seconds = seconds if frame.time is None else float(frame.time)
+                if frame.time is not None:
+                    since = float(frame.time) if since is None else since
+                    seconds = float(frame.time) - since
                 yield seconds, to_rgb(frame)
 
     def _packets(self) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from seqff.video.decode_pass import THUMB, fingerprint
 from seqff.video.entry import VideoEntry
 from seqff.video.frames import ToRgb
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.mending import findable
 from seqff.video.source import NoVideoError, open_source
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
@@ -45,10 +46,13 @@ class PyavReader(FrameReader):
         self._path, self._to_rgb = path, ToRgb(info.height, info.width, entry.orientation)
         self._pts = entry.pts
         may_seek = entry.pyav_access == "random" and len(self._pts) > 0
-        self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
-        self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
+        in_order = bool((np.diff(self._pts) > 0).all())
+        keys: list[int] = entry.key_frames.tolist() if may_seek else []
+        self._prints = dict(zip(keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
+        self._keys = keys if in_order else findable(self._pts.tolist(), keys)
+        self._key_at = {int(self._pts[key]): key for key in self._keys}
         self._to_thumb = ToRgb(THUMB, THUMB, entry.orientation)
-        self._may_drop = may_seek and entry.codec == _DISPOSABLE and not self._prints
+        self._may_drop = may_seek and in_order and entry.codec == _DISPOSABLE and not self._prints
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0
@@ -135,9 +139,7 @@ class PyavReader(FrameReader):
 
     def _landed_at(self, frame: Any) -> int:
         """Returns the index of the first key frame after a seek; -1 when it is none that is known."""
-        index = self._info.frames if frame.pts is None else int(np.searchsorted(self._pts, frame.pts))
-        if index >= len(self._pts) or frame.pts != self._pts[index]:
-            return -1
+        index = self._key_at.get(frame.pts, -1)
         same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
         return index if same else -1
 

@@ -20,13 +20,14 @@ from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.journal import Journal
-from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
+from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_alike
 from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.spool import borrow
 
 _REQUESTS = 16  # at a time
 _LOOK_SECONDS = 0.2
+_PLACE = 2  # where remembered manifests lie; older formats too, so that they are found and refreshed
 
 _log = logging.getLogger("seqff.video")
 
@@ -126,7 +127,7 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
     kind = given.suffix.lower() if given is not None else ""
     if given is not None and kind == ".json":
         with borrow(given) as file:
-            manifest = Manifest.load(file)
+            manifest = Manifest.load(file, older=True)
         paths = [entry.path for entry in manifest]
         if out is None and address_of(given) is None:
             return manifest.root, paths, given
@@ -143,7 +144,7 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
 
 def _remembered(root: Path, paths: list[str]) -> Path:
     """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
-    digest = hashlib.blake2b(json.dumps([FORMAT, str(root), paths]).encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(json.dumps([_PLACE, str(root), paths]).encode(), digest_size=12).hexdigest()
     return cache_folder() / "manifests" / f"{digest}.json"
 
 
@@ -151,8 +152,10 @@ def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
     """Entries of an earlier manifest at `out`."""
     known = {}
     if out.exists():
-        manifest = Manifest.load(out)
-        if manifest.root == root:
+        manifest = Manifest.load(out, older=True)
+        if manifest.format < FORMAT:
+            _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, manifest.format, FORMAT)
+        elif manifest.root == root:
             known = {entry.path: replace(entry, duplicate_of="") for entry in manifest}
     return known
 
@@ -190,16 +193,19 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
 def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
+    remarks = [entry for entry in manifest if entry.status == "ok" and entry.cause]
+    if remarks:
+        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
     if damaged:
-        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_bad(damaged))
+        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
     if copies:
         _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
     if len(bad) > max_bad * len(manifest):
         raise BadVideosError(
             f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
-            f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
+            f"max_bad = {max_bad:g} allows:\n{list_alike(bad)}\nMend or remove them, or raise max_bad; "
             f"the manifest is in {out}.",
             manifest,
         )
     if bad:
-        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_bad(bad))
+        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_alike(bad))
