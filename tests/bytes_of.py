@@ -35,6 +35,7 @@ def remux(
             if packet.size:
                 new = av.Packet(data(bytes(packet)))
                 new.stream, new.time_base, new.is_keyframe = copy, stream.time_base, packet.is_keyframe
+                new.duration = packet.duration or round(tick)
                 new.pts, new.dts = (int(time(round(t / tick)) * tick) for t in (packet.pts, packet.dts))
                 made.mux(new)
     return target

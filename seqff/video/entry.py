@@ -128,8 +128,8 @@ class VideoEntry:
         if self.mended_runs:
             return unpack(self.mended_runs).astype(np.float64) * (seconds / PARTS)
         if self.pts_runs:
-            ticks = self.pts
-            return (ticks - ticks[0]).astype(np.float64) * seconds
+            shown: NDArray[np.float64] = (self.pts - self.pts[0]) * seconds
+            return shown
         return np.arange(self.frames, dtype=np.float64) / (self.fps or 1.0)
 
     @property
