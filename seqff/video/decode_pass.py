@@ -15,7 +15,7 @@ from seqff.video.base import cause_of
 from seqff.video.complete import is_complete
 from seqff.video.frames import UPRIGHT, ToRgb, orientation_of
 from seqff.video.info import Frames
-from seqff.video.source import open_source
+from seqff.video.source import decoded, open_source
 
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
@@ -128,7 +128,7 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
 def _decode(seen: DecodePass, packet: Any) -> str:
     """Decodes one packet; returns what damage shows, or nothing."""
     try:
-        for frame in packet.decode():
+        for frame in decoded(packet):
             if frame.is_corrupt:
                 return f"damaged at frame {len(seen.pts)}: the decoder had to conceal missing parts"
             seen.note_frame(frame)

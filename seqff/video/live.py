@@ -18,7 +18,7 @@ from seqff.video.frames import ToRgb, orientation_of
 from seqff.video.images import resized
 from seqff.video.info import Frames
 from seqff.video.opening import checked_size
-from seqff.video.source import NoVideoError, limit_pixels, video_stream
+from seqff.video.source import NoVideoError, decoded, limit_pixels, video_stream
 
 Size = tuple[int, int]
 """(height, width), px."""
@@ -158,12 +158,12 @@ class _Stream:
         seconds, since = 0.0, None
         for packet in self._packets():
             try:
-                decoded = packet.decode()
+                frames = decoded(packet)
             except av.InvalidDataError:
                 continue
             except av.FFmpegError as error:
                 raise self._broken(error) from error
-            for frame in decoded:
+            for frame in frames:
                 if to_rgb is None:
                     turn = orientation_of(frame)
                     shape = self._size(*(frame.height, frame.width)[:: -1 if turn[1] else 1])

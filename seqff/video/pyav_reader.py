@@ -16,7 +16,7 @@ from seqff.video.entry import VideoEntry
 from seqff.video.frames import ToRgb
 from seqff.video.info import Frames, VideoInfo
 from seqff.video.mending import findable
-from seqff.video.source import NoVideoError, open_source
+from seqff.video.source import NoVideoError, decoded, open_source
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
 _DISPOSABLE = "h264"  # the codec whose stream marks frames that no other frame refers to, of any layer
@@ -164,7 +164,7 @@ class PyavReader(FrameReader):
             if drop != dropping:
                 context.skip_frame, dropping = ("NONREF" if drop else "DEFAULT"), drop
             try:
-                frames = packet.decode()
+                frames = decoded(packet)
             except av.InvalidDataError:
                 if started:
                     raise

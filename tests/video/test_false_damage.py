@@ -39,6 +39,18 @@ def test_empty_chunks_of_an_avi_are_no_damage(tmp_path: Path, codec: str, b_fram
         np.testing.assert_allclose(examine(path).times_seconds, expected / 25)
 
 
+def test_empty_samples_of_a_mov_are_no_damage(tmp_path: Path) -> None:
+    """QuickTime holds a picture by an empty sample; those after it are read, at their times."""
+    path = write_painted(tmp_path / "a.mov", codec="mjpeg", pixels="yuvj420p")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stsz") + 16 + 4 * 20  # size of sample 20, whose bytes go to the one before
+    data[at - 4 : at + 4] = struct.pack(">II", sum(struct.unpack(">II", data[at - 4 : at + 4])), 0)
+    path.write_bytes(data)
+    shown = [n for n in range(60) if n != 20]
+    assert_sound(path, shown)
+    np.testing.assert_allclose(examine(path).times_seconds, np.array(shown) / 25, atol=1e-4)
+
+
 def test_an_avi_that_ends_with_empty_chunks(tmp_path: Path) -> None:
     """A still end, which capture programs hold by empty chunks, is no damage either."""
     path = write_painted(tmp_path / "a.avi", codec="mpeg4")
@@ -147,7 +159,7 @@ def test_what_lies_behind_a_picture_is_no_damage(tmp_path: Path, ending: str, be
 
 @pytest.mark.parametrize("progressive", [0, 1])
 def test_a_cut_picture_is_not_taken_for_whole(progressive: int) -> None:
-    """A JPEG with a whole thumbnail in its notes is cut all the same, wherever it is; what is behind it does not help."""
+    """A JPEG with a whole thumbnail in its notes is cut all the same, wherever that is."""
     noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
     noted = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(jpeg) + 2) + jpeg + jpeg[2:]
