@@ -19,6 +19,7 @@ from seqff.video.source import decoded, open_source
 
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
+_NO_TIMESTAMPS = 0x0080  # its AVFMT_NOTIMESTAMPS: bare streams, whose times FFmpeg makes up
 _DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose header tells how long they should be
 
 
@@ -27,6 +28,7 @@ class DecodePass:
 
     Attributes:
         may_jump: whether clocks may start anew in such a file.
+        timeless: whether such a file has no times.
         pts: presentation time of each frame in ticks.
         dts: when each frame was decoded, by the clock of the file, in ticks.
         keys: display indices of the key frames.
@@ -44,7 +46,8 @@ class DecodePass:
         self.time_base = stream.time_base or Fraction(1)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.height, self.width, self.orientation = 0, 0, UPRIGHT
-        self.may_jump = bool(int(container.format.flags) & _TS_DISCONT)
+        flags = int(container.format.flags)
+        self.may_jump, self.timeless = bool(flags & _TS_DISCONT), bool(flags & _NO_TIMESTAMPS)
         self.pts: list[int | None] = []
         self.dts: list[int | None] = []
         self.keys: list[int] = []

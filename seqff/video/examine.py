@@ -188,8 +188,8 @@ def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
     if exact or (len(pts) == len(seen.pts) and len(findable(pts, seen.keys)) > len(seen.keys) / 2):
         entry = replace(entry, pts_runs=pack(pts))
     most = (_JUMP_SECONDS if seen.may_jump else _DAY_SECONDS) / float(tick)
-    if exact and not (len(seen.pts) > 1 and np.diff(entry.pts).max() > most):
+    if exact and not seen.timeless and not (np.diff(pts) > most).any():
         return entry, ""
-    usual = 1 / ((seen.rate or 25.0) * float(tick))
-    times, guessed = mended(fewest_faults(seen.pts, seen.dts), usual, most)
+    said = [None] * len(seen.pts) if seen.timeless else fewest_faults(seen.pts, seen.dts)
+    times, guessed = mended(said, 1 / ((seen.rate or 25.0) * float(tick)), most)
     return replace(entry, mended_runs=pack(times.tolist())), guessed
