@@ -108,7 +108,7 @@ class Manifest:
             if found > FORMAT or (found < FORMAT and not older):
                 raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
             entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
-            return cls(as_path(values["root"]), entries, found)
+            return cls(as_path(values["root"]), entries, format=found)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"

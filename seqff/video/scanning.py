@@ -76,10 +76,12 @@ def scan(
         known = {} if refresh else _known(out, root)
         known |= journal.found
         entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
+        known_before = set(entries)
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
         manifest = Manifest(root, tuple(_mark_copies([entries[path] for path in paths])))
         with journal.finishing():
             manifest.save(out)
+    _remark([entry for entry in manifest if entry.path not in known_before])
     _judge(manifest, max_bad, out)
     return manifest
 
@@ -190,12 +192,16 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
         yield entry if original == entry.path else replace(entry, duplicate_of=original)
 
 
+def _remark(entries: Sequence[VideoEntry]) -> None:
+    """Say what is odd about sound videos, once: when they are scanned."""
+    remarks = [entry for entry in entries if entry.status == "ok" and entry.cause]
+    if remarks:
+        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
+
+
 def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
-    remarks = [entry for entry in manifest if entry.status == "ok" and entry.cause]
-    if remarks:
-        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
     if damaged:
         _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
     if copies:
