@@ -86,7 +86,7 @@ class PyavReader(FrameReader):
         return found
 
     def _decode_on(self, index: int) -> Any | None:
-        """Decodes on to `index`; None when frames were missing on the way."""
+        """Decodes on to `index`; None when frames were missing on the way, or bear other times since a seek."""
         self._aim(index)
         for frame in self._frames:
             at = self._place(frame, self._next)
@@ -94,11 +94,11 @@ class PyavReader(FrameReader):
                 self._next = index + 1
                 return frame
             if not self._next <= at < index:
-                if self._may_drop:
+                if self._may_drop or self._landed:
                     return None
                 raise ValueError(f"frame {self._next} has another time than when the file was scanned")
             self._next = at + 1
-        if self._may_drop:
+        if self._may_drop or self._landed:
             return None
         raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
 
@@ -117,7 +117,7 @@ class PyavReader(FrameReader):
                 if not 0 <= at <= index or frame.is_corrupt:
                     return None
                 if at == index:
-                    self._next = index + 1
+                    self._next, self._landed = index + 1, True
                     return frame
         except av.FFmpegError:
             pass  # some demuxers cannot seek, some decoders stumble over where they land
@@ -149,7 +149,7 @@ class PyavReader(FrameReader):
             self._container, self._stream = open_source(self._path)
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
             raise self._error(error) from error
-        self._frames, self._next = self._decoded(), 0
+        self._frames, self._next, self._landed = self._decoded(), 0, False
 
     def _decoded(self) -> Iterator[Any]:
         """Yields the frames in the order they are shown; errors before the first frame are passed over.

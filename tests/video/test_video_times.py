@@ -146,6 +146,7 @@ def test_a_clock_that_starts_anew_is_spliced(tmp_path: Path, name: str) -> None:
     assert "spliced at 1 jump" in entry.cause
     np.testing.assert_allclose(entry.times_seconds, np.arange(80) / 25, atol=1e-4)
     with open_video(tmp_path / "twice.ts", entry=entry) as video:
+        assert read_numbers(np.stack(list(video))) == [*range(40), *range(40)]
         assert read_numbers(video.at([79, 3, 41])) == [39, 3, 1]
 
 
@@ -159,6 +160,19 @@ def test_a_clock_that_jumps_ahead(tmp_path: Path, jump_seconds: int, kept: bool,
     expected = np.array(times) / 1000 if kept else np.arange(30) / 25
     np.testing.assert_allclose(entry.times_seconds, expected, atol=0.0011)
     assert (entry.cause == "", entry.variable_rate) == (kept, True)
+    with open_video(tmp_path / name, entry=entry) as video:
+        assert count_wrong(video, entry, pairs=30) == 0
+
+
+@pytest.mark.parametrize("b_frames", [0, 2, 3])
+def test_h264_in_an_avi_is_timed(tmp_path: Path, b_frames: int) -> None:
+    """An AVI knows only when pictures are decoded; with B-frames too, each is shown in turn, and nothing is guessed."""
+    path = write_painted(tmp_path / "a.avi", b_frames=b_frames)
+    entry = examine(path)
+    assert (entry.cause, entry.variable_rate, entry.frames) == ("", False, 60)
+    np.testing.assert_allclose(entry.times_seconds, np.arange(60) / 25)
+    with open_video(path, entry=entry) as video:
+        assert count_wrong(video, entry, pairs=30) == 0
 
 
 @pytest.mark.parametrize("rate", [1500, 4000])
