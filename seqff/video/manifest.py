@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -148,7 +148,12 @@ def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
     for entry in entries:
         alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)
     lines = [
-        f"  {one[0].path}: {one[0].status}: {one[0].cause}" + f" (and {len(one) - 1} more alike)" * (len(one) > 1)
+        f"  {one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}"
         for one in sorted(alike.values(), key=len, reverse=True)
     ]
     return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
+
+
+def _more(entries: Sequence[VideoEntry]) -> str:
+    named = ", ".join(entry.path for entry in entries[:2]) + ", ..." * (len(entries) > 2)
+    return f" (and {len(entries)} more alike: {named})" if entries else ""

@@ -182,4 +182,4 @@ def test_warnings_about_many_files_alike_are_one_line(tmp_path: Path, caplog: py
         scan(root, out=tmp_path / "m.json", workers=1, progress=False)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
-    assert all(line.count("\n") == 1 and "(and 4 more alike)" in line for line in said), said
+    assert all(line.count("\n") == 1 and "(and 4 more alike: " in line for line in said), said
