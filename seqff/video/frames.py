@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any, cast
@@ -36,22 +37,27 @@ def _display_matrix(frame: Any) -> NDArray[np.float64]:
     PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
     some (a colour profile's name) twice. So FFmpeg first takes away all but the matrix.
     """
+    having_one = _through(frame, [f"mode=select:type={_MATRIX}"])
+    if having_one is None:
+        return np.zeros(4)
+    stripped: Any = _through(having_one, [f"mode=delete:type={kind}" for kind in range(_KINDS) if kind != _MATRIX])
+    (data,) = stripped.side_data
+    return np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]].astype(np.float64)
+
+
+def _through(frame: Any, filters: Sequence[str]) -> Any | None:
+    """Returns a frame behind filters of side data; None where they let nothing through."""
     graph = av.filter.Graph()
     last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
-    wanted = [("sidedata", f"mode=select:type={_MATRIX}")]  # lets through only frames that have one
-    wanted += [("sidedata", f"mode=delete:type={kind}") for kind in range(_KINDS) if kind != _MATRIX]
-    for name, how in [*wanted, ("buffersink", "")]:
-        following = graph.add(name, how)
-        last.link_to(following)
-        last = following
+    for node in [*(graph.add("sidedata", how) for how in filters), graph.add("buffersink")]:
+        last.link_to(node)
+        last = node
     graph.configure()
     graph.push(frame)
     try:
-        stripped = graph.pull()
+        return graph.pull()
     except (av.BlockingIOError, av.EOFError):
-        return np.zeros(4)
-    (data,) = stripped.side_data
-    return np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]].astype(np.float64)
+        return None
 
 
 def upright(image: Frames, orientation: Orientation) -> Frames:
