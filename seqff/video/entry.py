@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.info import VideoInfo
+from seqff.video.mending import PARTS
 from seqff.video.runs import Runs, unpack
 
 Status = Literal["ok", "damaged", "unreadable", "no_video", "too_short", "timeout"]
@@ -44,15 +45,18 @@ class VideoEntry:
         codec: as FFmpeg names it, "images" or "array".
         container: as FFmpeg names the format.
         orientation: the file's display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y.
-        variable_rate: whether the frames are unequally far apart in time.
+        variable_rate: whether the frames are unequally far apart in time, or may be: their times were guessed.
         reader: which reader is exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array".
         access: whether that reader may seek ("random") or must decode from the first frame on ("forward").
         pyav_access: the same for the "pyav" reader, which is exact on every video.
         time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
-        pts_runs: presentation times in ticks; empty when the file has none one can trust.
+        pts_runs: presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames
+            are without, or most key frames share theirs.
         key_runs: display indices of the key frames.
         key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
             cannot be believed after a seek; empty elsewhere.
+        mended_runs: where the file's times do not do (missing, falling, jumping): when each frame is shown, partly
+            guessed, in parts of a tick (see `seqff.video.mending.PARTS`) from the first frame; empty elsewhere.
         cut_runs: each n with a shot cut between the frames n and n + 1.
         still_runs: each n with the frames n and n + 1 the same.
         duplicate_of: path of the first video with the same bytes, if there is one.
@@ -91,6 +95,7 @@ class VideoEntry:
     pts_runs: Runs = ()
     key_runs: Runs = ()
     key_prints: tuple[int, ...] = ()
+    mended_runs: Runs = ()
     cut_runs: Runs = ()
     still_runs: Runs = ()
     duplicate_of: str = ""
@@ -141,14 +146,21 @@ class VideoEntry:
 
     @property
     def pts(self) -> NDArray[np.int64]:
-        """Presentation times in ticks, int64 (frames,), strictly growing; (0,) when the file has none to trust."""
+        """Times in ticks, int64 (frames,), as the file says; (0,) when they name no frames. See `times_seconds`."""
         return unpack(self.pts_runs)
 
     @property
     def times_seconds(self) -> NDArray[np.float64]:
-        """When each frame is shown, float64 (frames,); counted by the frame rate where the file does not say."""
+        """When each frame is shown, float64 (frames,), seconds from the first frame, as players count.
+
+        Mended where the file's times do not do; counted by the frame rate where it has none.
+        """
+        seconds = self.time_base[0] / self.time_base[1]
+        if self.mended_runs:
+            return unpack(self.mended_runs).astype(np.float64) * (seconds / PARTS)
         if self.pts_runs:
-            return self.pts.astype(np.float64) * (self.time_base[0] / self.time_base[1])
+            shown: NDArray[np.float64] = (self.pts - self.pts[0]) * seconds
+            return shown
         return np.arange(self.frames, dtype=np.float64) / (self.fps or 1.0)
 
     @property

@@ -11,7 +11,6 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from seqff.errors import VideoError
 from seqff.video import arrays, images
@@ -22,6 +21,7 @@ from seqff.video.decode_pass import THUMB, DecodePass, decode_pass
 from seqff.video.entry import Stamp, Status, VideoEntry, only_pyav, video_info
 from seqff.video.info import Frames
 from seqff.video.levels import levels_of
+from seqff.video.mending import fewest_faults, findable, grows, mended
 from seqff.video.pyav_reader import PyavReader
 from seqff.video.remarks import remarks
 from seqff.video.remote.address import address_of
@@ -30,6 +30,9 @@ from seqff.video.remote.spool import borrow
 from seqff.video.runs import pack
 from seqff.video.shape import believed
 from seqff.video.source import NoVideoError
+
+_JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
+_DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, too
 
 
 def stamp(path: Path) -> Stamp:
@@ -154,27 +157,25 @@ def _beating(reader: FrameReader, index: int, beat: Callable[[], None]) -> Frame
 
 def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     status: Status = "damaged" if seen.damage else "ok"
-    pts, change = _trusted(seen), np.asarray(seen.change, dtype=np.float64)
-    seconds = pts * float(seen.time_base)
-    gaps = np.diff(seconds)
-    variable = bool(len(gaps) > 1 and np.ptp(gaps) > max(2.5 * float(seen.time_base), 0.1 * float(np.median(gaps))))
+    entry, guessed = _timed(entry, seen)
+    gaps, tick = np.diff(entry.times_seconds), float(seen.time_base)
+    rounding = tick * (0.5 if abs(seen.rate * tick - 1) < 0.01 else 2.5)  # where a tick is a frame, nothing is rounded
+    variable = bool(len(gaps) > 1 and np.ptp(gaps) > max(rounding, 0.1 * float(np.median(gaps))))
     mean_rate = 1 / float(gaps.mean()) if len(gaps) else seen.rate
     steady = not variable and abs(seen.rate - mean_rate) < 0.01 * mean_rate
+    change = np.asarray(seen.change, dtype=np.float64)
     return replace(
         entry,
         status=status,
-        cause=seen.damage or "; ".join(filter(None, (seen.remark, *remarks(seen)))),
-        frames=len(seen.pts),
+        cause="; ".join(filter(None, (seen.damage or "; ".join(filter(None, (seen.remark, *remarks(seen)))), guessed))),
         height=seen.height,
         width=seen.width,
         fps=seen.rate if steady or not len(gaps) else mean_rate,
         codec=seen.codec,
         container=seen.container,
         orientation=seen.orientation,
-        variable_rate=variable,
+        variable_rate=variable or bool(guessed),
         reader="pyav",
-        time_base=(seen.time_base.numerator, seen.time_base.denominator),
-        pts_runs=pack(pts.tolist()),
         key_runs=pack(seen.keys),
         key_prints=() if _timed_by_index(seen) else tuple(seen.prints[key] for key in seen.keys),
         cut_runs=pack(shot_cuts(change)),
@@ -197,9 +198,16 @@ def _timed_by_index(seen: DecodePass) -> bool:
     return any(name in seen.container.split(",") for name in ("matroska", "mov", "avi", "flv", "asf"))
 
 
-def _trusted(seen: DecodePass) -> NDArray[np.int64]:
-    """Presentation times, if each frame has one and they grow; else none."""
-    if any(pts is None for pts in seen.pts):
-        return np.zeros(0, dtype=np.int64)
-    pts = np.asarray(seen.pts, dtype=np.int64)
-    return pts if (np.diff(pts) > 0).all() else pts[:0]
+def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
+    """Adds the frames and their times; says what was guessed of them, nothing where all are the file's."""
+    tick, pts, exact = seen.time_base, [time for time in seen.pts if time is not None], grows(seen.pts)
+    entry = replace(entry, frames=len(seen.pts), time_base=(tick.numerator, tick.denominator))
+    # A reader can seek by times that do not grow, too, but hardly where most of them come twice.
+    if exact or (len(pts) == len(seen.pts) and len(findable(pts, seen.keys)) > len(seen.keys) / 2):
+        entry = replace(entry, pts_runs=pack(pts))
+    most = (_JUMP_SECONDS if seen.may_jump else _DAY_SECONDS) / float(tick)
+    if exact and not seen.timeless and not (np.diff(pts) > most).any():
+        return entry, ""
+    said = [None] * len(seen.pts) if seen.timeless else fewest_faults(seen.pts, seen.dts)
+    times, guessed = mended(said, 1 / ((seen.rate or 25.0) * float(tick)), most)
+    return replace(entry, mended_runs=pack(times.tolist())), guessed

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqff.video.base import FrameReader
+from seqff.video.complete import is_complete_image
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
 from seqff.video.levels import DECLARED, Levels
@@ -18,7 +19,6 @@ from seqff.video.picture_facts import PictureFacts
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FPS = 25.0  # images carry no times; this is what FFmpeg assumes
 _NUMBERED = re.compile(r"(.*?)(\d+)$")
-_ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}  # OpenCV fills up cut images with grey
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -54,10 +54,9 @@ def load_image(file: Path, levels: Levels = DECLARED) -> Frames:
 def load_samples(file: Path) -> tuple[Samples, bool]:
     """Reads one image at its depth; see `decode_picture` and `load_image`."""
     data = file.read_bytes()
-    ending = _ENDINGS.get(file.suffix.lower(), b"")
-    whole = ending in data[-4096:]
+    whole = data and is_complete_image(data)
     try:
-        found = decode_picture(data) if data and whole else None
+        found = decode_picture(data) if whole else None
     except ValueError as error:
         raise ValueError(f"{file.name} {error}") from error
     if found is None:

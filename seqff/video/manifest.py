@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,8 +19,10 @@ from seqff.video.find import as_path
 from seqff.video.levels import USED
 from seqff.video.remote.address import shown
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the entries of an older seqff can no longer be believed."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class BadVideosError(ManifestError):
@@ -46,11 +49,13 @@ class Manifest:
         root: the folder, absolute.
         entries: one a video, sorted by path.
         levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
+        format: of the file it was loaded from.
     """
 
     root: Path
     entries: tuple[VideoEntry, ...]
     levels: str = USED
+    format: int = FORMAT
 
     @property
     def usable(self) -> tuple[VideoEntry, ...]:
@@ -95,8 +100,12 @@ class Manifest:
         write_atomically(Path(path), f'{json.dumps(self._head)[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Manifest:
+    def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
         """Reads a manifest.
+
+        Args:
+            path: the file.
+            older: read one of an older format, too: which videos there were; the rest can no longer be believed.
 
         Raises:
             FileNotFoundError: there is none.
@@ -104,12 +113,11 @@ class Manifest:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
-                raise ManifestError(
-                    f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
-                )
+            found = int(values["format"])
+            if found > FORMAT or (found < FORMAT and not older):
+                raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
             entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
-            return cls(as_path(values["root"]), entries, values.get("levels", USED))
+            return cls(as_path(values["root"]), entries, values.get("levels", USED), found)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
@@ -143,7 +151,18 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
 
 
-def list_bad(entries: Iterable[VideoEntry], most: int = 10) -> str:
-    """Returns one line a bad video: its path, status and cause."""
-    lines = [f"  {entry.path}: {entry.status}: {entry.cause}" for entry in entries]
-    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more"] * (len(lines) > most))
+def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
+    """Returns lines for people: videos with the same cause, but for its numbers, are one line with their count."""
+    alike: dict[str, list[VideoEntry]] = {}
+    for entry in entries:
+        alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)
+    lines = [
+        f"  {one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}"
+        for one in sorted(alike.values(), key=len, reverse=True)
+    ]
+    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
+
+
+def _more(entries: Sequence[VideoEntry]) -> str:
+    named = ", ".join(entry.path for entry in entries[:2]) + ", ..." * (len(entries) > 2)
+    return f" (and {len(entries)} more alike: {named})" if entries else ""

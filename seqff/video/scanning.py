@@ -22,13 +22,14 @@ from seqff.video.examine import stamp
 from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.journal import Journal
 from seqff.video.levels import DECLARED, USED, levels_of
-from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
+from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_alike
 from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.spool import borrow
 
 _REQUESTS = 16  # at a time
 _LOOK_SECONDS = 0.2
+_PLACE = 2  # where remembered manifests lie; older formats too, so that they are found and refreshed
 
 _log = logging.getLogger("seqff.video")
 
@@ -79,9 +80,10 @@ def scan(
     with closing(Journal(out, root, fresh=refresh)) as journal:
         before = None if refresh else _before(out, root)
         levels = (video.levels if video else "") or (before.levels if before else USED)
-        known = {} if before is None else _by_path(before)
+        known = {} if before is None else _by_path(before, out)
         known |= journal.found
         entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
+        known_before = set(entries)
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
         ready = [
             replace(entries[path], levels=levels_of(entries[path].samples, entries[path].bits, levels))
@@ -90,6 +92,7 @@ def scan(
         manifest = Manifest(root, tuple(_mark_copies(ready)), levels)
         with journal.finishing():
             manifest.save(out)
+    _remark([entry for entry in manifest if entry.path not in known_before])
     _judge(manifest, max_bad, out)
     return manifest
 
@@ -137,7 +140,7 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
     kind = given.suffix.lower() if given is not None else ""
     if given is not None and kind == ".json":
         with borrow(given) as file:
-            manifest = Manifest.load(file)
+            manifest = Manifest.load(file, older=True)
         paths = [entry.path for entry in manifest]
         if out is None and address_of(given) is None:
             return manifest.root, paths, given
@@ -154,17 +157,20 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
 
 def _remembered(root: Path, paths: list[str]) -> Path:
     """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
-    digest = hashlib.blake2b(json.dumps([FORMAT, str(root), paths]).encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(json.dumps([_PLACE, str(root), paths]).encode(), digest_size=12).hexdigest()
     return cache_folder() / "manifests" / f"{digest}.json"
 
 
 def _before(out: Path, root: Path) -> Manifest | None:
     """The earlier manifest at `out`, if it is of the same root."""
-    manifest = Manifest.load(out) if out.exists() else None
+    manifest = Manifest.load(out, older=True) if out.exists() else None
     return manifest if manifest is not None and manifest.root == root else None
 
 
-def _by_path(manifest: Manifest) -> dict[str, VideoEntry]:
+def _by_path(manifest: Manifest, out: Path) -> dict[str, VideoEntry]:
+    if manifest.format < FORMAT:
+        _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, manifest.format, FORMAT)
+        return {}
     return {entry.path: replace(entry, duplicate_of="") for entry in manifest}
 
 
@@ -198,19 +204,26 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
         yield entry if original == entry.path else replace(entry, duplicate_of=original)
 
 
+def _remark(entries: Sequence[VideoEntry]) -> None:
+    """Say what is odd about sound videos, once: when they are scanned."""
+    remarks = [entry for entry in entries if entry.status == "ok" and entry.cause]
+    if remarks:
+        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
+
+
 def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
     if damaged:
-        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_bad(damaged))
+        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
     if copies:
         _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
     if len(bad) > max_bad * len(manifest):
         raise BadVideosError(
             f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
-            f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
+            f"max_bad = {max_bad:g} allows:\n{list_alike(bad)}\nMend or remove them, or raise max_bad; "
             f"the manifest is in {out}.",
             manifest,
         )
     if bad:
-        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_bad(bad))
+        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_alike(bad))

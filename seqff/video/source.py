@@ -74,3 +74,14 @@ def video_stream(container: Any) -> Any:
         raise NoVideoError(f"no video stream, only {', '.join(kinds)}")
     best = container.streams.best("video")
     return best if best in streams else streams[0]
+
+
+def decoded(packet: Any) -> list[Any]:
+    """Returns the frames that a PyAV packet brings; none of an empty one, by which a file holds the picture before.
+
+    Raises:
+        av.FFmpegError: it is damaged.
+    """
+    held = not packet.size and packet.dts is not None  # the packet that ends a stream is empty, too, and has no time
+    frames: list[Any] = [] if held else packet.decode()
+    return frames

@@ -33,6 +33,8 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
         return f"this reader is not exact on this file; possible: {entry.reader}"
     if not len(entry.pts):
         return "this reader is not exact on this file: its frames bear no times to check them by; possible: pyav"
+    if entry.mended_runs:
+        return "this reader checks frames by their times, and on this file some are guessed; possible: pyav"
     # Where the audit found that a key frame does not give the picture it should, the times would still be right.
     if entry.pyav_access != "random" and len(entry.key_frames) > 1:
         return "this reader seeks, and on this file no decoder can; possible: pyav"
@@ -63,6 +65,9 @@ class TorchcodecReader(FrameReader):
         super().__init__(info)
         stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
         self._native_shape = (*stored, 3)
+        self._since = (
+            int(entry.pts[0]) * entry.time_base[0] / entry.time_base[1]
+        )  # torchcodec: by the clock of the file
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
@@ -82,7 +87,7 @@ class TorchcodecReader(FrameReader):
     def _frame(self, index: int) -> Frames:
         try:
             found = self._decoder.get_frame_at(index)
-            image, seconds = found.data.numpy(), float(found.pts_seconds)
+            image, seconds = found.data.numpy(), float(found.pts_seconds) - self._since
         except Exception as error:
             raise self._error(f"frame {index}: {error}") from error
         expected = float(self._info.times_seconds[index])
