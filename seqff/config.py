@@ -40,9 +40,18 @@ __all__ = [
     "StraighteningConfig",
     "TrainConfig",
     "VICRegConfig",
+    "VideoConfig",
     "VideoHingeConfig",
     "VideoInfoNCEConfig",
 ]
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """What a scan is told about files that do not say it themselves; the manifest keeps it."""
+
+    fps: float = 0.0
+    """Numbered pictures and frames of arrays a second; 0 = as the manifest says already, else 25."""
 
 
 @dataclass(frozen=True)

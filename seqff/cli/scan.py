@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from seqff.cli.arguments import Device, call_arguments, parse, print_json, speaks
+from seqff.config import VideoConfig
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ScanOptions:
     """A file whose decoding hangs for longer than this is given up."""
     refresh: bool = False
     """Decode everything again, changed or not."""
+    video: VideoConfig = field(default_factory=VideoConfig)
     progress: bool = True
     """Show a progress bar on a terminal."""
     seed: int = 0

@@ -27,6 +27,7 @@ from seqff.video.remote.filesystem import no_beat, remote_stamp
 from seqff.video.remote.spool import borrow
 from seqff.video.runs import pack
 from seqff.video.source import NoVideoError
+from seqff.video.tiff import is_stack
 
 
 def stamp(path: Path) -> Stamp:
@@ -34,8 +35,7 @@ def stamp(path: Path) -> Stamp:
     address = address_of(path)
     if address is not None:
         return remote_stamp(address)
-    files = images.image_files(path) if path.is_dir() else [path]
-    stats = [file.stat() for file in files] or [path.stat()]
+    stats = [file.stat() for file in images.stamped_files(path)]
     return Stamp(sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
 
 
@@ -86,14 +86,19 @@ def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda
     try:
         size, mtime_ns, _ = stamp(path)
         entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
-        if path.is_dir():
+        if path.is_dir() or not path.exists():  # numbered pictures
             found = images.describe(entry, path, beat)
         else:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise OSError("not a file")
             if not size:
                 raise OSError("the file is empty")
-            described = arrays.describe(entry, path) if arrays.is_array(path) else _video(entry, path, decord, beat)
+            if arrays.is_array(path):
+                described = arrays.describe(entry, path)
+            elif is_stack(path):
+                described = images.describe(entry, path, beat)
+            else:
+                described = _video(entry, path, decord, beat)
             found = replace(described, content_hash=_content_hash(path, beat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError
-from seqff.files import write_atomically
+from seqff.files import printable, write_atomically
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.remote.address import shown
@@ -44,10 +44,14 @@ class Manifest:
     Args:
         root: the folder, absolute.
         entries: one a video, sorted by path.
+        passed_by: what the search found and took for no video, one line a kind.
+        fps: pictures and arrays a second, as the scan was told; 0: it was not told.
     """
 
     root: Path
     entries: tuple[VideoEntry, ...]
+    passed_by: tuple[str, ...] = ()
+    fps: float = 0.0
 
     @property
     def usable(self) -> tuple[VideoEntry, ...]:
@@ -77,13 +81,16 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {"format": FORMAT, "root": shown(self.root), "entries": [entry.to_dict() for entry in self.entries]}
+        return {**self._head(), "entries": [entry.to_dict() for entry in self.entries]}
+
+    def _head(self) -> dict[str, Any]:
+        more = {"passed_by": list(self.passed_by), "fps": self.fps}
+        return {"format": FORMAT, "root": shown(self.root)} | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the manifest; a reader sees the old file or the new one, never half of one."""
-        head = {"format": FORMAT, "root": shown(self.root)}
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
-        write_atomically(Path(path), f'{json.dumps(head)[:-1]}, "entries": [\n{lines}\n]}}\n')
+        write_atomically(Path(path), f'{json.dumps(self._head())[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Manifest:
@@ -99,21 +106,23 @@ class Manifest:
                 raise ManifestError(
                     f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
                 )
-            return cls(as_path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
+            entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
+            passed_by = tuple(map(str, values.get("passed_by", ())))
+            return cls(as_path(values["root"]), entries, passed_by, float(values.get("fps", 0.0)))
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
             ) from error
 
     def table(self) -> str:
-        """Returns lines for people: every video with its state, then the sums."""
+        """Returns lines for people: every video with its state, then the sums and what was passed by."""
         rows = [("status", "frames", "size", "fps", "codec", "reader", "video", "remark")]
         rows += [_row(entry) for entry in self.entries]
         widths = [max(len(row[column]) for row in rows) for column in range(7)]
         lines = [
             "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
         ]
-        return "\n".join([*lines, "", self.summary()])
+        return "\n".join([*lines, "", self.summary(), *self.passed_by])
 
     def summary(self) -> str:
         """Returns one line: how many videos of which status."""
@@ -130,10 +139,19 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
     remark = "; ".join(filter(None, (entry.cause, copy)))
-    return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
+    return (
+        entry.status,
+        str(entry.frames),
+        size,
+        fps,
+        entry.codec or "-",
+        reader,
+        printable(entry.path),
+        printable(remark),
+    )
 
 
 def list_bad(entries: Iterable[VideoEntry], most: int = 10) -> str:
     """Returns one line a bad video: its path, status and cause."""
-    lines = [f"  {entry.path}: {entry.status}: {entry.cause}" for entry in entries]
+    lines = [f"  {printable(f'{entry.path}: {entry.status}: {entry.cause}')}" for entry in entries]
     return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more"] * (len(lines) > most))
