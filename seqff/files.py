@@ -107,4 +107,4 @@ def claim_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
 
 def printable(text: str) -> str:
     """Returns a name as it can be shown on one line of a terminal: control characters and foreign bytes as escapes."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1].replace(r"\udc", r"\x"), text)

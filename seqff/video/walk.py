@@ -23,11 +23,11 @@ class _Folder:
 
     Args:
         name: relative to the root, "" for the root itself.
-        link: it is reached by a link.
+        folders: directly in it.
+        files: directly in it.
     """
 
     name: str
-    link: bool = False
     folders: list[os.DirEntry[str]] = field(default_factory=list)
     files: list[os.DirEntry[str]] = field(default_factory=list)
 
@@ -50,7 +50,9 @@ def search(root: Path) -> tuple[list[str], PassedBy]:
     passed, found = PassedBy(), list[str]()
     here, linked, seen = [_Folder("")], list[_Folder](), dict[tuple[int, int], str]()
     while here or linked:
-        folder = here.pop() if here else linked.pop(0)
+        if not here:
+            linked.sort(key=lambda link: link.name, reverse=True)
+        folder = (here or linked).pop()
         path = root / folder.name
         try:
             known = path.stat()
@@ -66,8 +68,7 @@ def search(root: Path) -> tuple[list[str], PassedBy]:
         found += videos
         inside = list(_inside(folder, passed, beside_videos=bool(videos)))
         for entry in sorted(inside, key=lambda entry: entry.name, reverse=True):
-            link = entry.is_symlink()
-            (linked if link else here).append(_Folder(folder.below(entry.name), link))
+            (linked if entry.is_symlink() else here).append(_Folder(folder.below(entry.name)))
         if not videos and not inside:
             if ending(folder.name) in VIDEO_EXTENSIONS:
                 found.append(folder.name)  # whoever named it so means a video: the scan says what is wrong
