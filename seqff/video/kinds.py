@@ -6,9 +6,9 @@ import re
 from pathlib import Path, PurePath
 
 _EXTENSIONS = """
-    .264 .265 .266 .3g2 .3gp .3gp2 .3gpp .amv .apng .asf .av1 .avc .avi .avs2 .avs3 .bik .bk2 .cavs .dav .dif .divx .drc
+    .264 .265 .266 .3g2 .3gp .3gp2 .3gpp .amv .apng .asf .av1 .avc .avi .avs2 .avs3 .bik .bk2 .cavs .dav .divx
     .dv .dvr-ms .evo .f4p .f4v .flc .fli .flv .gif .gxf .h261 .h263 .h264 .h265 .h266 .hevc .insv .ismv .ivf .ivr .k3g
-    .lrv .lvf .m1v .m2p .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mod .modd .mov .mp2v .mp4 .mp4v .mpe .mpeg
+    .lrv .m1v .m2p .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mod .mov .mp2v .mp4 .mp4v .mpe .mpeg
     .mpg .mpv .mpv2 .mqv .mts .mve .mxf .nsv .nut .nuv .obu .ogm .ogv .ogx .qt .r3d .rm .rmvb .roq .skm .smk .tod .tp
     .trp .ts .vc1 .vid .viv .vob .vro .vvc .webm .wm .wmv .wtv .xmv .y4m
 """

@@ -25,11 +25,11 @@ IMAGE_EXTENSIONS = tuple(_EXTENSIONS.split())
 NUMBER = "%d"
 """Stands for the number in the name of a sequence, as in FFmpeg's patterns."""
 _MASKS = """
-    annotation annotations groundtruth gt label labels mask masks matte mattes seg segmentation segmentations
-    segmentationclass segmentationobject
+    annotation annotations groundtruth gt label labels mask masks matte mattes preview previews seg segmentation
+    segmentationclass segmentationobject segmentations thumb thumbnail thumbnails thumbs
 """
 MASKS = frozenset(_MASKS.split())
-"""Names of what is no picture but says something about one."""
+"""Names of what is no picture of its own, but stands for one or says something about it."""
 _DIGITS = re.compile(r"(\d+)")
 _MOMENT = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_ .T]?([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)(?!\d)"
@@ -82,7 +82,7 @@ class Pictures:
 
     Args:
         sequences: each a video of 2 pictures or more.
-        masks: sequences beside them whose names say that they are masks of them.
+        masks: sequences beside them whose names say that they are masks or thumbnails of them.
         loose: names of pictures in no sequence: without a number, or with no other like them.
     """
 

@@ -141,7 +141,7 @@ def _sequences(path: Path, folder: _Folder, pictures: list[str], passed: PassedB
         return []
     there = sort_pictures(path, filter(is_picture, pictures))
     passed.name("pictures without a number, or with no other like them", *map(folder.below, there.loose))
-    passed.name("masks beside their pictures", *(folder.below(sequence.name) for sequence in there.masks))
+    passed.name("masks or thumbnails beside their pictures", *(folder.below(sequence.name) for sequence in there.masks))
     if len(there.sequences) == 1:
         return [folder.name]
     return [folder.below(sequence.name) for sequence in there.sequences]
