@@ -105,7 +105,8 @@ def examine(path: Path, *, decord: Any = None, beat: Callable[[], None] = lambda
     except MemoryError:
         return replace(entry, cause="not enough memory to decode it")
     except (av.FFmpegError, OSError, ValueError) as error:
-        return replace(entry, cause=cause_of(error))
+        inside = Path(getattr(error, "filename", None) or path)
+        return replace(entry, cause=cause_of(error) if inside == path else f"{inside.name}: {cause_of(error)}")
     return _too_short(found)
 
 

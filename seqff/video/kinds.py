@@ -20,12 +20,13 @@ _FOLDERS = """
 SKIPPED_FOLDERS = frozenset([*_FOLDERS.split(), "system volume information", "network trash folder", "temporary items"])
 """Folders that systems make beside what is theirs to keep: thumbnails, recycle bins, resource forks."""
 _FIRST_BYTES = re.compile(
-    rb"....(ftyp(?!M4A|M4B|heic|heix|hevc|mif1|msf1|avif|crx )|moov|moof|mdat|wide|pnot|styp)"  # MP4, QuickTime
+    rb"....(ftyp(?!M4A|M4B|heic|heix|hevc|mif1|msf1|avif|crx )|moov|moof|mdat|styp)"  # MP4, MOV
+    rb"|\0...(free|skip|wide|pnot)"
     rb"|\x1a\x45\xdf\xa3"  # Matroska, WebM
     rb"|RIFF....(AVI |AVIX|AMV )|FLV\x01|GIF8[79]a|DKIF\0\0|YUV4MPEG2 |DHAV|BIK[a-k]|KB2[a-j]|SMK[24]|\.RMF|NuppelVideo"
     rb"|nut/multimedia|\x06\x0e\x2b\x34\x02\x05\x01\x01|\x0aDKIF"
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\xb7\xd8\x00\x20\x37\x49\xda\x11"  # ASF, WTV
-    rb"|\0\0\x01[\xb3\xba]"  # MPEG-1 and -2, as a stream and in a program stream
+    rb"|\0\0\x01[\x0f\xb0\xb3\xba]"  # VC-1, MPEG-4, MPEG-1 and -2, and program streams
     rb"|\0\0\0?\x01[\x67\x27\x47\x06\x09\x46\x40]"  # H.264, H.265: parameter sets, or what may stand before them
     rb"|\x12\0\x0a[\x04-\x40]"  # AV1
     rb"|\x1f\x07\0[\x3f\xbf]"  # DV

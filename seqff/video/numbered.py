@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter, defaultdict
@@ -109,12 +110,21 @@ def _remembered(folder: Path, changed: int) -> Pictures:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Returns the names of all that is directly in a folder.
+    """Returns the names of the files directly in a folder.
 
     Raises:
         OSError: it cannot be read.
     """
-    return [entry.name for entry in folder.iterdir()]
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if not is_folder(entry)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Pictures:

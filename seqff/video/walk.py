@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqff.video.arrays import ARRAY_EXTENSIONS, why_no_frames
 from seqff.video.kinds import SKIPPED_FOLDERS, VIDEO_EXTENSIONS, ending, looks_like_video
-from seqff.video.numbered import IMAGE_EXTENSIONS, MASKS, is_picture, names_in, sort_pictures
+from seqff.video.numbered import IMAGE_EXTENSIONS, MASKS, is_folder, is_picture, names_in, sort_pictures
 from seqff.video.passed import PassedBy
 from seqff.video.tiff import is_stack
 
@@ -83,14 +83,7 @@ def search(root: Path) -> tuple[list[str], PassedBy]:
 def _list(path: Path, folder: _Folder) -> None:
     with os.scandir(path) as entries:
         for entry in entries:
-            (folder.folders if _is_folder(entry) else folder.files).append(entry)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
+            (folder.folders if is_folder(entry) else folder.files).append(entry)
 
 
 def _inside(folder: _Folder, passed: PassedBy, *, beside_videos: bool) -> Iterable[os.DirEntry[str]]:
