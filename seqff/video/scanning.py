@@ -90,8 +90,8 @@ def scan(
         manifest = Manifest(root, tuple(_mark_copies(timed)), passed_by, fps)
         with journal.finishing():
             manifest.save(out)
-    for line in passed_by:
-        _log.info("%s", line)
+    if passed_by and passed_by != before.passed_by:
+        _log.warning("%s", "\n".join(passed_by))
     _judge(manifest, max_bad, out)
     return manifest
 

@@ -138,6 +138,29 @@ def test_what_stands_beside_pictures(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert [entry.path for entry in quick(root / "masked" / "masks", tmp_path / "masks.json")] == ["masks"]
 
 
+def test_what_is_passed_by_is_said_once_by_other_commands(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every command that scans says what was passed by, and says it again only when it has changed."""
+    root = pictures(tmp_path / "v", ["1.jpg", "2.jpg"])
+    (root / "notes.txt").write_text("no video")
+    for said in (1, 0):
+        quick(root, tmp_path / "m.json")
+        assert caplog.text.count("passed by: 1 file (1 .txt)") == said
+        caplog.clear()
+    (root / "more.txt").write_text("no video")
+    assert quick(root, tmp_path / "m.json").passed_by == ("passed by: 2 files (2 .txt)",)
+    assert caplog.text.count("passed by: 2 files (2 .txt)") == 1
+
+
+def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+    """A link to nowhere and a folder among the pictures: the one is named, the other is no picture."""
+    root = pictures(tmp_path / "v", ["1.jpg", "2.jpg"])
+    (root / "3.jpg").mkdir()
+    assert quick(root, tmp_path / "m.json").entries[0].frames == 2
+    (root / "4.jpg").symlink_to(root / "gone.jpg")
+    (entry,) = quick(root, tmp_path / "m.json").bad
+    assert entry.cause == "4.jpg: No such file or directory"
+
+
 def test_folders_and_files_that_systems_make(tmp_path: Path) -> None:
     """Thumbnails, recycle bins, resource forks and AppleDouble files are no videos; the scan says that it saw them."""
     root = pictures(tmp_path / "v", ["1.jpg", "2.jpg"])
