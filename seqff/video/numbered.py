@@ -180,24 +180,34 @@ def _says_mask(sequence: ImageSequence) -> bool:
 def _sequences(names: Sequence[str]) -> Iterable[ImageSequence]:
     alike: dict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for name in names:
-        parts = _DIGITS.split(_MOMENT.sub(_seconds, PurePath(name).stem))
+        parts = _DIGITS.split(PurePath(name).stem)
         key = (*parts[::2], ending(name))
         alike[key].append((tuple(parts[1::2]), name))
     joined: dict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for texts, rows in alike.items():
-        key, rows = _join_decimals(texts, rows)
+        key, rows = _join_decimals(*_join_moments(texts, rows))
         joined[key] += rows
     for texts, rows in joined.items():
         yield from _split(texts, rows)
 
 
-def _seconds(match: re.Match[str]) -> str:
-    """A date and a time of day as one number; what only looks like one stays as it is."""
+def _join_moments(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, ...], list[_Row]]:
+    """Takes dates with a time of day for one number each, if all names have one."""
+    stems = [_in_seconds(PurePath(name).stem) for _, name in rows]
+    if not all(stems):
+        return texts, rows
+    split = [_DIGITS.split(stem) for stem in stems]
+    return (*split[0][::2], texts[-1]), [(tuple(parts[1::2]), row[1]) for parts, row in zip(split, rows, strict=True)]
+
+
+def _in_seconds(stem: str) -> str:
+    """Returns a name with its date and time of day as a number of seconds; "" if it has none."""
+    match = _MOMENT.search(stem)
     try:
-        passed = datetime(*map(int, match.groups())) - datetime(1900, 1, 1)  # type: ignore[arg-type]
-    except ValueError:
-        return match[0]
-    return str(round(passed.total_seconds()))
+        passed = datetime(*map(int, match.groups())) - datetime(1900, 1, 1) if match else None  # type: ignore[arg-type]
+    except ValueError:  # only looks like one
+        return ""
+    return f"{stem[: match.start()]}{round(passed.total_seconds())}{stem[match.end() :]}" if match and passed else ""
 
 
 def _join_decimals(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, ...], list[_Row]]:

@@ -60,6 +60,7 @@ def stack(path: Path, pages: int) -> Path:
         [f"shot1.{n}.png" for n in (8, 9, 10, 11)],
         [f"view_{n}_of_12.png" for n in range(9, 12)],
         [f"{n}_{1_600_000_000 + 40 * n}.jpg" for n in range(8, 12)],
+        [f"20230131{n:06d}.jpg" for n in (58, 59, 60, 61, 100)],
         [f"2023-01-31_23-59-{n}.jpg" for n in (57, 58, 59)] + ["2023-02-01_00-00-00.jpg"],
         ["cam_1.JPG", "cam_2.jpg", "cam_10.Jpg"],
         ["0.jpe", "1.jpe"],
