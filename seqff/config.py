@@ -47,6 +47,19 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """What a scan is told about files that do not say it themselves; the manifest keeps it."""
+
+    fps: float = 0.0
+    """Numbered pictures and frames of arrays a second; 0 = as the manifest says already, else 25."""
+    levels: str = ""
+    """Which samples of grey and RGB pictures of 9 to 16 bits are shown black and white. used: by the bits that are
+    used, so that 12 bits in 16 are as bright as 12 bits. declared: by the bits of the file. range: from the least
+    sample of a video to its greatest, for faint pictures. Or two samples for all videos, such as 0-4095. Empty = as the
+    manifest has it; used in a new one."""
+
+
+@dataclass(frozen=True)
 class PairsConfig:
     """Which frames make a batch, and what is a positive and a negative in it."""
 
@@ -95,17 +108,6 @@ class PairsConfig:
     """Keep decoded frames on disk: not at all, as they are (3 bytes a pixel), or as JPEG (small, not bit for bit)."""
     cache_folder: str = ""
     """Where that cache lies; empty = the user's cache folder."""
-
-
-@dataclass(frozen=True)
-class VideoConfig:
-    """How files are read, where they leave it open; kept in the manifest."""
-
-    levels: str = ""
-    """Which samples of grey and RGB pictures of 9 to 16 bits are shown black and white. used: by the bits that are
-    used, so that 12 bits in 16 are as bright as 12 bits. declared: by the bits of the file. range: from the least
-    sample of a video to its greatest, for faint pictures. Or two samples for all videos, such as 0-4095. Empty = as the
-    manifest has it; used in a new one."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from seqff.video.base import FrameReader
+from seqff.video.base import FrameReader, cause_of
 from seqff.video.entry import VideoEntry
 from seqff.video.images import FPS, resized
 from seqff.video.info import Frames, VideoInfo
@@ -27,13 +27,13 @@ def is_array(path: Path) -> bool:
     return path.suffix.lower() in ARRAY_EXTENSIONS
 
 
-def is_video_array(path: Path) -> bool:
-    """Whether a numpy file holds frames; other arrays may well lie beside videos."""
+def why_no_frames(path: Path) -> str:
+    """Returns why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
     try:
         _member(path)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
-    return True
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return cause_of(error)
+    return ""
 
 
 def _member(path: Path) -> str:

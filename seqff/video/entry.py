@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ class VideoEntry:
         pyav_access: the same for the "pyav" reader, which is exact on every video.
         time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
         pts_runs: presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames
-            are without, or most key frames share theirs.
+            are without, or most key frames share theirs. Of numbered pictures with gaps in their numbers, where each
+            stands.
         key_runs: display indices of the key frames.
         key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
             cannot be believed after a seek; empty elsewhere.
@@ -164,6 +166,14 @@ class VideoEntry:
         return np.arange(self.frames, dtype=np.float64) / (self.fps or 1.0)
 
     @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where each frame stands, int64 (frames,), counted in frames from 0; pictures that are missing count."""
+        if self.codec == "images" and self.pts_runs:
+            pts = self.pts
+            return pts - int(pts[0])
+        return np.arange(self.frames, dtype=np.int64)
+
+    @property
     def key_frames(self) -> NDArray[np.int64]:
         """Display indices of the key frames, int64."""
         return unpack(self.key_runs)
@@ -177,6 +187,13 @@ class VideoEntry:
     def still_pairs(self) -> NDArray[np.int64]:
         """Each n with the frames n and n + 1 the same, int64."""
         return unpack(self.still_runs)
+
+    def at_rate(self, fps: float) -> VideoEntry:
+        """Returns the entry with another number of frames a second, if it has no times of its own: pictures, arrays."""
+        if self.codec not in ("images", "array") or not self.frames or fps == self.fps:
+            return self
+        rate = Fraction(fps).limit_denominator(1_000_000)
+        return replace(self, fps=fps, time_base=(rate.denominator, rate.numerator) if self.pts_runs else (1, 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; fields at their default are left out."""

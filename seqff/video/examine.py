@@ -30,6 +30,7 @@ from seqff.video.remote.spool import borrow
 from seqff.video.runs import pack
 from seqff.video.shape import believed
 from seqff.video.source import NoVideoError
+from seqff.video.tiff import is_stack
 
 _JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
 _DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, too
@@ -40,8 +41,7 @@ def stamp(path: Path) -> Stamp:
     address = address_of(path)
     if address is not None:
         return remote_stamp(address)
-    files = images.image_files(path) if path.is_dir() else [path]
-    stats = [file.stat() for file in files] or [path.stat()]
+    stats = [file.stat() for file in images.stamped_files(path)]
     return Stamp(sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
 
 
@@ -95,22 +95,27 @@ def examine(
     try:
         size, mtime_ns, _ = stamp(path)
         entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
-        if path.is_dir():
+        if path.is_dir() or not path.exists():  # numbered pictures
             found = images.describe(entry, path, beat)
         else:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise OSError("not a file")
             if not size:
                 raise OSError("the file is empty")
-            named = arrays.is_array(path)
-            found = arrays.describe(entry, path) if named else _video(entry, path, decord, insist, beat)
+            if arrays.is_array(path):
+                found = arrays.describe(entry, path)
+            elif is_stack(path):
+                found = images.describe(entry, path, beat)
+            else:
+                found = _video(entry, path, decord, insist, beat)
             found = replace(found, content_hash=_content_hash(path, beat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:
         return replace(entry, cause="not enough memory to decode it")
     except (av.FFmpegError, OSError, ValueError) as error:
-        return replace(entry, cause=cause_of(error))
+        inside = Path(getattr(error, "filename", None) or path)
+        return replace(entry, cause=cause_of(error) if inside == path else f"{inside.name}: {cause_of(error)}")
     return _too_short(found)
 
 

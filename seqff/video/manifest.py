@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError
-from seqff.files import write_atomically
+from seqff.files import printable, write_atomically
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.levels import USED
@@ -48,12 +48,16 @@ class Manifest:
     Args:
         root: the folder, absolute.
         entries: one a video, sorted by path.
+        passed_by: what the search found and took for no video, one line a kind.
+        fps: pictures and arrays a second, as the scan was told; 0: it was not told.
         levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
         format: of the file it was loaded from.
     """
 
     root: Path
     entries: tuple[VideoEntry, ...]
+    passed_by: tuple[str, ...] = ()
+    fps: float = 0.0
     levels: str = USED
     format: int = FORMAT
 
@@ -88,16 +92,17 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {**self._head, "entries": [entry.to_dict() for entry in self.entries]}
+        return {**self._head(), "entries": [entry.to_dict() for entry in self.entries]}
 
-    @property
     def _head(self) -> dict[str, Any]:
-        return {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
+        more = {"passed_by": list(self.passed_by), "fps": self.fps}
+        head = {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
+        return head | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the manifest; a reader sees the old file or the new one, never half of one."""
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
-        write_atomically(Path(path), f'{json.dumps(self._head)[:-1]}, "entries": [\n{lines}\n]}}\n')
+        write_atomically(Path(path), f'{json.dumps(self._head())[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
@@ -117,21 +122,23 @@ class Manifest:
             if found > FORMAT or (found < FORMAT and not older):
                 raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
             entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
-            return cls(as_path(values["root"]), entries, values.get("levels", USED), found)
+            passed_by = tuple(map(str, values.get("passed_by", ())))
+            fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
+            return cls(as_path(values["root"]), entries, passed_by, fps, levels, found)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
             ) from error
 
     def table(self) -> str:
-        """Returns lines for people: every video with its state, then the sums."""
+        """Returns lines for people: every video with its state, then the sums and what was passed by."""
         rows = [("status", "frames", "size", "fps", "codec", "reader", "video", "remark")]
         rows += [_row(entry) for entry in self.entries]
         widths = [max(len(row[column]) for row in rows) for column in range(7)]
         lines = [
             "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
         ]
-        return "\n".join([*lines, "", self.summary()])
+        return "\n".join([*lines, "", self.summary(), *self.passed_by])
 
     def summary(self) -> str:
         """Returns one line: how many videos of which status."""
@@ -148,7 +155,16 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
     remark = "; ".join(filter(None, (entry.cause, entry.depth_remark, copy)))
-    return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
+    return (
+        entry.status,
+        str(entry.frames),
+        size,
+        fps,
+        entry.codec or "-",
+        reader,
+        printable(entry.path),
+        printable(remark),
+    )
 
 
 def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
@@ -157,7 +173,7 @@ def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
     for entry in entries:
         alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)
     lines = [
-        f"  {one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}"
+        "  " + printable(f"{one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}")
         for one in sorted(alike.values(), key=len, reverse=True)
     ]
     return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))

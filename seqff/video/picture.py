@@ -40,6 +40,26 @@ def decode_picture(data: bytes) -> tuple[Samples, bool] | None:
     return None if image is None else plain_picture(image)
 
 
+def decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | None:
+    """Decodes one page of a TIFF; see `decode_picture`.
+
+    Args:
+        data: uint8 (bytes,), the file.
+        page: number of its directory.
+    """
+    import cv2
+
+    wanted = [cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, cv2.IMREAD_ANYDEPTH]
+    for how in [cv2.IMREAD_UNCHANGED] if _samples_per_pixel(data) in (2, 4) else wanted:
+        try:
+            read, pages = cv2.imdecodemulti(data, how, range=(page, page + 1))
+        except cv2.error:
+            return None
+        if read and pages:
+            return plain_picture(pages[0])
+    return None
+
+
 def plain_picture(image: NDArray[Any]) -> tuple[Samples, bool]:
     """Turns a picture as OpenCV gives it, (H, W) or BGR or BGRA, into RGB on black.
 
@@ -81,11 +101,15 @@ def _may_be_transparent(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*") and _samples_per_pixel(data) in (2, 4)
 
 
-def _samples_per_pixel(data: bytes) -> int:
+def _samples_per_pixel(data: bytes | NDArray[np.uint8]) -> int:
     """Reads a number off the first directory of a TIFF; 1 where it is not there."""
-    order: Any = "little" if data[:2] == b"II" else "big"
-    begin = int.from_bytes(data[4:8], order)
-    for place in range(begin + 2, begin + 2 + 12 * int.from_bytes(data[begin : begin + 2], order), 12):
-        if int.from_bytes(data[place : place + 2], order) == _SAMPLES_PER_PIXEL:
-            return int.from_bytes(data[place + 8 : place + 10], order)
+    order: Any = "little" if bytes(data[:2]) == b"II" else "big"
+
+    def number(begin: int, end: int) -> int:
+        return int.from_bytes(bytes(data[begin:end]), order)
+
+    begin = number(4, 8)
+    for place in range(begin + 2, begin + 2 + 12 * number(begin, begin + 2), 12):
+        if number(place, place + 2) == _SAMPLES_PER_PIXEL:
+            return number(place + 8, place + 10)
     return 1

@@ -188,6 +188,18 @@ def test_deep_pictures_are_scaled_the_same(tmp_path: Path, ending: str) -> None:
     assert_painted(path)
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_stacks_of_pages_are_scaled_and_composed_the_same(tmp_path: Path, alpha: bool) -> None:
+    """A TIFF of several pages of 12 bits in 16 is as bright as its pages one by one; the manifest counts them."""
+    pages = [twelve(number) for number in range(5)]
+    if alpha:
+        pages = [np.dstack([page, page, page, np.full_like(page, 65535)]) for page in pages]
+    cv2.imwritemulti(str(tmp_path / "stack.tif"), pages)
+    entry = examine(tmp_path / "stack.tif")
+    assert (entry.status, entry.frames, entry.pages, entry.levels) == ("ok", 5, 5, (0, 4095))
+    assert_painted(tmp_path / "stack.tif")
+
+
 def test_levels_are_a_setting_of_the_scan_that_the_manifest_keeps(tmp_path: Path) -> None:
     """`--video.levels`: by the depth used, as declared, the range of each video, or given; no decoding anew."""
     from seqff.config import VideoConfig
