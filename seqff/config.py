@@ -65,6 +65,8 @@ class PairsConfig:
 
     size_px: int = 64
     """Shorter side of the frames the encoder sees, px (the other side follows the videos' shape)."""
+    fit: Literal["crop", "letterbox", "squeeze"] = "crop"
+    """What becomes of videos of another shape than the median one: cut to it, shown whole between bars, or squeezed."""
     gap: int = 1
     """Frames between x_n and its positive."""
     far: int = 8

@@ -40,3 +40,32 @@ def test_wrong_frames_are_refused(shape: tuple[int, ...]) -> None:
     """Channels first, missing axes and frames too small get an error that shows the shape."""
     with pytest.raises(ValueError, match=r"frames"):
         FrameTransform(16, 16)(torch.zeros(shape, dtype=torch.uint8))
+
+
+def test_bars_show_the_whole_frame_and_squeezing_fills_the_input() -> None:
+    """A wide frame between bars keeps its shape in the middle of mean grey; squeezed, it is decoded to the input."""
+    boxed = FrameTransform(64, 64, fit="letterbox")
+    assert boxed.decode_size(100, 200) == (32, 64)
+    assert boxed.decode_size(200, 100) == (64, 32)
+    assert boxed.decode_size(100, 101) == (64, 64)
+    x = boxed(np.full((1, 32, 64, 3), 255, np.uint8))
+    assert x.shape == (1, 3, 64, 64)
+    assert torch.allclose(x[:, :, :16], torch.zeros(()), atol=0.01)
+    assert float(x[:, :, 16:48].min()) == pytest.approx((1 - 0.45) / 0.25)
+    assert torch.allclose(x[:, :, 48:], torch.zeros(()), atol=0.01)
+    assert FrameTransform(64, 64, fit="squeeze").decode_size(100, 200) == (64, 64)
+    with pytest.raises(ValueError, match=r"pairs\.fit\): choose from crop, letterbox, squeeze"):
+        FrameTransform(64, 64, fit="stretch")  # type: ignore[arg-type]
+
+
+def test_what_is_lost_of_other_shapes() -> None:
+    """Half of a frame twice as wide as the input, nothing of one of nearly its shape."""
+    assert FrameTransform(64, 64).lost(100, 200) == pytest.approx(0.5)
+    assert FrameTransform(64, 64).lost(100, 102) == 0
+
+
+def test_levels_come_back_from_scaled_frames() -> None:
+    """`unscale` undoes `scale`, to the bit."""
+    frames = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3).contiguous()
+    transform = FrameTransform(16, 16)
+    assert torch.equal(transform.unscale(transform.scale(frames)), frames)

@@ -19,6 +19,7 @@ def describe(plan: DryRun) -> str:
         f"videos:  {plan.videos}, {plan.usable} usable{ignored}; {plan.frames} frames",
         f"epoch:   {plan.batches_per_epoch} batches with some {plan.pairs_per_epoch:.0f} positive pairs",
         f"plan:    {plan.steps} steps of a batch each: {plan.epochs:.1f} epochs",
+        f"shape:   {_shape(plan)}",
         "",
         f"first batch, {rows} frames of {channels} x {height} x {width}, mean {plan.mean:.3f}, standard deviation "
         f"{plan.std:.3f}, {plan.positives} positive pairs;",
@@ -32,6 +33,24 @@ def describe(plan: DryRun) -> str:
         "next: the same command without --dry-run",
     ]
     return "\n".join(lines)
+
+
+def _shape(plan: DryRun) -> str:
+    """Say what becomes of videos of other shapes than the encoder's input."""
+    height, width = plan.shape[2:]
+    if not plan.misfits:
+        return f"{width} x {height} px fit all videos"
+    what = {
+        "crop": "of each frame is cut off",
+        "letterbox": "of the input is bars",
+        "squeeze": "is how far it is squeezed",
+    }
+    least, most = plan.shapes
+    return (
+        f"{width} x {height} px (width / height {width / height:.2f}); {plan.misfits} videos have another shape, "
+        f"{least:.2f} to {most:.2f}: "
+        f"{plan.lost[0]:.0%} {what[plan.fit]} in the mean, {plan.lost[1]:.0%} at most (--pairs.fit {plan.fit})"
+    )
 
 
 def _memory(memory: Memory) -> list[str]:

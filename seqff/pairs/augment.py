@@ -32,7 +32,7 @@ def augment(
     """Crop, flip and recolour the frames of one video in one batch.
 
     Args:
-        frames: (T, h, w, 3) uint8, at least the transform's size.
+        frames: (T, h, w, 3) uint8, as large as the transform's `decode_size` says.
         transform: gives size and scaling of the output.
         config: `crop`, `flip`, `jitter`, `colour`, and what is shared by all frames, by a stretch, or drawn for each.
         random: source of the draws.
@@ -46,6 +46,7 @@ def augment(
         out = torch.empty(
             (len(frames), 3, transform.height, transform.width), memory_format=torch.channels_last, dtype=torch.float32
         )
+    frames = transform.filled(frames)
     borders = _borders(config.augment, len(frames), time)
     for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
         _crop_and_flip(part, transform, config, random, target)

@@ -1,4 +1,4 @@
-"""Labelled clips made on the spot: handwritten digits that move, turn and change light over textured backgrounds."""
+"""Labelled clips made on the spot: handwritten digits that move, turn and change light, alone or in small scenes."""
 
 from __future__ import annotations
 
@@ -56,6 +56,18 @@ def _bounce(start: float, speed: float, low: float, high: float, frames: int) ->
     return np.asarray(low + np.minimum(phase, 2 * span - phase))
 
 
+def _path(settings: ClipSettings, random: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+    """Draw the way of an object: its (x, y) and its turn in degrees at every frame."""
+    margin = settings.object_px * 0.45
+    low, high = margin, settings.size_px - margin
+    centre = [
+        _bounce(random.uniform(low, high), settings.speed_px * random.uniform(-1, 1), low, high, settings.frames)
+        for _ in range(2)
+    ]
+    turn = random.uniform(-25, 25) + settings.turn_degrees * random.uniform(-1, 1) * np.arange(settings.frames)
+    return centre, turn
+
+
 def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
     """Let an image of a bright object on black move over a background.
 
@@ -70,18 +82,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
     import cv2
 
     size, frames = settings.size_px, settings.frames
-    margin = settings.object_px * 0.45
-    centre = [
-        _bounce(
-            random.uniform(margin, size - margin),
-            settings.speed_px * random.uniform(-1, 1),
-            margin,
-            size - margin,
-            frames,
-        )
-        for _ in range(2)
-    ]
-    turn = random.uniform(-25, 25) + settings.turn_degrees * random.uniform(-1, 1) * np.arange(frames)
+    centre, turn = _path(settings, random)
     swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
     scale = settings.object_px / max(image.shape) * random.uniform(0.8, 1.2)
     canvas = texture(3 * size, random) * settings.background_contrast if settings.background != "none" else None
@@ -102,6 +103,54 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
             shift = np.array([[1, 0, -size + drift[0] * n], [0, 1, -size + drift[1] * n]])
             behind = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REFLECT)[..., None]
         clip[n] = ((shape + (1 - shape) * behind) * (1 - settings.light + swing[n]) * 255).clip(0, 255)
+    return clip
+
+
+def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
+    """Let an object move among two others, each in a color of its own, before a camera that pans, in changing light.
+
+    Args:
+        image: (h, w) float in 0..1, the object that counts; it is in front.
+        settings: of the clip; the background is a colored texture that moves with the camera.
+        random: source of paths, colors, light and background.
+
+    Returns:
+        (frames, size_px, size_px, 3) uint8.
+    """
+    import cv2
+
+    size, frames = settings.size_px, settings.frames
+    far, near = random.uniform(0.1, 0.7, (2, 3)).astype(np.float32)
+    canvas = texture(3 * size, random)[..., None]
+    canvas = far + (near - far) * canvas
+    pan, shake = settings.drift_px * random.uniform(-1, 1, 2), random.uniform(0, 6.28, 2)
+    yy, xx = np.mgrid[0:40, 0:40].astype(np.float32) - 19.5
+    shapes = [np.hypot(xx, yy) < 14, (np.abs(xx) < 9) & (np.abs(yy) < 13), np.abs(xx) + np.abs(yy) < 15]
+    masks = [shapes[kind].astype(np.float32) for kind in random.integers(0, len(shapes), 2)] + [image]
+    objects = []
+    for mask in masks:
+        color = random.uniform(0.55, 1.0, 3) if mask is image else random.uniform(0.0, 0.9, 3)
+        scale = (
+            settings.object_px
+            / max(mask.shape)
+            * (random.uniform(0.9, 1.2) if mask is image else random.uniform(0.4, 0.7))
+        )
+        objects.append((np.asarray(mask, np.float32), color.astype(np.float32), scale, *_path(settings, random)))
+    swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
+    warmth = 0.12 * np.sin(random.uniform(0, 6.28) + random.uniform(0.02, 0.15) * np.arange(frames))
+    clip = np.empty((frames, size, size, 3), np.uint8)
+    for n in range(frames):
+        shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
+        move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+        picture = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
+        for mask, color, scale, centre, turn in objects:
+            middle = ((mask.shape[1] - 1) / 2, (mask.shape[0] - 1) / 2)
+            place = cv2.getRotationMatrix2D(middle, float(turn[n]), scale)
+            place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
+            alpha = cv2.warpAffine(mask, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
+            picture = picture + alpha * (color - picture)
+        light = (1 - settings.light + swing[n]) * np.array([1 + warmth[n], 1, 1 - warmth[n]])
+        clip[n] = (picture * light * 255).clip(0, 255)
     return clip
 
 
@@ -145,6 +194,7 @@ def write_digit_clips(
     *,
     clips: int = 300,
     settings: ClipSettings | None = None,
+    scenes: bool = False,
     seed: int = 0,
     progress: bool = True,
 ) -> list[Path]:
@@ -154,6 +204,7 @@ def write_digit_clips(
         folder: where to.
         clips: how many, at most 1797; the ten digits as equally often as can be.
         settings: how they look.
+        scenes: in color, among other things, before a camera that pans (see `moving_scene`).
         seed: of all choices.
         progress: show a progress bar (on a terminal).
 
@@ -175,7 +226,8 @@ def write_digit_clips(
     for number, index in enumerate(tqdm(chosen, desc="write clips", unit="clip", disable=None if progress else True)):
         path = Path(folder) / f"digit_{labels[index]}" / f"{number:04d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        clip = moving_object(images[index], settings, np.random.default_rng([seed, 2, number]))
+        draw = moving_scene if scenes else moving_object
+        clip = draw(images[index], settings, np.random.default_rng([seed, 2, number]))
         write_clip(path, clip, fps=settings.fps)
         paths.append(path)
     return paths

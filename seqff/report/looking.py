@@ -15,7 +15,7 @@ from tqdm import tqdm
 from seqff.errors import VideoError
 from seqff.features import spatial_pool, temporal_pool
 from seqff.nets import Encoder
-from seqff.transform import FrameTransform
+from seqff.transform import Fit, FrameTransform
 from seqff.video import Manifest, VideoEntry, open_video
 
 CLIP_FRAMES = 8
@@ -106,7 +106,7 @@ def look(
             wanted = [(clips, middle(entry.frames, CLIP_FRAMES))]
             wanted += [(whole, spread(entry.frames, LONG_FRAMES))] if entry.path in followed else []
             for found, frames in wanted:
-                found.append(describe(_decode(manifest.path(entry), entry, frames, size)))
+                found.append(describe(_decode(manifest.path(entry), entry, frames, size, encoder.transform.fit)))
         except (VideoError, OSError) as error:
             failed[entry.path] = str(error)
     encoder.to("cpu")
@@ -169,13 +169,12 @@ class Describer:
         return clip
 
 
-def _decode(path: Path, entry: VideoEntry, frames: NDArray[np.int64], size: tuple[int, int]) -> Clip:
-    """Read frames as the encoder sees them: scaled to cover its input and cropped, but in the size they are shown."""
-    shown = FrameTransform(*size)
+def _decode(path: Path, entry: VideoEntry, frames: NDArray[np.int64], size: tuple[int, int], fit: Fit) -> Clip:
+    """Read frames as the encoder sees them, cropped or between bars, but in the size they are shown."""
+    shown = FrameTransform(size[0], size[1], fit=fit)
     with open_video(path, size=shown.decode_size(entry.height, entry.width), entry=entry) as reader:
         read = reader.at(frames)
-    top, left = (read.shape[1] - size[0]) // 2, (read.shape[2] - size[1]) // 2
-    pictures = np.ascontiguousarray(read[:, top : top + size[0], left : left + size[1]])
+    pictures = np.ascontiguousarray(shown.framed(torch.from_numpy(read)).numpy())
     return Clip(entry.path, entry.content_hash or entry.path, frames, pictures)
 
 

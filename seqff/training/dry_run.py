@@ -67,6 +67,10 @@ class DryRun:
         pairs_per_epoch: positive pairs in these batches, by the mean of those read here.
         steps: batches of the whole training.
         shape: of the first batch, (rows, channels, height, width).
+        fit: what becomes of videos of another shape (`pairs.fit`).
+        misfits: videos of which something is cut off (or squeezed, or shown beside bars).
+        lost: how much of those, the mean and the largest share.
+        shapes: the flattest and the widest video, width over height.
         mean: of its frames, as the encoder sees them.
         std: their standard deviation.
         positives: pairs in the first batch.
@@ -86,6 +90,10 @@ class DryRun:
     pairs_per_epoch: float
     steps: int
     shape: tuple[int, ...]
+    fit: str
+    misfits: int
+    lost: tuple[float, float]
+    shapes: tuple[float, float]
     mean: float
     std: float
     positives: int
@@ -170,6 +178,8 @@ def _try_out(
         positives * per_epoch,
         config.steps,
         tuple(frames.shape),
+        stream.transform.fit,
+        *_misfits(stream),
         float(frames.mean()),
         float(frames.std()),
         len(relation.positive),
@@ -188,6 +198,14 @@ def _try_out(
         config.steps * (max(read / config.workers, taken) if config.workers else read + taken),
         str(target),
     )
+
+
+def _misfits(stream: PairStream) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    """Return how many videos have another shape than the input, what they lose, and the extreme shapes."""
+    lost = [stream.transform.lost(entry.height, entry.width) for entry in stream.entries]
+    some = [share for share in lost if share] or [0.0]
+    shapes = [entry.width / entry.height for entry in stream.entries]
+    return sum(map(bool, lost)), (statistics.mean(some), max(some)), (min(shapes), max(shapes))
 
 
 def _decoded_bytes(stream: PairStream) -> int:

@@ -54,7 +54,8 @@ def prepare(
     Raises:
         ValueError: settings that do not fit the videos.
     """
-    fitted = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
+    shapes = [(entry.height, entry.width) for entry in manifest.usable]
+    fitted = fit_transform(config.pairs.size_px, shapes, fit=config.pairs.fit)
     transform = fitted if given is None else given.transform
     stream = PairStream(
         manifest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from seqff.transform import FrameTransform
 from seqff.video.images import resized
@@ -20,7 +21,6 @@ def check_frame(frame: Any) -> None:
 
 
 def fit_frame(frame: Frames, transform: FrameTransform) -> Frames:
-    """Return a frame at the size of the encoder's input: resized to cover it, its middle cut out."""
+    """Return a frame at the size of the encoder's input: resized, its middle cut out or filled up with bars."""
     image = resized(frame, *transform.decode_size(*frame.shape[:2]))
-    top, left = (image.shape[0] - transform.height) // 2, (image.shape[1] - transform.width) // 2
-    return image[top : top + transform.height, left : left + transform.width]
+    return transform.framed(torch.from_numpy(image)[None])[0].numpy()

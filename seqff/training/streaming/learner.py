@@ -103,7 +103,7 @@ class StreamLearner:
                 return load_encoder(self.path, untrained=True).transform
             except RunError:  # it was stopped before the first step
                 pass
-        return None if shape is None else fit_transform(self.config.pairs.size_px, [shape])
+        return None if shape is None else fit_transform(self.config.pairs.size_px, [shape], fit=self.config.pairs.fit)
 
     def observe(self, frame: Frames, time: float | None = None) -> bool:
         """Take in a frame, and learn from it and what came before when enough is new.
