@@ -38,9 +38,10 @@ class ScanOptions:
     """A file whose decoding hangs for longer than this is given up."""
     refresh: bool = False
     """Decode everything again, changed or not."""
-    video: VideoConfig = field(default_factory=VideoConfig)
     progress: bool = True
     """Show a progress bar on a terminal."""
+    video: VideoConfig = field(default_factory=VideoConfig)
+    """How files are read, where they leave it open."""
     seed: int = 0
     """Taken by every command; nothing in a scan is random."""
     device: Device = "auto"
