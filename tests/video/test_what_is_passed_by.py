@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import os
-import struct
 import unicodedata
-from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from painted import has_encoder, paint, read_numbers, write_painted
+from painted import has_encoder, write_painted
+from picture_folders import pictures, quick, seen, write_stack
 
 from seqff.cli import main
-from seqff.video import Manifest, open_video, scan
+from seqff.video import Manifest
 from seqff.video.find import find_videos
 
 _CODECS = {
-    **{".mpg": "mpeg2video", ".m2v": "mpeg2video", ".y4m": "rawvideo", ".wmv": "wmv2"},
+    **{".mpg": "mpeg2video", ".m2v": "mpeg2video", ".y4m": "rawvideo", ".wmv": "wmv2", ".hevc": "libx265"},
     **{".ivf": "libvpx-vp9", ".obu": "libsvtav1", ".flv": "flv", ".nut": "mpeg4"},
 }
 """Encoders by ending, where they are not libx264."""
-
-
-def pictures(folder: Path, names: Iterable[str]) -> Path:
-    """Writes pictures that carry the numbers 0, 1, ... in the order of the names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
-        assert cv2.imwrite(str(folder / name), paint(number))
-    return folder
-
-
-def quick(videos: object, out: Path, **settings: object) -> Manifest:
-    return scan(videos, out=out, **{"workers": 1, "progress": False, "max_bad": 1.0, **settings})
-
-
-def seen(found: Manifest) -> dict[str, list[int]]:
-    """The numbers that are read off every video."""
-    numbers = {}
-    for entry in found.usable:
-        with open_video(found.path(entry), entry=entry) as video:
-            numbers[entry.path] = read_numbers(video.stretch(0, entry.frames))
-    return numbers
-
-
-def stack(path: Path, pages: int) -> Path:
-    assert cv2.imwritemulti(str(path), [paint(number) for number in range(pages)])
-    return path
 
 
 @pytest.mark.parametrize(
@@ -194,6 +166,7 @@ def test_folders_and_files_that_systems_make(tmp_path: Path) -> None:
         ("x.mkv", ["x.mk3d", "plain"]),
         ("x.avi", ["plain"]),
         ("x.h264", ["x.264", "x.dav", "x.avc", "plain"]),
+        ("x.hevc", ["x.265", "x.h265", "plain"]),
         ("x.m2v", ["x.m1v", "x.mpv", "plain"]),
         ("x.y4m", ["plain"]),
         ("x.ivf", ["plain"]),
@@ -215,9 +188,9 @@ def test_endings(tmp_path: Path, written: str, names: list[str]) -> None:
         (root / name).write_bytes(file.read_bytes())
     for name, content in (("LICENSE", b"free"), ("index", b"\0\0\0\1 no video"), ("cover", b"\x89PNG\r\n\x1a\n")):
         (root / name).write_bytes(content)
-    found = find_videos(root)
-    assert found.paths == sorted([written, *names])
-    assert found.passed == ("passed by: 3 files (3 without an ending)",)
+    found = quick(root, tmp_path / "m.json")
+    assert [(entry.path, entry.frames) for entry in found] == [(name, 6) for name in sorted([written, *names])]
+    assert found.passed_by == ("passed by: 3 files (3 without an ending)",)
 
 
 def test_arrays_that_are_no_frames_are_named(tmp_path: Path) -> None:
@@ -232,59 +205,6 @@ def test_arrays_that_are_no_frames_are_named(tmp_path: Path) -> None:
     assert "3 (cut.npy: " in said
     assert "first.npy: frames must be uint8 or uint16 (T, H, W) or (T, H, W, 3), got uint8 (5, 3, 16, 16)" in said
     assert "float64 (3, 8, 8)" in said
-
-
-def test_stacks_of_pages_are_videos(tmp_path: Path) -> None:
-    """A TIFF of several pages is a video, beside others and among single pages; a cut one ends before the damage."""
-    root = tmp_path / "v"
-    root.mkdir()
-    for number in (1, 2):
-        stack(root / f"stack_{number}.tif", 4 + number)
-    data = (root / "stack_2.tif").read_bytes()
-    pictures(root / "single", ["1.tif", "2.tif", "3.tif"])
-    found = quick(root, tmp_path / "m.json")
-    assert seen(found) == {"single": [0, 1, 2], "stack_1.tif": [*range(5)], "stack_2.tif": [*range(6)]}
-    assert {entry.status for entry in found} == {"ok"}
-    with open_video(root / "stack_1.tif", size=(24, 32)) as video:
-        assert read_numbers(video.at([4, 0, 4])) == [4, 0, 4]
-    (root / "cut.tif").write_bytes(data[: len(data) * 2 // 3])
-    cut = next(entry for entry in quick(root, tmp_path / "m.json") if entry.path == "cut.tif")
-    assert (cut.status, cut.frames) in {("damaged", frames) for frames in (2, 3, 4)}
-
-
-@pytest.mark.parametrize("big", [False, True])
-def test_small_copies_inside_a_tiff_are_no_frames(tmp_path: Path, big: bool) -> None:
-    """A picture with a thumbnail in the same file is one picture, in TIFF and BigTIFF."""
-    for number in range(3):
-        (tmp_path / f"{number}.tif").write_bytes(tiff([0, 1], number, big=big))
-    (tmp_path / "many.tif").write_bytes(tiff([0, 1, 0, 4, 2], 7, big=big))
-    found = quick(tmp_path, tmp_path / "m.json")
-    assert {entry.path: entry.frames for entry in found} == {"%d.tif": 3, "many.tif": 3}
-
-
-def tiff(kinds: list[int], level: int, *, big: bool) -> bytes:
-    """A TIFF of 8 x 8 grey pages of these kinds (1: a smaller copy, 2: a page, 4: a mask)."""
-    data = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16 + 64) if big else struct.pack("<2sHI", b"II", 42, 8 + 64)
-    where, size = len(data), "Q" if big else "I"
-    data += bytes([10 * level]) * 64
-    for place, kind in enumerate(kinds):
-        tags = [
-            (254, kind),
-            (256, 8),
-            (257, 8),
-            (258, 8),
-            (259, 1),
-            (262, 1),
-            (273, where),
-            (277, 1),
-            (278, 8),
-            (279, 64),
-        ]
-        entries = b"".join(struct.pack(f"<HH{size}{size}", tag, 4, 1, value) for tag, value in tags)
-        head = struct.pack("<Q" if big else "<H", len(tags))
-        after = len(data) + len(head) + len(entries) + struct.calcsize(f"<{size}")
-        data += head + entries + struct.pack(f"<{size}", after if place + 1 < len(kinds) else 0)
-    return data
 
 
 def test_links_and_folders_that_cannot_be_read(tmp_path: Path) -> None:
@@ -326,7 +246,7 @@ def test_names_of_any_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         pytest.skip("this disk takes UTF-8 names only")
     for number, name in enumerate(names):
         write_painted(tmp_path / "clip.mp4", frames=4 + number).rename(root / os.fsdecode(name))
-    stack(tmp_path / "stack.tif", 3).rename(root / os.fsdecode(b"st\xe9ck.tif"))
+    write_stack(tmp_path / "stack.tif", 3).rename(root / os.fsdecode(b"st\xe9ck.tif"))
     pictures(tmp_path / "some", ["1.png", "2.png"]).rename(root / os.fsdecode(b"\xe8"))
     found = quick(root, tmp_path / "m.json")
     assert sorted(os.fsencode(entry.path) for entry in found) == sorted([*names, b"st\xe9ck.tif", b"\xe8"])
