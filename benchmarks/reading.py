@@ -1,10 +1,14 @@
 """How fast seqff reads video, beside ffmpeg, bare decord, torchcodec and code that opens a video for every pair.
 
     python benchmarks/reading.py [FOLDER] [--json reading.json]
+    python benchmarks/reading.py FOLDER --sections scan --against OTHER_CHECKOUT
 
 FOLDER holds the clips; without it clips are made with PyAV. Every ratio is of medians over repeats in which all ways
 take turns; CPU seconds of this process with its threads, and of ffmpeg with its start taken off; wall seconds for
 workers. Rows whose tool is not there say so. Run it on an idle machine.
+
+The section scan compares the scan of FOLDER and of many tiny files with that of another checkout of seqff, such as an
+older one, in CPU seconds of whole processes; taskset -c 0 keeps them to one core.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from reading_clips import gop_of, make_clips, pair_clips, variants
+from reading_clips import gop_of, make_clips, make_tiny, pair_clips, variants
 from reading_ways import (
     SIZE,
     TRANSFORM,
@@ -35,6 +39,7 @@ from reading_ways import (
     pairs_torchcodec,
     per_unit,
     run_ffmpeg,
+    scan_cpu,
     wall_of_stream,
     whole_decord,
     whole_seqff,
@@ -45,7 +50,7 @@ from seqff.allocator import freed_memory_kept
 from seqff.pairs import PairStream
 from seqff.video import Manifest, fill_cache, scan
 
-SECTIONS = ("whole", "pairs", "cache", "workers", "memory")
+SECTIONS = ("whole", "pairs", "cache", "workers", "memory")  # and "scan", on demand
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: P
         for entry in manifest.usable:
             path, key = manifest.path(entry), ("whole", entry.path)
             tasks[(*key, "seqff")] = partial(per_unit, partial(whole_seqff, path, entry, SIZE))
-            if "decord" in tools and entry.reader == "decord":
+            if "decord" in tools:
                 tasks[(*key, "decord")] = partial(per_unit, partial(whole_decord, path, SIZE))
             if "torchcodec" in tools:
                 tasks[(*key, "torchcodec")] = partial(per_unit, partial(whole_torchcodec, path, SIZE))
@@ -181,6 +186,24 @@ def other_rows(manifest: Manifest, sections: set[str], repeats: int, visits: int
         yield Row(f"memory, MB over {visits} visits", clips[0].path, f"{drift:+.1f} MB", "-", drift, "<= 50")
 
 
+def scan_rows(folder: Path, against: Path | None, repeats: int, tiny_files: int, made: Path) -> Iterator[Row]:
+    """The scan of a folder and of many tiny files, beside that of another checkout."""
+    make_tiny(made / "tiny", tiny_files)
+    here = Path(__file__).resolve().parents[1]
+    checkouts = {"here": here} if against is None else {"here": here, "other": against.resolve()}
+    sets = {str(folder): folder, f"{tiny_files} tiny files": made / "tiny"}
+    cost = interleaved(
+        {(name, who): partial(scan_cpu, at, place) for name, place in sets.items() for who, at in checkouts.items()},
+        repeats,
+    )
+    for name in sets:
+        own, other = cost[name, "here"], cost.get((name, "other"))
+        if other is None:
+            yield Row("scan", name, f"{own:.2f} s", "-", None, note="no --against")
+        else:
+            yield Row("scan, speed", name, f"{own:.2f} s", f"{against} {other:.2f} s", other / own, ">= 1")
+
+
 def find_tools() -> tuple[set[str], list[Row]]:
     """Looks which peers are there; a row for each that is not."""
     tools = {name for name in ("decord", "torchcodec") if importlib.util.find_spec(name)}
@@ -210,7 +233,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, help="of clips; without it they are made")
     parser.add_argument("--json", type=Path, help="write the rows here, too")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--sections", nargs="+", choices=(*SECTIONS, "scan"), default=SECTIONS)
+    parser.add_argument("--against", type=Path, help="scan: another checkout of seqff, such as of an older commit")
+    parser.add_argument("--tiny-files", type=int, default=2000, help="scan: how many are made")
     parser.add_argument("--visits", type=int, default=3000, help="for the memory")
     parser.add_argument(
         "--widths", nargs="+", type=int, default=(320, 640, 1280), help="of the clips that are made, px"
@@ -224,9 +249,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.folder is None:
             folder.mkdir()
             make_clips(folder, options.widths, options.frames)
-        manifest = scan(folder, out=Path(made, "manifest.json"), workers=1)
+        if "scan" in sections:
+            rows = [*scan_rows(folder, options.against, options.repeats, options.tiny_files, Path(made)), *rows]
+        manifest = scan(folder, out=Path(made, "manifest.json"), workers=1, max_bad=1.0)
         tasks = speed_tasks(manifest, sections, tools, Path(made))
-        rows = [*speed_rows(manifest, interleaved(tasks, options.repeats)), *rows]
+        rows = [*speed_rows(manifest, interleaved(tasks, options.repeats if tasks else 0)), *rows]
         rows = [*other_rows(manifest, sections, options.repeats, options.visits, Path(made)), *rows]
     print(table(rows))
     if options.json:

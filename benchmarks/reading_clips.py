@@ -48,6 +48,26 @@ def make_clips(folder: Path, widths: Iterable[int], frames: int) -> None:
                 container.mux(stream.encode(None))
 
 
+def make_tiny(folder: Path, count: int) -> None:
+    """Writes tiny videos of a few codecs and containers, 12 different frames of 48 x 64 px each."""
+    import av
+
+    folder.mkdir()
+    kinds = [("libx264", "mp4"), ("mpeg4", "avi"), ("libx264", "mkv"), ("mjpeg", "mov")]
+    random = np.random.default_rng(0)
+    for number in range(count):
+        codec, ending = kinds[number % len(kinds)]
+        with av.open(str(folder / f"{number:04}.{ending}"), "w") as container:
+            stream: Any = container.add_stream(codec, rate=25)
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.codec_context.gop_size, stream.codec_context.thread_count = 6, 1
+            for coarse in random.integers(0, 256, (12, 6, 8, 3), dtype=np.uint8):
+                image = coarse.repeat(8, axis=0).repeat(8, axis=1)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+
+
 def gop_of(entry: VideoEntry) -> float:
     """Frames a key frame."""
     return entry.frames / max(1, len(entry.key_frames))

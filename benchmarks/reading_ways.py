@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -73,6 +76,23 @@ def run_ffmpeg(arguments: Iterable[str], repeat: int) -> float:
     before = cpu_seconds(resource.RUSAGE_CHILDREN)
     command = ["ffmpeg", "-nostdin", "-v", "error", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return cpu_seconds(resource.RUSAGE_CHILDREN) - before
+
+
+_SCAN = """
+import sys
+from seqff.video import scan
+scan(sys.argv[1], out=sys.argv[2], max_bad=1, workers=1, progress=False)
+"""
+
+
+def scan_cpu(checkout: Path, folder: Path, repeat: int) -> float:
+    """CPU seconds of a scan from scratch by the seqff of a checkout, its start and its worker included."""
+    before = cpu_seconds(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-c", _SCAN, str(folder), f"{out}/manifest.json"]
+        environment = {**os.environ, "PYTHONPATH": str(checkout)}
+        subprocess.run(command, check=True, cwd=checkout, env=environment, stderr=subprocess.DEVNULL)
     return cpu_seconds(resource.RUSAGE_CHILDREN) - before
 
 

@@ -40,9 +40,23 @@ __all__ = [
     "StraighteningConfig",
     "TrainConfig",
     "VICRegConfig",
+    "VideoConfig",
     "VideoHingeConfig",
     "VideoInfoNCEConfig",
 ]
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """What a scan is told about files that do not say it themselves; the manifest keeps it."""
+
+    fps: float = 0.0
+    """Numbered pictures and frames of arrays a second; 0 = as the manifest says already, else 25."""
+    levels: str = ""
+    """Which samples of grey and RGB pictures of 9 to 16 bits are shown black and white. used: by the bits that are
+    used, so that 12 bits in 16 are as bright as 12 bits. declared: by the bits of the file. range: from the least
+    sample of a video to its greatest, for faint pictures. Or two samples for all videos, such as 0-4095. Empty = as the
+    manifest has it; used in a new one."""
 
 
 @dataclass(frozen=True)

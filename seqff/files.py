@@ -6,12 +6,16 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqff.errors import RunError
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ERRORS = "surrogateescape"  # names of files need not be UTF-8
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -20,7 +24,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode(errors=_ERRORS) if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -42,7 +46,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is damaged or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8", errors=_ERRORS))
     except (ValueError, OSError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
@@ -56,12 +60,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_atomically(path, buffer.getvalue().encode())
+    write_atomically(path, buffer.getvalue())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a table written by `write_csv` as one dict a row."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors=_ERRORS, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -99,3 +103,8 @@ def claim_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
     if overwrite and out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
+
+
+def printable(text: str) -> str:
+    """Returns a name as it can be shown on one line of a terminal: control characters and foreign bytes as escapes."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1].replace(r"\udc", r"\x"), text)

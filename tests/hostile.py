@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from seqff.pairs.synthetic import digits, moving_object, write_clip
 HOSTILE_FILE = "<script>window.hacked=1<.mp4"
 HOSTILE_FOLDER = '"><img src=x onerror=alert(1)>'
 HOSTILE_LABEL = "</script><script>window.hacked=2</script>"
+ODD_FILE = os.fsdecode(b"not utf-8 \xe9, a line\nbreak and \x1b[31mred.mp4")
 BROKEN = "broken &amp; <b>not a video.mp4"
 STEPS = 4
 
@@ -33,7 +35,7 @@ def write_videos(folder: Path) -> list[tuple[str, str]]:
     images, labels = digits()
     videos = []
     for number in range(10):
-        name = HOSTILE_FILE if number == 0 else f"clip {number}.mp4"
+        name = {0: HOSTILE_FILE, 3: ODD_FILE}.get(number, f"clip {number}.mp4")
         path = folder / ("plain" if number % 2 else HOSTILE_FOLDER) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         image = images[np.flatnonzero(labels == number % 2)[number]]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
 
 from seqff.errors import SeqffError
+from seqff.files import printable
 from seqff.version import __version__
 
 COMMANDS = {
@@ -63,13 +65,18 @@ class _BarHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(f"seqff: {record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+        tqdm.write(f"seqff: {record.levelname.lower()}: {visible(record.getMessage())}", file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Return text for a terminal: lines as they are, other control characters and bytes that are no text as escapes."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def say(error: Exception) -> str:
     """Return the line for an error: our own speak for themselves, with others the reader is told how to see more."""
     if isinstance(error, (SeqffError, ValueError, OSError)):
-        return str(error)
+        return visible(str(error))
     words = " ".join(str(error).split())
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory ({words[:200] or 'no more is said'}): smaller batches (pairs.videos_per_batch) need less"
@@ -100,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     debug = "--debug" in rest
     handler = _BarHandler()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8, terminals that are not
     logging.getLogger("seqff").addHandler(handler)
     try:
         module = importlib.import_module(f"seqff.cli.{name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, cast
 
@@ -67,4 +68,9 @@ def speaks() -> bool:
 
 def print_json(content: Any) -> None:
     """Print strict JSON on standard output."""
-    print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # names that are not UTF-8, or a terminal that is not
+        text = json.dumps(content, indent=1, allow_nan=False)
+    print(text)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from seqff.cli.arguments import Device, call_arguments, parse, print_json, speaks
+from seqff.config import VideoConfig
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ScanOptions:
     """Decode everything again, changed or not."""
     progress: bool = True
     """Show a progress bar on a terminal."""
+    video: VideoConfig = field(default_factory=VideoConfig)
+    """How files are read, where they leave it open."""
     seed: int = 0
     """Taken by every command; nothing in a scan is random."""
     device: Device = "auto"

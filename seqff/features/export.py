@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from seqff.errors import RunError
 from seqff.features.store import FeatureStore
+from seqff.files import printable
 
 _GROUP_BYTES = 2**26
 
@@ -86,7 +87,7 @@ def _write_safetensors(store: FeatureStore, arrays: Arrays, file: Path) -> None:
     place = {path: number for number, path in enumerate(paths)}
     video = np.array([place[path] for path in store.index.video], dtype=np.int64)
     tensors = {f"index/{name}": values for name, values in {"video": video, **_index(store)}.items()}
-    metadata = {"videos": "\n".join(paths), "meta": json.dumps(store.meta)}
+    metadata = {"videos": "\n".join(map(printable, paths)), "meta": json.dumps(store.meta)}
     save_file({**tensors, **{name: np.array(values) for name, values in arrays.items()}}, file, metadata)
 
 
@@ -105,7 +106,8 @@ def _write_parquet(store: FeatureStore, arrays: Arrays, file: Path) -> None:
     with parquet.ParquetWriter(file, schema) as writer:
         for start in range(0, len(store), at_a_time):
             rows = slice(start, start + at_a_time)
-            columns = [pyarrow.array(store.index.video[rows])] + [pyarrow.array(x[rows]) for x in facts.values()]
+            names = [printable(path) for path in store.index.video[rows]]
+            columns = [pyarrow.array(names)] + [pyarrow.array(x[rows]) for x in facts.values()]
             columns += [
                 pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(x[rows].ravel()), x.shape[1])
                 for x in arrays.values()

@@ -64,8 +64,9 @@ class Sampling:
         """Numbers of the frames taken, growing, at least one."""
         if not self.every_seconds:
             return np.arange(0, entry.frames, self.every, dtype=np.int64)
-        since = entry.times_seconds - entry.times_seconds[0]
-        interval = np.floor(since / self.every_seconds + 1e-6)  # 0.2 s at 25 / s is 5 frames, whatever floats say
+        interval = np.floor(
+            entry.times_seconds / self.every_seconds + 1e-6
+        )  # 0.2 s at 25 / s is 5 frames, whatever floats say
         return np.flatnonzero(np.diff(interval, prepend=-1.0) > 0)
 
     def windows(self, taken: int) -> tuple[range, int]:

@@ -122,4 +122,4 @@ def agree_on_videos(folder: Path, manifest: Manifest) -> None:
 def trained_on(run: Path) -> list[str] | None:
     """Content hashes of the videos in the run's manifest; None where there is no manifest."""
     file = run / "manifest.json"
-    return sorted({entry.content_hash for entry in Manifest.load(file).usable}) if file.exists() else None
+    return sorted({entry.content_hash for entry in Manifest.load(file, older=True).usable}) if file.exists() else None

@@ -21,7 +21,7 @@ class FrameBatch:
     Args:
         frames: (N, 3, H, W) float32.
         video: (N,) int64, which video a row is from; duplicates of a file share a number.
-        time: (N,) int64, the row's frame number in its video.
+        time: (N,) int64, the row's frame number in its video, pictures that are missing counted.
         seconds: (N,) float64, when the frame is shown; None unless gap and far are in seconds.
         half_frame: (N,) float64, half a frame of the row's video, seconds; comes with `seconds`.
         shot: (N,) int64, number of its shot in its video; None if pairs may span cuts.

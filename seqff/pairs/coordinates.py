@@ -1,4 +1,4 @@
-"""Where the frames of a video stand: in seconds, in which shot, showing which picture; and where its pairs are.
+"""Where the frames of a video stand: by frames and seconds, in which shot, showing which picture; and its pairs.
 
 Shot cuts are heeded by default, since the frames on either side of one show different things. Repeated pictures are
 not: at distance 0 they lie within every tolerance and train nothing, and a fixed camera would lose its resting frames.
@@ -27,12 +27,14 @@ class Coordinates:
         seconds: (T,) float64, when each frame is shown.
         shot: (T,) int64, how many shot cuts come before it.
         picture: (T,) int64, how many changes of the picture come before it.
+        position: (T,) int64, where it stands in frames, those missing in its video counted; None where none are.
     """
 
     half_frame: float = 0.0
     seconds: NDArray[np.float64] | None = None
     shot: NDArray[np.int64] | None = None
     picture: NDArray[np.int64] | None = None
+    position: NDArray[np.int64] | None = None
 
     def at(self, indices: NDArray[np.int64]) -> Coordinates:
         """Return those of some of the frames."""
@@ -41,6 +43,7 @@ class Coordinates:
             None if self.seconds is None else self.seconds[indices],
             None if self.shot is None else self.shot[indices],
             None if self.picture is None else self.picture[indices],
+            None if self.position is None else self.position[indices],
         )
 
 
@@ -56,15 +59,23 @@ def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
     if config.skip_still:
         changed = np.delete(numbers[:-1], entry.still_pairs[entry.still_pairs < entry.frames - 1])
         picture = np.searchsorted(changed, numbers)
-    return Coordinates(half_frame, seconds, shot, picture)
+    position = entry.positions if has_gaps(entry) else None
+    return Coordinates(half_frame, seconds, shot, picture, position)
+
+
+def has_gaps(entry: VideoEntry) -> bool:
+    """Whether frames are missing in a video, as the numbers of its pictures say."""
+    return entry.codec == "images" and bool(entry.pts_runs)
 
 
 def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
     """Return for each frame of a video the number of its positive, (frames,) int64; `frames` where it has none."""
     where, numbers = coordinates(entry, config), np.arange(entry.frames)
     if where.seconds is None:
-        partner = numbers + config.gap
+        position = numbers if where.position is None else where.position
+        partner = np.searchsorted(position, position + config.gap)
         found = partner < entry.frames
+        found[found] = position[partner[found]] == position[found] + config.gap
     else:
         wanted, lean = where.seconds + config.gap_seconds, TIE * where.half_frame
         partner = np.searchsorted(where.seconds, wanted - where.half_frame - lean)
@@ -95,7 +106,7 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
         ValueError: the video has pairs, but none fits into a stretch.
     """
     last = entry.frames - min(config.stretch_frames, entry.frames)  # latest start
-    plain = not config.gap_seconds and not (config.skip_cuts and entry.cut_runs)
+    plain = not config.gap_seconds and not (config.skip_cuts and entry.cut_runs) and not has_gaps(entry)
     if plain and not (config.skip_still and entry.still_runs):
         return None if entry.frames > config.gap else np.zeros(0, dtype=np.int64)
     partner = partners(entry, config)

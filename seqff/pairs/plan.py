@@ -62,8 +62,9 @@ class Plan:
         if len(frames) < 2:
             raise ValueError(f"training needs at least 2 videos (other videos are the negatives), got {len(frames)}")
         self.starts = [None] * len(frames) if starts is None else list(starts)
-        if not config.gap_seconds and min(frames) <= config.gap:
-            raise ValueError(f"a video of {min(frames)} frames has no pair {config.gap} frames apart (pairs.gap)")
+        anywhere = [count for count, given in zip(frames, self.starts, strict=True) if given is None]
+        if not config.gap_seconds and min(anywhere, default=config.far) <= config.gap:
+            raise ValueError(f"a video of {min(anywhere)} frames has no pair {config.gap} frames apart (pairs.gap)")
         if any(given is not None and not len(given) for given in self.starts):
             raise ValueError("a video without a pair cannot be visited: leave it out")
         self.frames = np.asarray(frames, dtype=np.int64)

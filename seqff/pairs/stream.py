@@ -159,7 +159,7 @@ class PairStream:
             decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)
             filled += len(rows)
-            time.append(torch.from_numpy(numbers))
+            time.append(torch.from_numpy(numbers if where.position is None else where.position))
             video.append(torch.full((len(rows),), self.identity[held.visit.video]))
             half_frame = None if where.seconds is None else np.full(len(rows), where.half_frame)
             others.append((where.seconds, half_frame, where.shot, where.picture))
@@ -207,4 +207,4 @@ def identities(entries: Sequence[VideoEntry]) -> list[int]:
 def _reaches_far(entry: VideoEntry, config: PairsConfig) -> bool:
     if config.gap_seconds:
         return bool(np.ptp(entry.times_seconds[: entry.frames]) >= config.far_seconds)
-    return entry.frames > config.far
+    return int(entry.positions[-1]) >= config.far

@@ -231,7 +231,8 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
 def _without(manifest: Manifest, test: frozenset[str]) -> Manifest:
     """The usable videos that are neither tested nor copies of one that is."""
     hidden = {entry.content_hash for entry in manifest.usable if entry.path in test}
-    return Manifest(manifest.root, tuple(entry for entry in manifest.usable if entry.content_hash not in hidden))
+    kept = tuple(entry for entry in manifest.usable if entry.content_hash not in hidden)
+    return replace(manifest, entries=kept)
 
 
 def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> list[Path]:

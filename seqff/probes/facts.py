@@ -103,7 +103,7 @@ def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:
 
 def digest(lines: Iterable[str]) -> str:
     """A short digest of a list of texts."""
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _folds(task: Task) -> list[dict[str, Any]]:

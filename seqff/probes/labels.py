@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
+import logging
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from seqff.errors import LabelError
+from seqff.probes.csv_file import Rows, read_rows
 
+log = logging.getLogger(__name__)
+_SPLITS = ("dev", "eval", "test", "testing", "train", "training", "trainval", "val", "valid", "validation")
 SHOWN = 3
 """Names an error message lists before it counts the rest."""
 
@@ -48,7 +52,7 @@ def read_column(path: Path, column: str) -> dict[str, str]:
     """Read one column of a CSV file with a header, by the column `video`.
 
     Args:
-        path: the file, UTF-8, comma separated.
+        path: the file; see `read_rows`.
         column: name of the column.
 
     Raises:
@@ -58,42 +62,27 @@ def read_column(path: Path, column: str) -> dict[str, str]:
         hint = " (or is it meant as the word 'folder'?)" if column == "label" else ""
         raise LabelError(f"{path}: no such file of {column}s{hint}")
     values: dict[str, str] = {}
-    for line, row in enumerate(read_table(path, ("video", column)), start=2):
+    for line, row in read_table(path, ("video", column)):
         video, value = row["video"], row[column]
         if values.setdefault(video, value) != value:
             raise LabelError(f"{path}, row {line}: {video} has the {column}s {values[video]!r} and {value!r}")
     return values
 
 
-def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+def read_table(path: Path, needed: Sequence[str]) -> Rows:
     """Read a CSV file with a header; videos come with forward slashes.
 
     Args:
-        path: the file, UTF-8, comma separated.
-        needed: columns that must be there and filled; others may be there.
+        path: the file.
+        needed: columns that must be there and filled, `video` among them; others may be there.
 
     Returns:
-        One dict a row, values without spaces around them.
+        For each row its number in the file and a dict, values without spaces around them.
 
     Raises:
-        LabelError: the file cannot be read, or a needed column or value is missing.
+        LabelError: see `read_rows`.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            header = list(table.fieldnames or [])
-            rows = [{name: (row[name] or "").strip() for name in header} for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    for name in needed:
-        if name not in header:
-            raise LabelError(f"{path} has the columns {', '.join(map(repr, header)) or 'none'}; it needs {name!r}")
-    for line, row in enumerate(rows, start=2):
-        empty = [name for name in needed if not row[name]]
-        if empty:
-            raise LabelError(f"{path}, row {line}: {empty[0]} is empty")
-        row["video"] = _posix(row["video"])
-    return rows
+    return [(line, {**row, "video": _posix(row["video"])}) for line, row in read_rows(path, needed)]
 
 
 def align(
@@ -111,7 +100,7 @@ def align(
     Raises:
         LabelError: the table does not fit.
     """
-    known = set(videos)
+    values, known = _spelt_alike(values, videos), set(videos)
     unknown = [video for video in values if video not in known and video not in without_features]
     if unknown:
         near = _nearest(unknown[0], videos)
@@ -181,7 +170,33 @@ def _first_folders(videos: Sequence[str]) -> list[str]:
             f"labels 'folder': {listing(loose, 'video')} in no folder below the folder of videos; lay them out as "
             "LABEL/name.mp4 and extract from the folder above, or give a CSV file with the header video,label"
         )
-    return [PurePosixPath(video).parts[0] for video in videos]
+    labels = [PurePosixPath(video).parts[0] for video in videos]
+    if len(set(labels)) > 1 and all(label.lower() in _SPLITS for label in labels):
+        log.warning(
+            "labels 'folder': the classes are %s, which look like splits (the first folder below the folder of videos "
+            "is the class); if classes lie below these, extract from one of them, or give a CSV file",
+            ", ".join(sorted(set(labels))),
+        )
+    return labels
+
+
+def _spelt_alike(values: Mapping[str, str], videos: Sequence[str]) -> Mapping[str, str]:
+    """Give values the names of the videos where both differ only by how a system stores letters."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for video in videos:
+        if video not in values:
+            alike[_spelling(video)].append(video)
+    if not alike:
+        return values
+    found = {name: alike.get(_spelling(name), []) for name in values.keys() - set(videos)}
+    return {found[name][0] if len(found.get(name, ())) == 1 else name: value for name, value in values.items()}
+
+
+def _spelling(name: str) -> str:
+    """A name with accents joined to their letters, and bytes that are no UTF-8 as Windows-1252."""
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        name = name.encode(errors="surrogateescape").decode("cp1252", errors="replace")
+    return unicodedata.normalize("NFC", name)
 
 
 def _posix(path: str) -> str:

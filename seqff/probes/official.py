@@ -35,7 +35,7 @@ def read_splits(
     """
     file = Path(path)
     rows = read_table(file, ("video",))
-    columns = [name for name in (rows[0] if rows else {}) if name.startswith(PREFIX)]
+    columns = [name for name in (rows[0][1] if rows else {}) if name.startswith(PREFIX)]
     if not columns:
         raise LabelError(
             f"{file} has no column whose name begins with {PREFIX!r}; give video,split or video,split1,..."
@@ -43,7 +43,7 @@ def read_splits(
     folds = []
     for column in columns:
         sides: dict[str, str] = {}
-        for line, row in enumerate(rows, start=2):
+        for line, row in rows:
             if row[column] not in SIDES:
                 raise LabelError(f"{file}, row {line}: {column} is {row[column]!r}; choose from {', '.join(SIDES)}")
             if sides.setdefault(row["video"], row[column]) != row[column]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -15,8 +15,10 @@ import numpy as np
 
 from seqff.errors import LabelError
 from seqff.features import FeatureIndex
-from seqff.probes.labels import align, read_table
+from seqff.probes.csv_file import header_of
+from seqff.probes.labels import align, listing, read_table
 
+log = logging.getLogger(__name__)
 START, STOP = "start_seconds", "stop_seconds"
 
 
@@ -33,11 +35,7 @@ def has_segments(source: str | os.PathLike[str] | Mapping[str, str]) -> bool:
     """Whether the labels are a CSV file with times."""
     if isinstance(source, Mapping) or not Path(source).is_file():
         return False
-    try:
-        with Path(source).open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return False
+    header = header_of(Path(source))
     return START in header or STOP in header
 
 
@@ -55,7 +53,7 @@ def read_segments(path: Path, column: str = "label") -> dict[str, list[Segment]]
         LabelError: an unreadable table, times that are not numbers in order, or overlapping segments.
     """
     found: dict[str, list[Segment]] = defaultdict(list)
-    for line, row in enumerate(read_table(path, ("video", START, STOP, column)), start=2):
+    for line, row in read_table(path, ("video", START, STOP, column)):
         try:
             segment = Segment(float(row[START]), float(row[STOP]), row[column])
         except ValueError:
@@ -94,14 +92,22 @@ def label_rows(
     Raises:
         LabelError: the table does not fit the videos, or no row lies in a segment.
     """
-    table: Any = read_segments(path, column)
-    align(videos, table, column, str(path), without_features)
+    found: Any = read_segments(path, column)
+    aligned: Any = align(videos, found, column, str(path), without_features)
+    table: dict[str, list[Segment]] = dict(zip(videos, aligned, strict=True))
     starts = {video: np.array([segment.start for segment in segments]) for video, segments in table.items()}
     labels: list[str | None] = []
+    caught: set[tuple[str, int]] = set()
     for video, time in zip(index.video, index.time_seconds.tolist(), strict=True):
         place = int(np.searchsorted(starts[video], time, side="right")) - 1
-        segment = table[video][place] if place >= 0 else None
-        labels.append(segment.label if segment is not None and time < segment.stop else None)
+        inside = place >= 0 and time < table[video][place].stop
+        labels.append(table[video][place].label if inside else None)
+        if inside:
+            caught.add((video, place))
     if not any(labels):
         raise LabelError(f"{path}: no frame of the features lies in any of its segments; are the times in seconds?")
+    placed = [(video, place, segment) for video in videos for place, segment in enumerate(table[video])]
+    missed = [f"{v} {s.start:g} to {s.stop:g} s" for v, place, s in placed if (v, place) not in caught]
+    if missed:
+        log.warning("%s: of %d segments no row lies in %s", path, len(placed), listing(missed, "segment"))
     return labels

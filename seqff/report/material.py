@@ -96,7 +96,7 @@ def read_material(run: Path, probes: Sequence[Path]) -> Material:
             missing[name] = str(error)
     manifest = None
     try:
-        manifest = Manifest.load(run / MANIFEST)
+        manifest = Manifest.load(run / MANIFEST, older=True)
     except (OSError, ManifestError) as error:
         stream = describe(read_facts(run)) if (run / STREAM).is_file() else []
         missing["manifest"] = f"trained on a stream: {'; '.join(stream)}" if stream else str(error)

@@ -98,7 +98,7 @@ def report(
         again(material, seed),
     ]
     name = "/".join(material.run.resolve().parts[-2:])
-    content = render(name, _summary(material), parts, shelf).encode()
+    content = render(name, _summary(material), parts, shelf).encode(errors="backslashreplace")
     write_atomically(page, content)
     missing = [why] if why else []
     missing += [] if material.probes else ["no probe was given"]

@@ -6,9 +6,9 @@ from seqff.video.cache import open_cached as open_cached
 from seqff.video.entry import VideoEntry as VideoEntry
 from seqff.video.filling import CacheReport as CacheReport
 from seqff.video.filling import fill_cache as fill_cache
-from seqff.video.find import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from seqff.video.info import VideoInfo as VideoInfo
 from seqff.video.info import VideoReader as VideoReader
+from seqff.video.kinds import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
 from seqff.video.live import LiveFrame as LiveFrame
 from seqff.video.live import LiveStream as LiveStream
 from seqff.video.live import open_live as open_live

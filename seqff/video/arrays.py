@@ -1,4 +1,4 @@
-"""A .npy or .npz file of uint8 frames as a video."""
+"""A .npy or .npz file of uint8 or uint16 frames as a video."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import IO
 
 import numpy as np
 
-from seqff.video.base import FrameReader
-from seqff.video.changes import changes, shot_cuts, still_pairs
+from seqff.video.base import FrameReader, cause_of
 from seqff.video.entry import VideoEntry
 from seqff.video.images import FPS, resized
 from seqff.video.info import Frames, VideoInfo
-from seqff.video.runs import pack
+from seqff.video.levels import DECLARED, Levels
+from seqff.video.picture import Samples, shown
+from seqff.video.picture_facts import PictureFacts
 from seqff.video.source import MAX_PIXELS
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
@@ -26,20 +27,20 @@ def is_array(path: Path) -> bool:
     return path.suffix.lower() in ARRAY_EXTENSIONS
 
 
-def is_video_array(path: Path) -> bool:
-    """Whether a numpy file holds frames; other arrays may well lie beside videos."""
+def why_no_frames(path: Path) -> str:
+    """Returns why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
     try:
         _member(path)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
-    return True
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return cause_of(error)
+    return ""
 
 
 def _member(path: Path) -> str:
     """Returns the name of the array with the frames within a .npz, "" for a .npy.
 
     Raises:
-        ValueError: it is not uint8 (T, H, W), (T, H, W, 1) or (T, H, W, 3).
+        ValueError: it is not uint8 or uint16 (T, H, W), (T, H, W, 1) or (T, H, W, 3).
     """
     if path.suffix.lower() == ".npy":
         with path.open("rb") as file:
@@ -68,14 +69,18 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
-    if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
-        raise ValueError(f"frames must be uint8 (T, H, W) or (T, H, W, 3), got {dtype} {shape}")
+    if (
+        dtype.newbyteorder("=") not in (np.uint8, np.uint16)
+        or len(shape) not in (3, 4)
+        or (len(shape) == 4 and shape[3] not in (1, 3))
+    ):
+        raise ValueError(f"frames must be uint8 or uint16 (T, H, W) or (T, H, W, 3), got {dtype} {shape}")
     if 0 in shape or shape[1] * shape[2] > MAX_PIXELS:
         raise ValueError(f"frames of {shape[1]} x {shape[2]} px, {shape[0]} of them")
 
 
-def load_frames(path: Path) -> Frames:
-    """Opens the frames, uint8 (T, H, W, 1 or 3); a .npy stays on disk.
+def load_frames(path: Path) -> Samples:
+    """Opens the frames, uint8 or uint16 (T, H, W, 1 or 3); a .npy stays on disk.
 
     Raises:
         ValueError: the file holds something else or is damaged.
@@ -85,7 +90,7 @@ def load_frames(path: Path) -> Frames:
         name = _member(path)
         if name:
             with np.load(path, allow_pickle=False) as archive:
-                frames: Frames = archive[name]
+                frames: Samples = archive[name]
         else:
             frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (zipfile.BadZipFile, EOFError) as error:
@@ -96,21 +101,18 @@ def load_frames(path: Path) -> Frames:
 def describe(entry: VideoEntry, path: Path) -> VideoEntry:
     """Reads all frames of an array once; see `seqff.video.examine.examine`."""
     frames = load_frames(path)
-    change = changes(frames)
+    seen = PictureFacts()
+    for frame in frames:
+        seen.note(frame, transparent=False)
     return replace(
-        entry,
+        seen.described(entry),
         status="ok",
-        frames=len(frames),
-        height=frames.shape[1],
-        width=frames.shape[2],
+        cause="; ".join(seen.remarks()),
         fps=FPS,
         codec="array",
         container="array",
         reader="array",
         access="random",
-        key_runs=pack(range(len(frames))),
-        cut_runs=pack(shot_cuts(change)),
-        still_runs=pack(still_pairs(change)),
     )
 
 
@@ -120,20 +122,22 @@ class ArrayReader(FrameReader):
     Args:
         path: the file.
         info: what `VideoReader.info` shows.
+        levels: of frames of 16 bits; see `VideoEntry`.
     """
 
     name = "array"
 
-    def __init__(self, path: str, info: VideoInfo) -> None:
+    def __init__(self, path: str, info: VideoInfo, levels: Levels = DECLARED) -> None:
         super().__init__(info)
+        self._levels = levels
         try:
-            self._frames: Frames | None = load_frames(Path(path))
+            self._frames: Samples | None = load_frames(Path(path))
         except (OSError, ValueError) as error:
             raise self._error(error) from error
 
     def _frame(self, index: int) -> Frames:
         assert self._frames is not None
-        frame = np.broadcast_to(self._frames[index], (*self._frames.shape[1:3], 3))
+        frame = np.broadcast_to(shown(self._frames[index], self._levels), (*self._frames.shape[1:3], 3))
         return np.array(resized(np.ascontiguousarray(frame), self._info.height, self._info.width))
 
     def _release(self) -> None:

@@ -194,7 +194,7 @@ class CachedVideo:
     def _key(self, cache: str) -> str:
         entry, reader = self.entry, choose_reader(self.path, self.entry, "auto", *self.size)
         content = entry.content_hash or [str(self.path), entry.bytes, entry.mtime_ns]
-        how = [reader, _version(reader), entry.orientation, MANIFEST_FORMAT, _FORMAT, cache]
+        how = [reader, _version(reader), entry.orientation, entry.levels, MANIFEST_FORMAT, _FORMAT, cache]
         name = json.dumps([content, self._shape, how])
         return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 

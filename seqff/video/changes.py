@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,27 +17,14 @@ AROUND = 6
 _SIDE = 64
 
 
-def changes(frames: Iterable[Frames]) -> NDArray[np.float64]:
-    """Measures the change of each frame to the one before on a coarse grid, mean absolute grey levels; 0 for the first.
-
-    Args:
-        frames: each uint8 (H, W, 3).
-
-    Returns:
-        float64 (frames,).
-    """
-    change = Change()
-    return np.asarray([change(frame) for frame in frames], dtype=np.float64)
-
-
 class Change:
-    """Measures how much each frame it is given differs from the one before; see `changes`."""
+    """Measures on a coarse grid how much each frame it is given differs from the one before."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.float32] | None = None
 
-    def __call__(self, frame: Frames) -> float:
-        """Returns the mean absolute difference in grey levels; 0 for the first frame, and where the size changes."""
+    def __call__(self, frame: Frames | NDArray[np.uint16]) -> float:
+        """Returns the mean absolute difference in grey levels, of 255 or 65535; 0 at first and at new sizes."""
         down, right = max(1, frame.shape[0] // _SIDE), max(1, frame.shape[1] // _SIDE)
         grey = frame[::down, ::right].mean(axis=2, dtype=np.float32)
         before, self._before = self._before, grey

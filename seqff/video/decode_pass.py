@@ -12,11 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.base import cause_of
+from seqff.video.complete import is_complete
+from seqff.video.crop import WHOLE, crop_of
 from seqff.video.frames import UPRIGHT, ToRgb, orientation_of
 from seqff.video.info import Frames
-from seqff.video.source import open_source
+from seqff.video.levels import DECLARED, Levels, deep, joined, levels_of, samples_of, span
+from seqff.video.pixels import declared_bits
+from seqff.video.shape import believed, display_size, said_shape
+from seqff.video.source import count_streams, decoded, open_source
 
 THUMB = 64  # px; a width that decord gets right
+_TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
+_NO_TIMESTAMPS = 0x0080  # its AVFMT_NOTIMESTAMPS: bare streams, whose times FFmpeg makes up
 _DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose header tells how long they should be
 
 
@@ -24,23 +31,34 @@ class DecodePass:
     """What one decode of a whole video shows; the lists have one item a frame or one a packet.
 
     Attributes:
+        may_jump: whether clocks may start anew in such a file.
+        timeless: whether such a file has no times.
         pts: presentation time of each frame in ticks.
+        dts: when each frame was decoded, by the clock of the file, in ticks.
         keys: display indices of the key frames.
         prints: a number for each frame that is the same for the same picture only.
         small: a few points of each frame, uint8 (16, 16).
         change: mean absolute grey difference of each frame to the one before, of 255; 0 for the first.
         packet_pts: presentation time of each packet.
         key_packets: indices of the packets marked as key frames.
-        remark: something odd that does no harm.
+        brightest: of each point of a thumbnail over all frames, uint8 (64, 64, 3).
+        darkest: the same.
+        remark: something odd that does no harm, but that readers may take differently.
+        stored_size: (height, width) px of the frames as they are stored.
+        sample_aspect_ratio: width to height of a stored pixel.
+        interlaced: frames that are made of two fields.
         damage: why frames are missing; the frames noted are all sound.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
+    def __init__(self, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
         self.codec, self.container = stream.codec_context.codec.canonical_name, container.format.name
         self.time_base = stream.time_base or Fraction(1)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.height, self.width, self.orientation = 0, 0, UPRIGHT
+        flags = int(container.format.flags)
+        self.may_jump, self.timeless = bool(flags & _TS_DISCONT), bool(flags & _NO_TIMESTAMPS)
         self.pts: list[int | None] = []
+        self.dts: list[int | None] = []
         self.keys: list[int] = []
         self.prints: list[int] = []
         self.small: list[NDArray[np.uint8]] = []
@@ -48,7 +66,12 @@ class DecodePass:
         self.packet_pts: list[int | None] = []
         self.key_packets: list[int] = []
         self.remark = self.damage = ""
-        self._source_size = (0, 0)
+        self.stored_size, self.sample_aspect_ratio, self.interlaced = (0, 0), Fraction(1), 0
+        self.bits, self.color_range, self.video_streams = 8, "", count_streams(container)
+        self.crop = WHOLE
+        self.samples, self._path, self._stream = samples, container.name, stream
+        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)
+        self.darkest = np.full_like(self.brightest, 255)
         self._grey: NDArray[np.int16] | None = None
 
     def note_packet(self, packet: Any) -> None:
@@ -61,24 +84,50 @@ class DecodePass:
     def note_frame(self, frame: Any) -> None:
         """Notes a decoded frame."""
         if not self.pts:
-            self._source_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
-            self._to_thumb = ToRgb(THUMB, THUMB, self.orientation)
-            self.height, self.width = self._source_size[:: -1 if self.orientation[1] else 1]
-        elif (frame.height, frame.width) != self._source_size and not self.remark:
+            self._note_first(frame)
+        elif (frame.height, frame.width) != self.stored_size and not self.remark:
             self.remark = f"changes its size at frame {len(self.pts)}; shown at its first size"
+        elif self._stream.codec_context.sample_aspect_ratio != self._coded_shape and not self.remark:
+            self.remark = f"changes the shape of its pixels at frame {len(self.pts)}; shown in the first shape"
+        self.interlaced += frame.interlaced_frame
         if frame.key_frame:
             self.keys.append(len(self.pts))
         thumb = self._to_thumb(frame)
         grey = thumb[:, :, 1].astype(np.int16)  # green is close enough to grey, and costs nothing
+        np.maximum(self.brightest, thumb, out=self.brightest)
+        np.minimum(self.darkest, thumb, out=self.darkest)
         self.pts.append(frame.pts)
+        self.dts.append(frame.dts)
         self.prints.append(fingerprint(thumb))
         self.small.append(sampled(thumb))
         self.change.append(0.0 if self._grey is None else float(np.abs(grey - self._grey).mean()))
         self._grey = grey
 
+    def _note_first(self, frame: Any) -> None:
+        self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
+        self.crop = crop_of(self._path, self.container, self.stored_size)
+        self.bits = declared_bits(frame.format.name)
+        levels = levels_of(self.samples, self.bits)
+        self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, levels, self.crop)
+        self.sample_aspect_ratio = said_shape(self._stream)
+        size = display_size(self.stored_size, believed(self.sample_aspect_ratio), self.crop)
+        self.height, self.width = size[:: -1 if self.orientation[1] else 1]
+        self._coded_shape = self._stream.codec_context.sample_aspect_ratio
+        self.color_range = {1: "limited", 2: "full"}.get(int(frame.color_range), "")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether a frame had transparent parts."""
+        return bool(self.pts) and self._to_thumb.plain.transparent
+
+    @property
+    def hidden_alpha(self) -> bool:
+        """Whether the file has transparency that the decoder leaves out: WebM keeps it beside the frames."""
+        return self._stream.metadata.get("alpha_mode") == "1" and not self.transparent
+
     def keep(self, frames: int) -> None:
         """Forgets all but the first frames."""
-        for notes in (self.pts, self.prints, self.small, self.change):
+        for notes in (self.pts, self.dts, self.prints, self.small, self.change):
             del notes[frames:]
         self.keys = [key for key in self.keys if key < frames]
 
@@ -98,7 +147,7 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
     """
     container, stream = open_source(path)
     with container:
-        seen = DecodePass(container, stream)
+        seen = DecodePass(container, stream, _samples(path, stream))
         end_seconds, before_flush = 0.0, 0
         for packet in container.demux():
             beat()
@@ -109,18 +158,35 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
                 seen.damage = _decode(seen, packet)
                 if seen.damage:
                     return seen
-        seen.damage = _cut_short(seen, container, stream, end_seconds)
+        seen.damage = _cut_short(seen, path, container, stream, end_seconds)
         if seen.damage:
-            seen.keep(before_flush)  # the last frames wait for others that never came: there may be holes
+            # The last frames wait for others that never came: there may be holes. Of a GIF the last is half a frame.
+            seen.keep(before_flush - (seen.container == "gif"))
         elif seen.key_packets and seen.key_packets[0]:
             seen.damage = f"starts inside a group of pictures: {seen.key_packets[0]} packets before it are lost"
     return seen
 
 
+def _samples(path: str, stream: Any) -> Levels:
+    """Returns the span of the samples of a deep video, for which it is decoded a first time; of others (0, 0)."""
+    if deep(stream.codec_context.pix_fmt or "") is None:
+        return DECLARED
+    found: Levels | None = None
+    container, again = open_source(path)
+    with container:
+        try:
+            for frame in (f for packet in container.demux(again) for f in decoded(packet)):
+                if deep(frame.format.name) is not None:
+                    found = joined(found, span(samples_of(frame)))
+        except av.FFmpegError:
+            pass  # the pass that counts will say so
+    return found or DECLARED
+
+
 def _decode(seen: DecodePass, packet: Any) -> str:
     """Decodes one packet; returns what damage shows, or nothing."""
     try:
-        for frame in packet.decode():
+        for frame in decoded(packet):
             if frame.is_corrupt:
                 return f"damaged at frame {len(seen.pts)}: the decoder had to conceal missing parts"
             seen.note_frame(frame)
@@ -130,17 +196,24 @@ def _decode(seen: DecodePass, packet: Any) -> str:
     return ""
 
 
-def _cut_short(seen: DecodePass, container: Any, stream: Any, end_seconds: float) -> str:
-    """Compares what came with what the header declares; returns what is missing, or nothing."""
-    packets, declared = len(seen.packet_pts), stream.frames
-    exact = "mov" in seen.container  # elsewhere the declared number may count empty packets
-    if declared - packets > (0 if exact else max(1, declared // 50)):
+def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_seconds: float) -> str:
+    """Says what is missing at the end, or nothing.
+
+    A header may count otherwise than the file holds: empty chunks of an AVI, pictures that an edit list hides, a
+    duration nobody corrected. So its numbers count only for a file that is not all there, or cannot tell.
+    """
+    complete = is_complete(path)
+    if complete:
+        return ""
+    packets, declared, rate = len(seen.packet_pts), stream.frames, seen.rate or 25.0
+    if complete is False and declared > packets:
         return f"cut short: the header declares {declared} frames, the file holds {packets}"
-    if any(name in seen.container for name in _DECLARE_DURATION) and not declared and container.duration:
+    if any(name in seen.container for name in _DECLARE_DURATION) and container.duration:
         seconds = container.duration / av.time_base
-        if end_seconds < seconds - max(0.1, 2.5 / (seen.rate or 25.0)):
+        if end_seconds < seconds - (max(0.1, 2.5 / rate) if complete is None else 0.5 / rate):
             return f"cut short: the header declares {seconds:.2f} s, the file holds {end_seconds:.2f} s"
-    return ""
+    counted = ("mov" in seen.container and not declared) or seen.container == "gif"  # from what there is
+    return "cut short: the file ends within one of its parts" if complete is False and counted else ""
 
 
 def _end_seconds(packet: Any) -> float:

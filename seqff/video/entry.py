@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.info import VideoInfo
+from seqff.video.mending import PARTS
 from seqff.video.runs import Runs, unpack
 
 Status = Literal["ok", "damaged", "unreadable", "no_video", "too_short", "timeout"]
@@ -38,25 +40,40 @@ class VideoEntry:
             (fewer than 2 frames) and "timeout" (the decoder hung and was killed) cannot be used.
         cause: why it is not "ok", or a remark; one line.
         frames: how many frames can be read, proven by decoding; of a damaged file those before the damage.
-        height: px, after rotation.
-        width: px, after rotation.
+        height: px, as shown: after rotation, with square pixels.
+        width: px, as shown: after rotation, with square pixels.
         fps: frames per second; the mean where the rate varies.
         codec: as FFmpeg names it, "images" or "array".
         container: as FFmpeg names the format.
         orientation: the file's display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y.
-        variable_rate: whether the frames are unequally far apart in time.
+        variable_rate: whether the frames are unequally far apart in time, or may be: their times were guessed.
         reader: which reader is exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array".
         access: whether that reader may seek ("random") or must decode from the first frame on ("forward").
         pyav_access: the same for the "pyav" reader, which is exact on every video.
         time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
-        pts_runs: presentation times in ticks; empty when the file has none one can trust.
+        pts_runs: presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames
+            are without, or most key frames share theirs. Of numbered pictures with gaps in their numbers, where each
+            stands.
         key_runs: display indices of the key frames.
         key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
             cannot be believed after a seek; empty elsewhere.
+        mended_runs: where the file's times do not do (missing, falling, jumping): when each frame is shown, partly
+            guessed, in parts of a tick (see `seqff.video.mending.PARTS`) from the first frame; empty elsewhere.
         cut_runs: each n with a shot cut between the frames n and n + 1.
         still_runs: each n with the frames n and n + 1 the same.
         duplicate_of: path of the first video with the same bytes, if there is one.
         version: of a remote file, what its server tells its state by: an entity tag or the time of the last change.
+        sample_aspect_ratio: width to height of a stored pixel, as (numerator, denominator).
+        stored_size: (height, width) px of the frames in the file, before pixels are made square and rotation.
+        crop: px the container hides at the (left, top, right, bottom) of the stored frame.
+        bits: of a sample, as the pixel format declares them.
+        color_range: "full", "limited", or "" where the file does not say.
+        samples: least and greatest sample of all frames, of grey and RGB pictures of more than 8 bits; else (0, 0).
+        levels: the samples that are shown as 0 and 255; (0, 0): by what the pixel format declares.
+        alpha: whether it has transparent parts. They are composed on black, where FFmpeg's decoder gives them.
+        interlaced: whether frames are made of two fields, that is of two moments.
+        video_streams: how many the file holds, cover pictures aside; one is read.
+        pages: of a picture file; the first is read.
     """
 
     path: str
@@ -80,10 +97,22 @@ class VideoEntry:
     pts_runs: Runs = ()
     key_runs: Runs = ()
     key_prints: tuple[int, ...] = ()
+    mended_runs: Runs = ()
     cut_runs: Runs = ()
     still_runs: Runs = ()
     duplicate_of: str = ""
     version: str = ""
+    sample_aspect_ratio: tuple[int, int] = (1, 1)
+    stored_size: tuple[int, int] = (0, 0)
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    bits: int = 8
+    color_range: str = ""
+    samples: tuple[int, int] = (0, 0)
+    levels: tuple[int, int] = (0, 0)
+    alpha: bool = False
+    interlaced: bool = False
+    video_streams: int = 1
+    pages: int = 1
 
     @property
     def stamp(self) -> Stamp:
@@ -103,6 +132,15 @@ class VideoEntry:
         return self.reader, self.access
 
     @property
+    def depth_remark(self) -> str:
+        """How the samples of a deep video are shown; nothing of one of 8 bits."""
+        if not any(self.samples):
+            return ""
+        black, white = self.levels if any(self.levels) else (0, 2**self.bits - 1)
+        low, high = self.samples
+        return f"samples from {low} to {high} in {self.bits} bits: {black} is shown black, {white} white"
+
+    @property
     def rotation_degrees(self) -> int:
         """Clockwise turn the file asks for: 0, 90, 180 or 270."""
         a, b, _, _ = self.orientation
@@ -110,15 +148,30 @@ class VideoEntry:
 
     @property
     def pts(self) -> NDArray[np.int64]:
-        """Presentation times in ticks, int64 (frames,), strictly growing; (0,) when the file has none to trust."""
+        """Times in ticks, int64 (frames,), as the file says; (0,) when they name no frames. See `times_seconds`."""
         return unpack(self.pts_runs)
 
     @property
     def times_seconds(self) -> NDArray[np.float64]:
-        """When each frame is shown, float64 (frames,); counted by the frame rate where the file does not say."""
+        """When each frame is shown, float64 (frames,), seconds from the first frame, as players count.
+
+        Mended where the file's times do not do; counted by the frame rate where it has none.
+        """
+        seconds = self.time_base[0] / self.time_base[1]
+        if self.mended_runs:
+            return unpack(self.mended_runs).astype(np.float64) * (seconds / PARTS)
         if self.pts_runs:
-            return self.pts.astype(np.float64) * (self.time_base[0] / self.time_base[1])
+            shown: NDArray[np.float64] = (self.pts - self.pts[0]) * seconds
+            return shown
         return np.arange(self.frames, dtype=np.float64) / (self.fps or 1.0)
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where each frame stands, int64 (frames,), counted in frames from 0; pictures that are missing count."""
+        if self.codec == "images" and self.pts_runs:
+            pts = self.pts
+            return pts - int(pts[0])
+        return np.arange(self.frames, dtype=np.int64)
 
     @property
     def key_frames(self) -> NDArray[np.int64]:
@@ -135,6 +188,13 @@ class VideoEntry:
         """Each n with the frames n and n + 1 the same, int64."""
         return unpack(self.still_runs)
 
+    def at_rate(self, fps: float) -> VideoEntry:
+        """Returns the entry with another number of frames a second, if it has no times of its own: pictures, arrays."""
+        if self.codec not in ("images", "array") or not self.frames or fps == self.fps:
+            return self
+        rate = Fraction(fps).limit_denominator(1_000_000)
+        return replace(self, fps=fps, time_base=(rate.denominator, rate.numerator) if self.pts_runs else (1, 1))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; fields at their default are left out."""
         defaults = {field.name: field.default for field in fields(self)}
@@ -148,6 +208,15 @@ class VideoEntry:
             TypeError: a field is missing or unknown.
         """
         return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def only_pyav(entry: VideoEntry) -> str:
+    """Says what decoders whose pixels are out of reach would not do; nothing where all show the same."""
+    if any(entry.crop):
+        return "does not crop, as this file asks for"
+    if entry.alpha:
+        return "does not compose transparent parts on black"
+    return "does not scale samples by the depth that is used" if entry.samples != (0, 0) else ""
 
 
 def _tuples(value: Any) -> Any:

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from seqff.video.arrays import ARRAY_EXTENSIONS, is_video_array
-from seqff.video.images import IMAGE_EXTENSIONS, image_files
+from seqff.video.arrays import ARRAY_EXTENSIONS
+from seqff.video.kinds import SKIPPED_FOLDERS, VIDEO_EXTENSIONS
+from seqff.video.levels import USED
+from seqff.video.numbered import sequence_at
+from seqff.video.passed import PassedBy
 from seqff.video.remote.address import address_of, extension, shown
 from seqff.video.remote.filesystem import is_folder, list_folder, remote_stamp
-
-_EXTENSIONS = """
-    .3g2 .3gp .asf .avi .divx .flv .gif .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob
-    .webm .wmv .y4m
-"""
-VIDEO_EXTENSIONS = tuple(_EXTENSIONS.split())
+from seqff.video.walk import search
 
 PathLikeStr = str | PathLike[str]
+
+
+class Found(NamedTuple):
+    """What a search found.
+
+    Args:
+        root: folder of the videos, absolute.
+        paths: of the videos, relative to the root, with forward slashes, sorted.
+        passed: what was passed by, one line a kind.
+        fps: of pictures and arrays, as a manifest says; 0 if nothing does.
+        levels: of deep pictures, as a manifest says.
+    """
+
+    root: Path
+    paths: list[str]
+    passed: tuple[str, ...] = ()
+    fps: float = 0.0
+    levels: str = USED
 
 
 def cache_folder() -> Path:
@@ -51,16 +68,16 @@ def absolute(path: Path) -> Path:
     return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
 
 
-def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> tuple[Path, list[str]]:
+def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
     """Finds videos.
 
     Args:
         videos: a folder (searched with all folders in it), a video, or a list of videos; here or at addresses.
 
     Returns:
-        The root folder, absolute, and the sorted paths of the videos relative to it, with forward slashes. A folder
-        of numbered images is a video, unless it is remote. Files that cannot be read are found like any others, and so
-        are remote files of a list that may not be there.
+        Root, paths, and what was passed by. A folder of numbered pictures is a video, unless it is remote; where
+        several lie in one folder, each goes by a name such as `camA_%d.jpg`. Files that cannot be read are found like
+        any others, and so are remote files of a list that may not be there.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -73,9 +90,7 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> tuple[Path, list
         if address is not None:
             return _find_remote(path, address)
         _check_there(path)
-        if path.is_dir() and not _is_image_video(path):
-            return path, _search(path)
-        return path.parent, [path.name]
+        return _find_here(path) if path.is_dir() else Found(path.parent, [path.name])
     paths = [absolute(as_path(video)) for video in videos]
     if not paths:
         raise ValueError("the list of videos is empty")
@@ -87,27 +102,49 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> tuple[Path, list
         for path in paths:
             _check_there(path)
     root = Path(os.path.commonpath([path.parent for path in paths]))
-    return root, sorted({path.relative_to(root).as_posix() for path in paths})
+    return Found(root, sorted({path.relative_to(root).as_posix() for path in paths}))
 
 
-def _find_remote(path: Path, address: str) -> tuple[Path, list[str]]:
+def _find_here(path: Path) -> Found:
+    found, passed = search(path)
+    if not found:
+        kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
+        raise ValueError(
+            "\n".join([
+                f"no video in {path} or its folders; looked for {kinds}, TIFF files of several pages and folders of "
+                "numbered images",
+                *passed.lines(),
+            ])
+        )  # fmt: skip
+    return Found(path.parent, [path.name], passed.lines()) if found == [""] else Found(path, found, passed.lines())
+
+
+def _find_remote(path: Path, address: str) -> Found:
     looks_like_one = extension(address) in (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
     if looks_like_one and not is_folder(address):
         remote_stamp(address)  # is it there?
-        return path.parent, [path.name]
+        return Found(path.parent, [path.name])
     names = list_folder(address)
     if names == [""]:  # a file, whatever its name
-        return path.parent, [path.name]
-    found = [name for name in names if _looks_like_video(name)]
+        return Found(path.parent, [path.name])
+    passed = PassedBy()
+    found = [name for name in names if _is_remote_video(name, passed)]
     if not found:
         kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
         raise ValueError(f"no video at {shown(path)} or in its folders; looked for {kinds}")
-    return path, found
+    return Found(path, found, passed.lines())
 
 
-def _looks_like_video(name: str) -> bool:
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    return not hidden and extension(name) in (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
+def _is_remote_video(name: str, passed: PassedBy) -> bool:
+    *folders, file = name.split("/")
+    if file.startswith(".") or any(part.startswith(".") or part.lower() in SKIPPED_FOLDERS for part in folders):
+        passed.file("hidden or of a system")
+        return False
+    kind = extension(name)
+    if kind in (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS):
+        return True
+    passed.file(kind)
+    return False
 
 
 def read_list(file: Path, beside: Path) -> list[Path]:
@@ -132,50 +169,5 @@ def read_list(file: Path, beside: Path) -> list[Path]:
 
 
 def _check_there(path: Path) -> None:
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) and sequence_at(path) is None:
         raise FileNotFoundError(f"no such file or folder: {path}")
-
-
-def _search(root: Path) -> list[str]:
-    found = sorted(path.relative_to(root).as_posix() for path in _walk(root))
-    if not found:
-        kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
-        raise ValueError(f"no video in {root} or its folders; looked for {kinds} and folders of numbered images")
-    return found
-
-
-def _walk(root: Path) -> Iterable[Path]:
-    seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        here = Path(folder)
-        for name in list(folders):
-            hidden, inside = name.startswith("."), here / name
-            if hidden or _is_image_video(inside) or inside.suffix.lower() in VIDEO_EXTENSIONS:
-                folders.remove(name)
-                if not hidden:
-                    yield inside
-        yield from (here / name for name in files if _is_video_file(here / name))
-
-
-def _is_video_file(path: Path) -> bool:
-    kind = path.suffix.lower()
-    if path.name.startswith("."):
-        return False
-    return kind in VIDEO_EXTENSIONS or (kind in ARRAY_EXTENSIONS and is_video_array(path))
-
-
-def _is_image_video(folder: Path) -> bool:
-    """Whether a folder is one numbered sequence of images and nothing that looks like a video is in it."""
-    try:
-        entries = list(folder.iterdir())
-        if any(entry.is_dir() or entry.suffix.lower() in VIDEO_EXTENSIONS for entry in entries):
-            return False
-        images = sum(entry.suffix.lower() in IMAGE_EXTENSIONS for entry in entries)
-        return images >= 2 and len(image_files(folder)) == images
-    except OSError:
-        return False

@@ -1,63 +1,117 @@
-"""A folder of numbered images as a video, read with OpenCV."""
+"""Pictures as a video, read with OpenCV: numbered ones in a folder, or the pages of a TIFF."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from seqff.video.base import FrameReader
-from seqff.video.changes import changes, shot_cuts, still_pairs
+from seqff.video.complete import is_complete_image
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.levels import DECLARED, Levels
+from seqff.video.numbered import pictures_in, sequence_at
+from seqff.video.picture import Samples, decode_page, decode_picture, shown
+from seqff.video.picture_facts import PictureFacts
 from seqff.video.runs import pack
+from seqff.video.tiff import full_pages, is_stack
 
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FPS = 25.0  # images carry no times; this is what FFmpeg assumes
-_NUMBERED = re.compile(r"(.*?)(\d+)$")
-_ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}  # OpenCV fills up cut images with grey
+FPS = 25.0  # pictures carry no times; this is what FFmpeg assumes
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Returns the images of a folder that is one numbered sequence, by number; of any other folder, nothing.
+class Stills:
+    """The pictures that a path stands for, one by one.
 
-    Numbered are names like frame_0001.png with one prefix and one extension; other files may stand beside them.
+    Args:
+        path: a folder of numbered pictures, a name such as `two/camA_%d.jpg`, or a TIFF of several pages.
+
+    Raises:
+        ValueError: it is none of them, or two pictures have one number.
+        OSError: it cannot be read.
     """
-    found: dict[tuple[str, str], list[tuple[int, Path]]] = {}
-    for file in folder.iterdir():
-        match = _NUMBERED.match(file.stem)
-        if match and file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith("."):
-            found.setdefault((match[1], file.suffix.lower()), []).append((int(match[2]), file))
-    if len(found) != 1:
-        return []
-    (numbered,) = found.values()
-    return [file for _, file in sorted(numbered)]
+
+    def __init__(self, path: Path) -> None:
+        self.damage = ""
+        self._pages: list[int] = []
+        self._bytes: Any = None
+        sequence = sequence_at(path)
+        if sequence is not None:
+            if sequence.same:
+                raise ValueError(f"{' and '.join(sequence.same)} have the same number: rename one, or take it away")
+            self.files = [(path if path.is_dir() else path.parent) / name for name in sequence.files]
+            self.positions = sequence.positions
+        elif is_stack(path):
+            self._pages, self.damage = full_pages(path)
+            self.files, self.positions = [path], np.arange(len(self._pages))
+            self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+        else:
+            raise ValueError(_why_not(path))
+
+    @property
+    def in_files(self) -> bool:
+        """Whether each picture is a file of its own."""
+        return not self._pages
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def samples(self, number: int) -> tuple[Samples, bool]:
+        """Reads one picture; see `load_samples`.
+
+        Raises:
+            ValueError: it is damaged or no picture.
+            OSError: it cannot be read.
+        """
+        if self.in_files:
+            return load_samples(self.files[number])
+        page = self._pages[number]
+        found = decode_page(self._bytes, page)
+        if found is None:
+            raise ValueError(f"page {page} is damaged")
+        return found
 
 
-def load_image(file: Path) -> Frames:
-    """Reads one image as RGB, uint8 (H, W, 3).
+def stamped_files(path: Path) -> list[Path]:
+    """Returns the files that make up a video: its pictures, or the one file.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    sequence = sequence_at(path)
+    if sequence is None:
+        return [path]
+    folder = path if path.is_dir() else path.parent
+    return [folder / name for name in sequence.files]
+
+
+def _why_not(path: Path) -> str:
+    several = [sequence.name for sequence in pictures_in(path).sequences] if path.is_dir() else []
+    if several:
+        return f"holds {len(several)} numbered sequences: give one of them, as {path.name}/{several[0]}"
+    return "is a folder, and not one of numbered images"
+
+
+def load_samples(file: Path) -> tuple[Samples, bool]:
+    """Reads one image at its depth; see `decode_picture`.
 
     Raises:
         ValueError: it is damaged or no image.
         OSError: it cannot be read.
     """
-    import cv2
-
     data = file.read_bytes()
-    ending = _ENDINGS.get(file.suffix.lower(), b"")
-    whole = ending in data[-4096:]
+    whole = data and is_complete_image(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data and whole else None
-    except cv2.error:
-        image = None
-    if image is None:
+        found = decode_picture(data) if whole else None
+    except ValueError as error:
+        raise ValueError(f"{file.name} {error}") from error
+    if found is None:
         raise ValueError(f"{file.name} is damaged or no image")
-    colours: Frames = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return colours
+    return found
 
 
 def resized(image: Frames, height: int, width: int) -> Frames:
@@ -71,65 +125,65 @@ def resized(image: Frames, height: int, width: int) -> Frames:
     return scaled
 
 
-def describe(entry: VideoEntry, folder: Path, beat: Callable[[], None]) -> VideoEntry:
-    """Reads all images of a folder once; see `seqff.video.examine.examine`."""
-    files = image_files(folder)
-    if not files:
-        raise OSError("is a folder, and not one of numbered images")
-    digest, sizes, damage = hashlib.blake2b(digest_size=16), [], ""
-
-    def sound() -> Iterator[Frames]:
-        for file in files:
-            beat()
-            image = load_image(file)
+def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEntry:
+    """Reads all pictures of a video once; see `seqff.video.examine.examine`."""
+    stills = Stills(path)
+    digest, damage, seen = hashlib.blake2b(digest_size=16), stills.damage, PictureFacts()
+    for number in range(len(stills)):
+        beat()
+        try:
+            samples, transparent = stills.samples(number)
+        except ValueError as error:
+            damage = f"damaged at frame {number}: {error}"
+            break
+        if stills.in_files:
+            file = stills.files[number]
             digest.update(file.name.encode(errors="surrogateescape") + file.read_bytes())
-            sizes.append(image.shape[:2])
-            yield image
-
-    levels: list[float] = []
-    try:
-        levels.extend(changes(sound()))
-    except ValueError as error:
-        damage = f"damaged at frame {len(sizes)}: {error}"
-        levels.extend(changes(load_image(file) for file in files[: len(sizes)]))
-    if not sizes:
+        seen.note(samples, transparent)
+    if not seen.sizes:
         raise ValueError(damage)
-    change = np.asarray(levels)
+    positions = stills.positions[: len(seen.sizes)]
+    missing = int(positions[-1]) + 1 - len(positions)
+    remarks = [*seen.remarks(), *[f"{missing} numbers missing: gaps in time"] * bool(missing)]
     return replace(
-        entry,
+        seen.described(entry),
         status="damaged" if damage else "ok",
-        cause=damage or ("" if len(set(sizes)) == 1 else "images of several sizes; shown at the size of the first"),
-        frames=len(sizes),
-        height=int(sizes[0][0]),
-        width=int(sizes[0][1]),
+        cause=damage or "; ".join(remarks),
+        pages=1 if stills.in_files else len(stills),
         fps=FPS,
         codec="images",
-        container="images",
+        container="images" if stills.in_files else "tiff",
+        variable_rate=bool(missing),
         reader="opencv",
         access="random",
+        time_base=(1, round(FPS)) if missing else (1, 1),
+        pts_runs=pack(positions.tolist()) if missing else (),
         content_hash=digest.hexdigest(),
-        key_runs=pack(range(len(sizes))),
-        cut_runs=pack(shot_cuts(change)),
-        still_runs=pack(still_pairs(change)),
     )
 
 
 class ImagesReader(FrameReader):
-    """Reads a folder of numbered images; frame i is the i-th by number.
+    """Reads numbered pictures, or the pages of a TIFF; frame i is the i-th by number.
 
     Args:
-        path: the folder.
+        path: see `Stills`.
         info: what `VideoReader.info` shows.
+        levels: of images of 16 bits; see `VideoEntry`.
     """
 
     name = "opencv"
 
-    def __init__(self, path: str, info: VideoInfo) -> None:
+    def __init__(self, path: str, info: VideoInfo, levels: Levels = DECLARED) -> None:
         super().__init__(info)
-        self._files = image_files(Path(path))
+        self._levels = levels
+        try:
+            self._stills = Stills(Path(path))
+        except (OSError, ValueError) as error:
+            raise self._error(error) from error
 
     def _frame(self, index: int) -> Frames:
         try:
-            return resized(load_image(self._files[index]), self._info.height, self._info.width)
+            samples, _ = self._stills.samples(index)
+            return resized(shown(samples, self._levels), self._info.height, self._info.width)
         except (OSError, ValueError, IndexError) as error:
             raise self._error(f"frame {index}: {error}") from error

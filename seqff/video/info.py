@@ -24,7 +24,7 @@ class VideoInfo:
         height: of the frames the reader returns, px, after rotation and resizing.
         width: of the frames the reader returns, px, after rotation and resizing.
         fps: frames per second; the mean rate where it varies.
-        times_seconds: float64 (frames,), when each frame is shown, by the clock of the file.
+        times_seconds: float64 (frames,), when each frame is shown, seconds from the first frame.
         codec: as FFmpeg names it ("h264"), "images" or "array".
         rotation_degrees: clockwise turn that the file asks for and the reader has applied: 0, 90, 180 or 270.
     """

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from seqff.locks import Held, alone, is_held
 from seqff.video.entry import VideoEntry
+from seqff.video.manifest import FORMAT
 
 _CLAIM = "claim"
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -142,7 +143,7 @@ class Journal:
     def _take(self, text: bytes, claims: set[str]) -> None:
         try:
             line = json.loads(text)
-            if line["root"] != str(self._root):
+            if (line["root"], line["format"]) != (str(self._root), FORMAT):
                 return
             entry = None if _CLAIM in line else VideoEntry.from_dict(line["entry"])
         except (ValueError, TypeError, KeyError):
@@ -155,5 +156,5 @@ class Journal:
 
     def _write(self, line: dict[str, object]) -> None:
         assert self._file is not None
-        self._file.write(json.dumps({"root": str(self._root), **line}) + "\n")
+        self._file.write(json.dumps({"root": str(self._root), "format": FORMAT, **line}) + "\n")
         self._file.flush()

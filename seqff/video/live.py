@@ -17,8 +17,11 @@ from seqff.video.base import cause_of
 from seqff.video.frames import ToRgb, orientation_of
 from seqff.video.images import resized
 from seqff.video.info import Frames
+from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size
-from seqff.video.source import NoVideoError, limit_pixels, video_stream
+from seqff.video.pixels import declared_bits
+from seqff.video.shape import believed, display_size, said_shape
+from seqff.video.source import NoVideoError, decoded, limit_pixels, video_stream
 
 Size = tuple[int, int]
 """(height, width), px."""
@@ -31,7 +34,7 @@ class LiveFrame:
 
     Args:
         number: counted from 0 over the frames that came.
-        time_seconds: when it is shown, by the clock of the stream; of a camera, since it was opened.
+        time_seconds: when it is shown, since the first frame; of a camera, since it was opened.
         image: uint8 (height, width, 3), RGB, the caller's own.
     """
 
@@ -155,20 +158,24 @@ class _Stream:
 
     def frames(self) -> Iterator[tuple[float, Frames]]:
         to_rgb: ToRgb | None = None
-        seconds = 0.0
+        seconds, since, levels = 0.0, None, SeenLevels()
         for packet in self._packets():
             try:
-                decoded = packet.decode()
+                frames = decoded(packet)
             except av.InvalidDataError:
                 continue
             except av.FFmpegError as error:
                 raise self._broken(error) from error
-            for frame in decoded:
+            for frame in frames:
                 if to_rgb is None:
-                    turn = orientation_of(frame)
-                    shape = self._size(*(frame.height, frame.width)[:: -1 if turn[1] else 1])
+                    turn, pixel = orientation_of(frame), believed(said_shape(self._stream))
+                    shape = self._size(*display_size((frame.height, frame.width), pixel)[:: -1 if turn[1] else 1])
                     to_rgb = ToRgb(*shape, turn)
-                seconds = seconds if frame.time is None else float(frame.time)
+                if deep(frame.format.name):
+                    to_rgb.plain.levels = levels(samples_of(frame), declared_bits(frame.format.name))
+                if frame.time is not None:
+                    since = float(frame.time) if since is None else since
+                    seconds = float(frame.time) - since
                 yield seconds, to_rgb(frame)
 
     def _packets(self) -> Iterator[Any]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError
-from seqff.files import write_atomically
+from seqff.files import printable, write_atomically
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
+from seqff.video.levels import USED
 from seqff.video.remote.address import shown
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the entries of an older seqff can no longer be believed."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class BadVideosError(ManifestError):
@@ -44,10 +48,18 @@ class Manifest:
     Args:
         root: the folder, absolute.
         entries: one a video, sorted by path.
+        passed_by: what the search found and took for no video, one line a kind.
+        fps: pictures and arrays a second, as the scan was told; 0: it was not told.
+        levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
+        format: of the file it was loaded from.
     """
 
     root: Path
     entries: tuple[VideoEntry, ...]
+    passed_by: tuple[str, ...] = ()
+    fps: float = 0.0
+    levels: str = USED
+    format: int = FORMAT
 
     @property
     def usable(self) -> tuple[VideoEntry, ...]:
@@ -62,7 +74,10 @@ class Manifest:
     @property
     def hash(self) -> str:
         """Names what one reads: the videos, their contents and how many frames each has; not where they lie."""
-        lines = [[entry.path, entry.content_hash, entry.status, entry.frames] for entry in self.entries]
+        lines = [
+            [entry.path, entry.content_hash, entry.status, entry.frames, *([entry.levels] * any(entry.levels))]
+            for entry in self.entries
+        ]
         return hashlib.blake2b(json.dumps(lines).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
@@ -77,17 +92,25 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {"format": FORMAT, "root": shown(self.root), "entries": [entry.to_dict() for entry in self.entries]}
+        return {**self._head(), "entries": [entry.to_dict() for entry in self.entries]}
+
+    def _head(self) -> dict[str, Any]:
+        more = {"passed_by": list(self.passed_by), "fps": self.fps}
+        head = {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
+        return head | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the manifest; a reader sees the old file or the new one, never half of one."""
-        head = {"format": FORMAT, "root": shown(self.root)}
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
-        write_atomically(Path(path), f'{json.dumps(head)[:-1]}, "entries": [\n{lines}\n]}}\n')
+        write_atomically(Path(path), f'{json.dumps(self._head())[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Manifest:
+    def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
         """Reads a manifest.
+
+        Args:
+            path: the file.
+            older: read one of an older format, too: which videos there were; the rest can no longer be believed.
 
         Raises:
             FileNotFoundError: there is none.
@@ -95,25 +118,27 @@ class Manifest:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
-                raise ManifestError(
-                    f"{path}: manifest of format {values['format']}, this seqff reads {FORMAT}: scan anew"
-                )
-            return cls(as_path(values["root"]), tuple(VideoEntry.from_dict(entry) for entry in values["entries"]))
+            found = int(values["format"])
+            if found > FORMAT or (found < FORMAT and not older):
+                raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
+            entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
+            passed_by = tuple(map(str, values.get("passed_by", ())))
+            fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
+            return cls(as_path(values["root"]), entries, passed_by, fps, levels, found)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
             ) from error
 
     def table(self) -> str:
-        """Returns lines for people: every video with its state, then the sums."""
+        """Returns lines for people: every video with its state, then the sums and what was passed by."""
         rows = [("status", "frames", "size", "fps", "codec", "reader", "video", "remark")]
         rows += [_row(entry) for entry in self.entries]
         widths = [max(len(row[column]) for row in rows) for column in range(7)]
         lines = [
             "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
         ]
-        return "\n".join([*lines, "", self.summary()])
+        return "\n".join([*lines, "", self.summary(), *self.passed_by])
 
     def summary(self) -> str:
         """Returns one line: how many videos of which status."""
@@ -129,11 +154,31 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     reader = " ".join(entry.best) if entry.reader else "-"
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
-    remark = "; ".join(filter(None, (entry.cause, copy)))
-    return (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
+    remark = "; ".join(filter(None, (entry.cause, entry.depth_remark, copy)))
+    return (
+        entry.status,
+        str(entry.frames),
+        size,
+        fps,
+        entry.codec or "-",
+        reader,
+        printable(entry.path),
+        printable(remark),
+    )
 
 
-def list_bad(entries: Iterable[VideoEntry], most: int = 10) -> str:
-    """Returns one line a bad video: its path, status and cause."""
-    lines = [f"  {entry.path}: {entry.status}: {entry.cause}" for entry in entries]
-    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more"] * (len(lines) > most))
+def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
+    """Returns lines for people: videos with the same cause, but for its numbers, are one line with their count."""
+    alike: dict[str, list[VideoEntry]] = {}
+    for entry in entries:
+        alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)
+    lines = [
+        "  " + printable(f"{one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}")
+        for one in sorted(alike.values(), key=len, reverse=True)
+    ]
+    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
+
+
+def _more(entries: Sequence[VideoEntry]) -> str:
+    named = ", ".join(entry.path for entry in entries[:2]) + ", ..." * (len(entries) > 2)
+    return f" (and {len(entries)} more alike: {named})" if entries else ""

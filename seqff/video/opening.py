@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -36,13 +37,14 @@ def open_video(
     """Opens a video for reading by this thread.
 
     Args:
-        path: a video, a folder of numbered images, or a .npy / .npz file of uint8 frames; or the address of a file
+        path: a video, a folder of numbered images, or a .npy / .npz file of frames; or the address of a file
             (s3://, gs://, https://, ...), which is fetched into the spool and read there.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
             "torchcodec" (optional, never taken by "auto") insist on one.
         entry: of the video, from a manifest. Without it the whole video is decoded once now to find out which reader
-            is exact, which is remembered as long as the process lives and the file does not change.
+            is exact, which is remembered as long as the process lives and the file does not change. So it is for
+            reader="decord", which a scan tries only where PyAV may not seek.
         beat: called again and again while a remote file is fetched.
 
     Returns:
@@ -58,6 +60,9 @@ def open_video(
     if reader not in READERS:
         raise ValueError(f"reader {reader!r} is unknown: choose one of {', '.join(READERS)}")
     entry = _known_entry(file) if entry is None else still_valid(file, entry)
+    if reader == "decord" and entry.reader == "pyav" and decord_available():
+        tried = _known_entry(file, insist=True)
+        entry = replace(entry, reader=tried.reader, access=tried.access)
     if not entry.frames:
         raise VideoError(shown(file), entry.reader or "scan", f"{entry.status}: {entry.cause}")
     name = choose_reader(file, entry, reader, height or entry.height, width or entry.width)
@@ -82,7 +87,7 @@ def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> FrameRead
         return PyavReader(file, info, entry)
     if name == "torchcodec":
         return TorchcodecReader(file, info, entry)
-    return ImagesReader(file, info) if name == "opencv" else ArrayReader(file, info)
+    return ImagesReader(file, info, entry.levels) if name == "opencv" else ArrayReader(file, info, entry.levels)
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -142,19 +147,20 @@ def still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
     return entry
 
 
-def _known_entry(file: Path) -> VideoEntry:
+def _known_entry(file: Path, *, insist: bool = False) -> VideoEntry:
     try:
         now = stamp(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"no such video: {shown(file)}") from None
     except OSError as error:
         raise VideoError(file, "scan", error.strerror or str(error)) from error
-    return _examined(file if address_of(file) else file.resolve(), now)
+    return _examined(file if address_of(file) else file.resolve(), now, insist)
 
 
 @lru_cache(maxsize=4096)
-def _examined(file: Path, now: Stamp) -> VideoEntry:
-    entry = examine_there(file, now, how=partial(examine, decord=load_decord() if decord_available() else None))
+def _examined(file: Path, now: Stamp, insist: bool) -> VideoEntry:
+    decord = load_decord() if decord_available() else None
+    entry = examine_there(file, now, how=partial(examine, decord=decord, insist=insist))
     if address_of(file) is not None and not entry.frames:  # not to be remembered: it may come through another time
         raise VideoError(shown(file), "scan", f"{entry.status}: {entry.cause}")
     return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from seqff.video.entry import VideoEntry
 from seqff.video.examine import examine_there
 from seqff.video.worker import BEAT
 
+_DIED = "the decoder crashed"
+_SUSPECTS = 8  # files before, of which one may be why a process died
+
+_log = logging.getLogger("seqff.video")
+
 
 class Worker:
     """One process that examines one video after another; used by one thread.
@@ -23,14 +29,22 @@ class Worker:
     A plain subprocess and not multiprocessing: that would import the caller's script anew, which goes wrong in every
     script without a main guard.
 
+    When it dies, what it was at need not be the cause: a file before may have spoilt its memory. So the file is read
+    again by a process of its own; if it is sound, those before are, too, until one is found that ends its process.
+
     Args:
         timeout_seconds: how long it may go without a sign of life.
+
+    Attributes:
+        taken_back: files found to end the process that reads them, whose entries said otherwise before.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[str] | None = None
         self._stopped = threading.Event()
+        self._had: list[Path] = []
+        self.taken_back: list[VideoEntry] = []
 
     def examine(self, path: Path) -> VideoEntry:
         """Examines a video, which is fetched first if it is remote; a hang and a crash become its entry's status."""
@@ -41,6 +55,32 @@ class Worker:
             raise SeqffError("the scan was stopped")
 
     def _examine(self, path: Path) -> VideoEntry:
+        entry = self._ask(path)
+        if not entry.cause.startswith(_DIED) or self._stopped.is_set():
+            self._had.append(path)
+            return entry
+        suspects, self._had = self._had[-_SUSPECTS:], []
+        if not suspects:
+            return entry
+        again = self._ask_alone(path)
+        if not again.cause.startswith(_DIED):
+            for suspect in reversed(suspects):
+                found = self._ask_alone(suspect)
+                if found.cause.startswith(_DIED):
+                    self.taken_back.append(found)
+                    break
+            else:
+                _log.warning("%s at %s, which is sound when read alone, as are the files before it", entry.cause, path)
+        return again
+
+    def _ask_alone(self, path: Path) -> VideoEntry:
+        self.close()
+        try:
+            return self._ask(path)
+        finally:
+            self.close()
+
+    def _ask(self, path: Path) -> VideoEntry:
         process = self._started()
         killed = threading.Event()
         try:
@@ -57,7 +97,7 @@ class Worker:
         if killed.is_set():
             cause = f"the decoder gave no sign of life for {self._timeout_seconds:g} s and was stopped"
             return VideoEntry(path=path.as_posix(), status="timeout", cause=cause)
-        return VideoEntry(path=path.as_posix(), cause=f"the decoder crashed (exit code {process.returncode})")
+        return VideoEntry(path=path.as_posix(), cause=f"{_DIED} (exit code {process.returncode})")
 
     def _next_line(self, process: subprocess.Popen[str], killed: threading.Event) -> str:
         def kill() -> None:
@@ -76,6 +116,7 @@ class Worker:
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             home = str(Path(__file__).resolve().parents[2])
+            self._had = []
             known = os.environ.get("PYTHONPATH")
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "seqff.video.worker"],
@@ -114,7 +155,7 @@ def examine_all(
         timeout_seconds: how long a decoder may go without a sign of life before it is killed.
 
     Yields:
-        Name and entry, in the order they are done.
+        Name and entry, in the order they are done; of a file that was found to be harmful only later, once more.
     """
     everyone = [Worker(timeout_seconds) for _ in range(workers)]
     try:
@@ -134,10 +175,11 @@ def _hand_out(
 ) -> Iterator[tuple[str, VideoEntry]]:
     idle, todo = list(workers), iter(videos)
     running: dict[Future[VideoEntry], tuple[str, Worker]] = {}
+    names: dict[str, str] = {}
     while True:
         while idle and (video := next(todo, None)):
             name, path = video
-            worker = idle.pop()
+            worker, names[path.as_posix()] = idle.pop(), name
             running[threads.submit(worker.examine, path)] = (name, worker)
         if not running:
             return
@@ -146,3 +188,7 @@ def _hand_out(
             name, worker = running.pop(future)
             idle.append(worker)
             yield name, future.result()
+            while worker.taken_back:
+                harmful = worker.taken_back.pop()
+                if harmful.path in names:  # not of a remote file, which lies elsewhere once it is fetched
+                    yield names[harmful.path], harmful

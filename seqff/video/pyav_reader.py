@@ -15,7 +15,9 @@ from seqff.video.decode_pass import THUMB, fingerprint
 from seqff.video.entry import VideoEntry
 from seqff.video.frames import ToRgb
 from seqff.video.info import Frames, VideoInfo
-from seqff.video.source import NoVideoError, open_source
+from seqff.video.levels import Levels, levels_of
+from seqff.video.mending import findable
+from seqff.video.source import NoVideoError, decoded, open_source
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
 _DISPOSABLE = "h264"  # the codec whose stream marks frames that no other frame refers to, of any layer
@@ -42,13 +44,16 @@ class PyavReader(FrameReader):
 
     def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._path, self._to_rgb = path, ToRgb(info.height, info.width, entry.orientation)
+        self._path, self._to_rgb = path, _conversion(entry, info.height, info.width, entry.levels)
         self._pts = entry.pts
         may_seek = entry.pyav_access == "random" and len(self._pts) > 0
-        self._keys: list[int] = entry.key_frames.tolist() if may_seek else []
-        self._prints = dict(zip(self._keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
-        self._to_thumb = ToRgb(THUMB, THUMB, entry.orientation)
-        self._may_drop = may_seek and entry.codec == _DISPOSABLE and not self._prints
+        in_order = bool((np.diff(self._pts) > 0).all())
+        keys: list[int] = entry.key_frames.tolist() if may_seek else []
+        self._prints = dict(zip(keys, entry.key_prints, strict=True)) if entry.key_prints and may_seek else {}
+        self._keys = keys if in_order else findable(self._pts.tolist(), keys)
+        self._key_at = {int(self._pts[key]): key for key in self._keys}
+        self._to_thumb = _conversion(entry, THUMB, THUMB, levels_of(entry.samples, entry.bits))
+        self._may_drop = may_seek and in_order and entry.codec == _DISPOSABLE and not self._prints
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0
@@ -82,7 +87,7 @@ class PyavReader(FrameReader):
         return found
 
     def _decode_on(self, index: int) -> Any | None:
-        """Decodes on to `index`; None when frames were missing on the way."""
+        """Decodes on to `index`; None when frames were missing on the way, or bear other times since a seek."""
         self._aim(index)
         for frame in self._frames:
             at = self._place(frame, self._next)
@@ -90,11 +95,11 @@ class PyavReader(FrameReader):
                 self._next = index + 1
                 return frame
             if not self._next <= at < index:
-                if self._may_drop:
+                if self._may_drop or self._landed:
                     return None
                 raise ValueError(f"frame {self._next} has another time than when the file was scanned")
             self._next = at + 1
-        if self._may_drop:
+        if self._may_drop or self._landed:
             return None
         raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
 
@@ -113,7 +118,7 @@ class PyavReader(FrameReader):
                 if not 0 <= at <= index or frame.is_corrupt:
                     return None
                 if at == index:
-                    self._next = index + 1
+                    self._next, self._landed = index + 1, True
                     return frame
         except av.FFmpegError:
             pass  # some demuxers cannot seek, some decoders stumble over where they land
@@ -135,9 +140,7 @@ class PyavReader(FrameReader):
 
     def _landed_at(self, frame: Any) -> int:
         """Returns the index of the first key frame after a seek; -1 when it is none that is known."""
-        index = self._info.frames if frame.pts is None else int(np.searchsorted(self._pts, frame.pts))
-        if index >= len(self._pts) or frame.pts != self._pts[index]:
-            return -1
+        index = self._key_at.get(frame.pts, -1)
         same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
         return index if same else -1
 
@@ -147,7 +150,7 @@ class PyavReader(FrameReader):
             self._container, self._stream = open_source(self._path)
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
             raise self._error(error) from error
-        self._frames, self._next = self._decoded(), 0
+        self._frames, self._next, self._landed = self._decoded(), 0, False
 
     def _decoded(self) -> Iterator[Any]:
         """Yields the frames in the order they are shown; errors before the first frame are passed over.
@@ -162,7 +165,7 @@ class PyavReader(FrameReader):
             if drop != dropping:
                 context.skip_frame, dropping = ("NONREF" if drop else "DEFAULT"), drop
             try:
-                frames = packet.decode()
+                frames = decoded(packet)
             except av.InvalidDataError:
                 if started:
                     raise
@@ -176,3 +179,7 @@ class PyavReader(FrameReader):
             self._frames = iter(())
             self._container.close()
             self._container = None
+
+
+def _conversion(entry: VideoEntry, height: int, width: int, levels: Levels) -> ToRgb:
+    return ToRgb(height, width, entry.orientation, levels, entry.crop)

@@ -15,18 +15,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seqff.errors import VideoError
+from seqff.config import VideoConfig
+from seqff.errors import ManifestError, VideoError
+from seqff.files import printable
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
-from seqff.video.find import PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
+from seqff.video.find import Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
+from seqff.video.images import FPS
 from seqff.video.journal import Journal
-from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_bad
+from seqff.video.levels import DECLARED, USED, levels_of
+from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_alike
 from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.spool import borrow
 
 _REQUESTS = 16  # at a time
 _LOOK_SECONDS = 0.2
+_PLACE = 2  # where remembered manifests lie; older formats too, so that they are found and refreshed
+_MOST_FPS = 1e6
 
 _log = logging.getLogger("seqff.video")
 
@@ -39,6 +45,7 @@ def scan(
     workers: int | None = None,
     timeout_seconds: float = 60.0,
     refresh: bool = False,
+    video: VideoConfig | None = None,
     progress: bool = True,
     seed: int = 0,
     device: str = "auto",
@@ -56,6 +63,8 @@ def scan(
         workers: processes to decode in; by default one a core, at most 16.
         timeout_seconds: how long a decoder may go without decoding anything before it is stopped.
         refresh: decode everything anew.
+        video: what files do not say of themselves, such as how many pictures make a second; what the manifest says
+            already stays as it is where this says nothing.
         progress: show a progress bar, on terminals.
         seed: taken as by every command; nothing in a scan is random.
         device: taken as by every command; a scan decodes on the CPU.
@@ -68,17 +77,26 @@ def scan(
         ValueError: nothing that looks like a video was found, or an argument is out of range.
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
-    _check_arguments(max_bad, workers, timeout_seconds)
-    root, paths, out = _resolve(videos, out)
+    video = video or VideoConfig()
+    _check_arguments(max_bad, workers, timeout_seconds, video)
+    (root, paths, passed_by, fps, levels), out = _resolve(videos, out)
     count = workers or min(cores(), 16)
     with closing(Journal(out, root, fresh=refresh)) as journal:
-        known = {} if refresh else _known(out, root)
+        before = _before(out, root, refresh=refresh)
+        known = {} if refresh else _by_path(before, out)
         known |= journal.found
         entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
+        known_before = set(entries)
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
-        manifest = Manifest(root, tuple(_mark_copies([entries[path] for path in paths])))
+        fps = video.fps or before.fps or fps
+        levels = video.levels or (before.levels if len(before) else levels)
+        ready = [_as_told(entries[path], fps, levels) for path in paths]
+        manifest = Manifest(root, tuple(_mark_copies(ready)), passed_by, fps, levels)
         with journal.finishing():
             manifest.save(out)
+    if passed_by and passed_by != before.passed_by:
+        _log.warning("%s", "\n".join(passed_by))
+    _remark([entry for entry in manifest if entry.path not in known_before])
     _judge(manifest, max_bad, out)
     return manifest
 
@@ -105,13 +123,16 @@ def _left(paths: Sequence[str], journal: Journal) -> list[str]:
     return [path for path in paths if path not in journal.found]
 
 
-def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float) -> None:
+def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float, video: VideoConfig) -> None:
     if not 0 <= max_bad <= 1:
         raise ValueError(f"max_bad is a share from 0 to 1, got {max_bad}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
+    if not 0 <= video.fps <= _MOST_FPS:
+        raise ValueError(f"video.fps must be above 0 and at most {_MOST_FPS:g}, or 0 for {FPS:g}; got {video.fps}")
+    levels_of(DECLARED, how=video.levels or USED)  # raises where they are none
 
 
 def cores() -> int:
@@ -121,40 +142,54 @@ def cores() -> int:
     return max(1, here // int(local)) if local.isdigit() and int(local) else here
 
 
-def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Path, list[str], Path]:
+def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Found, Path]:
     given = as_path(videos) if isinstance(videos, (str, os.PathLike)) else None
     kind = given.suffix.lower() if given is not None else ""
     if given is not None and kind == ".json":
         with borrow(given) as file:
-            manifest = Manifest.load(file)
-        paths = [entry.path for entry in manifest]
+            manifest = Manifest.load(file, older=True)
+        there = [entry.path for entry in manifest]
+        listed = Found(manifest.root, there, manifest.passed_by, manifest.fps, manifest.levels)
         if out is None and address_of(given) is None:
-            return manifest.root, paths, given
-        return manifest.root, paths, as_path(out) if out is not None else _remembered(manifest.root, paths)
+            return listed, given
+        return listed, as_path(out) if out is not None else _remembered(listed.root, listed.paths)
     if given is not None and kind == ".txt":
         with borrow(given) as file:
             videos = read_list(file, given.parent)
-    root, paths = find_videos(videos)
+    found = find_videos(videos)
     if out is not None:
-        return root, paths, as_path(out)
-    whole_folder = given is not None and absolute(given) == root
-    return root, paths, _remembered(root, [] if whole_folder else paths)
+        return found, as_path(out)
+    whole_folder = given is not None and absolute(given) == found.root
+    return found, _remembered(found.root, [] if whole_folder else found.paths)
 
 
 def _remembered(root: Path, paths: list[str]) -> Path:
     """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
-    digest = hashlib.blake2b(json.dumps([FORMAT, str(root), paths]).encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(json.dumps([_PLACE, str(root), paths]).encode(), digest_size=12).hexdigest()
     return cache_folder() / "manifests" / f"{digest}.json"
 
 
-def _known(out: Path, root: Path) -> dict[str, VideoEntry]:
-    """Entries of an earlier manifest at `out`."""
-    known = {}
-    if out.exists():
-        manifest = Manifest.load(out)
-        if manifest.root == root:
-            known = {entry.path: replace(entry, duplicate_of="") for entry in manifest}
-    return known
+def _before(out: Path, root: Path, *, refresh: bool) -> Manifest:
+    """The earlier manifest at `out`; an empty one if there is none of these videos."""
+    try:
+        before = Manifest.load(out, older=True) if out.exists() else Manifest(root, ())
+    except ManifestError:
+        if not refresh:
+            raise
+        return Manifest(root, ())
+    return before if before.root == root else Manifest(root, ())
+
+
+def _by_path(manifest: Manifest, out: Path) -> dict[str, VideoEntry]:
+    if manifest.format < FORMAT:
+        _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, manifest.format, FORMAT)
+        return {}
+    return {entry.path: replace(entry, duplicate_of="") for entry in manifest}
+
+
+def _as_told(entry: VideoEntry, fps: float, levels: str) -> VideoEntry:
+    """Returns the entry with what the scan was told about files that do not say it."""
+    return replace(entry.at_rate(fps or FPS), levels=levels_of(entry.samples, entry.bits, levels))
 
 
 def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
@@ -187,19 +222,28 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
         yield entry if original == entry.path else replace(entry, duplicate_of=original)
 
 
+def _remark(entries: Sequence[VideoEntry]) -> None:
+    """Say what is odd about sound videos, once: when they are scanned."""
+    remarks = [entry for entry in entries if entry.status == "ok" and entry.cause]
+    if remarks:
+        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
+
+
 def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
     if damaged:
-        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_bad(damaged))
+        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
     if copies:
-        _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
+        _log.warning(
+            "%d videos are copies of others: %s", len(copies), ", ".join(printable(e.path) for e in copies[:10])
+        )
     if len(bad) > max_bad * len(manifest):
         raise BadVideosError(
             f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
-            f"max_bad = {max_bad:g} allows:\n{list_bad(bad)}\nMend or remove them, or raise max_bad; "
+            f"max_bad = {max_bad:g} allows:\n{list_alike(bad)}\nMend or remove them, or raise max_bad; "
             f"the manifest is in {out}.",
             manifest,
         )
     if bad:
-        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_bad(bad))
+        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_alike(bad))

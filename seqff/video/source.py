@@ -53,15 +53,35 @@ def limit_pixels(codec: Any) -> None:
     codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
 
 
+def count_streams(container: Any) -> int:
+    """Returns how many video streams a PyAV container has; cover pictures are none."""
+    return len(_streams(container))
+
+
+def _streams(container: Any) -> list[Any]:
+    return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+
+
 def video_stream(container: Any) -> Any:
     """Returns the video stream of a PyAV container.
 
     Raises:
         NoVideoError: there is none (a cover picture is none).
     """
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = _streams(container)
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
         raise NoVideoError(f"no video stream, only {', '.join(kinds)}")
     best = container.streams.best("video")
     return best if best in streams else streams[0]
+
+
+def decoded(packet: Any) -> list[Any]:
+    """Returns the frames that a PyAV packet brings; none of an empty one, by which a file holds the picture before.
+
+    Raises:
+        av.FFmpegError: it is damaged.
+    """
+    held = not packet.size and packet.dts is not None  # the packet that ends a stream is empty, too, and has no time
+    frames: list[Any] = [] if held else packet.decode()
+    return frames

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqff.video.base import FrameReader
-from seqff.video.entry import VideoEntry
+from seqff.video.entry import VideoEntry, only_pyav
 from seqff.video.images import resized
 from seqff.video.info import Frames, VideoInfo
 
@@ -33,6 +33,8 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
         return f"this reader is not exact on this file; possible: {entry.reader}"
     if not len(entry.pts):
         return "this reader is not exact on this file: its frames bear no times to check them by; possible: pyav"
+    if entry.mended_runs:
+        return "this reader checks frames by their times, and on this file some are guessed; possible: pyav"
     # Where the audit found that a key frame does not give the picture it should, the times would still be right.
     if entry.pyav_access != "random" and len(entry.key_frames) > 1:
         return "this reader seeks, and on this file no decoder can; possible: pyav"
@@ -41,6 +43,8 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
     a, b, c, d = entry.orientation
     if a * d - b * c < 0:
         return "this reader does not mirror, as this file asks for; possible: pyav"
+    if only_pyav(entry):
+        return f"this reader {only_pyav(entry)}; possible: pyav"
     if not torchcodec_available():
         return "torchcodec is not installed: pip install 'seqff[torchcodec]', and FFmpeg's libraries"
     return ""
@@ -59,7 +63,11 @@ class TorchcodecReader(FrameReader):
 
     def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._native_shape = (entry.height, entry.width, 3)
+        stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
+        self._native_shape = (*stored, 3)
+        self._since = (
+            int(entry.pts[0]) * entry.time_base[0] / entry.time_base[1]
+        )  # torchcodec: by the clock of the file
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
@@ -79,7 +87,7 @@ class TorchcodecReader(FrameReader):
     def _frame(self, index: int) -> Frames:
         try:
             found = self._decoder.get_frame_at(index)
-            image, seconds = found.data.numpy(), float(found.pts_seconds)
+            image, seconds = found.data.numpy(), float(found.pts_seconds) - self._since
         except Exception as error:
             raise self._error(f"frame {index}: {error}") from error
         expected = float(self._info.times_seconds[index])

@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("report")
     made = Made(folder / "videos", folder / "manifest.json", folder / "run", folder / "probe", folder / "page.html")
     labels = folder / "labels.csv"
-    with labels.open("w", newline="") as file:
+    with labels.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file).writerows([("video", "label"), *write_videos(made.videos)])
     scan(made.videos, out=made.manifest, max_bad=0.2, workers=1, progress=False)
     config = TrainConfig(

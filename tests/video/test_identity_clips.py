@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from painted import count_wrong
 
+from seqff.errors import VideoError
 from seqff.video import Manifest, open_video, scan
 
 FOLDER = Path(__file__).resolve().parents[2] / "../shared/data/identity_clips"
@@ -43,7 +44,8 @@ def test_no_wrong_index_with_the_other_reader(scanned: Manifest, name: str) -> N
     entry = next(entry for entry in scanned if entry.path == name)
     with open_video(scanned.path(entry), size=(48, 64), entry=entry) as chosen:
         other = "pyav" if type(chosen).__name__ == "DecordReader" else "decord"
-    if entry.reader != "decord":
-        pytest.skip("only PyAV is exact on this clip")
-    with open_video(scanned.path(entry), size=(48, 64), entry=entry, reader=other) as reader:
-        assert count_wrong(reader, entry, first=FIRST.get(name, 0), pairs=30) == 0
+    try:
+        with open_video(scanned.path(entry), size=(48, 64), entry=entry, reader=other) as reader:
+            assert count_wrong(reader, entry, first=FIRST.get(name, 0), pairs=30) == 0
+    except VideoError as error:
+        pytest.skip(f"only PyAV is exact on this clip: {error}")

@@ -172,6 +172,21 @@ def test_a_growing_folder_of_images(tmp_path: Path) -> None:
     assert [arrival.skipped for arrival in arrivals] == [0, 0, 1]
 
 
+def test_a_growing_folder_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Numbers may stand anywhere, a cover beside them does no harm; two cameras are said, once, and none is taken."""
+    for number, frame in enumerate(numbered(0, 2)):
+        cv2.imwrite(str(tmp_path / f"IMG ({number + 1}) a.png"), frame)
+    cv2.imwrite(str(tmp_path / "cover.png"), next(numbered(9, 10)))
+    live = LiveConfig(settle_seconds=0.05, idle_minutes=0.02)
+    with StreamReader(open_stream(tmp_path, live, size=as_it_is), live) as reader:
+        assert numbers_of(list(reader.frames())) == [0, 1]
+    for number, frame in enumerate(numbered(0, 2)):
+        cv2.imwrite(str(tmp_path / f"IMG ({number + 1}) b.png"), frame)
+    with StreamReader(open_stream(tmp_path, live, size=as_it_is), live) as reader:
+        assert not list(reader.frames())
+    assert caplog.text.count("holds 2 numbered sequences (IMG (%d) a.png, ...)") == 1
+
+
 def test_a_named_pipe(tmp_path: Path) -> None:
     """Frames come out of a named pipe; its end is the end of the stream."""
     data, pipe = write_painted(tmp_path / "clip.ts", frames=20).read_bytes(), tmp_path / "pipe"

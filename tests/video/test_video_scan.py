@@ -18,6 +18,7 @@ from painted import paint, write_painted
 from seqff.cli import main
 from seqff.errors import ManifestError
 from seqff.video import Manifest, scan
+from seqff.video.manifest import FORMAT
 from seqff.video.pool import Worker
 
 
@@ -104,6 +105,26 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path) -> None:
     assert {e.codec for e in quick(root, out, refresh=True)} == {"h264"}
     assert first.hash != second.hash
     assert quick(out, out).hash == second.hash
+
+
+@pytest.mark.parametrize("given", ["folder", "manifest"])
+def test_a_manifest_of_an_older_seqff_is_refreshed(
+    tmp_path: Path, given: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an older seqff found is not believed: its videos are scanned anew, which is said in one line."""
+    root, out = tmp_path / "v", tmp_path / "m.json"
+    root.mkdir()
+    write_painted(root / "a.ts", frames=6)
+    whole = quick(root, out)
+    text = out.read_text().replace('"codec": "h264"', '"codec": "old"').replace(f'"format": {FORMAT}', '"format": 2')
+    out.write_text(text)
+    assert Manifest.load(out, older=True).format == 2
+    with pytest.raises(ManifestError, match="scan anew"):
+        Manifest.load(out)
+    assert quick(root if given == "folder" else out, out) == whole == Manifest.load(out)
+    (record,) = caplog.records
+    assert "older seqff (format 2" in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
 def test_an_interrupted_scan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -13,13 +12,15 @@ from typing import Any
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
-from seqff.video.find import VIDEO_EXTENSIONS
-from seqff.video.images import FPS, image_files, load_image
+from seqff.video.images import FPS, load_samples
+from seqff.video.kinds import VIDEO_EXTENSIONS
+from seqff.video.levels import SeenLevels
 from seqff.video.live import Size, open_live
+from seqff.video.numbered import ImageSequence, names_in, sort_pictures
+from seqff.video.picture import shown
 from seqff.video.streams.base import Arrival
 
 log = logging.getLogger(__name__)
-_LAST_NUMBER = re.compile(r"(\d+)$")
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change, ns."""
 
@@ -45,33 +46,49 @@ class GrowingFolder:
         self._seen: dict[str, tuple[Stamp, float]] = {}  # of files that wait: what they were, and since when
         self._done: dict[str, Stamp] = {}  # what has been read
         self._bad: dict[str, Stamp] = {}  # what could not be, as it was then
-        self._number = -1
+        self._number: float = -1
+        self._levels = SeenLevels()
+        self._several: tuple[str, ...] = ()
 
     def connect(self, closed: threading.Event) -> Generator[Arrival, None, None]:
         """See `StreamSource`."""
         while not closed.is_set():
             if not self.folder.is_dir():
                 raise VideoError(self.folder, "stream", "the folder has gone")
-            images = image_files(self.folder)
+            images = self._sequence()
             yield from self._images(images, closed) if images else self._videos(closed)
             closed.wait(min(1.0, self.settle / 2 + 0.01))
 
-    def _images(self, files: list[Path], closed: threading.Event) -> Generator[Arrival, None, None]:
+    def _sequence(self) -> ImageSequence | None:
+        """Return the pictures, if they are one sequence; of several say so, once."""
+        found = sort_pictures(self.folder, names_in(self.folder), least=1).sequences
+        found = tuple(sequence for sequence in found if len(sequence.files) > 1) or found
+        names = tuple(sequence.name for sequence in found)
+        if len(found) > 1 and names != self._several:
+            log.warning("%s holds %d numbered sequences (%s, ...): none is read", self.folder, len(names), names[0])
+        self._several = names if len(found) > 1 else ()
+        return found[0] if len(found) == 1 else None
+
+    def _images(self, images: ImageSequence, closed: threading.Event) -> Generator[Arrival, None, None]:
         """Yield the finished images, up to the first that is not."""
-        waiting = [file for file in files if _number_of(file) > self._number]
-        names = {file.name for file in waiting}
+        numbered = zip(map(float, images.numbers), images.files, strict=True)
+        waiting = [(number, self.folder / name) for number, name in numbered if number > self._number]
+        names = {file.name for _, file in waiting}
         self._seen = {name: known for name, known in self._seen.items() if name in names}
-        for file, settled in [(file, self._settled(file, file.name)) for file in waiting]:
+        for number, file, settled in [(number, file, self._settled(file, file.name)) for number, file in waiting]:
             if closed.is_set() or not settled:
                 return
-            number = _number_of(file)
+            if number == self._number:
+                log.warning("%s is passed over: another picture has the same number", file)
+                continue
             try:
-                image = load_image(file)
+                samples, _ = load_samples(file)
+                image = shown(samples, self._levels(samples))
             except (OSError, ValueError) as error:
                 log.warning("%s is passed over: %s", file, error)
                 self._bad[file.name] = _stamp(file)
                 continue
-            skipped = number - self._number - 1 if self._number >= 0 else 0
+            skipped = max(0, round(number - self._number) - 1) if self._number >= 0 else 0
             self._number = number
             yield Arrival(image, number / self.fps, skipped)
 
@@ -131,13 +148,8 @@ class GrowingFolder:
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """See `StreamSource`."""
-        self._number = int(state.get("number", -1))
+        self._number = float(state.get("number", -1))
         self._done = {name: (stamp[0], stamp[1]) for name, stamp in state.get("files", {}).items()}
-
-
-def _number_of(file: Path) -> int:
-    match = _LAST_NUMBER.search(file.stem)
-    return int(match[1]) if match else -1
 
 
 def _stamp(file: Path) -> Stamp:

@@ -1,0 +1,126 @@
+"""Tables as people have them: CSV files of spreadsheets, read right or refused by the row."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from seqff.errors import LabelError
+
+log = logging.getLogger(__name__)
+_DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = "sep="  # what spreadsheets write before the header
+
+Rows = list[tuple[int, dict[str, str]]]
+"""The line of each row in the file, from 1, and its values by column."""
+
+
+def read_rows(path: Path, needed: Sequence[str]) -> Rows:
+    """Reads a CSV file with a header.
+
+    Columns are parted by commas, semicolons, tabs or bars; spaces around names and values count for nothing, and so do
+    empty rows and empty fields beyond the header. Text that is not UTF-8 is taken for Windows-1252, and said.
+
+    Args:
+        path: the file.
+        needed: columns that must be there and filled; others may be there.
+
+    Raises:
+        LabelError: the file cannot be read; a needed column or value is missing; a name stands twice in the header; or
+            a row has more fields than the header.
+    """
+    text, first = _text(path), 1
+    delimiters: Sequence[str] = _DELIMITERS
+    if text[: len(_SEPARATOR)].lower() == _SEPARATOR:
+        line, _, text = text.partition("\n")
+        delimiters, first = [line[len(_SEPARATOR) :].strip("\r") or "\t"], 2
+    delimiter = max(delimiters, key=lambda delimiter: _fits(text, delimiter, needed))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    header: list[str] = []
+    rows: Rows = []
+    start = first
+    try:
+        for fields in reader:
+            values, row = [field.strip() for field in fields], start
+            start = reader.line_num + first
+            if not any(values):
+                continue
+            if not header:
+                header = _checked(path, values, needed)
+            else:
+                rows.append((row, _row(path, row, header, values, needed)))
+    except csv.Error as error:
+        raise LabelError(f"{path}, row {start}: {error}; is a quote or a comma not where it belongs?") from error
+    if not header:
+        _checked(path, [], needed)
+    return rows
+
+
+def header_of(path: Path) -> list[str]:
+    """Returns the names of the columns, whatever parts them; none if the file is no table."""
+    try:
+        text = _text(path, quiet=True)
+    except LabelError:
+        return []
+    lines = [line for line in text.splitlines() if line.strip() and not line.lower().startswith(_SEPARATOR)]
+    return max(([name.strip() for name in _first(lines[0] if lines else "", by)] for by in _DELIMITERS), key=len)
+
+
+def _text(path: Path, *, quiet: bool = False) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
+        row = data.count(b"\n", 0, error.start) + 1
+        if not quiet:
+            log.warning("%s is not UTF-8 (row %d); read as Windows-1252: are its letters right?", path, row)
+    if "\0" in text:
+        raise LabelError(f"{path} is not a CSV file in UTF-8, but a binary one; save the table as CSV")
+    return text
+
+
+def _fits(text: str, delimiter: str, needed: Sequence[str]) -> tuple[int, int]:
+    """How many of the needed columns the header has when it is parted so, and how many columns it has at all."""
+    names = _first(next((line for line in text.splitlines() if line.strip()), ""), delimiter)
+    return len({name.strip() for name in names} & {*needed}), len(names)
+
+
+def _first(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+
+
+def _checked(path: Path, header: list[str], needed: Iterable[str]) -> list[str]:
+    for name in needed:
+        if name not in header:
+            raise LabelError(f"{path} has the columns {', '.join(map(repr, header)) or 'none'}; it needs {name!r}")
+    twice = [name for name, count in Counter(header).items() if name and count > 1]
+    if twice:
+        raise LabelError(f"{path}, row 1: the header has {twice[0]!r} more than once: rename all but the one meant")
+    return header
+
+
+def _row(path: Path, line: int, header: list[str], values: list[str], needed: Iterable[str]) -> dict[str, str]:
+    if any(values[len(header) :]):
+        raise LabelError(
+            f"{path}, row {line} has {len(values)} fields, the header {len(header)}: is a comma unquoted? "
+            'Put values with commas in double quotes, as in "run, fast"'
+        )
+    filled = [*values, *[""] * (len(header) - len(values))]
+    row = dict(zip(header, filled, strict=False))
+    empty = [name for name in needed if not row[name]]
+    if empty:
+        raise LabelError(f"{path}, row {line}: {empty[0]} is empty")
+    return row

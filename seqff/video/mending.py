@@ -1,0 +1,119 @@
+"""Times one can use, made of those a file bears: what grows is kept, jumps are spliced, holes are filled."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = 60
+"""Mended times are counted in parts of a tick, so many to one: frames may be nearer to each other than a tick."""
+_AROUND = 5  # frames: a clock that starts anew stays behind for longer than this
+_DELAY = 16  # frames that a decoder may hold back
+
+Known = list[tuple[int, int]]
+"""Frames by index, and their times in ticks."""
+
+
+def grows(times: Sequence[int | None]) -> bool:
+    """Whether every frame has a time, later than that of the frame before."""
+    return None not in times and all(a < b for a, b in pairwise(times))  # type: ignore[operator]
+
+
+def findable(pts: Sequence[int], keys: Iterable[int]) -> list[int]:
+    """Returns the key frames that their times tell from all other frames."""
+    often = Counter(pts)
+    return [key for key in keys if often[pts[key]] == 1]
+
+
+def fewest_faults(pts: Sequence[int | None], dts: Sequence[int | None]) -> Sequence[int | None]:
+    """Returns the presentation times, with decoding times where they are missing; or only these, if they fall less.
+
+    Much as FFmpeg chooses its `best_effort_timestamp`: an AVI, for example, knows no presentation times.
+    """
+    return min([b if a is None else a for a, b in zip(pts, dts, strict=True)], dts, key=_faults)
+
+
+def _faults(times: Sequence[int | None]) -> int:
+    known = [time for time in times if time is not None]
+    return len(times) - len(known) + sum(b <= a for a, b in pairwise(known))
+
+
+def mended(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
+    """Makes times that grow from frame to frame.
+
+    Single times that do not fit are dropped: as few as possible, so that the others grow. Where the clock starts anew,
+    or jumps ahead, the frame after follows the one before at the usual distance. Times between are interpolated.
+
+    Args:
+        times: of each frame in ticks, as the file says; None where it says nothing.
+        usual: ticks from frame to frame by the frame rate, above 0; what the kept times say comes first.
+        most: ticks; a step ahead that is longer is a jump of the clock.
+
+    Returns:
+        int64 (frames,), `PARTS` to a tick, from 0 at the first frame; and what was guessed, "" where nothing was.
+    """
+    known = [(index, time) for index, time in enumerate(times) if time is not None]
+    if len(known) < 2:
+        return np.rint(np.arange(len(times)) * usual * PARTS).astype(np.int64), "no times in the file: guessed by rate"
+    stretches = [part for stretch in _between_resets(known) for part in _between_jumps(_growing(stretch), most)]
+    steps = [(b - a) / (j - i) for part in stretches for (i, a), (j, b) in pairwise(part)]
+    usual = float(np.median(steps)) if steps else usual
+    places, shown = [index for part in stretches for index, _ in part], list[float]()
+    for part in stretches:
+        (first, begin), before = part[0], len(shown)
+        offset = shown[-1] + usual * (first - places[before - 1]) - begin if shown else -begin
+        shown += [time + offset for _, time in part]
+    every = np.arange(len(times))
+    filled = np.interp(every, places, shown)
+    filled += usual * (np.minimum(every - places[0], 0) + np.maximum(every - places[-1], 0))
+    parts = np.rint((filled - filled[0]) * PARTS).astype(np.int64)
+    parts = np.maximum.accumulate(parts - every) + every  # many frames within a tick
+    guessed, jumps = len(times) - len(places), len(stretches) - 1
+    if guessed == len(times) - 1 - known[-1][0] <= _DELAY and len(set(steps)) == 1:
+        guessed = 0  # decoders give the last frames out without times; at a constant rate that is no guess
+    said = [f"{guessed} of {len(times)} frames bear no time that fits: guessed from those around"] * bool(guessed)
+    said += [f"times spliced at {jumps} jump(s) of the file's clock"] * bool(jumps)
+    return parts, "; ".join(said)
+
+
+def _between_resets(known: Known) -> list[Known]:
+    """Cuts where the clock starts anew: the next few times are behind the last few."""
+    parts, start = [], 0
+    for at in range(1, len(known)):
+        if known[at][1] < known[at - 1][1]:
+            before = [time for _, time in known[max(start, at - _AROUND) : at]]
+            after = [time for _, time in known[at : at + _AROUND]]
+            if np.median(after) < np.median(before):
+                parts.append(known[start:at])
+                start = at
+    return [*parts, known[start:]]
+
+
+def _growing(known: Known) -> Known:
+    """Returns the longest part, in order, whose times grow (Fredman 1975); of equal times the first."""
+    last: list[int] = []  # the least time that such a part of each length can end with, and where that is
+    ends: list[int] = []
+    came_from: list[int] = []
+    for place, (_, time) in enumerate(known):
+        length = bisect_left(last, time)
+        came_from.append(ends[length - 1] if length else -1)
+        if length == len(last):
+            last.append(time)
+            ends.append(place)
+        elif time < last[length]:
+            last[length], ends[length] = time, place
+    kept, place = [], ends[-1]
+    while place >= 0:
+        kept.append(known[place])
+        place = came_from[place]
+    return kept[::-1]
+
+
+def _between_jumps(known: Known, most: float) -> list[Known]:
+    cuts = [at for at in range(1, len(known)) if known[at][1] - known[at - 1][1] > most]
+    return [known[a:b] for a, b in pairwise([0, *cuts, len(known)])]
