@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -121,7 +121,7 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
 
     size, frames = settings.size_px, settings.frames
     far, near = random.uniform(0.1, 0.7, (2, 3)).astype(np.float32)
-    canvas = texture(3 * size, random)[..., None] * (near - far) + far
+    canvas: Any = texture(3 * size, random)[..., None] * (near - far) + far
     pan, shake = settings.drift_px * random.uniform(-1, 1, 2), random.uniform(0, 6.28, 2)
     yy, xx = np.mgrid[0:40, 0:40].astype(np.float32) - 19.5
     shapes = [np.hypot(xx, yy) < 14, (np.abs(xx) < 9) & (np.abs(yy) < 13), np.abs(xx) + np.abs(yy) < 15]
@@ -129,11 +129,8 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
     objects = []
     for mask in masks:
         color = random.uniform(0.55, 1.0, 3) if mask is image else random.uniform(0.0, 0.9, 3)
-        scale = (
-            settings.object_px
-            / max(mask.shape)
-            * (random.uniform(0.9, 1.2) if mask is image else random.uniform(0.4, 0.7))
-        )
+        side = settings.object_px * (random.uniform(0.9, 1.2) if mask is image else random.uniform(0.4, 0.7))
+        scale = side / max(mask.shape)
         objects.append((np.asarray(mask, np.float32), color.astype(np.float32), scale, *_path(settings, random)))
     swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
     warmth = 0.12 * np.sin(random.uniform(0, 6.28) + random.uniform(0.02, 0.15) * np.arange(frames))
@@ -141,13 +138,13 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
     for n in range(frames):
         shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        picture: np.ndarray = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
+        picture: Any = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
         for mask, color, scale, centre, turn in objects:
             middle = ((mask.shape[1] - 1) / 2, (mask.shape[0] - 1) / 2)
-            place = cv2.getRotationMatrix2D(middle, float(turn[n]), scale)
+            place = np.asarray(cv2.getRotationMatrix2D(middle, float(turn[n]), scale))
             place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
             alpha = cv2.warpAffine(mask, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
-            picture = np.asarray(picture + alpha * (color - picture))
+            picture = picture + alpha * (color - picture)
         light = (1 - settings.light + swing[n]) * np.array([1 + warmth[n], 1, 1 - warmth[n]])
         clip[n] = (picture * light * 255).clip(0, 255)
     return clip

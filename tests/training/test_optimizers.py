@@ -14,7 +14,7 @@ from torch._inductor import config as inductor
 from seqff.config import OptimConfig
 from seqff.training import LayerLearner
 from seqff.training.average import averaged
-from seqff.training.optimizers import Muon, alike
+from seqff.training.optimizers import Muon, alike, build_optimizer
 
 
 def learners_with(**optim: Any) -> list[LayerLearner]:
