@@ -139,11 +139,11 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
         shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
         picture: Any = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
-        for mask, color, scale, centre, turn in objects:
-            middle = ((mask.shape[1] - 1) / 2, (mask.shape[0] - 1) / 2)
+        for shape, color, scale, centre, turn in objects:
+            middle = ((shape.shape[1] - 1) / 2, (shape.shape[0] - 1) / 2)
             place = np.asarray(cv2.getRotationMatrix2D(middle, float(turn[n]), scale))
             place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
-            alpha = cv2.warpAffine(mask, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
+            alpha = cv2.warpAffine(shape, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
             picture = picture + alpha * (color - picture)
         light = (1 - settings.light + swing[n]) * np.array([1 + warmth[n], 1, 1 - warmth[n]])
         clip[n] = (picture * light * 255).clip(0, 255)
