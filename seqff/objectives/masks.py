@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from seqff.objectives.base import Relation
+
 GOLDEN = 0.6180339887498949
 """The golden ratio's fraction: its multiples, modulo 1, spread evenly over 0..1 however many are taken."""
 
@@ -32,6 +34,29 @@ def kinds(masks: Masks, same_video: float) -> list[tuple[Tensor, float]]:
     """
     both = ((masks.same_video, same_video), (masks.other_video, 1 - same_video))
     return [(mask, share) for mask, share in both if share > 0]
+
+
+def video_pairs(relation: Relation, parts: int) -> list[tuple[Tensor, Tensor]]:
+    """Return for each video embedding which rows are to be alike in it, and which are not.
+
+    One alone sees all. Of two the first sees pairs of which at least one row has changed colors, beside all rows of
+    other videos, so that it has to do without colors; the second only rows whose colors are as they are.
+
+    Args:
+        relation: of N rows.
+        parts: number of embeddings, 1 or 2.
+
+    Returns:
+        For each embedding two (N, N) bool: rows of the same video, positives and distant ones, and rows of others.
+    """
+    same = relation.same_video.clone()
+    first, second = relation.positive.unbind(dim=1)
+    same[first, second] = same[second, first] = True
+    if parts == 1 or relation.recolored is None:
+        return [(same, relation.other_video)] * parts
+    plain = ~relation.recolored
+    plain = plain[:, None] & plain
+    return [(same & ~plain, relation.other_video), (same & plain, relation.other_video & plain)]
 
 
 def pick(mask: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,13 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.masks import video_pairs
 from seqff.objectives.temporal_hinge import masked_mean
 
 
-def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: float) -> tuple[Tensor, dict[str, Tensor]]:
+def video_hinge(
+    z: Tensor, same: Tensor, other: Tensor, *, tolerance: float, margin: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Hinge loss that tells videos apart.
 
     With d as in `temporal_hinge`: mean over the positives and all distant pairs of the same video of
@@ -20,25 +23,20 @@ def video_hinge(z: Tensor, relation: Relation, *, tolerance: float, margin: floa
 
     Args:
         z: (N, D) float embeddings.
-        relation: of the rows.
+        same: (N, N) bool, pairs of the same video.
+        other: (N, N) bool, pairs of different videos.
         tolerance: squared distance of unit vectors (0..4) that frames of one video may keep.
         margin: the distance frames of different videos are pushed to.
 
     Returns:
-        The loss, a scalar, and `video_positive_distance` and `video_other_distance`, means of d.
+        The loss, a scalar, and the means of d over both kinds of pairs.
 
     Reference: Hadsell, Chopra, LeCun 2006 (DrLIM, doi:10.1109/CVPR.2006.100), with videos as the neighbourhoods.
     """
     d = squared_distances(unit(z.float()))
-    same = relation.same_video.clone()
-    same[relation.positive[:, 0], relation.positive[:, 1]] = True
-    loss = masked_mean(F.relu(d - tolerance), same) + masked_mean(F.relu(margin - d), relation.other_video)
+    loss = masked_mean(F.relu(d - tolerance), same) + masked_mean(F.relu(margin - d), other)
     with torch.no_grad():
-        figures = {
-            "video_positive_distance": masked_mean(d, same),
-            "video_other_distance": masked_mean(d, relation.other_video),
-        }
-    return loss, figures
+        return loss, masked_mean(d, same), masked_mean(d, other)
 
 
 class VideoHinge(Objective):
@@ -56,5 +54,11 @@ class VideoHinge(Objective):
             )
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `video_hinge`."""
-        return video_hinge(z, relation, tolerance=self.config.tolerance, margin=self.config.margin)
+        """Return the sum of the losses of all embeddings, (N, P, D), and the means of their distances,
+        `video_positive_distance` and `video_other_distance`."""
+        found = [
+            video_hinge(part, same, other, tolerance=self.config.tolerance, margin=self.config.margin)
+            for part, (same, other) in zip(z.unbind(dim=1), video_pairs(relation, z.shape[1]), strict=True)
+        ]
+        losses, near, far = (torch.stack(values) for values in zip(*found, strict=True))
+        return losses.sum(), {"video_positive_distance": near.mean(), "video_other_distance": far.mean()}

@@ -9,10 +9,11 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective, Relation
 from seqff.objectives.distance import unit
+from seqff.objectives.masks import video_pairs
 from seqff.objectives.temporal_hinge import masked_mean
 
 
-def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple[Tensor, dict[str, Tensor]]:
+def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
     """InfoNCE in which every frame of the same video is a positive, and frames of other videos are the negatives.
 
     With s the cosine over the temperature, the mean over all pairs (a, b) of frames of the same video, positives and
@@ -20,33 +21,30 @@ def video_infonce(z: Tensor, relation: Relation, *, temperature: float) -> tuple
 
     Args:
         z: (N, D) float embeddings.
-        relation: of the rows.
+        same: (N, N) bool, pairs of the same video.
+        other: (N, N) bool, pairs of different videos.
         temperature: what cosines are divided by, above 0.
 
     Returns:
-        The loss, a scalar, 0 if all rows are of one video; and `video_accuracy`, the share of the pairs (a, b) in which
-        b is nearer to a than every frame of other videos.
+        The loss, a scalar, 0 if all rows are of one video; and the share of the pairs (a, b) in which b is nearer to a
+        than every frame of other videos.
 
     Reference: Khosla et al. 2020, arXiv:2004.11362 (several positives for each anchor), with videos for labels and each
     positive among the negatives alone; as in van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
     """
     u = unit(z.float())
     scores = u @ u.T / temperature
-    among = scores.masked_fill(~relation.other_video, torch.finfo(scores.dtype).min)
-    same = relation.same_video.clone()
-    first, second = relation.positive.unbind(dim=1)
-    same[first, second] = same[second, first] = True
+    among = scores.masked_fill(~other, torch.finfo(scores.dtype).min)
     loss = masked_mean(F.softplus(torch.logsumexp(among, dim=1, keepdim=True) - scores), same)
     with torch.no_grad():
-        nearer = (scores > among.amax(dim=1, keepdim=True)).float()
-        return loss, {"video_accuracy": masked_mean(nearer, same)}
+        return loss, masked_mean((scores > among.amax(dim=1, keepdim=True)).float(), same)
 
 
 class VideoInfoNCE(Objective):
     """InfoNCE between videos as a term of a layer's loss.
 
-    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
-    things are nor stand in the way of a term that asks where they are.
+    It looks through heads of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are. Which pairs each of them sees: `video_pairs`.
     """
 
     sees = "video_embedding"
@@ -58,5 +56,10 @@ class VideoInfoNCE(Objective):
             raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `video_infonce`."""
-        return video_infonce(z, relation, temperature=self.temperature)
+        """Return the sum of the losses of all embeddings, (N, P, D), and `video_accuracy`, the mean of the shares."""
+        found = [
+            video_infonce(part, same, other, temperature=self.temperature)
+            for part, (same, other) in zip(z.unbind(dim=1), video_pairs(relation, z.shape[1]), strict=True)
+        ]
+        losses, right = zip(*found, strict=True)
+        return torch.stack(losses).sum(), {"video_accuracy": torch.stack(right).mean()}

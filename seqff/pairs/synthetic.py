@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -121,24 +121,24 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
 
     size, frames = settings.size_px, settings.frames
     far, near = random.uniform(0.1, 0.7, (2, 3)).astype(np.float32)
-    canvas: Any = texture(3 * size, random)[..., None] * (near - far) + far
+    canvas = texture(3 * size, random)[..., None] * (near - far) + far
     pan, shake = settings.drift_px * random.uniform(-1, 1, 2), random.uniform(0, 6.28, 2)
     yy, xx = np.mgrid[0:40, 0:40].astype(np.float32) - 19.5
     shapes = [np.hypot(xx, yy) < 14, (np.abs(xx) < 9) & (np.abs(yy) < 13), np.abs(xx) + np.abs(yy) < 15]
     masks = [shapes[kind].astype(np.float32) for kind in random.integers(0, len(shapes), 2)] + [image]
     objects = []
     for mask in masks:
-        color = random.uniform(0.55, 1.0, 3) if mask is image else random.uniform(0.0, 0.9, 3)
+        tone = random.uniform(0.55, 1.0, 3) if mask is image else random.uniform(0.0, 0.9, 3)
         side = settings.object_px * (random.uniform(0.9, 1.2) if mask is image else random.uniform(0.4, 0.7))
         scale = side / max(mask.shape)
-        objects.append((np.asarray(mask, np.float32), color.astype(np.float32), scale, *_path(settings, random)))
+        objects.append((np.asarray(mask, np.float32), tone.astype(np.float32), scale, *_path(settings, random)))
     swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
     warmth = 0.12 * np.sin(random.uniform(0, 6.28) + random.uniform(0.02, 0.15) * np.arange(frames))
     clip = np.empty((frames, size, size, 3), np.uint8)
     for n in range(frames):
         shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        picture: Any = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
+        picture = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
         for shape, color, scale, centre, turn in objects:
             middle = ((shape.shape[1] - 1) / 2, (shape.shape[0] - 1) / 2)
             place = np.asarray(cv2.getRotationMatrix2D(middle, float(turn[n]), scale))

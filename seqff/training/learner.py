@@ -14,7 +14,7 @@ from seqff.config import OptimConfig, TrainConfig
 from seqff.devices import choose_precision
 from seqff.nets import ConvLayer, Encoder
 from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
-from seqff.objectives.heads import Head
+from seqff.objectives.heads import Head, split_channels
 from seqff.pairs import Relation
 from seqff.training.average import WeightAverage
 from seqff.training.compiling import compile_layer
@@ -79,7 +79,7 @@ class LayerLearner:
             others=objective.parameters(),
             head=head.parameters(),
             channels=channels,
-            split=head.split if isinstance(head, Head) else 0,
+            split=head.split if isinstance(head, Head) else (),
         )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
@@ -198,21 +198,6 @@ def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
     return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def _split(channels: int, share: float) -> int:
-    """Return how many of a layer's channels the terms within videos see, if those between videos see a share of them.
-
-    Raises:
-        ValueError: the share leaves one kind of term without a channel.
-    """
-    between = round(share * channels)
-    if not 0 <= share < 1 or (share and not 0 < between < channels):
-        raise ValueError(
-            f"objective.video_channels is the share of a layer's channels for terms between videos, 0 (all see all) to "
-            f"below 1, and must leave each kind of term at least one of {channels}; got {share}"
-        )
-    return channels - between if share else 0
-
-
 def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[LayerLearner]:
     """Build one learner a layer, bottom to top; heads are drawn from the seed.
 
@@ -233,7 +218,8 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     losses = build_objectives(objective, channels, dims, generator=generator)
     for layer, info, loss, grid in zip(encoder.layers, encoder.feature_info, losses, grids, strict=True):
         both = loss.sees("embedding") and loss.sees("video_embedding")
-        split = _split(info.channels, objective.video_channels) if both else 0
+        split = split_channels(info.channels, objective.video_channels) if both else ()
+        loss.video_parts = max(1, len(split))
         head = build_head(
             objective.head,
             info.channels,

@@ -80,9 +80,10 @@ def same(one: Path, other: Path) -> None:
 
 
 def figures(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without the clock."""
+    """The lines of metrics.jsonl without the clock, and without the check for which a process needs all layers."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    left_out = ("seconds", "retrieval", "time_order")
+    return [{key: value for key, value in line.items() if not key.endswith(left_out)} for line in lines]
 
 
 def back_to(run: Path, step: int) -> None:
