@@ -16,7 +16,7 @@ from small_nets import CONFIG, small_learners
 from seqff.config import OptimConfig, TrainConfig
 from seqff.pairs import FrameBatch, Relation
 from seqff.training import LayerLearner
-from seqff.training.calibrate import calibrate, measure_shares
+from seqff.training.calibrate import calibrate
 from seqff.training.parallel.everyone import relate_everyone
 from seqff.training.parallel.join import joined
 from seqff.training.parallel.ranks import ALONE, Ranks
@@ -101,7 +101,6 @@ def learn(config: TrainConfig, ranks: Ranks) -> dict[str, torch.Tensor]:
             torch.nn.init.zeros_(learner.layer.conv.weight)
     share(learners, ranks, config)
     broadcast(learners, ranks)
-    measure_shares(learners, (), videos=1)
     calibrate(learners, examples(config, ranks))
     average_measured(learners, ranks)
     trainer = LocalTrainer(learners, steps=STEPS, optim=config.optim)
