@@ -44,8 +44,8 @@ def changed(
 
 
 CASES = {
-    "hinge": changed(),
-    "hinge, own negatives": changed(gather=False, same_video=1.0),
+    "hinge, and between videos": changed(),
+    "hinge, own negatives": changed(gather=False, same_video=1.0, terms=("temporal_hinge",)),
     "measured tolerance, clip, ema": changed(
         tolerance="calibrated", margin_quantile=0.5, optim=OptimConfig(name="sgd", lr=0.05, clip=0.1, ema=0.5)
     ),
@@ -58,8 +58,8 @@ CASES = {
     ),
     "vicreg": changed(terms=("vicreg",)),
     "clapp": changed(terms=("clapp",)),
-    "adamw": changed(optim=OptimConfig(name="adamw", lr=1e-3)),
-    "muon": changed(optim=OptimConfig(name="muon", lr=1e-3)),
+    "adamw": changed(terms=("temporal_hinge",), optim=OptimConfig(name="adamw", lr=1e-3)),
+    "muon": changed(terms=("temporal_hinge",), optim=OptimConfig(name="muon", lr=1e-3)),
 }
 
 
