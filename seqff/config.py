@@ -89,10 +89,9 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
-    colour: float = 0.5
+    colour: float = 0.3
     """Share of the stretches whose colours change: saturation up to doubled or gone, hues turned by up to a quarter of
-    the circle, one frame in five grey. The others stay as they are, and with channels of their own for terms between
-    videos (objective.video_channels) half of those learn from the others alone, and so what colours tell."""
+    the circle, one frame in five grey. Terms between videos see only the others: their colours are as they are."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop and flip once for all frames of a video in a batch, for each stretch, or for each frame."""
     photometric: Literal["shared", "stretch", "independent"] = "independent"

@@ -159,7 +159,7 @@ class ObjectiveConfig:
     one number, a linear or a geometric schedule; or a list."""
     tolerance_quantiles: tuple[float, float] = (0.5, 0.3)
     """calibrated: share of positives within the tolerance, first layer and last; linear in between."""
-    tolerance_range: tuple[float, float] = (0.1, 0.1)
+    tolerance_range: tuple[float, float] = (0.2, 0.1)
     """constant, linear, geometric: delta of the first layer and of the last (the same number twice: of every layer)."""
     tolerances: tuple[float, ...] = ()
     """explicit: delta of every layer."""

@@ -42,9 +42,9 @@ class Objective(nn.Module):
     A term with weights of its own (CLAPP's prediction matrix) trains them with the layer; what it remembers between
     steps (a tolerance, a queue) lies in buffers, so that checkpoints hold it.
 
-    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the outputs
-    (N, P, D) of P further heads on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or
-    "composed", the layer's output for the inputs that `compose` makes of its input rows.
+    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the output of
+    a second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the
+    layer's output for the inputs that `compose` makes of its input rows.
     `needs_mixtures` says that batches must hold made-up negatives (`relation.real`).
     """
 
@@ -65,15 +65,12 @@ class WeightedSum(nn.Module):
 
     Args:
         terms: by name, with their weights.
-        dim: D of the head's embedding; what the head gives behind it are the video embeddings.
-
-    Attributes:
-        video_parts: P, how many there are.
+        dim: D of the head's embedding; what the head gives behind it is the video embedding.
     """
 
     def __init__(self, terms: dict[str, tuple[Objective, float]], dim: int | None = None) -> None:
         super().__init__()
-        self.dim, self.video_parts = dim, 1
+        self.dim = dim
         self.terms = nn.ModuleDict({name: term for name, (term, _) in terms.items()})
         self.weights = {name: weight for name, (_, weight) in terms.items()}
 
@@ -107,10 +104,7 @@ class WeightedSum(nn.Module):
         for name, term in self._terms().items():
             if term.sees in ("embedding", "video_embedding"):
                 assert z is not None  # the learner asks `sees` before
-                if term.sees == "embedding":
-                    loss, found = term(z[:, : self.dim], relation)
-                else:
-                    loss, found = term(z[:, self.dim :].reshape(len(z), self.video_parts, -1), relation)
+                loss, found = term(z[:, : self.dim] if term.sees == "embedding" else z[:, self.dim :], relation)
             else:
                 seen = out if term.sees == "map" else layer(term.compose(h, relation))
                 loss, found = term(seen.float(), relation)

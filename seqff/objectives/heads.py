@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -13,32 +11,28 @@ from seqff.grid_mean import grid_mean
 
 
 class Head(nn.Module):
-    """Grid pooling, then an embedding of what it gives; and, where a term asks for them, some of the mean over the map.
+    """Grid pooling, then an embedding of what it gives; and, where a term asks for it, one of the mean over the map.
 
     Args:
         grid: side of the pooling grid.
         cells: from (N, C * grid * grid) to (N, D).
-        videos: each from (N, C) to (N, D'), the video embeddings.
-        split: where the map's channels are cut: the first part is for `cells`, the next ones for `videos`, one each.
-            Empty = all see all channels.
+        whole: from (N, C) to (N, D'), the video embedding; None for none.
+        split: the first so many channels are for `cells`, the others for `whole`; 0 = both see all.
     """
 
-    def __init__(
-        self, grid: int, cells: nn.Module, videos: Sequence[nn.Module] = (), *, split: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, grid: int, cells: nn.Module, whole: nn.Module | None = None, *, split: int = 0) -> None:
         super().__init__()
-        self.grid, self.cells, self.videos, self.split = grid, cells, nn.ModuleList(videos), tuple(split)
+        self.grid, self.cells, self.whole, self.split = grid, cells, whole, split
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the embedding of (N, C, H, W), (N, D), with the video embeddings behind it: (N, D + P * D')."""
+        """Return the embedding of (N, C, H, W), (N, D), with the video embedding behind it: (N, D + D')."""
         return self.embed(grid_mean(x, self.grid))
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Return what `forward` gives for a map of which the grid mean is there, (N, C, grid, grid)."""
-        count = 1 + len(self.videos)
-        first, *others = pooled.tensor_split(self.split, dim=1) if self.split else [pooled] * count
-        wholes = [video(part.mean(dim=(2, 3))) for video, part in zip(self.videos, others, strict=True)]
-        return torch.cat([self.cells(first.flatten(1)), *wholes], dim=1)
+        first, second = pooled.tensor_split([self.split], dim=1) if self.split else (pooled, pooled)
+        z: Tensor = self.cells(first.flatten(1))
+        return z if self.whole is None else torch.cat([z, self.whole(second.mean(dim=(2, 3)))], dim=1)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
@@ -67,7 +61,7 @@ def build_head(
     width: int,
     out: int,
     video: bool = False,
-    split: Sequence[int] = (),
+    split: int = 0,
     generator: torch.Generator | None = None,
 ) -> Head:
     """Build the head of one layer.
@@ -79,45 +73,37 @@ def build_head(
         width: hidden units of the mlp.
         out: D of the embedding (ignored by "none": D = C * grid * grid).
         video: with a second embedding, of the mean over the whole map.
-        split: where the channels are cut for `Head`, with a video embedding for each part but the first; empty = one
-            video embedding, and all see all channels.
+        split: channels for the first embedding, the others are for the second; 0 = both see all.
         generator: source of the initial weights.
 
     Returns:
-        A module (N, C, H, W) -> (N, D), or (N, D + P * D') with P video embeddings.
+        A module (N, C, H, W) -> (N, D), or (N, D + D') with the video embedding.
 
     Raises:
         ValueError: unknown name.
     """
-    bounds = [0, *split, channels]
-    first, *others = [after - before for before, after in pairwise(bounds)] if split else [channels, channels]
+    first, second = (split, channels - split) if split else (channels, channels)
     cells = _projector(name, first * grid * grid, width, out, generator)
-    videos = [_projector(name, part, width, out, generator) for part in others] if video else []
-    return Head(grid, cells, videos, split=split)
+    return Head(grid, cells, _projector(name, second, width, out, generator) if video else None, split=split)
 
 
-def split_channels(channels: int, share: float) -> tuple[int, ...]:
-    """Say where a layer's channels are cut between terms within videos and between them.
+def split_channels(channels: int, share: float) -> int:
+    """Return how many of a layer's channels are for terms within videos, if those between videos see a share of them.
 
     Args:
         channels: of the layer's map.
-        share: of the channels that terms between videos see (`objective.video_channels`).
-
-    Returns:
-        Two places: the channels before the first are for terms within videos; those up to the second for terms between
-        videos that see pairs with changed colors, the rest, as many, for pairs with colors as they are. None for a
-        share of 0.
+        share: `objective.video_channels`; for 0 all terms see all channels, and so 0 is returned.
 
     Raises:
-        ValueError: the share is not 0 to below 1, or leaves one of them without a channel.
+        ValueError: the share is not 0 to below 1, or leaves one kind of term without a channel.
     """
-    each = round(share * channels / 2)
-    if not 0 <= share < 1 or (share and not 0 < 2 * each < channels):
+    between = round(share * channels)
+    if not 0 <= share < 1 or (share and not 0 < between < channels):
         raise ValueError(
             "objective.video_channels is the share of a layer's channels for terms between videos, 0 (all terms see "
             f"all) to below 1, and must leave each kind of them at least one of {channels}; got {share}"
         )
-    return (channels - 2 * each, channels - each) if share else ()
+    return channels - between if share else 0
 
 
 def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:

@@ -36,27 +36,26 @@ def kinds(masks: Masks, same_video: float) -> list[tuple[Tensor, float]]:
     return [(mask, share) for mask, share in both if share > 0]
 
 
-def video_pairs(relation: Relation, parts: int) -> list[tuple[Tensor, Tensor]]:
-    """Return for each video embedding which rows are to be alike in it, and which are not.
+def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
+    """Return which rows are to be alike for terms between videos, and which are not.
 
-    One alone sees all. Of two the first sees pairs of which at least one row has changed colors, beside all rows of
-    other videos, so that it has to do without colors; the second only rows whose colors are as they are.
+    Rows whose colors the augmentation has changed are left to the other terms: what tells videos apart is often their
+    colors, which is worth knowing where colors mean something.
 
     Args:
         relation: of N rows.
-        parts: number of embeddings, 1 or 2.
 
     Returns:
-        For each embedding two (N, N) bool: rows of the same video, positives and distant ones, and rows of others.
+        Two (N, N) bool: rows of the same video, positives and distant ones, and rows of different videos.
     """
     same = relation.same_video.clone()
     first, second = relation.positive.unbind(dim=1)
     same[first, second] = same[second, first] = True
-    if parts == 1 or relation.recolored is None:
-        return [(same, relation.other_video)] * parts
+    if relation.recolored is None:
+        return same, relation.other_video
     plain = ~relation.recolored
     plain = plain[:, None] & plain
-    return [(same & ~plain, relation.other_video), (same & plain, relation.other_video & plain)]
+    return same & plain, relation.other_video & plain
 
 
 def pick(mask: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

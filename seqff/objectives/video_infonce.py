@@ -43,8 +43,8 @@ def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float)
 class VideoInfoNCE(Objective):
     """InfoNCE between videos as a term of a layer's loss.
 
-    It looks through heads of its own at the mean over the whole map, so that it can neither tell videos apart by where
-    things are nor stand in the way of a term that asks where they are. Which pairs each of them sees: `video_pairs`.
+    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are. Which pairs it sees: `video_pairs`.
     """
 
     sees = "video_embedding"
@@ -56,10 +56,6 @@ class VideoInfoNCE(Objective):
             raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of the losses of all embeddings, (N, P, D), and `video_accuracy`, the mean of the shares."""
-        found = [
-            video_infonce(part, same, other, temperature=self.temperature)
-            for part, (same, other) in zip(z.unbind(dim=1), video_pairs(relation, z.shape[1]), strict=True)
-        ]
-        losses, right = zip(*found, strict=True)
-        return torch.stack(losses).sum(), {"video_accuracy": torch.stack(right).mean()}
+        """Return the loss and `video_accuracy`, see `video_infonce`."""
+        loss, accuracy = video_infonce(z, *video_pairs(relation), temperature=self.temperature)
+        return loss, {"video_accuracy": accuracy}

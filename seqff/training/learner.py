@@ -79,7 +79,7 @@ class LayerLearner:
             others=objective.parameters(),
             head=head.parameters(),
             channels=channels,
-            split=head.split if isinstance(head, Head) else (),
+            split=head.split if isinstance(head, Head) else 0,
         )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
@@ -218,8 +218,7 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
     losses = build_objectives(objective, channels, dims, generator=generator)
     for layer, info, loss, grid in zip(encoder.layers, encoder.feature_info, losses, grids, strict=True):
         both = loss.sees("embedding") and loss.sees("video_embedding")
-        split = split_channels(info.channels, objective.video_channels) if both else ()
-        loss.video_parts = max(1, len(split))
+        split = split_channels(info.channels, objective.video_channels) if both else 0
         head = build_head(
             objective.head,
             info.channels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -53,8 +53,8 @@ class Muon(torch.optim.AdamW):
         running = state["exp_avg"].lerp_(weight.grad, 1 - PAST)
         wanted = weight.grad.lerp(running, PAST).flatten(1)  # type: ignore[union-attr]
         weight.mul_(1 - group["lr"] * group["weight_decay"])
-        split = group["split"] if len(weight) == group.get("channels") else ()
-        parts = wanted.tensor_split(split)
+        split = group["split"] if len(weight) == group.get("channels") else 0
+        parts = wanted.tensor_split([split]) if split else (wanted,)
         step = torch.cat([alike(part) * math.sqrt(max(part.shape)) for part in parts])
         weight.add_(step.view(weight.shape), alpha=-group["lr"])
 
@@ -79,7 +79,7 @@ def build_optimizer(
     others: Iterable[nn.Parameter] = (),
     head: Iterable[nn.Parameter] = (),
     channels: int = 0,
-    split: Sequence[int] = (),
+    split: int = 0,
 ) -> torch.optim.Optimizer:
     """Build the optimiser of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
 
@@ -89,8 +89,8 @@ def build_optimizer(
         others: what else moves at the learning rate.
         head: what moves at that rate times `optim.head_lr`.
         channels: of the layer's map; only looked at with a split.
-        split: where channels of one objective end and those of another begin: Muon moves the kernels of each by steps
-            of their own, so that none takes the others' share.
+        split: the first so many channels have another objective than the others: Muon moves the kernels of each kind
+            by steps of their own, so that neither takes the other's share. 0 = all have the same.
 
     Returns:
         An optimiser whose groups have a field "share", by which `set_rate` multiplies the learning rate.
@@ -111,7 +111,7 @@ def build_optimizer(
             "share": share,
             "matrices": turned,
             "channels": channels,
-            "split": list(split),
+            "split": split,
         }
         for group, share, turned in kinds_of_weights
         if group

@@ -27,7 +27,7 @@ def test_it_is_the_formula() -> None:
                 other.append(max(0.0, 1.2 - d))
             elif ahead == GAP or ahead >= FAR:
                 same.append(max(0.0, d - 0.3))
-    same_mask, other_mask = video_pairs(known, 1)[0]
+    same_mask, other_mask = video_pairs(known)
     loss, _, _ = video_hinge(z, torch.triu(same_mask), other_mask, tolerance=0.3, margin=1.2)
     assert float(loss) == pytest.approx(np.mean(same) + np.mean(other), rel=1e-5)
 
@@ -36,7 +36,7 @@ def test_by_hand() -> None:
     """Two frames a video, at right angles (d = 2) within a video and opposite (4) or at right angles between them."""
     z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     known = relate(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), gap=1, far=5)
-    loss, near, far = video_hinge(z, *video_pairs(known, 1)[0], tolerance=0.5, margin=3.0)
+    loss, near, far = video_hinge(z, *video_pairs(known), tolerance=0.5, margin=3.0)
     assert float(loss) == pytest.approx((2 - 0.5) + 0.5 * (3 - 2))  # half of the others are beyond the margin
     assert (float(near), float(far)) == (pytest.approx(2), pytest.approx(3))
 

@@ -91,7 +91,7 @@ def test_muon_moves_each_kind_of_channels_by_steps_of_its_own() -> None:
     gradient = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     gradient[:4] *= 1000
     kernel.grad, parts[0].grad, parts[1].grad = gradient, gradient[:4].clone(), gradient[4:].clone()
-    build_optimizer([kernel], OptimConfig(), channels=6, split=(4,)).step()
+    build_optimizer([kernel], OptimConfig(), channels=6, split=4).step()
     for part in parts:
         build_optimizer([part], OptimConfig()).step()
     assert torch.allclose(kernel, torch.cat([part.detach() for part in parts]), atol=1e-7)

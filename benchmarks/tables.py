@@ -1,0 +1,146 @@
+"""The tables of docs/results.md, from benchmarks/results/*.json; nothing in them is written by hand.
+
+python -m benchmarks.tables            # writes docs/results.md
+python -m benchmarks.tables --check    # says whether it is what the results give
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.records import Record, Records
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+NAMES = {
+    "jhmdb": "Film clips, 21 actions, by source; encoder has seen all clips, without labels",
+    "jhmdb-unseen": "The same, encoder trained without the test sources",
+    "jhmdb-rest": "Clips of odd sources alone, on which nothing was chosen",
+    "turntable-90": "42 objects on a turntable, learned from views every 90 degrees",
+    "turntable-45": "The same, every 45 degrees",
+    "turntable-90-rest": "Objects of odd numbers alone, on which nothing was chosen; every 90 degrees",
+    "weizmann-seen": "Weizmann actions, leave one subject out; encoder has seen all clips",
+    "weizmann-unseen": "Weizmann actions, encoder trained without the test subjects",
+    "fashion-plain": "Fashion-MNIST moving over black",
+    "fashion-static": "Fashion-MNIST moving over a texture that stands still",
+    "fashion-moving": "Fashion-MNIST moving over a texture that moves",
+    "mnist-plain": "MNIST moving over black",
+    "mnist-static": "MNIST moving over a texture that stands still",
+    "mnist-moving": "MNIST moving over a texture that moves",
+    "digits": "Digits moving over a texture that moves (800 clips)",
+}
+"""Sets in the order of the page."""
+
+
+def of(records: Sequence[Record], name: str, settings: str) -> list[Record]:
+    """The records of a set and settings, by seed."""
+    return sorted((r for r in records if r["set"] == name and r["settings"] == settings), key=lambda r: r["seed"])
+
+
+def layers(records: Sequence[Record], column: str) -> np.ndarray:
+    """Accuracies, (seeds, layers)."""
+    return np.array([[layer[column] for layer in record["layers"]] for record in records])
+
+
+def mean(values: np.ndarray) -> str:
+    """Mean over seeds, with the standard deviation where there are several."""
+    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+
+
+def set_table(records: Sequence[Record]) -> str:
+    """A row a layer: trained, untrained, difference."""
+    trained, untrained = layers(records, "trained"), layers(records, "untrained")
+    rows = ["| layer | trained | untrained | difference |", "|---|---|---|---|"]
+    for place, layer in enumerate(records[0]["layers"]):
+        gain = 100 * (trained[:, place] - untrained[:, place])
+        rows.append(
+            f"| {layer['name']} | {mean(trained[:, place])} | {mean(untrained[:, place])} | {gain.mean():+.1f} |"
+        )
+    best, before = trained.max(axis=1), untrained.max(axis=1)
+    rows.append(f"| best | {mean(best)} | {mean(before)} | {100 * (best - before).mean():+.1f} |")
+    if records[0]["pixels"] is not None:
+        rows.append(f"| pixels | | {np.mean([record['pixels'] for record in records]):.3f} | |")
+    return "\n".join(rows)
+
+
+def summary(records: Sequence[Record], settings: str) -> str:
+    """A row a set: gains of the layers, best layers, pixels, seeds."""
+    rows = [
+        "| set | layers over untrained, points | best layer | untrained's best | pixels | steps | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in NAMES:
+        found = of(records, name, settings)
+        if not found:
+            continue
+        trained, untrained = layers(found, "trained"), layers(found, "untrained")
+        gains = " ".join(f"{gain:+.1f}" for gain in 100 * (trained - untrained).mean(axis=0))
+        pixels = np.mean([record["pixels"] for record in found])
+        seeds = ", ".join(str(record["seed"]) for record in found)
+        rows.append(
+            f"| {name} | {gains} | {mean(trained.max(axis=1))} | {untrained.max(axis=1).mean():.3f} | {pixels:.3f} "
+            f"| {found[0]['steps']} | {seeds} |"
+        )
+    return "\n".join(rows)
+
+
+def others(records: Sequence[Record]) -> str:
+    """A row for each other settings on each set: gains, best layer, and the default's best beside it."""
+    rows = [
+        "| set | settings | layers over untrained, points | best layer | default's best | steps | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in NAMES:
+        for settings in sorted({record["settings"] for record in records if record["set"] == name} - {"default"}):
+            found = of(records, name, settings)
+            seeds = [record["seed"] for record in found]
+            beside = [record for record in of(records, name, "default") if record["seed"] in seeds]
+            gains = 100 * (layers(found, "trained") - layers(found, "untrained")).mean(axis=0)
+            best = layers(beside, "trained").max(axis=1).mean() if beside else float("nan")
+            rows.append(
+                f"| {name} | `{settings}` | {' '.join(f'{gain:+.1f}' for gain in gains)} "
+                f"| {mean(layers(found, 'trained').max(axis=1))} | {best:.3f} | {found[0]['steps']} "
+                f"| {', '.join(map(str, seeds))} |"
+            )
+    return "\n".join(rows) if len(rows) > 2 else ""
+
+
+def page() -> str:
+    """The whole page."""
+    records = Records.of("quality").read()
+    machines = sorted({record["processor"] for record in records})
+    parts = [
+        "# What the features are worth",
+        "Made by `python -m benchmarks.tables` from `benchmarks/results/`. Accuracy of a linear probe on each layer, "
+        "beside the same net untrained and raw pixels. Every number comes from "
+        "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`; "
+        f"measured on {'; '.join(machines) or 'no machine yet'}.",
+        "## The default on all sets",
+        summary(records, "default"),
+    ]
+    for name, title in NAMES.items():
+        found = of(records, name, "default")
+        if found:
+            parts += [f"## {title}", f"`{name}`, {found[0]['steps']} steps.", set_table(found)]
+    beside = others(records)
+    if beside:
+        parts += ["## Other settings", beside]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
+    if parser.parse_args().check:
+        return int(PAGE.read_text() != page())
+    PAGE.write_text(page())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

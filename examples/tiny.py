@@ -1,0 +1,164 @@
+"""The whole way in one file: a folder of videos, layers that learn by themselves, a linear probe. Plain torch.
+
+    python examples/tiny.py VIDEOS        (VIDEOS/CLASS/*.mp4; the classes are only for the probe)
+
+Every layer has its own loss and its own optimizer, and what it hands on is detached, so that no gradient passes from
+one layer to another. The loss: consecutive frames are to be alike, up to a tolerance; distant frames of the same video
+are not. It is the temporal hinge on half of a layer's channels; the other half learns to tell videos apart.
+seqff does the same with everything that real videos need: exact reading, resuming, many objectives, honest probes.
+"""
+
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SIZE, WIDTHS, FAR = 64, (16, 32, 64, 128), 8
+TOLERANCES = (0.4, 0.25, 0.16, 0.1)  # delta of each layer: larger for earlier ones
+VIDEOS, CLIPS, STEPS = 16, 4, 300  # videos in a batch, pairs of frames of each, batches
+
+
+def read(path):
+    """All frames of a video: (T, 3, SIZE, SIZE) uint8."""
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24", width=SIZE, height=SIZE) for frame in file.decode(video=0)]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+def build_layers(seed):
+    """Convolution, pooling, ReLU; normalized input, so that a layer cannot hand on its goodness as mere length."""
+    torch.manual_seed(seed)
+    layers, channels = [], 3
+    for number, width in enumerate(WIDTHS):
+        norm = nn.GroupNorm(1, channels, affine=False) if number else nn.Identity()
+        conv = nn.Conv2d(channels, width, 7 if not number else 3, stride=1 if number else 2, padding=1 if number else 3)
+        layers.append(nn.Sequential(norm, conv, nn.MaxPool2d(2) if number in (1, 2) else nn.Identity(), nn.ReLU()))
+        channels = width
+    return layers
+
+
+class Head(nn.Module):
+    """Throw-away projector: a layer's loss sees the first half of its channels on a grid, the second as a mean."""
+
+    def __init__(self, channels, dim=64):
+        super().__init__()
+        self.half = channels // 2
+        self.near, self.video = nn.Linear(self.half * 4, dim), nn.Linear(channels - self.half, dim)
+
+    def forward(self, x):
+        near = F.adaptive_avg_pool2d(x[:, : self.half], 2).flatten(1)
+        video = x[:, self.half :].mean(dim=(2, 3))
+        return F.normalize(self.near(near)), F.normalize(self.video(video))
+
+
+def hinge(z, video, time, tolerance, margin=1.5):
+    """max(0, d(x_n, x_n+1) - tolerance) + max(0, margin - d(distant frames of the same video)), d squared."""
+    d = (2 - 2 * z @ z.T).clamp(min=0)
+    same, apart = video[:, None] == video, (time[:, None] - time).abs()
+    near, distant = same & (apart == 1), same & (apart >= FAR)
+    far = F.relu(margin - d)[distant]
+    return F.relu(d - tolerance)[near].mean() + (far.mean() if len(far) else 0.0)
+
+
+def between_videos(z, video, temperature=0.1):
+    """InfoNCE: a frame's own video among all videos of the batch."""
+    scores, same = z @ z.T / temperature, video[:, None] == video
+    others = torch.logsumexp(scores.masked_fill(same, -1e9), dim=1, keepdim=True)
+    mask = same & ~torch.eye(len(z), dtype=torch.bool)
+    return F.softplus(others - scores)[mask].mean()
+
+
+def batch(clips, random):
+    """Pairs of consecutive frames of some videos; crops are shared by a video, exposure changes frame by frame."""
+    frames, video, time = [], [], []
+    for number in random.choice(len(clips), min(VIDEOS, len(clips)), replace=False):
+        clip = clips[number]
+        starts = random.integers(0, len(clip) - 1, CLIPS)
+        places = np.unique(np.concatenate([starts, starts + 1]))
+        side = int(SIZE * random.uniform(0.8, 1))
+        top, left = random.integers(0, SIZE - side + 1, 2)
+        x = clip[places][:, :, top : top + side, left : left + side].float() / 255
+        x = F.interpolate(x, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        x = x.flip(3) if random.random() < 0.5 else x
+        gain = torch.from_numpy(random.uniform(0.8, 1.2, (len(x), 1, 1, 1))).float()
+        frames.append((x * gain - 0.45) / 0.25)
+        video += [number] * len(x)
+        time += places.tolist()
+    return torch.cat(frames), torch.tensor(video), torch.tensor(time)
+
+
+def train(layers, clips, steps, seed):
+    """Each step: every layer runs, learns from its own loss, and hands its output on without its gradient."""
+    random = np.random.default_rng(seed)
+    heads = [Head(width) for width in WIDTHS]
+    optimizers = [
+        torch.optim.AdamW([*layer.parameters(), *head.parameters()], lr=2e-3)
+        for layer, head in zip(layers, heads, strict=True)
+    ]
+    for step in range(steps):
+        h, video, time = batch(clips, random)
+        for layer, head, tolerance, optimizer in zip(layers, heads, TOLERANCES, optimizers, strict=True):
+            out = layer(h)
+            near, of_video = head(out)
+            loss = hinge(near, video, time, tolerance) + between_videos(of_video, video)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            h = out.detach()  # the cut: nothing that a layer above learns reaches this one
+        if step % 50 == 0 or step == steps - 1:
+            print(f"step {step}: loss of the last layer {loss.item():.3f}")
+
+
+@torch.no_grad()
+def describe(layers, clips):
+    """A row a video for every layer: mean over time and mean |difference| of maps on 2 x 2 cells."""
+    rows = []
+    for clip in clips:
+        h, of_clip = (clip.float() / 255 - 0.45) / 0.25, []
+        for layer in layers:
+            h = layer(h)
+            x = F.adaptive_avg_pool2d(h, 2).flatten(1)
+            of_clip.append(torch.cat([x.mean(dim=0), x.diff(dim=0).abs().mean(dim=0)]))
+        rows.append(of_clip)
+    return [torch.stack(of_layer) for of_layer in zip(*rows, strict=True)]
+
+
+def probe(x, labels, folds=5, penalty=0.03):
+    """Accuracy of ridge regression onto the classes, every video tested by weights that have not seen it."""
+    classes = sorted(set(labels))
+    truth = torch.tensor([classes.index(label) for label in labels])
+    fold, right = torch.arange(len(x)) % folds, 0
+    for number in range(folds):
+        test = fold == number
+        mean, std = x[~test].mean(dim=0), x[~test].std(dim=0) + 1e-6
+        a, b = ((part - mean) / std / x.shape[1] ** 0.5 for part in (x[~test], x[test]))
+        y = F.one_hot(truth[~test], len(classes)).float()
+        kernel = a @ a.T + penalty * torch.eye(len(a))
+        scores = b @ a.T @ torch.linalg.solve(kernel, y - y.mean(dim=0)) + y.mean(dim=0)
+        right += int((scores.argmax(dim=1) == truth[test]).sum())
+    return right / len(x)
+
+
+def main(folder, steps=STEPS, seed=0):
+    """Train on a folder and return the accuracies of all layers: trained and untrained."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in (".mp4", ".avi", ".mkv", ".webm"))
+    np.random.default_rng(0).shuffle(paths)
+    clips, labels = [read(path) for path in paths], [path.parent.name for path in paths]
+    print(f"{len(clips)} videos, {sum(map(len, clips))} frames, {len(set(labels))} classes")
+    layers = build_layers(seed)
+    before = [probe(x, labels) for x in describe(layers, clips)]
+    train(layers, clips, steps, seed)
+    after = [probe(x, labels) for x in describe(layers, clips)]
+    for number, (trained, untrained) in enumerate(zip(after, before, strict=True), start=1):
+        print(f"layer {number}: {trained:.3f} (untrained {untrained:.3f})")
+    return after, before
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
