@@ -1,7 +1,8 @@
-"""The tables of docs/results.md, from benchmarks/results/*.json; nothing in them is written by hand.
+"""The tables of docs/results.md and of the README, from benchmarks/results/*.json; none is written by hand.
 
-python -m benchmarks.tables            # writes docs/results.md
-python -m benchmarks.tables --check    # says whether it is what the results give
+Examples:
+    python -m benchmarks.tables            # writes both
+    python -m benchmarks.tables --check    # exits with 1 unless they are what the results give
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import numpy as np
 
 from benchmarks.records import Record, Records
 
-PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+ROOT = Path(__file__).parents[1]
+PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
+SHOWN = {
+    "jhmdb": "film clips, 21 actions, by source",
+    "turntable-90": "42 objects on a turntable, from views every 90°",
+    "weizmann-seen": "10 actions before a fixed camera, by subject",
+}
+"""Sets in the README."""
+TWIN = "default+trainer=end_to_end"
 NAMES = {
     "jhmdb": "Film clips, 21 actions, by source; encoder has seen all clips, without labels",
     "jhmdb-unseen": "The same, encoder trained without the test sources",
@@ -109,6 +118,46 @@ def others(records: Sequence[Record]) -> str:
     return "\n".join(rows) if len(rows) > 2 else ""
 
 
+def short(records: Sequence[Record]) -> str:
+    """The README's table: best layers, the untrained net's, the twin's by backpropagation where it was measured."""
+    rows = ["| videos | trained | untrained | end to end | pixels |", "|---|---|---|---|---|"]
+    for name, title in SHOWN.items():
+        found, twin = of(records, name, "default"), of(records, name, TWIN)
+        if found:
+            best, before = (layers(found, column).max(axis=1) for column in ("trained", "untrained"))
+            beside = mean(layers(twin, "trained").max(axis=1)) if twin else ""
+            pixels = np.mean([record["pixels"] for record in found])
+            rows.append(f"| {title} | {mean(best)} | {before.mean():.3f} | {beside} | {pixels:.3f} |")
+    seeds = sorted({record["seed"] for record in records if record["set"] in SHOWN and record["settings"] == "default"})
+    return "\n".join(
+        [*rows, "", f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation where there are several."]
+    )
+
+
+def demo(records: Sequence[Record]) -> str:
+    """The table of `make demo`."""
+    rows = ["| layer | trained | untrained |", "|---|---|---|"]
+    rows += [
+        f"| {layer['name']} | {layer['trained']:.3f} | {layer['untrained']:.3f} |"
+        for record in records
+        for layer in record["layers"]
+    ]
+    return "\n".join(rows)
+
+
+def between(text: str, mark: str, content: str) -> str:
+    """A text with other content between <!-- mark --> and <!-- /mark -->."""
+    before, _, rest = text.partition(f"<!-- {mark} -->")
+    _, _, after = rest.partition(f"<!-- /{mark} -->")
+    return f"{before}<!-- {mark} -->\n{content}\n<!-- /{mark} -->{after}"
+
+
+def readme() -> str:
+    """The README with its tables."""
+    text = between(README.read_text(), "results", short(Records.of("quality").read()))
+    return between(text, "demo", demo(Records.of("demo").read()))
+
+
 def page() -> str:
     """The whole page."""
     records = Records.of("quality").read()
@@ -136,9 +185,11 @@ def main() -> int:
     """Write or check the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
+    pages = {PAGE: page(), README: readme()}
     if parser.parse_args().check:
-        return int(PAGE.read_text() != page())
-    PAGE.write_text(page())
+        return int(any(path.read_text() != text for path, text in pages.items()))
+    for path, text in pages.items():
+        path.write_text(text)
     return 0
 
 

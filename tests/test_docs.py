@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import seqff
+from benchmarks import tables
 from seqff.cli import COMMANDS
 from seqff.objectives import OBJECTIVES
 from seqff.presets import PRESETS
@@ -111,3 +112,9 @@ def test_notebooks_are_what_their_scripts_make(tools: Path) -> None:
     folder = ROOT / "examples" / "notebooks"
     there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb")}
     assert there == made, "run python tools/make_notebooks.py"
+
+
+def test_tables_are_what_the_results_give() -> None:
+    """`python -m benchmarks.tables` would change neither docs/results.md nor the README."""
+    assert tables.PAGE.read_text(encoding="utf-8") == tables.page(), "run python -m benchmarks.tables"
+    assert tables.README.read_text(encoding="utf-8") == tables.readme(), "run python -m benchmarks.tables"

@@ -24,12 +24,12 @@ from seqff.config_io import to_dict
 from seqff.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES, README = ROOT / "examples", ROOT / "README.md"
+EXAMPLES = ROOT / "examples"
 
 
 def pages() -> dict[str, str]:
     """Return the pages by name, in Markdown."""
-    makers = (commands, settings, presets, python, examples, figures)
+    makers = (commands, settings, presets, python, examples)
     return {maker.__name__: maker() for maker in makers}
 
 
@@ -94,14 +94,6 @@ def presets() -> str:
         text = yaml.safe_dump(changed, sort_keys=False, default_flow_style=None) if changed else "# nothing\n"
         parts += [f"## {name}", escape(f"{preset.text}."), escape(f"Source: {preset.reference}."), fence(text, "yaml")]
     return "\n\n".join(parts) + "\n"
-
-
-def figures() -> str:
-    """Take the sections with measurements from README.md, so that they stand in one place only."""
-    _, *sections = README.read_text(encoding="utf-8").split("\n## ")
-    measured = [f"## {section.strip()}" for section in sections if "`python benchmarks/" in section]
-    head = ["# Figures", "The measurements of README.md, each with the command that makes it again."]
-    return "\n\n".join([*head, *measured]).replace("](docs/", "](../") + "\n"
 
 
 def difference(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from seqff.transform import fit_transform
 from seqff.video import Manifest
 
 FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
-"""How long a training is whose settings do not say it (docs/recipe.md, "How long")."""
+"""How long a training is whose settings do not say it (docs/defaults.md)."""
 
 
 def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:

@@ -1,0 +1,32 @@
+"""The table of `make demo`, kept for the README: the whole demo, seed 0.
+
+python -m benchmarks.demo
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import seqff
+from benchmarks.records import Records, machine
+
+
+def main() -> int:
+    """Run the demo and keep its accuracies and CPU seconds."""
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        result = seqff.demo(out=Path(folder) / "demo", overwrite=True).result.to_dict()
+    layers = [
+        {"name": layer["name"], "trained": layer["accuracy"], "untrained": layer["untrained"]["accuracy"]}
+        for layer in result["layers"]
+    ]
+    seconds = round(time.process_time() - began)
+    Records.of("demo").keep({"demo": "default", "seconds": seconds, "layers": layers, **machine()}, by=("demo",))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
