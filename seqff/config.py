@@ -89,9 +89,10 @@ class PairsConfig:
     """Mirror half of the visits."""
     jitter: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
-    colour: float = 0.3
-    """Share of the stretches whose colours change: saturation up to doubled or gone, hues turned by up to a quarter of
-    the circle, one frame in five grey. Terms between videos see only the others: their colours are as they are."""
+    colour: float = 0.0
+    """Change of the colors of each frame, 0 (none) to 1: saturation up to doubled or gone, hues turned by up to a
+    quarter of the circle, one frame in five grey. 1 where colors mean nothing, such as a light or a background of each
+    clip's own; they are then unlearned, which costs much where colors tell things apart."""
     augment: Literal["shared", "stretch", "independent"] = "shared"
     """Draw crop and flip once for all frames of a video in a batch, for each stretch, or for each frame."""
     photometric: Literal["shared", "stretch", "independent"] = "independent"

@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
     "temporal-hinge": Preset(
         "positives within a tolerance, negatives beyond a margin, a head a layer",
         "Hadsell, Chopra, LeCun 2006 (DrLIM); layer by layer: Tang, Yang, Amit 2022, doi:10.3389/fncom.2022.789253",
-        TrainConfig(objective=ObjectiveConfig(terms=("temporal_hinge",))),
+        TrainConfig(objective=ObjectiveConfig(terms=("temporal_hinge",), margin=1.5)),
     ),
     "infonce": Preset(
         "tell the positive from all negatives, by cosines through a head a layer",

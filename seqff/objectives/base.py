@@ -31,10 +31,6 @@ class Relation(Protocol):
     def video(self) -> Tensor | None:
         """(N,) int64: identity of each row's video (None: not known)."""
 
-    @property
-    def recolored(self) -> Tensor | None:
-        """(N,) bool: rows whose colors the augmentation has changed (None: not known)."""
-
 
 class Objective(nn.Module):
     """One term of a layer's loss.

@@ -39,9 +39,6 @@ def kinds(masks: Masks, same_video: float) -> list[tuple[Tensor, float]]:
 def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
     """Return which rows are to be alike for terms between videos, and which are not.
 
-    Rows whose colors the augmentation has changed are left to the other terms: what tells videos apart is often their
-    colors, which is worth knowing where colors mean something.
-
     Args:
         relation: of N rows.
 
@@ -51,11 +48,7 @@ def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
     same = relation.same_video.clone()
     first, second = relation.positive.unbind(dim=1)
     same[first, second] = same[second, first] = True
-    if relation.recolored is None:
-        return same, relation.other_video
-    plain = ~relation.recolored
-    plain = plain[:, None] & plain
-    return same & plain, relation.other_video & plain
+    return same, relation.other_video
 
 
 def pick(mask: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,6 @@ def augment(
     *,
     time: NDArray[np.int64] | None = None,
     out: Tensor | None = None,
-    recolored: NDArray[np.bool_] | None = None,
 ) -> Tensor:
     """Crop, flip and recolour the frames of one video in one batch.
 
@@ -39,7 +38,6 @@ def augment(
         random: source of the draws.
         time: (T,) frame numbers, ascending; a stretch ends where they leap. None for consecutive frames.
         out: (T, 3, height, width) float32 to write into; None for a new tensor.
-        recolored: (T,) to write into which frames have had their colors changed.
 
     Returns:
         (T, 3, height, width) float32, `out` if it was given.
@@ -53,10 +51,7 @@ def augment(
     for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
         _crop_and_flip(part, transform, config, random, target)
     if config.jitter or config.colour:
-        changed = _changed(len(frames), time, config, random)
-        _recolour(out, _borders(config.photometric, len(frames), time), transform, config, random, changed)
-        if recolored is not None:
-            recolored[:] = changed
+        _recolour(out, _borders(config.photometric, len(frames), time), transform, config, random)
     return out
 
 
@@ -67,15 +62,6 @@ def _borders(shared: str, count: int, time: NDArray[np.int64] | None) -> list[in
     if shared == "stretch" and time is not None:
         return [int(place) for place in np.flatnonzero(np.diff(time) != 1) + 1]
     return []
-
-
-def _changed(
-    frames: int, time: NDArray[np.int64] | None, config: PairsConfig, random: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Draw of which frames the colors change: all of a stretch alike, or all of the video where it shares them."""
-    ends = [*_borders("shared" if config.photometric == "shared" else "stretch", frames, time), frames]
-    drawn = random.random(len(ends)) < config.colour
-    return np.repeat(drawn, np.diff([0, *ends]))
 
 
 def _crop_and_flip(
@@ -92,22 +78,15 @@ def _crop_and_flip(
 
 
 def _recolour(
-    x: Tensor,
-    borders: list[int],
-    transform: FrameTransform,
-    config: PairsConfig,
-    random: np.random.Generator,
-    changed: NDArray[np.bool_],
+    x: Tensor, borders: list[int], transform: FrameTransform, config: PairsConfig, random: np.random.Generator
 ) -> None:
-    """Change exposure and, where they are to change, colours of scaled frames, (T, 3, H, W), in place; between borders
-    all alike."""
+    """Change exposure and colours of scaled frames, (T, 3, H, W), in place; between borders all alike."""
     draws = random.uniform(-1, 1, (len(borders) + 1, 5))
     # a pixel becomes gain * pixel + offset, as with a camera's exposure; here said for scaled values
     gain, offset = 1 + config.jitter * draws[:, 0], config.jitter / 2 * draws[:, 1]
     shift = ((gain - 1) * transform.mean + offset) / transform.std
-    colour = changed[[0, *borders]].astype(np.float64)
-    saturation, angle = 1 + colour * draws[:, 2], colour * HUE * draws[:, 3]
-    saturation[(draws[:, 4] + 1) / 2 < colour * GREY] = 0
+    saturation, angle = 1 + config.colour * draws[:, 2], config.colour * HUE * draws[:, 3]
+    saturation[(draws[:, 4] + 1) / 2 < config.colour * GREY] = 0
     turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
     mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
     affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)

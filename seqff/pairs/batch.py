@@ -26,7 +26,6 @@ class FrameBatch:
         half_frame: (N,) float64, half a frame of the row's video, seconds; comes with `seconds`.
         shot: (N,) int64, number of its shot in its video; None if pairs may span cuts.
         picture: (N,) int64, number of its picture in its video, the same for repeated frames; None if they may pair.
-        recolored: (N,) bool, frames whose colors the augmentation has changed; None if that is not known.
     """
 
     frames: Tensor
@@ -36,7 +35,6 @@ class FrameBatch:
     half_frame: Tensor | None = None
     shot: Tensor | None = None
     picture: Tensor | None = None
-    recolored: Tensor | None = None
 
     def to(self, device: torch.device | str) -> FrameBatch:
         """Return the batch on a device."""
@@ -50,15 +48,7 @@ class FrameBatch:
             ValueError: unit="seconds", and the batch was made without presentation times.
         """
         if unit == "frames":
-            return relate(
-                self.video,
-                self.time,
-                gap=gap,
-                far=far,
-                shot=self.shot,
-                picture=self.picture,
-                recolored=self.recolored,
-            )
+            return relate(self.video, self.time, gap=gap, far=far, shot=self.shot, picture=self.picture)
         if self.seconds is None or self.half_frame is None:
             raise ValueError("this batch has no presentation times: set pairs.gap_seconds and pairs.far_seconds")
         return relate(
@@ -69,7 +59,6 @@ class FrameBatch:
             half_frame=self.half_frame,
             shot=self.shot,
             picture=self.picture,
-            recolored=self.recolored,
         )
 
     def triplets(

@@ -21,7 +21,6 @@ class Relation:
         real: (N,) bool, rows that are frames as they are; the others are made-up negatives, which stand in no other
             relation. None: all rows are real.
         video: (N,) int64, identity of each row's video, the same in all batches. None: not known.
-        recolored: (N,) bool, rows whose colors the augmentation has changed. None: not known.
     """
 
     positive: Tensor
@@ -29,11 +28,10 @@ class Relation:
     other_video: Tensor
     real: Tensor | None = None
     video: Tensor | None = None
-    recolored: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Relation:
         """Return the relation on a device."""
-        tensors = (self.positive, self.same_video, self.other_video, self.real, self.video, self.recolored)
+        tensors = (self.positive, self.same_video, self.other_video, self.real, self.video)
         return Relation(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
 
 
@@ -46,7 +44,6 @@ def relate(
     half_frame: Tensor | None = None,
     shot: Tensor | None = None,
     picture: Tensor | None = None,
-    recolored: Tensor | None = None,
 ) -> Relation:
     """Derive the relations of a batch from its coordinates.
 
@@ -59,7 +56,6 @@ def relate(
             within half a frame of `gap` later: the nearest one, where frames are evenly spaced.
         shot: (N,) int64, number of the row's shot; frames of different shots are no positives.
         picture: (N,) int64, number of the row's picture; the same picture twice is no positive.
-        recolored: (N,) bool, rows with changed colors, handed on.
 
     Returns:
         The relation. Frames of one video closer than `far` and not `gap` apart are neither positive nor negative,
@@ -88,4 +84,4 @@ def relate(
         near = near & (shot[:, None] == shot[None, :])
     if picture is not None:
         near = near & (picture[:, None] != picture[None, :])
-    return Relation(positive=near.nonzero(), same_video=distant, other_video=~same, video=video, recolored=recolored)
+    return Relation(positive=near.nonzero(), same_video=distant, other_video=~same, video=video)

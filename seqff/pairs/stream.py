@@ -157,13 +157,12 @@ class PairStream:
             random = np.random.default_rng([self.seed, 4, number, place])
             numbers, where = held.visit.indices[rows], held.coordinates.at(rows)
             decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
-            changed = np.zeros(len(rows), dtype=bool)
-            augment(decoded, self.transform, self.config, random, time=numbers, out=out, recolored=changed)
+            augment(decoded, self.transform, self.config, random, time=numbers, out=out)
             filled += len(rows)
             time.append(torch.from_numpy(numbers if where.position is None else where.position))
             video.append(torch.full((len(rows),), self.identity[held.visit.video]))
             half_frame = None if where.seconds is None else np.full(len(rows), where.half_frame)
-            others.append((where.seconds, half_frame, where.shot, where.picture, changed))
+            others.append((where.seconds, half_frame, where.shot, where.picture))
         rest = (
             None if part[0] is None else torch.from_numpy(np.concatenate(part)) for part in zip(*others, strict=True)
         )

@@ -13,7 +13,6 @@ from seqff.objectives.heads import Head
 from seqff.objectives.masks import video_pairs
 from seqff.objectives.video_hinge import video_hinge
 from seqff.objectives.video_infonce import video_infonce
-from seqff.pairs import relate
 from seqff.training import build_learners
 from seqff.transform import FrameTransform
 
@@ -76,23 +75,6 @@ def test_channels_are_shared_out_where_there_are_both_kinds(
     learners = build_learners(build_encoder(encoder, FrameTransform(16, 16), seed=0), config, seed=0)
     heads = [learner.head for learner in learners]
     assert [head.split for head in heads if isinstance(head, Head)] == split
-
-
-def test_terms_between_videos_see_colors_as_they_are() -> None:
-    """Rows 0 to 3 of one video, 4 and 5 of another; 1, 2 and 5 have changed colors. Found by loops over pairs."""
-    video, changed = torch.tensor([0, 0, 0, 0, 1, 1]), torch.tensor([False, True, True, False, False, True])
-    known = relate(video, torch.tensor([0, 1, 9, 10, 0, 1]), gap=1, far=5, recolored=changed)
-    same, other = video_pairs(known)
-    for a in range(6):
-        for b in range(6):
-            pair = video[a] == video[b] and a != b and abs(known_time(a) - known_time(b)) in (1, 8, 9, 10)
-            assert bool(same[a, b]) == bool(pair and not changed[a] and not changed[b])
-            assert bool(other[a, b]) == bool(video[a] != video[b] and not changed[a] and not changed[b])
-
-
-def known_time(row: int) -> int:
-    """Frame number of a row of the test above."""
-    return (0, 1, 9, 10, 0, 1)[row]
 
 
 def test_a_share_that_is_none_is_refused() -> None:

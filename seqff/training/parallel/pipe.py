@@ -29,8 +29,8 @@ def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
         row_bytes: of one row's activations.
         everyone: most rows in the batches of all replicas, 0 if their relation does not travel.
     """
-    # of N rows: two masks (and room for as many positives), two flags and a video for every row
-    relations = sum(2 * n * n + 8 * n * n + 10 * n for n in (rows, everyone))
+    # of N rows: two masks (and room for as many positives), a flag and a video for every row
+    relations = sum(2 * n * n + 8 * n * n + 9 * n for n in (rows, everyone))
     return padded(LAYOUT.head + rows * row_bytes + relations + ALIGN * len(_NAMES))
 
 
