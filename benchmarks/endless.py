@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 import seqff
 from seqff.config import EncoderConfig, LiveConfig, ObjectiveConfig, PairsConfig, TrainConfig
+from seqff.online.facts import describe
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
-from seqff.training.streaming.facts import describe
 
 ALLOWED_MB = 50.0
 SIZE_PX, CLIP = 32, 250

@@ -16,8 +16,8 @@ import numpy as np
 
 import seqff
 from seqff.config import EncoderConfig, LiveConfig, PairsConfig, TrainConfig
+from seqff.online.live import open_live
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
-from seqff.video import open_live
 
 CONFIG = TrainConfig(
     pairs=PairsConfig(size_px=32, gap=2, every=2, stretch_frames=3, far=20, videos_per_batch=8),

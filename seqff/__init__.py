@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from seqff.features import export as export
     from seqff.features import extract as extract
     from seqff.features.video_features import VideoFeatures as VideoFeatures
+    from seqff.forward_forward import ForwardForward as ForwardForward
+    from seqff.forward_forward import load_forward_forward as load_forward_forward
+    from seqff.forward_forward import save_forward_forward as save_forward_forward
     from seqff.nets import Encoder as Encoder
     from seqff.nets import convert as convert
     from seqff.nets import load_encoder as load  # noqa: F401
+    from seqff.online import StreamLearner as StreamLearner
+    from seqff.online import stream_learner as stream_learner
     from seqff.probes import KNNProbe as KNNProbe
     from seqff.probes import LinearProbe as LinearProbe
     from seqff.probes import RidgeProbe as RidgeProbe
@@ -33,13 +38,8 @@ if TYPE_CHECKING:
     from seqff.probes import probe as probe
     from seqff.probes import similarity as similarity
     from seqff.report import report as report
-    from seqff.training import train as train
+    from seqff.train import train as train
     from seqff.training.dry_run import dry_run as dry_run
-    from seqff.training.forward_forward import ForwardForward as ForwardForward
-    from seqff.training.forward_forward_io import load_forward_forward as load_forward_forward
-    from seqff.training.forward_forward_io import save_forward_forward as save_forward_forward
-    from seqff.training.streaming import StreamLearner as StreamLearner
-    from seqff.training.streaming import stream_learner as stream_learner
     from seqff.video import Manifest as Manifest
     from seqff.video import open_video as open_video
     from seqff.video import scan as scan
@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "Encoder": ("seqff.nets", "Encoder"),
     "FeatureStore": ("seqff.features", "FeatureStore"),
-    "ForwardForward": ("seqff.training.forward_forward", "ForwardForward"),
+    "ForwardForward": ("seqff.forward_forward", "ForwardForward"),
     "KNNProbe": ("seqff.probes", "KNNProbe"),
     "LinearProbe": ("seqff.probes", "LinearProbe"),
     "Manifest": ("seqff.video", "Manifest"),
     "RidgeProbe": ("seqff.probes", "RidgeProbe"),
     "SeqffError": ("seqff.errors", "SeqffError"),
-    "StreamLearner": ("seqff.training.streaming", "StreamLearner"),
+    "StreamLearner": ("seqff.online", "StreamLearner"),
     "TrainConfig": ("seqff.config", "TrainConfig"),
     "VideoFeatures": ("seqff.features.video_features", "VideoFeatures"),
     "VideoError": ("seqff.errors", "VideoError"),
@@ -67,15 +67,15 @@ _HOMES = {
     "evaluate": ("seqff.probes", "evaluate"),
     "extract": ("seqff.features", "extract"),
     "load": ("seqff.nets", "load_encoder"),
-    "load_forward_forward": ("seqff.training.forward_forward_io", "load_forward_forward"),
+    "load_forward_forward": ("seqff.forward_forward", "load_forward_forward"),
     "open_video": ("seqff.video", "open_video"),
     "probe": ("seqff.probes", "probe"),
     "report": ("seqff.report", "report"),
-    "save_forward_forward": ("seqff.training.forward_forward_io", "save_forward_forward"),
+    "save_forward_forward": ("seqff.forward_forward", "save_forward_forward"),
     "scan": ("seqff.video", "scan"),
     "similarity": ("seqff.probes", "similarity"),
-    "stream_learner": ("seqff.training.streaming", "stream_learner"),
-    "train": ("seqff.training", "train"),
+    "stream_learner": ("seqff.online", "stream_learner"),
+    "train": ("seqff.train", "train"),
     "watch": ("seqff.watch", "watch"),
 }
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -11,7 +11,7 @@ from seqff.features import extract
 from seqff.files import claim_folder, write_json
 from seqff.pairs.synthetic import write_digit_clips
 from seqff.probes import ProbeResult, probe
-from seqff.training import train
+from seqff.train import train
 from seqff.video import scan
 
 MARKER = "demo.json"

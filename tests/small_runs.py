@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.training import train
+from seqff.train import train
 
 PAIRS = PairsConfig(
     size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6

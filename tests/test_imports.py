@@ -27,6 +27,8 @@ FLOORS = [
     {"video", "nets", "objectives"},
     {"pairs"},
     {"training"},
+    {"forward_forward", "online"},
+    {"train"},
     {"features"},
     {"probes"},
     {"report"},

@@ -10,7 +10,7 @@ from typing import Any
 from small_runs import CONFIG
 
 from seqff.metrics import METRICS, TABLE, MetricsLog, read_metrics
-from seqff.training import train
+from seqff.train import train
 
 LINES: list[dict[str, Any]] = [
     {"step": 1, "lr": 0.1, "layer1/loss": 1 / 3},

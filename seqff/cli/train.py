@@ -76,8 +76,8 @@ def run(arguments: Sequence[str]) -> None:
         show_plan(options)
         return
     from seqff.metrics import by_layer, check_lines
-    from seqff.training import train
-    from seqff.training.streaming.facts import describe as describe_stream
+    from seqff.online.facts import describe as describe_stream
+    from seqff.train import train
 
     done = train(**{**call_arguments(options, "settings", "preset", "dry_run"), "config": options.settings})
     if not speaks():

@@ -22,7 +22,7 @@ from seqff.features.pooling import STATISTICS, Grid
 from seqff.features.rows import RowMaker
 from seqff.features.sampling import Sampling
 from seqff.nets import Encoder, load_encoder
-from seqff.training import train
+from seqff.train import train
 from seqff.video import scan
 
 Paths = Sequence[str | os.PathLike[str]]

@@ -26,7 +26,7 @@ from seqff.probes.results import ProbeResult
 from seqff.probes.seeds import seeds_table, summarise_seeds
 from seqff.probes.segments import has_segments
 from seqff.probes.task import Source, make_task
-from seqff.training import train
+from seqff.train import train
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest, scan
 

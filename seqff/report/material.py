@@ -13,10 +13,10 @@ from seqff.errors import ManifestError, RunError
 from seqff.files import read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
+from seqff.online.facts import STREAM, describe, read_facts
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS
 from seqff.training.run import CONFIG, ENVIRONMENT, MANIFEST
-from seqff.training.streaming.facts import STREAM, describe, read_facts
 from seqff.video import Manifest
 
 

@@ -3,6 +3,5 @@
 from seqff.training.build import build_trainer
 from seqff.training.learner import LayerLearner, build_learners
 from seqff.training.loop import Run
-from seqff.training.train import train, train_step
 
-__all__ = ["LayerLearner", "Run", "build_learners", "build_trainer", "train", "train_step"]
+__all__ = ["LayerLearner", "Run", "build_learners", "build_trainer"]

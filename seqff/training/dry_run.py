@@ -44,8 +44,7 @@ from seqff.training.monitors import UNTRAINED, LayerMonitor
 from seqff.training.parallel.balance import clock
 from seqff.training.parallel.ranks import world_size
 from seqff.training.saving import check_saving
-from seqff.training.setting_up import with_steps
-from seqff.training.train import build
+from seqff.training.setting_up import build, with_steps
 from seqff.training.trainers import Trainer
 from seqff.video import Manifest, scan
 

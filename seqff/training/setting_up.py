@@ -13,10 +13,13 @@ import torch
 from seqff.config import TrainConfig
 from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
 from seqff.pairs import PairStream
+from seqff.training.build import build_trainer
 from seqff.training.calibrate import BATCHES
 from seqff.training.checkpoint import list_checkpoints
+from seqff.training.learner import LayerLearner, build_learners
 from seqff.training.parallel.ranks import ALONE, Ranks
 from seqff.training.run import MANIFEST, create_run
+from seqff.training.trainers import Trainer
 from seqff.transform import fit_transform
 from seqff.video import Manifest
 
@@ -69,6 +72,38 @@ def prepare(
     )
     encoder = given or build_encoder(config.encoder, transform, seed=seed)
     return encoder.to(device, memory_format=torch.channels_last), stream  # type: ignore[call-overload]
+
+
+def build(
+    manifest: Manifest,
+    config: TrainConfig,
+    given: Encoder | None,
+    *,
+    seed: int,
+    device: torch.device,
+    max_bad: float = 0.05,
+    ranks: Ranks = ALONE,
+    run: Path | None = None,
+) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream]:
+    """Build what learns and what it learns from; nothing is read or written yet.
+
+    Args:
+        manifest: of the videos.
+        config: all settings.
+        given: the encoder to begin with; None for a fresh one.
+        seed: of weights, batches and augmentation.
+        device: to compute on.
+        max_bad: largest share of the videos that may turn out unreadable.
+        ranks: this process among those that train together.
+        run: the run folder, for the greedy trainer's cache.
+
+    Raises:
+        ValueError: settings that do not fit each other or the videos.
+    """
+    encoder, stream = prepare(manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks)
+    learners = build_learners(encoder, config, seed=seed)
+    cache = None if run is None else run / (f"cache_{ranks.rank}" if ranks.rank else "cache")
+    return encoder, learners, build_trainer(learners, config, cache=cache), stream
 
 
 def open_run(

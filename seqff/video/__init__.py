@@ -9,9 +9,6 @@ from seqff.video.filling import fill_cache as fill_cache
 from seqff.video.info import VideoInfo as VideoInfo
 from seqff.video.info import VideoReader as VideoReader
 from seqff.video.kinds import VIDEO_EXTENSIONS as VIDEO_EXTENSIONS
-from seqff.video.live import LiveFrame as LiveFrame
-from seqff.video.live import LiveStream as LiveStream
-from seqff.video.live import open_live as open_live
 from seqff.video.manifest import BadVideosError as BadVideosError
 from seqff.video.manifest import Manifest as Manifest
 from seqff.video.opening import open_video as open_video

@@ -14,7 +14,7 @@ from seqff.cli import main
 from seqff.config import TrainConfig
 from seqff.config_io import dump_yaml, from_dict, load_config, to_dict
 from seqff.presets import PRESETS
-from seqff.training import train
+from seqff.train import train
 
 
 def test_list_names_every_preset_and_its_source(capsys: pytest.CaptureFixture[str]) -> None:

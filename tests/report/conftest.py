@@ -11,7 +11,7 @@ from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfi
 from seqff.features import extract
 from seqff.probes import probe
 from seqff.report import report
-from seqff.training import train
+from seqff.train import train
 from seqff.video import scan
 
 

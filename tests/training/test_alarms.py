@@ -15,7 +15,7 @@ from seqff.cli import main
 from seqff.config import TrainConfig
 from seqff.config_io import dump_yaml, to_dict
 from seqff.errors import SeqffError
-from seqff.training import train
+from seqff.train import train
 from seqff.training.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
 from seqff.training.checkpoint import list_checkpoints
 

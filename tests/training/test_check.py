@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_runs import CONFIG, metrics
 
-from seqff.training import train
+from seqff.train import train
 from seqff.training.alarms import Alarms
 from seqff.training.check import due, retrieval, time_order
 

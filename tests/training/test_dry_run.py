@@ -14,7 +14,7 @@ import seqff
 from seqff.cli import main
 from seqff.config_io import dump_yaml, to_dict
 from seqff.metrics import METRICS, read_metrics
-from seqff.training import train
+from seqff.train import train
 from seqff.training.memory import peak_bytes
 
 WIDE = dataclasses.replace(

@@ -13,7 +13,8 @@ from small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.metrics import METRICS, read_metrics
-from seqff.training import loggers, train
+from seqff.train import train
+from seqff.training import loggers
 from seqff.training.journal import fold
 from seqff.training.parallel.ranks import Ranks
 

@@ -12,7 +12,7 @@ from small_runs import WATCHED, metrics
 
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import relate
-from seqff.training import train
+from seqff.train import train
 from seqff.training.monitors import ROWS, LayerMonitor, effective_rank, feature_variance, first_rows, health
 
 FIGURES = {

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, PairsConfig, TrainConfig
 from seqff.errors import RunError
-from seqff.training import train
+from seqff.train import train
 from seqff.training.checkpoint import list_checkpoints
 
 CONFIG = TrainConfig(

@@ -12,7 +12,7 @@ from torch import nn
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.pairs import PairStream
-from seqff.training import train
+from seqff.train import train
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest
 

@@ -19,7 +19,7 @@ import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.config_io import dump_yaml, load_config, read_yaml, to_dict
 from seqff.errors import RunError, SeqffError
-from seqff.training import train
+from seqff.train import train
 from seqff.training.setting_up import with_steps
 from seqff.training.supervised import train_supervised
 

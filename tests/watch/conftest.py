@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_runs import CONFIG
 
-from seqff.training import train
+from seqff.train import train
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from small_runs import CONFIG, resume
 import seqff
 from seqff.cli import main
 from seqff.errors import RunError
-from seqff.training import train
+from seqff.train import train
 from seqff.watch import Progress
 from seqff.watch.words import describe
 

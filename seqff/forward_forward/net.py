@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from seqff.config import GoodnessConfig, OptimConfig
 from seqff.devices import choose_device, choose_precision
+from seqff.forward_forward.dense_net import DenseNet
+from seqff.forward_forward.pictures import as_labels, as_pictures, deal, deal_rates, parts, scale, shift
+from seqff.forward_forward.readout import Readout
 from seqff.pairs.labelled import label_in_input, wrong_labels
 from seqff.pairs.mixtures import hybrid_masks, hybrids
-from seqff.training.dense_net import DenseNet
-from seqff.training.pictures import as_labels, as_pictures, deal, deal_rates, parts, scale, shift
-from seqff.training.readout import Readout
 
 _FIT, _SOFTMAX = range(2)  # what a random stream is for
 ROWS = 1000  # pictures computed at a time where nothing is learnt

@@ -13,6 +13,8 @@ import torch
 from tqdm import tqdm
 
 from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
+from seqff.online.buffer import StreamBuffer
+from seqff.online.moments import Moment
 from seqff.pairs import FrameBatch
 from seqff.training.activations import Example
 from seqff.training.build import build_trainer
@@ -25,13 +27,11 @@ from seqff.training.parallel.stages import Stage
 from seqff.training.run import create_run
 from seqff.training.saving import Saver
 from seqff.training.steps import Steps
-from seqff.training.streaming.buffer import StreamBuffer
-from seqff.training.streaming.moments import Moment
 from seqff.training.watch import Watch
 from seqff.video.info import Frames
 
 if TYPE_CHECKING:
-    from seqff.training.streaming.learner import StreamLearner
+    from seqff.online.learner import StreamLearner
 
 log = logging.getLogger(__name__)
 LATE = 5000

@@ -16,7 +16,7 @@ from processes import Together, context, together
 from small_runs import CONFIG, resume, weights
 
 from seqff.config import TrainConfig
-from seqff.training import train
+from seqff.train import train
 from seqff.training.checkpoint import list_checkpoints
 
 KILLS = int(os.environ.get("SEQFF_TEST_KILLS", "3"))

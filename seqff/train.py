@@ -13,33 +13,22 @@ from seqff.config_io import to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.nets import Encoder
-from seqff.pairs import FrameBatch, PairStream, Unit
-from seqff.training.build import build_trainer
+from seqff.online import StreamLike
+from seqff.online.facts import STREAM
+from seqff.online.train import train_on_stream
+from seqff.pairs import PairStream
 from seqff.training.init import begin_with
-from seqff.training.learner import LayerLearner, build_learners
+from seqff.training.learner import LayerLearner
 from seqff.training.loggers import check_loggers
 from seqff.training.loop import Run, take_steps
 from seqff.training.parallel.join import joined, own_device, quiet_but_leader
-from seqff.training.parallel.ranks import ALONE, Ranks, restarts
+from seqff.training.parallel.ranks import Ranks, restarts
 from seqff.training.parallel.sharing import check_sharing
 from seqff.training.run import MANIFEST, check_run, lengthen, recorded_steps
 from seqff.training.saving import check_saving
-from seqff.training.setting_up import open_run, prepare, with_steps
-from seqff.training.streaming.facts import STREAM
-from seqff.training.streaming.train import train_on_stream
+from seqff.training.setting_up import build, open_run, with_steps
 from seqff.training.trainers import Trainer
-from seqff.video import Manifest, scan
-from seqff.video.streams import StreamLike
-
-
-def train_step(
-    learners: list[LayerLearner], batch: FrameBatch, *, gap: float, far: float, unit: Unit = "frames"
-) -> None:
-    """Train every layer on a batch, bottom to top; each layer's graph is gone before the next one's is built."""
-    relation = batch.relation(gap=gap, far=far, unit=unit)
-    h = batch.frames
-    for learner in learners:
-        h = learner.update(h, relation)
+from seqff.video import scan
 
 
 def train(
@@ -160,35 +149,3 @@ def _set_up(
             lengthen(run, settings)
         open_run(run, settings, manifest, encoder, stream, device=device, going_on=going_on)
     return encoder, learners, trainer, stream, config
-
-
-def build(
-    manifest: Manifest,
-    config: TrainConfig,
-    given: Encoder | None,
-    *,
-    seed: int,
-    device: torch.device,
-    max_bad: float = 0.05,
-    ranks: Ranks = ALONE,
-    run: Path | None = None,
-) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream]:
-    """Build what learns and what it learns from; nothing is read or written yet.
-
-    Args:
-        manifest: of the videos.
-        config: all settings.
-        given: the encoder to begin with; None for a fresh one.
-        seed: of weights, batches and augmentation.
-        device: to compute on.
-        max_bad: largest share of the videos that may turn out unreadable.
-        ranks: this process among those that train together.
-        run: the run folder, for the greedy trainer's cache.
-
-    Raises:
-        ValueError: settings that do not fit each other or the videos.
-    """
-    encoder, stream = prepare(manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks)
-    learners = build_learners(encoder, config, seed=seed)
-    cache = None if run is None else run / (f"cache_{ranks.rank}" if ranks.rank else "cache")
-    return encoder, learners, build_trainer(learners, config, cache=cache), stream

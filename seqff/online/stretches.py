@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.training.streaming.moments import Moment
+from seqff.online.moments import Moment
 from seqff.video.info import Frames
 
 

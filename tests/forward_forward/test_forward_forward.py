@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 
 from seqff import ForwardForward
 from seqff.config import GoodnessConfig
+from seqff.forward_forward.pictures import as_labels, as_pictures, deal, shift
 from seqff.nets.dense import DenseLayer, length_norm
 from seqff.objectives.goodness import goodness
-from seqff.training.pictures import as_labels, as_pictures, deal, shift
 
 X, Y = load_digits(return_X_y=True)
 X = (X.reshape(-1, 8, 8) / 16).astype(np.float32)

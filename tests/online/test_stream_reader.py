@@ -18,8 +18,8 @@ from streams import numbered
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
-from seqff.video.live import shown_name
-from seqff.video.streams import Arrival, StreamReader, open_stream
+from seqff.online import Arrival, StreamReader, open_stream
+from seqff.online.live import shown_name
 
 QUICK = LiveConfig(backoff_seconds=0.01, settle_seconds=0.1, idle_minutes=0.01)
 

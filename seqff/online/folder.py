@@ -12,13 +12,13 @@ from typing import Any
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
+from seqff.online.live import Size, open_live
+from seqff.online.source import Arrival
 from seqff.video.images import FPS, load_samples
 from seqff.video.kinds import VIDEO_EXTENSIONS
 from seqff.video.levels import SeenLevels
-from seqff.video.live import Size, open_live
 from seqff.video.numbered import ImageSequence, names_in, sort_pictures
 from seqff.video.picture import shown
-from seqff.video.streams.base import Arrival
 
 log = logging.getLogger(__name__)
 Stamp = tuple[int, int]

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
+from seqff.online.moments import Moment
+from seqff.online.stretches import Reservoir, Stretches
 from seqff.pairs import FrameBatch, distances
 from seqff.pairs.augment import augment
 from seqff.pairs.plan import check_settings
-from seqff.training.streaming.moments import Moment
-from seqff.training.streaming.stretches import Reservoir, Stretches
 from seqff.transform import FrameTransform
 from seqff.video.info import Frames
 

@@ -16,19 +16,19 @@ from seqff.config_io import to_dict
 from seqff.errors import RunError, SeqffError
 from seqff.grid_mean import grid_mean
 from seqff.nets import Encoder, load_encoder
+from seqff.online.buffer import StreamBuffer
+from seqff.online.facts import add_up, read_facts, write_facts
+from seqff.online.frames import check_frame, fit_frame
+from seqff.online.moments import Moments
+from seqff.online.reader import check_live
+from seqff.online.session import Session
 from seqff.training.average import averaged
 from seqff.training.loggers import check_loggers
 from seqff.training.parallel.ranks import world_size
 from seqff.training.run import MANIFEST, check_run
 from seqff.training.saving import check_saving
-from seqff.training.streaming.buffer import StreamBuffer
-from seqff.training.streaming.facts import add_up, read_facts, write_facts
-from seqff.training.streaming.frames import check_frame, fit_frame
-from seqff.training.streaming.moments import Moments
-from seqff.training.streaming.session import Session
 from seqff.transform import FrameTransform, fit_transform
 from seqff.video.info import Frames
-from seqff.video.streams.reader import check_live
 
 GRID = 2
 """Cells along each side that `features` pools maps to, as `seqff extract` does by default."""

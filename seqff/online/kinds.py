@@ -13,11 +13,11 @@ import numpy as np
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
+from seqff.online.folder import GrowingFolder
+from seqff.online.live import LiveFrame, Size, open_live, shown_name
+from seqff.online.source import Arrival, StreamSource
 from seqff.video.find import as_path
 from seqff.video.info import Frames
-from seqff.video.live import LiveFrame, Size, open_live, shown_name
-from seqff.video.streams.base import Arrival, StreamSource
-from seqff.video.streams.folder import GrowingFolder
 
 FrameLike = Frames | tuple[float, Frames] | LiveFrame
 StreamLike = int | str | PathLike[str] | IO[bytes] | Iterable[FrameLike] | Callable[[], Iterable[FrameLike]]

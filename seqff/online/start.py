@@ -9,8 +9,8 @@ from pathlib import Path
 from seqff.config import TrainConfig
 from seqff.devices import choose_device
 from seqff.nets import Encoder
+from seqff.online.learner import StreamLearner
 from seqff.training.init import begin_with
-from seqff.training.streaming.learner import StreamLearner
 
 
 def stream_learner(

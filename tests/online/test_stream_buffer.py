@@ -12,9 +12,9 @@ from streams import SIZE, stream_config
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
+from seqff.online.buffer import StreamBuffer
+from seqff.online.moments import Moments
 from seqff.pairs import FrameBatch, distances
-from seqff.training.streaming.buffer import StreamBuffer
-from seqff.training.streaming.moments import Moments
 from seqff.transform import FrameTransform
 
 TRANSFORM = FrameTransform(*SIZE)

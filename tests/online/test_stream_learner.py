@@ -20,8 +20,8 @@ from streams import noise, stream_config
 import seqff
 from seqff.cli import main
 from seqff.errors import RunError, SeqffError, VideoError
+from seqff.online.facts import describe
 from seqff.training.checkpoint import list_checkpoints
-from seqff.training.streaming.facts import describe
 
 
 def lines_of(run: Path) -> list[dict[str, float]]:

@@ -12,12 +12,13 @@ from typing import Any
 from seqff.allocator import freed_memory_kept
 from seqff.errors import SeqffError
 from seqff.nets import load_encoder
+from seqff.online.kinds import StreamLike, open_stream
+from seqff.online.learner import StreamLearner
+from seqff.online.reader import StreamReader
+from seqff.online.start import build_learner
 from seqff.training.interrupt import stop_between_steps
 from seqff.training.loop import Run
-from seqff.training.streaming.learner import StreamLearner
-from seqff.training.streaming.start import build_learner
 from seqff.transform import fit_transform
-from seqff.video.streams import StreamLike, StreamReader, open_stream
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.errors import RunError, SeqffError
 from seqff.pairs import Relation
-from seqff.training import LayerLearner, train
+from seqff.train import train
+from seqff.training import LayerLearner
 from seqff.training.checkpoint import list_checkpoints
 from seqff.training.parallel.balance import split
 from seqff.training.parallel.everyone import SharedRelation
