@@ -29,7 +29,7 @@ import torch
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.pairs import FrameBatch
-from seqff.training import LayerLearner, build_learners, build_trainer
+from seqff.training import LayerLearner, build_learners, build_strategy
 from seqff.transform import FrameTransform
 
 TRAINERS: dict[str, dict[str, Any]] = {
@@ -73,7 +73,7 @@ def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: 
     encoder = build_encoder(config.encoder, FrameTransform(size, size), seed=0)
     encoder = encoder.to(device, memory_format=torch.channels_last)
     learners = build_learners(encoder, config, seed=0)
-    trainer = build_trainer(learners, config)
+    trainer = build_strategy(learners, config)
     rows = torch.arange(batch)
     frames = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
     frame_batch = FrameBatch(frames, rows // 4, rows % 4).to(device)

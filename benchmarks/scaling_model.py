@@ -19,12 +19,12 @@ import torch.multiprocessing
 
 from seqff.config import TrainConfig
 from seqff.devices import choose_precision
+from seqff.distributed.balance import Costs, measure, split
+from seqff.distributed.stages import most_rows
 from seqff.nets import build_encoder
 from seqff.pairs import PairStream
 from seqff.training import build_learners
-from seqff.training.loop import batches
-from seqff.training.parallel.balance import Costs, measure, split
-from seqff.training.parallel.stages import most_rows
+from seqff.training.batches import batches
 from seqff.transform import fit_transform
 from seqff.video import scan
 

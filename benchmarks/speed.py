@@ -38,7 +38,7 @@ from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfi
 from seqff.devices import choose_precision
 from seqff.nets import build_encoder
 from seqff.pairs import relate
-from seqff.training import build_learners, build_trainer
+from seqff.training import build_learners, build_strategy
 from seqff.transform import FrameTransform
 
 LAYERS, BATCH, SIZE = 8, 32, 64
@@ -97,7 +97,7 @@ def build_step(config: TrainConfig, batch: int, layout: torch.memory_format) -> 
     learners = build_learners(encoder, config, seed=0)
     learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
     learners[-1].loss = partial(learners[-1].loss, detached=True)  # the twin's last layer may take the cheap way, too
-    trainer = build_trainer(learners, config)
+    trainer = build_strategy(learners, config)
     rows = torch.arange(batch)
     relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8)
     frames = torch.randn(batch, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import torch
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -39,3 +42,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public way to ask
     return torch.bfloat16 if supported() else torch.float32
+
+
+def clock(device: torch.device) -> float:
+    """Return the time when all that is under way on the device is done, seconds."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def world_size() -> int:
+    """Return how many processes torchrun, or whatever sets its variables, has started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -15,7 +15,7 @@ import torch
 from seqff.devices import choose_device
 from seqff.errors import SeqffError
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
-from seqff.training.run import environment
+from seqff.training.run_folder import environment
 from seqff.video import open_video
 
 READERS = {"decord": "decord", "pyav": "av", "opencv": "cv2", "torchcodec": "torchcodec"}

@@ -17,7 +17,7 @@ CHECKS = {
     "retrieval": "the most similar frame is of the same video",
     "time_order": "nearer in time is more similar",
 }
-"""What the check without labels measures, in words (see `seqff.training.check`)."""
+"""What the check without labels measures, in words (see `seqff.training.callbacks.check`)."""
 
 
 class MetricsLog:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import torch
-
+from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device
+from seqff.distributed.assemble import assemble_together
+from seqff.distributed.data_parallel import check_data_parallel
+from seqff.distributed.process_group import joined, own_device, quiet_unless_main
+from seqff.distributed.ranks import Ranks, restarts
 from seqff.errors import RunError
-from seqff.nets import Encoder
+from seqff.nets import Encoder, load_encoder
 from seqff.online import StreamLike
 from seqff.online.facts import STREAM
 from seqff.online.train import train_on_stream
-from seqff.pairs import PairStream
-from seqff.training.init import begin_with
-from seqff.training.learner import LayerLearner
-from seqff.training.loggers import check_loggers
-from seqff.training.loop import Run, take_steps
-from seqff.training.parallel.join import joined, own_device, quiet_but_leader
-from seqff.training.parallel.ranks import Ranks, restarts
-from seqff.training.parallel.sharing import check_sharing
-from seqff.training.run import MANIFEST, check_run, lengthen, recorded_steps
-from seqff.training.saving import check_saving
-from seqff.training.setting_up import build, open_run, with_steps
-from seqff.training.trainers import Trainer
+from seqff.training.assemble import assemble
+from seqff.training.callbacks.checkpoints import check_saving
+from seqff.training.callbacks.collapse import check_monitors
+from seqff.training.callbacks.interrupt import stop_between_steps
+from seqff.training.callbacks.loggers import check_loggers
+from seqff.training.run_folder import MANIFEST, Run, check_run, recorded_steps
+from seqff.training.setup import Setup, begin_with, build, open_run, with_steps
 from seqff.video import scan
 
 
@@ -86,66 +88,64 @@ def train(
         raise ValueError("give either videos or a stream (seqff train VIDEOS ... or seqff train --stream SOURCE ...)")
     config, given = begin_with(init, config or TrainConfig())
     check_loggers(config)
-    target = own_device(choose_device(device))
+    target, run = own_device(choose_device(device)), Path(out)
     with joined(config, target) as ranks:
-        shown = progress and ranks.leads
-        with ranks.leader_first("start"), quiet_but_leader(ranks):
-            parts = _set_up(
-                videos,
-                Path(out),
-                config,
-                ranks,
-                given=given,
+        shown = progress and ranks.is_main
+        with ranks.main_first("start"), quiet_unless_main(ranks):
+            if resume:  # to where it was to end: its settings hold the number that was given or found
+                config = replace(config, steps=config.steps or recorded_steps(run))
+            settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
+            going_on = _goes_on(run, settings, ranks, resume=resume, overwrite=overwrite)
+            known = run / MANIFEST
+            manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=shown)
+            setup = build(
+                manifest,
+                with_steps(config, manifest),
+                given,
                 seed=seed,
                 device=target,
-                resume=resume,
-                overwrite=overwrite,
                 max_bad=max_bad,
-                progress=shown,
+                rank=ranks.replica,
+                world=ranks.replicas,
+                cache=run / (f"cache_{ranks.rank}" if ranks.rank else "cache"),
             )
-        return take_steps(Path(out), *parts, progress=shown, ranks=ranks)
+            _check(setup, ranks, progress=shown)
+            if ranks.is_main:
+                open_run(run, {**settings, "steps": setup.config.steps}, manifest, setup, going_on=going_on)
+        with freed_memory_kept(), stop_between_steps() as stopping:
+            assembled = assemble if ranks.world == 1 else partial(assemble_together, ranks=ranks)
+            trainer, batches = assembled(run, setup, stopping, progress=shown)
+            began = time.monotonic()
+            with trainer, closing(batches):
+                trainer.fit(batches)
+        return Run(run, load_encoder(run, like=setup.encoder), dict(trainer.metrics), time.monotonic() - began)
 
 
-def _set_up(
-    videos: str | Path | list[str] | list[Path],
-    run: Path,
-    config: TrainConfig,
-    ranks: Ranks,
-    *,
-    given: Encoder | None,
-    seed: int,
-    device: torch.device,
-    resume: bool,
-    overwrite: bool,
-    max_bad: float,
-    progress: bool,
-) -> tuple[Encoder, list[LayerLearner], Trainer, PairStream, TrainConfig]:
-    """Build what learns and what it learns from, and settle the number of steps.
+def _goes_on(run: Path, settings: dict[str, Any], ranks: Ranks, *, resume: bool, overwrite: bool) -> bool:
+    """Say whether there is a run to go on with; the first rank looks whether it may be used, the others see it then.
 
-    The first rank also opens the run folder, in which the others look.
+    Raises:
+        RunError: the folder is in the way, holds a run of other settings, or is not seen by all.
     """
-    if resume:  # to where it was to end: its settings hold the number that was given or found
-        config = replace(config, steps=config.steps or recorded_steps(run))
-    settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
-    going_on = check_run(run, settings, resume=resume, overwrite=overwrite) if ranks.leads else True
-    known = run / MANIFEST
-    if ranks.leads and going_on and (run / STREAM).exists():
+    if not ranks.is_main:
+        if not (run / MANIFEST).exists():
+            raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all share")
+        return True
+    going_on = check_run(run, settings, resume=resume, overwrite=overwrite)
+    if going_on and (run / STREAM).exists():
         raise RunError(f"{run} is a training on a stream, and cannot go on with videos: choose another folder")
-    if not ranks.leads and not known.exists():
-        raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all processes share")
-    manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
-    config = with_steps(config, manifest)
-    encoder, learners, trainer, stream = build(
-        manifest, config, given, seed=seed, device=device, max_bad=max_bad, ranks=ranks, run=run
-    )
+    return going_on
+
+
+def _check(setup: Setup, ranks: Ranks, *, progress: bool) -> None:
+    """Fill the cache of frames where this process decodes, and check what is known only now.
+
+    Raises:
+        ValueError: settings that do not fit each other.
+    """
     if ranks.stage == 0:
-        stream.fill_cache(progress=progress)
+        setup.stream.fill_cache(progress=progress)
     if ranks.replicas > 1:
-        check_sharing(learners, config)
-    check_saving(config)
-    if ranks.leads:
-        settings["steps"] = config.steps
-        if going_on:
-            lengthen(run, settings)
-        open_run(run, settings, manifest, encoder, stream, device=device, going_on=going_on)
-    return encoder, learners, trainer, stream, config
+        check_data_parallel(setup.learners, setup.config)
+    check_saving(setup.config)
+    check_monitors(setup.config)

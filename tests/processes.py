@@ -10,7 +10,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOAD = ["torch._dynamo", "torch.distributed.tensor", "seqff.training", "seqff.training.parallel.join", "small_nets"]
+PRELOAD = [
+    "torch._dynamo",
+    "torch.distributed.tensor",
+    "seqff.training",
+    "seqff.distributed.process_group",
+    "small_nets",
+]
 """The first two are what torch imports when it is first asked to join processes and to take a step."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from seqff.nets import build_encoder
 from seqff.pairs import FrameBatch, Relation
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training import LayerLearner, build_learners
+from seqff.training.checkpoint import Progress, complete, write_part
 from seqff.transform import FrameTransform
 
 CONFIG = TrainConfig(
@@ -47,6 +49,11 @@ def small_batch(number: int = 0, *, mixtures: bool = False) -> tuple[torch.Tenso
     if mixtures:
         batch, relation = with_mixtures(batch, relation, np.random.default_rng(number))
     return batch.frames, relation
+
+
+def save_checkpoint(run: Path, step: int, learners: list[LayerLearner]) -> Path:
+    """Write a checkpoint of all layers and return its folder."""
+    return complete(run, Progress(step, step), write_part(run, step, learners))
 
 
 def layer_weights(learners: list[LayerLearner]) -> list[torch.Tensor]:

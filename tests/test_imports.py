@@ -27,7 +27,7 @@ FLOORS = [
     {"video", "nets", "objectives"},
     {"pairs"},
     {"training"},
-    {"forward_forward", "online"},
+    {"distributed", "forward_forward", "online"},
     {"train"},
     {"features"},
     {"probes"},

@@ -4,6 +4,6 @@ from seqff.online.kinds import StreamLike, open_stream
 from seqff.online.learner import StreamLearner
 from seqff.online.reader import StreamReader
 from seqff.online.source import Arrival, StreamSource
-from seqff.online.start import stream_learner
+from seqff.online.train import stream_learner
 
 __all__ = ["Arrival", "StreamLearner", "StreamLike", "StreamReader", "StreamSource", "open_stream", "stream_learner"]

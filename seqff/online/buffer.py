@@ -9,8 +9,8 @@ from torch import Tensor
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
-from seqff.online.moments import Moment
-from seqff.online.stretches import Reservoir, Stretches
+from seqff.online.clip_buffer import ClipBuffer, Reservoir
+from seqff.online.stamps import FrameStamp
 from seqff.pairs import FrameBatch, distances
 from seqff.pairs.augment import augment
 from seqff.pairs.plan import check_settings
@@ -55,10 +55,10 @@ class StreamBuffer:
                 f"live.reservoir_frames={held} are {places} stretches: it must hold a batch of {self.stretches}"
             )
         shape = (len(self.offsets), transform.height, transform.width)
-        self.fresh = Stretches(new, *shape)
+        self.fresh = ClipBuffer(new, *shape)
         self.reservoir = Reservoir(places, *shape, np.random.default_rng([seed, HELD]))
         self._images = np.zeros((*shape, 3), dtype=np.uint8)
-        self._moments: list[Moment] = []
+        self._stamps: list[FrameStamp] = []
         self._length, self._number, self._first = 0, 0, 0.0
 
     @property
@@ -66,29 +66,29 @@ class StreamBuffer:
         """Bytes of all frames and coordinates that are held; the same from the first frame on."""
         return self.fresh.nbytes + self.reservoir.nbytes + self._images.nbytes
 
-    def add(self, image: Frames, moment: Moment) -> bool:
+    def add(self, image: Frames, stamp: FrameStamp) -> bool:
         """Take in a frame.
 
         Args:
             image: uint8 (height, width, 3), of the transform's size; it is copied.
-            moment: where it stands.
+            stamp: where it stands.
 
         Returns:
             Whether a batch is due: enough new stretches are there, and a past that reaches twice as far as `far`.
         """
-        if not moment.follows:
-            self._length, self._moments = 0, []
+        if not stamp.follows:
+            self._length, self._stamps = 0, []
         if self._length in self.offsets:
-            self._images[len(self._moments)] = image
-            self._moments.append(moment)
+            self._images[len(self._stamps)] = image
+            self._stamps.append(stamp)
         self._length += 1
         if self._length < self.config.stretch_frames:
             return False
-        self.fresh.put(self.fresh.count, list(self._images), self._moments)
-        self._length, self._moments = 0, []
+        self.fresh.put(self.fresh.count, list(self._images), self._stamps)
+        self._length, self._stamps = 0, []
         if self.fresh.count < len(self.fresh):
             return False
-        now = moment.number if self.unit == "frames" else moment.seconds
+        now = stamp.number if self.unit == "frames" else stamp.seconds
         if self.reservoir.count >= self.stretches - len(self.fresh) and now >= 2 * self.far:
             return True
         self.absorb()

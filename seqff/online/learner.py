@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
+from seqff.devices import world_size
 from seqff.errors import RunError, SeqffError
 from seqff.grid_mean import grid_mean
 from seqff.nets import Encoder, load_encoder
 from seqff.online.buffer import StreamBuffer
 from seqff.online.facts import add_up, read_facts, write_facts
-from seqff.online.frames import check_frame, fit_frame
-from seqff.online.moments import Moments
 from seqff.online.reader import check_live
-from seqff.online.session import Session
+from seqff.online.session import Session, StreamFacts
+from seqff.online.stamps import FrameClock
 from seqff.training.average import averaged
-from seqff.training.loggers import check_loggers
-from seqff.training.parallel.ranks import world_size
-from seqff.training.run import MANIFEST, check_run
-from seqff.training.saving import check_saving
+from seqff.training.callbacks.checkpoints import check_saving
+from seqff.training.callbacks.loggers import check_loggers
+from seqff.training.run_folder import MANIFEST, check_run, create_run
 from seqff.transform import FrameTransform, fit_transform
+from seqff.video.images import resized
 from seqff.video.info import Frames
 
 GRID = 2
@@ -75,7 +75,7 @@ class StreamLearner:
             raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
         self.path, self.config, self.frames = out, config, 0
         self._given, self._seed, self._device, self._progress = given, seed, device, progress
-        self._moments = Moments(config.live.fps, config.pairs)
+        self._clock = FrameClock(config.live.fps, config.pairs)
         self._before = read_facts(out) if self.going_on else {}
         self._source: Source | None = None
         self._last: float | None = None
@@ -92,7 +92,12 @@ class StreamLearner:
         """
         if self._session is None and (transform := self._transform(shape)) is not None:
             buffer = StreamBuffer(transform, self.config, self._seed)
-            self._session = Session(self, buffer, self._given, self._seed, self._device, progress=self._progress)
+            session = Session(buffer, self.config, self._given, seed=self._seed, device=self._device)
+            if not self.going_on:
+                create_run(self.path, self.settings)
+            facts = StreamFacts(lambda: {"stream_frames": self.frames, "dropped": self.dropped}, self.write_facts)
+            session.open(self.path, facts, progress=self._progress)
+            self._session = session
         return self._session is not None
 
     def _transform(self, shape: tuple[int, int] | None) -> FrameTransform | None:
@@ -134,22 +139,22 @@ class StreamLearner:
         return self.take(frame, time)
 
     def take(self, frame: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> bool:
-        """Take in a frame of a source whose clock may begin anew (see `Moments.next`); otherwise as `observe`."""
+        """Take in a frame of a source whose clock may begin anew (see `FrameClock.next`); otherwise as `observe`."""
         self.begin(frame.shape[:2])
         session = self._begun()
         self.frames += 1
         image = fit_frame(frame, session.encoder.transform)
-        return session.add(image, self._moments.next(image, seconds, skipped=skipped, cut=cut))
+        return session.add(image, self._clock.next(image, seconds, skipped=skipped, cut=cut))
 
     @property
     def step(self) -> int:
         """Steps taken, those of resumed processes included."""
-        return 0 if self._session is None else self._session.steps.step
+        return 0 if self._session is None else self._session.trainer.step
 
     @property
     def done(self) -> bool:
         """Whether all steps that the settings ask for are taken; what is observed then is not learned from."""
-        return 0 < self.config.steps <= self.step
+        return self._session is not None and self._session.done
 
     @property
     def encoder(self) -> Encoder:
@@ -163,12 +168,7 @@ class StreamLearner:
     @property
     def figures(self) -> dict[str, float]:
         """The last figures that were logged, `layer/name` -> value."""
-        return {} if self._session is None else self._session.steps.journal.figures
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory of all frames that are held; it does not grow."""
-        return self._begun().buffer.nbytes
+        return {} if self._session is None else dict(self._session.trainer.metrics)
 
     @torch.no_grad()
     def features(self, frame: Frames) -> dict[str, NDArray[np.float32]]:
@@ -200,9 +200,7 @@ class StreamLearner:
             SeqffError: no frame has come yet.
             RunError: the folder cannot be written.
         """
-        session = self._begun()
-        if session.saved != session.steps.step or not session.saved:
-            session.save()
+        self._begun().save()
         self.write_facts()
         return self.path
 
@@ -227,7 +225,7 @@ class StreamLearner:
     def close(self) -> None:
         """End the session: `metrics.jsonl` is complete. Nothing is saved by this."""
         if self._session is not None:
-            self._session.close()
+            self._session.trainer.close()
 
     def _begun(self) -> Session:
         if self._session is None:
@@ -243,3 +241,17 @@ class StreamLearner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_frame(frame: Any) -> None:
+    """Raise TypeError or ValueError unless this is a frame, uint8 (height, width, 3)."""
+    if not isinstance(frame, np.ndarray):
+        raise TypeError(f"a frame must be a numpy array, uint8 (height, width, 3), got {type(frame).__name__}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or not frame.size or frame.dtype != np.uint8:
+        raise ValueError(f"a frame must be uint8 (height, width, 3), RGB, got {frame.dtype} {frame.shape}")
+
+
+def fit_frame(frame: Frames, transform: FrameTransform) -> Frames:
+    """Return a frame at the size of the encoder's input: resized, its middle cut out or filled up with bars."""
+    image = resized(frame, *transform.decode_size(*frame.shape[:2]))
+    return transform.framed(torch.from_numpy(image)[None])[0].numpy()

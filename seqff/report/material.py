@@ -16,7 +16,7 @@ from seqff.nets import Encoder, load_encoder
 from seqff.online.facts import STREAM, describe, read_facts
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS
-from seqff.training.run import CONFIG, ENVIRONMENT, MANIFEST
+from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST
 from seqff.video import Manifest
 
 

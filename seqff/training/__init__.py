@@ -1,7 +1,8 @@
-"""Training: the layer learner, the trainers, run folders and checkpoints."""
+"""Training in one process: the trainer, its callbacks, what takes a step, run folders and checkpoints."""
 
-from seqff.training.build import build_trainer
 from seqff.training.learner import LayerLearner, build_learners
-from seqff.training.loop import Run
+from seqff.training.run_folder import Run
+from seqff.training.strategies import build_strategy
+from seqff.training.trainer import Callback, StepReport, Trainer
 
-__all__ = ["LayerLearner", "Run", "build_learners", "build_trainer"]
+__all__ = ["Callback", "LayerLearner", "Run", "StepReport", "Trainer", "build_learners", "build_strategy"]

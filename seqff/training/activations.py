@@ -14,9 +14,8 @@ from torch import Tensor
 
 from seqff.errors import RunError
 from seqff.pairs import Relation
+from seqff.training.batches import Example
 
-Example = tuple[Tensor, Relation]
-"""What a step learns from: (N, C, H, W), frames or what finished layers made of them, and the relation of its rows."""
 STORED = torch.bfloat16
 
 

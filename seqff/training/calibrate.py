@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 
 from seqff.objectives.tolerance import Tolerance, calibrated
-from seqff.training.activations import Example
+from seqff.training.batches import Example
 from seqff.training.learner import LayerLearner
 
 BATCHES = 4

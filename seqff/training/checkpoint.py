@@ -30,7 +30,7 @@ Files = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Progress:
     """How far a training has come.
 
     Args:
@@ -44,9 +44,27 @@ class Place:
     replicas: int = 1
 
 
+def next_batch(progress: Progress, replicas: int, batches_per_round: int) -> int:
+    """Return the number of the batch that every process takes next; after a change of their number, of a new round.
+
+    Args:
+        progress: how far the training had come.
+        replicas: processes that train on batches of their own now.
+        batches_per_round: that the stream deals from one round of videos.
+    """
+    if progress.replicas == replicas or not progress.step:
+        return progress.position
+    log.warning(
+        "resumed by %d processes with batches of their own, begun by %d: a step now learns from %g times the "
+        "frames, and goes on with the next round of videos",
+        replicas, progress.replicas, replicas / progress.replicas,
+    )  # fmt: skip
+    return -(-progress.position * progress.replicas // (batches_per_round * replicas)) * batches_per_round
+
+
 def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     """All tensors of a learner under flat names."""
-    learner.settle()
+    learner.apply_pending_step()
     tensors = {f"layer/{name}": value for name, value in learner.layer.state_dict().items()}
     tensors |= {f"head/{name}": value for name, value in learner.head.state_dict().items()}
     for number, state in learner.optimizer.state_dict()["state"].items():
@@ -113,12 +131,12 @@ def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
     return files
 
 
-def complete(run: Path, place: Place, files: Files, *, keep: int = KEPT) -> Path:
+def complete(run: Path, progress: Progress, files: Files, *, keep: int = KEPT) -> Path:
     """Put a checkpoint in place of which all parts are written, and drop the oldest ones.
 
     Args:
         run: the run folder.
-        place: how far the training has come.
+        progress: how far the training has come.
         files: of all layers.
         keep: latest checkpoints that stay.
 
@@ -128,9 +146,9 @@ def complete(run: Path, place: Place, files: Files, *, keep: int = KEPT) -> Path
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    partial = partial_folder(run, place.step)
-    folder = run / "checkpoints" / f"step_{place.step:08d}"
-    state = {"format": FORMAT, **asdict(place), "files": files}
+    partial = partial_folder(run, progress.step)
+    folder = run / "checkpoints" / f"step_{progress.step:08d}"
+    state = {"format": FORMAT, **asdict(progress), "files": files}
     try:
         write_json(partial / STATE, {**state, "sha256": _digest(state)})
         if folder.exists():
@@ -139,28 +157,8 @@ def complete(run: Path, place: Place, files: Files, *, keep: int = KEPT) -> Path
         for old in list_checkpoints(run)[:-keep]:
             shutil.rmtree(old)
     except OSError as error:
-        raise _unwritten(run, place.step, error) from error
+        raise _unwritten(run, progress.step, error) from error
     return folder
-
-
-def save_checkpoint(
-    run: Path, step: int, learners: list[LayerLearner], *, position: int | None = None, keep: int = KEPT
-) -> Path:
-    """Write checkpoints/step_NNNNNNNN of all layers, and drop the oldest ones (see `complete`).
-
-    Args:
-        run: the run folder.
-        step: steps taken so far.
-        learners: the layers with their heads, optimisers and tolerances.
-        position: batches taken so far, if that is not `step`.
-        keep: latest checkpoints that stay.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written; the checkpoints before are untouched.
-    """
-    clean_up(run)
-    place = Place(step, step if position is None else position)
-    return complete(run, place, write_part(run, step, learners), keep=keep)
 
 
 def clean_up(run: Path) -> None:
@@ -174,7 +172,7 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in (run / "checkpoints").glob("step_*") if re.fullmatch(r"step_\d{8,}", path.name))
 
 
-def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bool = True) -> Place:
+def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bool = True) -> Progress:
     """Put the learners where a checkpoint left them. Nothing in it is executed, and nothing outside it is read.
 
     Args:
@@ -194,7 +192,7 @@ def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bo
         state = _read_state(folder)
         for learner in learners:
             _restore(learner, load(_read_file(folder, learner, state["files"])), optimizer=optimizer)
-        return Place(state["step"], state["position"], state["replicas"])
+        return Progress(state["step"], state["position"], state["replicas"])
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, RuntimeError, RecursionError) as error:
         raise RunError(f"{folder}: the checkpoint cannot be used: {' '.join(str(error).split())}") from error
 

@@ -19,19 +19,15 @@ from torch import Tensor
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
-from seqff.devices import choose_device
+from seqff.devices import choose_device, clock, world_size
 from seqff.nets import Encoder
 from seqff.pairs import PairStream, Relation
-from seqff.training.activations import Example
-from seqff.training.build import build_trainer
+from seqff.training.batches import Example
 from seqff.training.calibrate import BATCHES as CALIBRATED
 from seqff.training.calibrate import calibrate
-from seqff.training.greedy import GreedyTrainer
-from seqff.training.init import begin_with
-from seqff.training.journal import read_figures
+from seqff.training.callbacks.checkpoints import check_saving
+from seqff.training.callbacks.loggers import check_loggers
 from seqff.training.learner import LayerLearner
-from seqff.training.loggers import check_loggers
-from seqff.training.loop import batches
 from seqff.training.memory import (
     Memory,
     frame_bytes,
@@ -41,11 +37,9 @@ from seqff.training.memory import (
     step_bytes,
 )
 from seqff.training.monitors import UNTRAINED, LayerMonitor
-from seqff.training.parallel.balance import clock
-from seqff.training.parallel.ranks import world_size
-from seqff.training.saving import check_saving
-from seqff.training.setting_up import build, with_steps
-from seqff.training.trainers import Trainer
+from seqff.training.setup import Setup, begin_with, build, with_steps
+from seqff.training.strategies import build_strategy
+from seqff.training.trainer import Callback, StepReport, Trainer, read_metrics
 from seqff.video import Manifest, scan
 
 TIMED = 3
@@ -158,12 +152,13 @@ def _try_out(
     """Read a round, look at its first batch, take a few steps, and put together what that tells."""
     pairs = dataclasses.replace(config.pairs, cache="none")
     bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
-    _, learners, trainer, stream = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
-    examples, positives, read = _read_round(stream, learners, bare, target)
+    setup = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
+    learners, stream = setup.learners, setup.stream
+    examples, positives, read = _read_round(setup)
     calibrate(learners, iter(examples))
     frames, relation = examples[0]
     layers, step = _look(learners, frames, relation, config)
-    taken = _time(learners, trainer, examples, bare)
+    taken = _time(setup, examples)
     decoded, batch = _decoded_bytes(stream), frames.numel() * frames.element_size()
     per_epoch = stream.plan.rounds_per_epoch * stream.plan.batches_per_round
     return DryRun(
@@ -212,16 +207,13 @@ def _decoded_bytes(stream: PairStream) -> int:
     return frame_bytes(stream.config, stream.plan.videos_per_round, largest)
 
 
-def _read_round(
-    stream: PairStream, learners: list[LayerLearner], config: TrainConfig, device: torch.device
-) -> tuple[list[Example], float, float]:
+def _read_round(setup: Setup) -> tuple[list[Example], float, float]:
     """Return the first batches of a round, positive pairs in a batch, and seconds to make one ready, both in the mean.
 
     Videos are decoded at the start of a round, so that only a whole one tells what a batch costs.
     """
-    mixtures = any(learner.objective.needs_mixtures for learner in learners)
-    kept, pairs, count = list[Example](), 0, stream.plan.batches_per_round
-    with closing(batches(stream, config, device, 0, mixtures=mixtures)) as examples:
+    kept, pairs, count = list[Example](), 0, setup.stream.plan.batches_per_round
+    with closing(setup.source()(0)) as examples:
         began = time.perf_counter()
         for number, (h, relation) in enumerate(itertools.islice(examples, max(count, BATCHES))):
             if number < BATCHES:
@@ -246,23 +238,41 @@ def _look(
         graphs.append(graph)
         outputs.append(h.numel() * h.element_size())
     figures: dict[str, dict[str, float]] = {}
-    for key, value in read_figures(copies).items():
+    for key, value in read_metrics(copies).items():
         layer, _, name = key.partition("/")
         if not name.startswith(UNTRAINED):  # it is the same net
             figures.setdefault(layer, {})[name] = value
     return figures, step_bytes(graphs, outputs, config)
 
 
-def _time(learners: list[LayerLearner], trainer: Trainer, examples: list[Example], config: TrainConfig) -> float:
-    """Return the seconds of a step: of copies, the median; of the greedy trainer the mean over the layers' turns."""
-    starts = [trainer.span(layer)[0] for layer in range(len(learners))] if isinstance(trainer, GreedyTrainer) else [0]
-    copied = build_trainer(copy.deepcopy(learners), config)
-    turns = []
-    for start in starts:
-        seconds = []
-        for h, relation in examples[: TIMED + 1]:
-            began = clock(h)
-            copied.step(start, h, relation)
-            seconds.append(clock(h) - began)
-        turns.append(statistics.median(seconds[1:]))
-    return statistics.mean(turns)
+def _time(setup: Setup, examples: list[Example]) -> float:
+    """Return the seconds of a step: of copies, the median; of layer after layer the mean over their turns."""
+    turns = len(setup.learners) if setup.config.trainer == "greedy" else 1
+    config = dataclasses.replace(setup.config, steps=turns * (TIMED + 1))
+    copies, timer = copy.deepcopy(setup.learners), StepTimer(setup.device)
+    trainer = Trainer(setup.encoder, copies, build_strategy(copies, config), [timer], steps=config.steps)
+    trainer.fit(itertools.cycle(examples[: TIMED + 1]))
+    each = [timer.seconds[start + 1 : start + TIMED + 1] for start in range(0, config.steps, TIMED + 1)]
+    return statistics.mean(map(statistics.median, each))
+
+
+class StepTimer(Callback):
+    """Notes how long each step takes.
+
+    Args:
+        device: where it computes.
+
+    Attributes:
+        seconds: of every step.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds, self._began = device, list[float](), 0.0
+
+    def before_step(self, step: int) -> None:
+        """See `Callback`."""
+        self._began = clock(self.device)
+
+    def after_step(self, report: StepReport) -> None:
+        """See `Callback`."""
+        self.seconds.append(clock(self.device) - self._began)

@@ -11,11 +11,11 @@ from torch import Tensor
 from seqff.config import OptimConfig
 from seqff.pairs import Relation
 from seqff.training.activations import STORED, ActivationCache
+from seqff.training.batches import Examples, Source
 from seqff.training.learner import LayerLearner, learning_rate
-from seqff.training.trainers import Examples, Source
 
 
-class GreedyTrainer:
+class GreedyStrategy:
     """One layer at a time, bottom to top.
 
     Layer l of L has the steps from l * steps // L to (l + 1) * steps // L, with a learning-rate schedule of its own.
@@ -23,7 +23,7 @@ class GreedyTrainer:
     its average for weights, if there is one, and the statistics of its batch norm stand still: the layers above learn
     from what the finished encoder will give them.
 
-    Without a cache step n learns from batch n, as with the other trainers. With one the first layer does so, too; the
+    Without a cache step n learns from batch n, as with the other strategies. With one the first layer does so, too; the
     layers above learn from batches 0, 1, ..., `cache_batches` - 1 again and again. What the finished layers make of
     these is computed once, from what the layers below them had made, and then read from disk. A resumed run makes its
     cache anew, which decodes those batches a second time, and ends with the same bits.
@@ -59,12 +59,12 @@ class GreedyTrainer:
         return next(layer for layer in range(len(self.learners)) if step < self.span(layer)[1])
 
     def rate(self, step: int) -> float:
-        """See `Trainer`."""
+        """See `Strategy`."""
         start, stop = self.span(self.layer_at(step))
         return learning_rate(step - start, stop - start, self.optim)
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
-        """See `Trainer`."""
+        """See `Strategy`."""
         layer = self.layer_at(step)
         self._freeze(layer)
         if self.cache is None:
@@ -76,7 +76,7 @@ class GreedyTrainer:
         return [learner]
 
     def examples(self, source: Source, step: int) -> Examples:
-        """See `Trainer`."""
+        """See `Strategy`."""
         if self.cache is None:
             yield from source(step)
             return
@@ -112,7 +112,7 @@ class GreedyTrainer:
     def _freeze(self, layer: int) -> None:
         """Let the layers below this one be what they will be in the finished encoder."""
         for learner in self.learners[self.frozen : layer]:
-            learner.settle()
+            learner.apply_pending_step()
             learner.layer.eval()
             if learner.average is not None:
                 learner.average.settle()

@@ -22,8 +22,8 @@ from seqff.training.monitors import LayerMonitor
 from seqff.training.optimizers import build_optimizer, set_rate
 
 
-class Sharing(Protocol):
-    """What joins a layer's learners in several processes (see `seqff.training.parallel.sharing`)."""
+class Synchronizer(Protocol):
+    """What joins a layer's learners in several processes (see `seqff.distributed.data_parallel`)."""
 
     def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
         """Return the embeddings that the objective compares, (N, D) float32, and the relation of their rows."""
@@ -49,8 +49,8 @@ class LayerLearner:
     Attributes:
         average: of the layer's weights, if `optim` asks for one.
         monitor: looks at the layer when a loss is computed, if it is given one.
-        sharing: joins it with its like in other processes, if it is given one. A step then waits for their gradients
-            while other layers go on, and is taken when the layer is next needed (see `settle`).
+        synchronizer: joins it with its like in other processes, if it is given one. A step then waits for their
+            gradients while other layers go on, and is taken when the layer is next needed (see `apply_pending_step`).
         figures: detached scalars of the last loss, by name.
 
     Raises:
@@ -83,7 +83,7 @@ class LayerLearner:
         )
         self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
-        self.sharing: Sharing | None = None
+        self.synchronizer: Synchronizer | None = None
         self._averaged: Callable[[], None] | None = None
         self.figures: dict[str, Tensor] = {}
         self._call: Callable[[Tensor], Tensor] | None = None if compiled else layer
@@ -93,7 +93,7 @@ class LayerLearner:
 
     def run_layer(self, h: Tensor) -> Tensor:
         """Run the layer alone, in its precision: (N, C, H, W) -> (N, C', H', W')."""
-        self.settle()
+        self.apply_pending_step()
         with self._autocast(h):
             if self._call is None:  # compiling waits for the first input
                 self._call = compile_layer(self.layer, self.name, h)
@@ -127,9 +127,9 @@ class LayerLearner:
         Returns:
             (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph (see `detached`).
         """
-        self.settle()
+        self.apply_pending_step()
         out, z = self._run(h, detached=detached)
-        compared = (z, relation) if z is None or self.sharing is None else self.sharing.rows(z, relation)
+        compared = (z, relation) if z is None or self.synchronizer is None else self.synchronizer.rows(z, relation)
         loss, figures = self.objective(self.run_layer, h, out, *compared)
         self.figures = {"loss": loss.detach(), **figures}
         if self.monitor is not None and self.monitor.due:
@@ -153,13 +153,13 @@ class LayerLearner:
         return out.detach()
 
     def step(self) -> None:
-        """Move the weights along the gradients that lie ready, at once or, with others, when `settle` is called."""
-        if self.sharing is None:
+        """Move the weights along the gradients that lie ready, at once or by `apply_pending_step`."""
+        if self.synchronizer is None:
             self._move()
         else:
-            self._averaged = self.sharing.average()
+            self._averaged = self.synchronizer.average()
 
-    def settle(self) -> None:
+    def apply_pending_step(self) -> None:
         """Take the step that waits for the gradients of other processes, if there is one."""
         averaged, self._averaged = self._averaged, None
         if averaged is not None:
@@ -177,7 +177,7 @@ class LayerLearner:
 
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""
-        self.settle()
+        self.apply_pending_step()
         set_rate(self.optimizer, lr)
 
 

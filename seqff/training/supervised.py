@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device, choose_precision
-from seqff.errors import RunError
-from seqff.nets import Encoder, load_encoder, save_encoder
-from seqff.nets.io import TRAINED
-from seqff.pairs import PairStream
-from seqff.training.learner import learning_rate
-from seqff.training.loop import Run
-from seqff.training.optimizers import build_optimizer, set_rate
-from seqff.training.run import check_run, recorded_steps
-from seqff.training.setting_up import open_run, prepare, with_steps
+from seqff.nets import Encoder, load_encoder
+from seqff.objectives import WeightedSum
+from seqff.objectives.base import Relation
+from seqff.training.assemble import assemble
+from seqff.training.callbacks.interrupt import stop_between_steps
+from seqff.training.learner import LayerLearner
+from seqff.training.run_folder import MANIFEST, Run, check_run, recorded_steps
+from seqff.training.setup import Setup, open_run, prepare, with_steps
+from seqff.training.strategies import LocalStrategy
 from seqff.video import scan
-
-LOG_EVERY = 10
 
 
 def train_supervised(
@@ -43,8 +42,8 @@ def train_supervised(
     """Train the encoder of `train` by backpropagation from a linear classifier on its last map, averaged over space.
 
     Frames, augmentation, steps, initial weights, optimiser and its schedule are those of `train` with the same settings
-    and seed; each frame is to be told the label of its video. A run that is there and finished is taken as it is; one
-    that is not is begun again.
+    and seed; each frame is to be told the label of its video. Metrics, alarms and checkpoints are those of any
+    training, under the name of the last layer. A run that is there is gone on with.
 
     Args:
         videos: a folder, or a manifest that `scan` wrote.
@@ -64,62 +63,83 @@ def train_supervised(
     run, target = Path(out), choose_device(device)
     config = replace(config, steps=config.steps or recorded_steps(run))
     settings = {"seed": seed, "supervised": True, **to_dict(config)}
-    if check_run(run, settings, resume=True, overwrite=False) and (run / TRAINED).exists():
-        return Run(run, load_encoder(run))
-    manifest = scan(videos, max_bad=max_bad, progress=progress)
+    going_on = check_run(run, settings, resume=True, overwrite=False)
+    known = run / MANIFEST
+    manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
     config = with_steps(config, manifest)
-    settings["steps"] = config.steps
     encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
     missing = [entry.path for entry in stream.entries if entry.path not in labels]
     if missing:
         raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
+    # copies of a file share the number of the first, which batches carry
+    learner = build_classifier(encoder, config, [labels[entry.path] for entry in stream.entries], device=target)
+    strategy = LocalStrategy([learner], steps=config.steps, optim=config.optim)
+    setup = Setup(config, encoder, [learner], strategy, stream)
     stream.fill_cache(progress=progress)
-    open_run(run, settings, manifest, encoder, stream, device=target, going_on=False)
-    loss = _take_steps(encoder, stream, labels, config, progress=progress)
-    save_encoder(encoder, run)
-    return Run(run, load_encoder(run), {"loss": loss})
+    open_run(run, {**settings, "steps": config.steps}, manifest, setup, going_on=going_on)
+    with freed_memory_kept(), stop_between_steps() as stopping:
+        trainer, batches = assemble(run, setup, stopping, progress=progress)
+        began = time.monotonic()
+        with trainer, closing(batches):
+            trainer.fit(batches)
+    return Run(run, load_encoder(run), dict(trainer.metrics), time.monotonic() - began)
 
 
-def _take_steps(
-    encoder: Encoder, stream: PairStream, labels: Mapping[str, str], config: TrainConfig, *, progress: bool
-) -> float:
-    """Take all steps and return the last loss."""
-    device = next(encoder.parameters()).device
-    names = sorted(set(labels.values()))
-    # Copies of a file share the number of the first, which batches carry.
-    number = torch.tensor([names.index(labels[entry.path]) for entry in stream.entries], device=device)
-    readout = nn.Linear(encoder.feature_info[-1].channels, len(names), device=device)
-    nn.init.zeros_(readout.weight)
-    nn.init.zeros_(readout.bias)
-    parameters = [*encoder.parameters(), *readout.parameters()]
-    optimizer = build_optimizer(encoder.parameters(), config.optim, others=readout.parameters())
-    half = choose_precision(config.precision, device) is torch.bfloat16
-    loss = torch.zeros(())
-    bar = tqdm(total=config.steps, unit="step", desc="supervised", disable=None if progress else True)
-    with bar:
-        for step, batch in enumerate(itertools.islice(stream.batches(), config.steps)):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-                h = encoder(batch.frames.to(device, non_blocking=True), layers=[-1])[0]
-            error = F.cross_entropy(readout(h.float().mean(dim=(2, 3))), number[batch.video.to(device)])
-            error.backward()  # type: ignore[no-untyped-call]
-            if config.optim.clip:
-                nn.utils.clip_grad_norm_(parameters, config.optim.clip)
-            set_rate(optimizer, learning_rate(step, config.steps, config.optim))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            loss = error.detach()
-            bar.update()
-            if (step + 1) % LOG_EVERY == 0:
-                bar.set_postfix_str(f"loss {_finite(loss):.2f}")
-    return _finite(loss)
+def build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], *, device: torch.device) -> LayerLearner:
+    """Build the learner of all layers at once, under the name of the last one.
 
-
-def _finite(loss: Tensor) -> float:
-    """Fetch the loss from the device.
-
-    Raises:
-        RunError: it is not a finite number.
+    Args:
+        encoder: the net.
+        config: optimiser and precision.
+        labels: class of every video, by its number in the batches.
+        device: where it computes.
     """
-    if not bool(torch.isfinite(loss)):
-        raise RunError("the supervised loss is not a finite number: lower the learning rate (optim.lr)")
-    return float(loss)
+    names, last = sorted(set(labels)), encoder.feature_info[-1]
+    number = torch.tensor([names.index(label) for label in labels], device=device)
+    objective = LabelObjective(last.channels, len(names), number).to(device)
+    precision = choose_precision(config.precision, device)
+    return LayerLearner(
+        last.name, LastMap(encoder), nn.Identity(), objective, replace(config.optim, ema=0.0), precision
+    )
+
+
+class LastMap(nn.Module):
+    """An encoder as one layer: frames in, its last map out.
+
+    Args:
+        encoder: the net.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the last map: (N, 3, H, W) -> (N, C, H', W')."""
+        return self.encoder(x, layers=[-1])[0]  # type: ignore[no-any-return]
+
+
+class LabelObjective(WeightedSum):
+    """Cross-entropy of a linear classifier on the map averaged over space.
+
+    Args:
+        channels: C.
+        classes: K.
+        label: (V,) int64, class of every video.
+    """
+
+    def __init__(self, channels: int, classes: int, label: Tensor) -> None:
+        super().__init__({})
+        self.readout = nn.Linear(channels, classes)
+        nn.init.zeros_(self.readout.weight)
+        nn.init.zeros_(self.readout.bias)
+        self.register_buffer("label", label, persistent=False)
+
+    def forward(
+        self, layer: Callable[[Tensor], Tensor], h: Tensor, out: Tensor, z: Tensor | None, relation: Relation
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `WeightedSum`; `accuracy` is the share of the frames that are told right."""
+        video = relation.video
+        assert video is not None  # batches of videos carry it
+        logits, label = self.readout(out.float().mean(dim=(2, 3))), self.get_buffer("label")[video]
+        return F.cross_entropy(logits, label), {"accuracy": (logits.detach().argmax(dim=1) == label).float().mean()}

@@ -14,14 +14,14 @@ from processes import together
 from small_nets import CONFIG, small_learners
 
 from seqff.config import OptimConfig, TrainConfig
+from seqff.distributed.data_parallel import average_measured, broadcast, check_data_parallel, synchronize
+from seqff.distributed.gather import gather_relation
+from seqff.distributed.process_group import joined
+from seqff.distributed.ranks import ALONE, Ranks
 from seqff.pairs import FrameBatch, Relation
 from seqff.training import LayerLearner
 from seqff.training.calibrate import calibrate
-from seqff.training.parallel.everyone import relate_everyone
-from seqff.training.parallel.join import joined
-from seqff.training.parallel.ranks import ALONE, Ranks
-from seqff.training.parallel.sharing import average_measured, broadcast, check_sharing, share
-from seqff.training.trainers import LocalTrainer
+from seqff.training.strategies import LocalStrategy
 
 Held = dict[str, dict[str, NDArray[np.generic]]]
 """Of every case, all that the learners hold."""
@@ -89,7 +89,7 @@ def examples(config: TrainConfig, ranks: Ranks) -> Iterator[tuple[torch.Tensor, 
         own = batch(number, ranks.rank, alike=alike)
         relation = own.relation(gap=GAP, far=FAR)
         if config.gather_negatives:
-            relation = relate_everyone(own, relation, ranks, gap=GAP, far=FAR, unit="frames")
+            relation = gather_relation(own, relation, ranks, gap=GAP, far=FAR, unit="frames")
         yield own.frames, relation
 
 
@@ -99,11 +99,11 @@ def learn(config: TrainConfig, ranks: Ranks) -> dict[str, torch.Tensor]:
     if ranks.rank:  # what it starts from must not matter
         for learner in learners:
             torch.nn.init.zeros_(learner.layer.conv.weight)
-    share(learners, ranks, config)
+    synchronize(learners, ranks, config)
     broadcast(learners, ranks)
     calibrate(learners, examples(config, ranks))
     average_measured(learners, ranks)
-    trainer = LocalTrainer(learners, steps=STEPS, optim=config.optim)
+    trainer = LocalStrategy(learners, steps=STEPS, optim=config.optim)
     for step, (h, relation) in zip(range(STEPS), examples(config, ranks), strict=False):
         trainer.step(step, h, relation)
     return state(learners)
@@ -113,7 +113,7 @@ def state(learners: list[LayerLearner]) -> dict[str, torch.Tensor]:
     """Weights, statistics, tolerances and averages of all layers."""
     found = {}
     for learner in learners:
-        learner.settle()
+        learner.apply_pending_step()
         average = {} if learner.average is None else learner.average.values
         for what in (learner.layer.state_dict(), learner.head.state_dict(), learner.objective.state_dict(), average):
             found |= {f"{learner.name}/{len(found)}/{name}": value.clone() for name, value in what.items()}
@@ -160,4 +160,4 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(both: list[H
 def test_settings_that_do_not_fit_several_processes_are_named(config: TrainConfig, match: str) -> None:
     """What would differ from process to process in silence is refused in words."""
     with pytest.raises(ValueError, match=match):
-        check_sharing(small_learners(config), config)
+        check_data_parallel(small_learners(config), config)

@@ -18,15 +18,15 @@ from small_runs import PAIRS
 
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
+from seqff.distributed.balance import split
+from seqff.distributed.gather import GatheredRelation
+from seqff.distributed.p2p import LAYOUT, _flatten, _relation
+from seqff.distributed.process_group import count_stages
 from seqff.errors import RunError, SeqffError
 from seqff.pairs import Relation
 from seqff.train import train
 from seqff.training import LayerLearner
 from seqff.training.checkpoint import list_checkpoints
-from seqff.training.parallel.balance import split
-from seqff.training.parallel.everyone import SharedRelation
-from seqff.training.parallel.join import count_stages
-from seqff.training.parallel.pipe import LAYOUT, _flatten, _relation
 
 CONFIG = TrainConfig(
     steps=7,
@@ -226,13 +226,13 @@ def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> N
     own = Relation(torch.empty(0, 2, dtype=torch.int64), mask, ~mask, video=torch.arange(4))
     every = Relation(torch.ones(3, 2, dtype=torch.int64), mask, ~mask, torch.rand(4) > 0.5)
     block = torch.empty(10_000, dtype=torch.uint8)
-    LAYOUT.pack({"h": h, **_flatten(SharedRelation(**vars(own), everyone=every, counts=(1, 3)))}, (1, 0, 1), block)
+    LAYOUT.pack({"h": h, **_flatten(GatheredRelation(**vars(own), everyone=every, counts=(1, 3)))}, (1, 0, 1), block)
     tensors, numbers = LAYOUT.unpack(block)
     found = tensors.pop("h")
     assert torch.equal(found, h)
     assert (found.stride(), numbers) == (h.stride(), [1, 0, 1])
     relation = _relation(tensors)
-    assert isinstance(relation, SharedRelation)
+    assert isinstance(relation, GatheredRelation)
     assert relation.counts == (1, 3)
     for mine, theirs in ((relation, own), (relation.everyone, every)):
         for name in vars(own):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from rows import FAR, GAP, TIME, VIDEO, embeddings, relation, without_negatives, without_positives
+from small_nets import save_checkpoint
 
 from seqff.config import EncoderConfig, ObjectiveConfig, SlownessConfig, TrainConfig
 from seqff.nets import build_encoder
@@ -15,7 +16,7 @@ from seqff.objectives import OBJECTIVES, build_objectives
 from seqff.pairs import FrameBatch, Relation
 from seqff.pairs.mixtures import with_mixtures
 from seqff.training import LayerLearner, build_learners
-from seqff.training.checkpoint import load_checkpoint, save_checkpoint
+from seqff.training.checkpoint import load_checkpoint
 from seqff.transform import FrameTransform
 
 ENCODER = EncoderConfig(widths=(4, 6), kernels=(3, 3), strides=(2, 1), pools=(1, 2))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from rows import FAR, GAP, TIME, VIDEO, embeddings, relation
-from small_nets import small_batch, small_config, small_learners
+from small_nets import save_checkpoint, small_batch, small_config, small_learners
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives import build_objectives
 from seqff.objectives.negatives import Negatives, lowest
 from seqff.pairs import Relation, relate
-from seqff.training.checkpoint import load_checkpoint, save_checkpoint
+from seqff.training.checkpoint import load_checkpoint
 
 CONTRASTIVE = ["temporal_hinge", "logistic_hinge", "infonce", "clapp"]
 

@@ -13,7 +13,7 @@ from streams import SIZE, stream_config
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
 from seqff.online.buffer import StreamBuffer
-from seqff.online.moments import Moments
+from seqff.online.stamps import FrameClock
 from seqff.pairs import FrameBatch, distances
 from seqff.transform import FrameTransform
 
@@ -28,12 +28,12 @@ def true_numbers(batch: FrameBatch) -> np.ndarray:
 
 def feed(config: TrainConfig, events: list[tuple[int, int, bool]], *, rate: float = 10.0) -> list[FrameBatch]:
     """Run frames (their number, known to be missing before, after a cut) through a buffer; return its batches."""
-    moments, buffer = Moments(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
+    stamps, buffer = FrameClock(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
     found, offset = [], 0.0
     for count, (number, skipped, cut) in enumerate(events):
         image = paint(number, SIZE)
         offset = number / rate if cut else offset  # a clock that begins anew
-        if buffer.add(image, moments.next(image, number / rate - offset, skipped=skipped, cut=cut)):
+        if buffer.add(image, stamps.next(image, number / rate - offset, skipped=skipped, cut=cut)):
             found.append(buffer.batch(count))
             buffer.absorb()
     return found
@@ -92,13 +92,13 @@ def test_the_past_is_drawn_evenly() -> None:
 def test_memory_is_taken_once() -> None:
     """The buffer has the size that the settings say from the start, and no frame adds to it."""
     config = stream_config(live={"reservoir_frames": 400})
-    moments, buffer = Moments(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
+    stamps, buffer = FrameClock(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
     before, frames = buffer.nbytes, 400 + 8 + 2
     images = frames * SIZE[0] * SIZE[1] * 3
     assert images <= before <= 1.1 * images
     for number in range(2000):
         image = paint(number % 1000, SIZE)
-        if buffer.add(image, moments.next(image, None)):
+        if buffer.add(image, stamps.next(image, None)):
             buffer.absorb()
     assert buffer.nbytes == before
     assert buffer.reservoir.count == 200
@@ -115,11 +115,11 @@ def test_no_step_before_the_past_is_long_enough() -> None:
 def test_shot_cuts_part_pairs() -> None:
     """No positive spans a sudden change of the picture; the frames on either side stay negatives of distant ones."""
     config, random = stream_config(), np.random.default_rng(0)
-    moments, buffer = Moments(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
+    stamps, buffer = FrameClock(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
     for number in range(61):
         image = np.full((*SIZE, 3), 60 if number // 7 % 2 else 180, np.uint8)  # a cut every 7 frames
         image = image + random.integers(0, 3, image.shape, dtype=np.uint8)
-        if buffer.add(image, moments.next(image, None)):
+        if buffer.add(image, stamps.next(image, None)):
             batch = buffer.batch(number)
             buffer.absorb()
             relation = batch.relation(gap=1, far=6)
@@ -140,9 +140,9 @@ def test_settings_that_cannot_make_a_batch() -> None:
     config = stream_config()
     pairs = dataclasses.replace(config.pairs, gap_seconds=0.5, far_seconds=1.0)
     config = dataclasses.replace(config, pairs=pairs)
-    moments, buffer = Moments(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
+    stamps, buffer = FrameClock(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
     for number in range(40):
-        if buffer.add(paint(number, SIZE), moments.next(paint(number, SIZE), number / 10)):
+        if buffer.add(paint(number, SIZE), stamps.next(paint(number, SIZE), number / 10)):
             buffer.absorb()
     with pytest.raises(SeqffError, match=r"pairs\.stretch_frames must be at least 6"):
         buffer.check_pairs()
@@ -150,13 +150,13 @@ def test_settings_that_cannot_make_a_batch() -> None:
 
 def test_missing_frames_show_in_the_times_where_the_rate_is_known() -> None:
     """With fps a hole in time is a hole in the numbers; a clock that jumps back is a cut."""
-    moments = Moments(10.0, stream_config().pairs)
+    stamps = FrameClock(10.0, stream_config().pairs)
     image = paint(0, SIZE)
-    found = [moments.next(image, seconds) for seconds in (5.0, 5.1, 5.22, 5.8, 0.0, 0.1)]
-    assert [moment.number for moment in found] == [0, 1, 2, 8, 9, 10]
-    assert [moment.follows for moment in found] == [False, True, True, False, False, True]
-    assert [moment.shot for moment in found] == [0, 0, 0, 0, 1, 1]
-    np.testing.assert_allclose([moment.seconds for moment in found], [0, 0.1, 0.22, 0.8, 0.9, 1.0], atol=1e-9)
+    found = [stamps.next(image, seconds) for seconds in (5.0, 5.1, 5.22, 5.8, 0.0, 0.1)]
+    assert [stamp.number for stamp in found] == [0, 1, 2, 8, 9, 10]
+    assert [stamp.follows for stamp in found] == [False, True, True, False, False, True]
+    assert [stamp.shot for stamp in found] == [0, 0, 0, 0, 1, 1]
+    np.testing.assert_allclose([stamp.seconds for stamp in found], [0, 0.1, 0.22, 0.8, 0.9, 1.0], atol=1e-9)
 
 
 def test_stretches_are_augmented_apart() -> None:
@@ -164,9 +164,9 @@ def test_stretches_are_augmented_apart() -> None:
     config = stream_config()
     pairs = dataclasses.replace(config.pairs, jitter=0.2, photometric="stretch")
     config = dataclasses.replace(config, pairs=pairs)
-    moments, buffer, image = Moments(0.0, pairs), StreamBuffer(TRANSFORM, config, seed=0), paint(1, SIZE)
-    moment = (moments.next(image, number / 10, skipped=0, cut=False) for number in range(100))
-    assert any(buffer.add(image, now) for now in moment)
+    stamps, buffer, image = FrameClock(0.0, pairs), StreamBuffer(TRANSFORM, config, seed=0), paint(1, SIZE)
+    stamp = (stamps.next(image, number / 10, skipped=0, cut=False) for number in range(100))
+    assert any(buffer.add(image, now) for now in stamp)
     frames = buffer.batch(0).frames.unflatten(0, (-1, 2))
     assert torch.equal(frames[:, 0], frames[:, 1])
     assert len(frames[:, 0].flatten(1).unique(dim=0)) == len(frames) > 1

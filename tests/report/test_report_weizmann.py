@@ -11,7 +11,7 @@ from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.nets import build_encoder, save_encoder
 from seqff.report import report
-from seqff.training.run import create_run
+from seqff.training.run_folder import create_run
 from seqff.transform import FrameTransform
 from seqff.video import scan
 

@@ -16,7 +16,7 @@ from seqff.config import TrainConfig
 from seqff.config_io import dump_yaml, to_dict
 from seqff.errors import SeqffError
 from seqff.train import train
-from seqff.training.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
+from seqff.training.callbacks.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
 from seqff.training.checkpoint import list_checkpoints
 
 BARE = {"tolerance": "explicit", "tolerances": (0.0, 0.0, 0.0), "negative_weight": 0.0}

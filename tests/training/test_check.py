@@ -9,8 +9,8 @@ import torch
 from small_runs import CONFIG, metrics
 
 from seqff.train import train
-from seqff.training.alarms import Alarms
-from seqff.training.check import due, retrieval, time_order
+from seqff.training.callbacks.alarms import Alarms
+from seqff.training.callbacks.check import due, retrieval, time_order
 
 VIDEO = torch.tensor([0, 0, 0, 1, 1, 1])
 TIME = torch.tensor([0, 1, 9, 0, 1, 9])

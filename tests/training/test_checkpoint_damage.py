@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 from processes import Together
-from small_nets import small_batch, small_learners
+from small_nets import save_checkpoint, small_batch, small_learners
 from small_runs import CONFIG, resume, weights
 
 from seqff.errors import RunError
-from seqff.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from seqff.training.checkpoint import list_checkpoints, load_checkpoint
 
 
 def flip(path: Path, place: int) -> None:

@@ -28,7 +28,7 @@ WIDE = dataclasses.replace(
 @pytest.mark.parametrize("trainer", ["local", "overlap", "greedy", "end_to_end"])
 def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path, trainer: str) -> None:
     """Losses and distances are those that the training notes at its first step."""
-    config = dataclasses.replace(CONFIG, steps=4, log_every=1, trainer=trainer)
+    config = dataclasses.replace(CONFIG, steps=8, log_every=1, trainer=trainer)
     plan = seqff.dry_run(manifest, config=config, progress=False)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
     first = read_metrics(run / METRICS)[0]

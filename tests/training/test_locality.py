@@ -10,7 +10,7 @@ from small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.config import EncoderConfig
 from seqff.objectives import OBJECTIVES
-from seqff.training import build_trainer
+from seqff.training import build_strategy
 
 NORMS = get_args(get_type_hints(EncoderConfig)["norm"])
 
@@ -23,7 +23,7 @@ def reached(loss: int, **settings: Any) -> set[int]:
     """
     config = small_config(steps=3, **settings)  # greedy: a step for each of the three layers
     learners = small_learners(config)
-    trainer = build_trainer(learners, config)
+    trainer = build_strategy(learners, config)
     found = set()
     for number, learner in enumerate(learners):
         if number != loss:
@@ -81,7 +81,7 @@ def test_overlapping_gradients_are_those_of_both_losses() -> None:
     for learner in learners:
         for parameter in learner.layer.parameters():
             parameter.register_post_accumulate_grad_hook(lambda p: found.update({id(p): p.grad.clone()}))  # type: ignore[union-attr]
-    build_trainer(learners, small_config(trainer="overlap")).step(0, h, relation)
+    build_strategy(learners, small_config(trainer="overlap")).step(0, h, relation)
     for learner, gradients in zip(learners, expected, strict=True):
         torch.testing.assert_close([found[id(p)] for p in learner.layer.parameters()], list(gradients))
 

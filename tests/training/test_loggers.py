@@ -9,14 +9,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from processes import together
 from small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.metrics import METRICS, read_metrics
 from seqff.train import train
-from seqff.training import loggers
-from seqff.training.journal import fold
-from seqff.training.parallel.ranks import Ranks
+from seqff.training.callbacks import loggers
+from seqff.training.callbacks.progress import fold
 
 SHORT = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6)
 
@@ -88,14 +88,18 @@ def test_wandb_gets_the_same_figures_under_one_id(
     assert wandb.finished == 2
 
 
-def test_only_the_first_process_logs(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other ranks write no metrics, start no logger and hold no sign of life."""
-    from seqff.training.journal import Journal
+def starts(manifest: Path, run: Path, config: Any) -> int:
+    """Train as one of several, and say how many loggers this process has started."""
+    wandb = StandIn()
+    sys.modules["wandb"], loggers.find_spec = wandb, lambda _: True  # type: ignore[attr-defined]
+    train(manifest, out=run, config=config, progress=False)
+    return len(wandb.started)
 
-    monkeypatch.setitem(sys.modules, "wandb", StandIn())
-    watch: Any = SimpleNamespace(recall=lambda lines: None)
-    Journal(tmp_path, watch, Ranks(rank=1, world=2), step=0, loggers=("wandb",)).close()
-    assert not list(tmp_path.iterdir())
+
+def test_only_the_first_process_logs(manifest: Path, tmp_path: Path) -> None:
+    """Of two processes one starts the logger."""
+    config = dataclasses.replace(SHORT, loggers=("wandb",))
+    assert together(2, starts, manifest, tmp_path / "run", config) == [1, 0]
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])

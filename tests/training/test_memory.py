@@ -9,7 +9,7 @@ import torch
 from small_nets import small_batch, small_learners
 
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
-from seqff.training import build_trainer
+from seqff.training import build_strategy
 
 
 def peak_saved_bytes(depth: int, **settings: Any) -> int:
@@ -20,7 +20,7 @@ def peak_saved_bytes(depth: int, **settings: Any) -> int:
         objective=ObjectiveConfig(grid=(2,)),
         **settings,
     )
-    trainer = build_trainer(small_learners(config), config)
+    trainer = build_strategy(small_learners(config), config)
     held = peak = 0
 
     class Saved:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from small_runs import metrics, weights
 from torch import nn
 
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.pairs import PairStream
 from seqff.train import train
+from seqff.training.checkpoint import list_checkpoints
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest
 
@@ -56,6 +59,20 @@ def test_batch_norms_know_what_comes_in(manifest: Path, tmp_path: Path, untraine
         shift = (norm.running_mean - values.mean(dim=1)) / values.std(dim=1)
         assert shift.abs().max() < 0.25
         assert (norm.running_var / values.var(dim=1)).log().abs().max() < 0.5
+
+
+def test_it_is_watched_and_resumed_as_any_training(manifest: Path, tmp_path: Path) -> None:
+    """Metrics of the last layer with its accuracy; gone on with from the middle, it ends at the same bits."""
+    labels = {entry.path: entry.path.split("/")[0] for entry in Manifest.load(manifest)}
+    config = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6, log_every=6)
+    run = train_supervised(manifest, labels, out=tmp_path / "run", config=config, device="cpu", progress=False).path
+    before = weights(run)
+    assert 0 <= metrics(run)[-1]["layer2/accuracy"] <= 1
+    assert "layer2/effective_rank" in metrics(run)[0]
+    shutil.rmtree(list_checkpoints(run)[-1])
+    (run / "encoder.safetensors").unlink()
+    train_supervised(manifest, labels, out=run, config=config, device="cpu", progress=False)
+    assert weights(run) == before
 
 
 def test_every_video_needs_a_label(manifest: Path, tmp_path: Path) -> None:

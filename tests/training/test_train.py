@@ -20,7 +20,7 @@ from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfi
 from seqff.config_io import dump_yaml, load_config, read_yaml, to_dict
 from seqff.errors import RunError, SeqffError
 from seqff.train import train
-from seqff.training.setting_up import with_steps
+from seqff.training.setup import with_steps
 from seqff.training.supervised import train_supervised
 
 CONFIG = TrainConfig(
@@ -128,8 +128,8 @@ def test_an_interrupted_run_leaves_a_checkpoint_between_steps(
 def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Path) -> None:
     """Other settings or another seed are refused by name; resuming a finished run changes nothing."""
     run = shutil.copytree(whole, tmp_path / "run")
-    other = TrainConfig(**{**vars(CONFIG), "steps": 9})
-    with pytest.raises(RunError, match=r"\- steps: 6.*\+ steps: 9"):
+    other = TrainConfig(**{**vars(CONFIG), "log_every": 9})
+    with pytest.raises(RunError, match=r"\- log_every: 1.*\+ log_every: 9"):
         train(clips, out=run, config=other, resume=True, progress=False)
     with pytest.raises(RunError, match=r"\+ seed: 5"):
         train(clips, out=run, config=CONFIG, seed=5, resume=True, progress=False)
@@ -149,8 +149,8 @@ def test_a_run_without_a_number_of_steps_finds_its_own(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run folder says how many; resumed without a number it ends there, and a dry run says the same."""
-    monkeypatch.setattr("seqff.training.setting_up.FEWEST_STEPS", 3)
-    monkeypatch.setattr("seqff.training.setting_up.STEPS_PER_VIDEO", 1)
+    monkeypatch.setattr("seqff.training.setup.FEWEST_STEPS", 3)
+    monkeypatch.setattr("seqff.training.setup.STEPS_PER_VIDEO", 1)
     config = replace(CONFIG, steps=0)
     videos = len(seqff.scan(clips, progress=False).usable)
     assert videos > 3

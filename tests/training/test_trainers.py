@@ -13,9 +13,10 @@ from small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.errors import RunError
 from seqff.pairs import Relation
-from seqff.training import LayerLearner, build_trainer
+from seqff.training import LayerLearner, build_strategy
 from seqff.training.activations import STORED
-from seqff.training.trainers import Examples, Trainer
+from seqff.training.batches import Examples
+from seqff.training.strategies import Strategy
 
 
 def source(start: int) -> Examples:
@@ -34,7 +35,7 @@ def test_greedy_trains_layer_after_layer_and_freezes_what_is_finished() -> None:
     running statistics of the layers below stand still."""
     config = small_config(norm="batch", trainer="greedy", steps=7)
     learners = small_learners(config)
-    trainer = build_trainer(learners, config)
+    trainer = build_strategy(learners, config)
     found, rates = [], []
     for step, (h, relation) in enumerate(itertools.islice(trainer.examples(source, 0), 7)):
         before = layer_weights(learners)
@@ -61,7 +62,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
         config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=2, steps=12)
         config = dataclasses.replace(config, precision=precision)
         learners = small_learners(config)
-        trainer = build_trainer(learners, config, cache=tmp_path / "cache")
+        trainer = build_strategy(learners, config, cache=tmp_path / "cache")
         cached = []
         for step, (h, relation) in enumerate(trainer.examples(source, 0)):
             (learner,) = trainer.step(step, h, relation)
@@ -70,7 +71,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
         assert not (tmp_path / "cache").exists()
 
         learners = small_learners(config)
-        trainer = build_trainer(learners, dataclasses.replace(config, greedy_cache=False))
+        trainer = build_strategy(learners, dataclasses.replace(config, greedy_cache=False))
         plain = []
         for step in range(12):
             (learner,) = trainer.step(step, *small_batch(step if step < 4 else step % 2))
@@ -84,7 +85,7 @@ def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> No
     config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=2, steps=12)
     learners = small_learners(config)
 
-    def at_step_8(trainer: Trainer, start: int) -> tuple[torch.Tensor, Relation]:
+    def at_step_8(trainer: Strategy, start: int) -> tuple[torch.Tensor, Relation]:
         examples = trainer.examples(source, start)
         for step, example in zip(range(start, 12), examples, strict=False):
             if step == 8:
@@ -93,8 +94,8 @@ def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> No
             trainer.step(step, *example)
         raise AssertionError
 
-    straight = at_step_8(build_trainer(learners, config, cache=tmp_path / "a"), 0)
-    resumed = at_step_8(build_trainer(learners, config, cache=tmp_path / "b"), 8)
+    straight = at_step_8(build_strategy(learners, config, cache=tmp_path / "a"), 0)
+    resumed = at_step_8(build_strategy(learners, config, cache=tmp_path / "b"), 8)
     assert torch.equal(straight[0], resumed[0])
     assert torch.equal(straight[0], straight[0].to(STORED).float())
     assert torch.equal(straight[1].same_video, resumed[1].same_video)
@@ -104,7 +105,7 @@ def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> No
 def test_a_full_disk_stops_the_greedy_cache_in_words(tmp_path: Path) -> None:
     """More batches than fit: an error that says how much is missing, and nothing is left behind."""
     config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=10**12, steps=3 * 10**12)
-    trainer = build_trainer(small_learners(config), config, cache=tmp_path / "cache")
+    trainer = build_strategy(small_learners(config), config, cache=tmp_path / "cache")
     with pytest.raises(RunError, match=r"take \d+\.\d GB.*lower greedy_cache_batches"):
         next(trainer.examples(source, 10**12))
     assert not any(tmp_path.iterdir())
@@ -116,7 +117,7 @@ def test_end_to_end_moves_all_layers_at_once(trainer: str) -> None:
     config = small_config(trainer=trainer)
     learners = small_learners(config)
     before, heads = layer_weights(learners), [[p.clone() for p in learner.head.parameters()] for learner in learners]
-    trained = build_trainer(learners, config).step(0, *small_batch())
+    trained = build_strategy(learners, config).step(0, *small_batch())
     assert moved(before, learners) == {0, 1, 2}
     changed = [
         any(not torch.equal(a, b) for a, b in zip(head, learner.head.parameters(), strict=True))
@@ -134,7 +135,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(trainer: str, 
     def trained(recompute: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         config = small_config(norm=norm, trainer=trainer, activation_checkpointing=recompute)
         learners = small_learners(config)
-        one = build_trainer(learners, config)
+        one = build_strategy(learners, config)
         for step in range(3):
             one.step(step, *small_batch(step))
         return layer_weights(learners), [buffer for learner in learners for buffer in learner.layer.buffers()]
@@ -160,4 +161,4 @@ def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], match: str
     """A setting of another trainer is an error in words and not ignored."""
     config = small_config(**settings)
     with pytest.raises(ValueError, match=match):
-        build_trainer(small_learners(), config)
+        build_strategy(small_learners(), config)

@@ -6,6 +6,7 @@ import difflib
 import logging
 import platform
 import shutil
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml
 from seqff.config_io import dump_yaml
 from seqff.errors import RunError
 from seqff.files import check_folder, write_atomically, write_json
+from seqff.nets import Encoder
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
@@ -26,6 +28,25 @@ FREE = (
 """Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
 (see `lengthen`)."""
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """What a training left.
+
+    Args:
+        path: the run folder.
+        encoder: the trained encoder, on the CPU in eval mode.
+        figures: the last logged figures, `layer/name` -> value.
+        seconds: spent on steps in this process.
+        stream: of a training on a stream, what came and what was lost (the content of stream.json).
+    """
+
+    path: Path
+    encoder: Encoder
+    figures: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    stream: dict[str, Any] = field(default_factory=dict)
 
 
 def environment() -> dict[str, str]:

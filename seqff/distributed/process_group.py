@@ -13,7 +13,8 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from seqff.config import TrainConfig
-from seqff.training.parallel.ranks import ALONE, TIMEOUT, Ranks, restarts, world_size
+from seqff.devices import world_size
+from seqff.distributed.ranks import ALONE, TIMEOUT, Ranks, restarts
 
 EXAMPLE = "torchrun --nproc-per-node=2 -m seqff train VIDEOS --out RUN"
 
@@ -101,11 +102,11 @@ def _group(members: list[int]) -> dist.ProcessGroup | None:
 
 
 @contextmanager
-def quiet_but_leader(ranks: Ranks) -> Iterator[None]:
+def quiet_unless_main(ranks: Ranks) -> Iterator[None]:
     """Hold back warnings in this block that the first rank gives, too."""
     log = logging.getLogger("seqff")
     before = log.level
-    if not ranks.leads:
+    if not ranks.is_main:
         log.setLevel(logging.ERROR)
     try:
         yield

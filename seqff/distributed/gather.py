@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from seqff.distributed.ranks import Ranks
 from seqff.pairs import FrameBatch, Relation, Unit
-from seqff.training.parallel.ranks import Ranks
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedRelation(Relation):
+class GatheredRelation(Relation):
     """What the rows of this process are to each other, and besides what all rows of all replicas are.
 
     Args:
@@ -24,9 +24,9 @@ class SharedRelation(Relation):
     counts: tuple[int, ...]
 
 
-def relate_everyone(
+def gather_relation(
     batch: FrameBatch, own: Relation, ranks: Ranks, *, gap: float, far: float, unit: Unit
-) -> SharedRelation:
+) -> GatheredRelation:
     """Relate the rows of all replicas; only coordinates travel.
 
     Args:
@@ -47,4 +47,4 @@ def relate_everyone(
     }
     every = replace(batch, frames=torch.empty(len(table), 0), **found)
     relation = every.relation(gap=gap, far=far, unit=unit).to(own.positive.device)
-    return SharedRelation(**vars(own), everyone=relation, counts=tuple(counts))
+    return GatheredRelation(**vars(own), everyone=relation, counts=tuple(counts))

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from seqff.distributed.ranks import Ranks
 from seqff.nets.whitening import MOMENTUM, Whitening
-from seqff.training.parallel.ranks import Ranks
 
 
 def over_batch(part: nn.Module) -> bool:
@@ -19,7 +19,7 @@ def over_batch(part: nn.Module) -> bool:
     return isinstance(part, (nn.BatchNorm2d, Whitening))
 
 
-def share_norms(layer: nn.Module, ranks: Ranks) -> None:
+def synchronize_norms(layer: nn.Module, ranks: Ranks) -> None:
     """Let every norm over the batch in a layer work on the batch of all replicas.
 
     The modules stay what they are, and their state where it is; only what they call is another: runs save them, and
@@ -50,7 +50,7 @@ class _Sum(torch.autograd.Function):
 
 def _sum(x: Tensor, ranks: Ranks) -> Tensor:
     total = x.clone(memory_format=torch.contiguous_format)
-    with ranks.talking():
+    with ranks.comm_errors():
         dist.all_reduce(total, group=ranks.group)
     return total
 

@@ -16,7 +16,7 @@ USUAL = 32
 
 
 @dataclass(frozen=True)
-class Moment:
+class FrameStamp:
     """Where a frame stands in its stream.
 
     Args:
@@ -36,7 +36,7 @@ class Moment:
     follows: bool
 
 
-class Moments:
+class FrameClock:
     """Gives each frame of a stream its coordinates.
 
     A lost connection may have lasted for any time, clocks of sources begin anew: across such a cut the number goes on
@@ -54,9 +54,9 @@ class Moments:
         self._usual: deque[float] = deque(maxlen=USUAL)
         self._levels: deque[float] = deque(maxlen=AROUND)
         self._change, self._clock = Change(), 0.0
-        self._last: Moment | None = None
+        self._last: FrameStamp | None = None
 
-    def next(self, image: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> Moment:
+    def next(self, image: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> FrameStamp:
         """Return where a frame stands.
 
         Args:
@@ -70,14 +70,14 @@ class Moments:
             cut, self._clock = cut or (before is not None and seconds < clock), seconds
         if before is None:
             self._change(image)
-            self._last = Moment(0, 0.0, 0.5 / self.fps if self.fps else 0.0, 0, 0, follows=False)
+            self._last = FrameStamp(0, 0.0, 0.5 / self.fps if self.fps else 0.0, 0, 0, follows=False)
             return self._last
         ahead, passed = skipped + 1, self._passed(clock, seconds, skipped, cut=cut)
         if self.fps and not cut:
             ahead = max(ahead, round(passed * self.fps))
         turned, changed = self._look(image, cut=cut)
         usual = float(np.median(self._usual)) if self._usual else 0.0
-        self._last = Moment(
+        self._last = FrameStamp(
             before.number + ahead,
             before.seconds + passed,
             usual / 2,

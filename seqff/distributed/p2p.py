@@ -8,17 +8,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from seqff.distributed.gather import GatheredRelation
+from seqff.distributed.ranks import Ranks, StepOutcome
+from seqff.distributed.serialization import ALIGN, Layout, padded
 from seqff.pairs import Relation
-from seqff.training.parallel.everyone import SharedRelation
-from seqff.training.parallel.message import ALIGN, Layout, padded
-from seqff.training.parallel.ranks import Decision, Ranks
-from seqff.training.trainers import Examples
+from seqff.training.batches import Examples
 
 DEPTH = 2
 """Batches between two stages; with more, uneven steps are evened out, and as many more activations are held."""
 _OWN = [field.name for field in fields(Relation)]
 _NAMES = ["h", *_OWN, *(f"everyone/{name}" for name in _OWN), "counts"]
-LAYOUT = Layout(_NAMES, len(Decision._fields))
+LAYOUT = Layout(_NAMES, len(StepOutcome._fields))
 
 
 def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
@@ -36,7 +36,7 @@ def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
 
 def _flatten(relation: Relation) -> dict[str, Tensor | None]:
     tensors: dict[str, Tensor | None] = {name: getattr(relation, name) for name in _OWN}
-    if isinstance(relation, SharedRelation):
+    if isinstance(relation, GatheredRelation):
         tensors |= {f"everyone/{name}": getattr(relation.everyone, name) for name in _OWN}
         tensors["counts"] = torch.tensor(relation.counts)
     return tensors
@@ -47,7 +47,7 @@ def _relation(tensors: dict[str, Tensor]) -> Relation:
     if "counts" not in tensors:
         return own
     everyone = Relation(**{name: tensors.get(f"everyone/{name}") for name in _OWN})  # type: ignore[arg-type]
-    return SharedRelation(**vars(own), everyone=everyone, counts=tuple(tensors["counts"].tolist()))
+    return GatheredRelation(**vars(own), everyone=everyone, counts=tuple(tensors["counts"].tolist()))
 
 
 class Outbox:
@@ -64,12 +64,12 @@ class Outbox:
         self.blocks = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(DEPTH)]
         self.works: list[dist.Work | None] = [None] * DEPTH
 
-    def send(self, h: Tensor, relation: Relation, decision: Decision) -> None:
+    def send(self, h: Tensor, relation: Relation, outcome: StepOutcome) -> None:
         """Hand a batch on, with what is to be done after it; waits while the next stage is `DEPTH` batches behind."""
         place = self.sent % DEPTH
         self._wait(place)
-        LAYOUT.pack({"h": h, **_flatten(relation)}, decision, self.blocks[place])
-        with self.ranks.talking():
+        LAYOUT.pack({"h": h, **_flatten(relation)}, outcome, self.blocks[place])
+        with self.ranks.comm_errors():
             self.works[place] = dist.isend(self.blocks[place], self.ranks.rank + 1)
         self.sent += 1
 
@@ -81,7 +81,7 @@ class Outbox:
     def _wait(self, place: int) -> None:
         work, self.works[place] = self.works[place], None
         if work is not None:
-            with self.ranks.talking():
+            with self.ranks.comm_errors():
                 work.wait()
 
 
@@ -94,11 +94,11 @@ class Inbox:
         device: where the activations go.
 
     Attributes:
-        decision: what is to be done after the last batch that was read.
+        outcome: what is to be done after the last batch that was read.
     """
 
     def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
-        self.ranks, self.decision = ranks, Decision()
+        self.ranks, self.outcome = ranks, StepOutcome()
         self.blocks = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(DEPTH)]
 
     def examples(self, count: int) -> Examples:
@@ -106,16 +106,16 @@ class Inbox:
         works = [self._ask(number) for number in range(min(DEPTH, count))]
         for number in range(count):
             place = number % DEPTH
-            with self.ranks.talking():
+            with self.ranks.comm_errors():
                 works[place].wait()
             tensors, numbers = LAYOUT.unpack(self.blocks[place])
-            self.decision = Decision(*map(bool, numbers))
+            self.outcome = StepOutcome(*map(bool, numbers))
             yield tensors.pop("h"), _relation(tensors)
             if number + DEPTH < count:
                 works[place] = self._ask(number + DEPTH)
 
     def _ask(self, number: int) -> dist.Work:
-        with self.ranks.talking():
+        with self.ranks.comm_errors():
             work = dist.irecv(self.blocks[number % DEPTH], self.ranks.rank - 1)
         assert work is not None  # this rank is part of the group
         return work

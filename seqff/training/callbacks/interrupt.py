@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from seqff.training.trainer import Callback, StepReport
+
 
 @contextmanager
 def stop_between_steps() -> Iterator[Callable[[], bool]]:
@@ -33,3 +35,18 @@ def stop_between_steps() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interrupt(Callback):
+    """Ends the training after a step when a signal has come.
+
+    Args:
+        stopping: says whether one has (see `stop_between_steps`).
+    """
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self.stopping = stopping
+
+    def after_step(self, report: StepReport) -> None:
+        """See `Callback`."""
+        report.stop = report.stop or self.stopping()

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-import torch
-
+from seqff.devices import clock
+from seqff.training.batches import Examples
 from seqff.training.learner import LayerLearner
-from seqff.training.trainers import Examples
 
 TIMED = 3
 """Steps that are timed, after one that warms up."""
@@ -56,20 +55,13 @@ def measure(learners: list[LayerLearner], examples: Examples, batches: int) -> C
     for number, (h, relation) in enumerate(itertools.islice(examples, batches)):
         read, rows = read + time.perf_counter() - began, max(rows, len(h))
         for place, learner in enumerate(copies if number <= TIMED else []):
-            start = clock(h)
+            start = clock(h.device)
             h = learner.update(h, relation)
-            seconds[place].append(clock(h) - start)
+            seconds[place].append(clock(h.device) - start)
             row_bytes[place] = h[0].numel() * h.element_size()
         began = time.perf_counter()
     layers = tuple(statistics.median(found[1:] or found) for found in seconds)
     return Costs(read / batches, layers, tuple(row_bytes), rows)
-
-
-def clock(x: torch.Tensor) -> float:
-    """Return the time when all that is under way on the tensor's device is done, seconds."""
-    if x.device.type == "cuda":
-        torch.cuda.synchronize(x.device)
-    return time.perf_counter()
 
 
 def split(costs: Sequence[float], stages: int, *, before: float = 0.0) -> list[int]:

@@ -12,6 +12,7 @@ from seqff.grid_mean import grid_mean
 from seqff.nets import Encoder
 from seqff.pairs import PairStream, distances
 from seqff.training.monitors import UNTRAINED
+from seqff.training.trainer import Callback, StepReport
 
 BATCHES = 4
 """Batches held aside; with the default settings they are of 64 videos, each in one of them."""
@@ -59,18 +60,23 @@ def time_order(d: Tensor, same: Tensor, time: Tensor) -> Tensor:
     return right / count
 
 
-class LabelFreeCheck:
+class LabelFreeCheck(Callback):
     """Frames held aside, and what the layers of an encoder make of them, beside those of the untrained encoder.
 
     A layer's map is averaged over 2 x 2 cells, each feature standardized over the frames; distances are Euclidean.
 
     Args:
         stream: of the training's batches; frames are held aside without augmentation.
-        untrained: the encoder before the first step.
+        encoder: that learns.
+        untrained: the same before the first step.
         precision: what layers are computed in.
+        steps: of the training: it checks after each quarter.
     """
 
-    def __init__(self, stream: PairStream, untrained: Encoder, precision: torch.dtype) -> None:
+    def __init__(
+        self, stream: PairStream, encoder: Encoder, untrained: Encoder, precision: torch.dtype, *, steps: int
+    ) -> None:
+        self.encoder, self.steps = encoder, steps
         self.precision, self.transform = precision, stream.transform
         _, far, unit = distances(stream.config)
         frames, video, time = [], [], []
@@ -108,12 +114,15 @@ class LabelFreeCheck:
             found[info.name] = {key: float(value) for key, value in figures.items() if bool(value.isfinite())}
         return found
 
-    def figures(self, encoder: Encoder) -> dict[str, dict[str, float]]:
-        """Return what `measure` gives for each layer, and that of the untrained encoder as `untrained_...`."""
-        return {
-            name: values | {UNTRAINED + key: value for key, value in self.untrained[name].items()}
-            for name, values in self.measure(encoder).items()
-        }
+    def after_step(self, report: StepReport) -> None:
+        """Add what `measure` gives to the metrics of the layers, and that of the untrained net as `untrained_...`."""
+        if not due(report.step, self.steps):
+            return
+        found, report.log = self.measure(self.encoder), True
+        for learner in report.trained:
+            now, before = found[learner.name], self.untrained[learner.name]
+            both = now | {UNTRAINED + name: value for name, value in before.items()}
+            learner.figures |= {name: torch.tensor(value) for name, value in both.items()}
 
 
 def due(step: int, steps: int) -> bool:

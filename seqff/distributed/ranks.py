@@ -24,7 +24,7 @@ FAILED = "failed"
 POLL_SECONDS = 0.02
 
 
-class Decision(NamedTuple):
+class StepOutcome(NamedTuple):
     """What all do after the step that they have just taken.
 
     Args:
@@ -67,7 +67,7 @@ class Ranks:
         return self  # copies of a layer talk to the same others
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the first rank."""
         return self.rank == 0
 
@@ -89,14 +89,14 @@ class Ranks:
     def put(self, key: str, value: Any) -> None:
         """Leave a JSON value where `get` finds it."""
         if self.store is not None:
-            with self.talking():
+            with self.comm_errors():
                 self.store.set(key, json.dumps(value))
 
     def has(self, *keys: str) -> bool:
         """Say whether all of these have been put; never waits."""
         if self.store is None:
             return False
-        with self.talking():
+        with self.comm_errors():
             return bool(self.store.check(list(keys)))
 
     def get(self, key: str) -> Any:
@@ -108,7 +108,7 @@ class Ranks:
             SeqffError: another rank has failed.
         """
         assert self.store is not None  # one process waits for nobody
-        with self.talking():
+        with self.comm_errors():
             while not self.store.check([key]):
                 if self.store.check([FAILED]):
                     raise SeqffError(self.cause())
@@ -119,18 +119,18 @@ class Ranks:
         """As `get`, for a value that only this rank needs: the store forgets it."""
         value = self.get(key)
         assert self.store is not None
-        with self.talking():
+        with self.comm_errors():
             self.store.delete_key(key)
         return value
 
-    def agree(self, mine: Decision) -> Decision:
+    def agree(self, mine: StepOutcome) -> StepOutcome:
         """Return what any of the replicas wants; called by the same stage of all of them."""
         if self.group is None:
             return mine
         wanted = torch.tensor(mine, dtype=torch.int64)
-        with self.talking():
+        with self.comm_errors():
             dist.all_reduce(wanted, op=dist.ReduceOp.MAX, group=self.group)
-        return Decision(*(bool(value) for value in wanted))
+        return StepOutcome(*(bool(value) for value in wanted))
 
     def gather(self, x: Tensor, counts: list[int]) -> list[Tensor]:
         """Return what every replica gives: tensors that differ in their first dimension alone.
@@ -142,27 +142,27 @@ class Ranks:
         padded = x.new_zeros((max(counts), *x.shape[1:]))
         padded[: len(x)] = x
         found = [torch.empty_like(padded) for _ in counts]
-        with self.talking():
+        with self.comm_errors():
             dist.all_gather(found, padded, group=self.group)
         return [part[:count] for part, count in zip(found, counts, strict=True)]
 
     def meet(self, group: dist.ProcessGroup | None) -> None:
         """Wait until all of a group have come as far as this; a group of one is None."""
         if group is not None:
-            with self.talking():
+            with self.comm_errors():
                 dist.all_reduce(torch.zeros(1), group=group)
 
     @contextmanager
-    def leader_first(self, what: str) -> Iterator[None]:
+    def main_first(self, what: str) -> Iterator[None]:
         """Let the first rank do something before the others do it, too."""
-        if not self.leads:
+        if not self.is_main:
             self.get(what)
         yield
-        if self.leads:
+        if self.is_main:
             self.put(what, True)
 
     @contextmanager
-    def talking(self) -> Iterator[None]:
+    def comm_errors(self) -> Iterator[None]:
         """Say in words that the others are gone, where torch says it in its own.
 
         Raises:
@@ -198,11 +198,6 @@ class Ranks:
 
 
 ALONE = Ranks()
-
-
-def world_size() -> int:
-    """Return how many processes torchrun, or whatever sets its variables, has started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def restarts() -> int:

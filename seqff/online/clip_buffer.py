@@ -1,4 +1,4 @@
-"""Stretches of a stream that are held in memory: a fixed number of them, and of the past an even draw."""
+"""ClipBuffer of a stream that are held in memory: a fixed number of them, and of the past an even draw."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.online.moments import Moment
+from seqff.online.stamps import FrameStamp
 from seqff.video.info import Frames
 
 
-class Stretches:
+class ClipBuffer:
     """Places for stretches, taken from the system at once; nothing grows later.
 
     Args:
@@ -23,7 +23,7 @@ class Stretches:
     Attributes:
         count: places in use, the first ones.
         images: uint8 (places, T, height, width, 3).
-        number, shot, picture: int64 (places, T); see `Moment`.
+        number, shot, picture: int64 (places, T); see `FrameStamp`.
         seconds: float64 (places, T).
         half_frame: float64 (places, T).
     """
@@ -42,16 +42,16 @@ class Stretches:
         """Bytes of memory."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
-    def put(self, place: int, images: Sequence[Frames], moments: Sequence[Moment]) -> None:
+    def put(self, place: int, images: Sequence[Frames], stamps: Sequence[FrameStamp]) -> None:
         """Write a stretch into a place, over what is there."""
         self.count = max(self.count, place + 1)
-        for row, (image, moment) in enumerate(zip(images, moments, strict=True)):
+        for row, (image, stamp) in enumerate(zip(images, stamps, strict=True)):
             self.images[place, row] = image
-            self.number[place, row], self.seconds[place, row] = moment.number, moment.seconds
-            self.half_frame[place, row] = moment.half_frame
-            self.shot[place, row], self.picture[place, row] = moment.shot, moment.picture
+            self.number[place, row], self.seconds[place, row] = stamp.number, stamp.seconds
+            self.half_frame[place, row] = stamp.half_frame
+            self.shot[place, row], self.picture[place, row] = stamp.shot, stamp.picture
 
-    def copy(self, place: int, source: Stretches, at: int) -> None:
+    def copy(self, place: int, source: ClipBuffer, at: int) -> None:
         """Write the stretch that is in another's place into one of these."""
         self.count = max(self.count, place + 1)
         for name, value in vars(self).items():
@@ -59,7 +59,7 @@ class Stretches:
                 value[place] = getattr(source, name)[at]
 
 
-class Reservoir(Stretches):
+class Reservoir(ClipBuffer):
     """An even draw of all stretches that were ever offered: each is held with the same probability.
 
     Args:
@@ -76,7 +76,7 @@ class Reservoir(Stretches):
         super().__init__(places, frames, height, width)
         self.offered, self._random = 0, random
 
-    def offer(self, source: Stretches, at: int) -> None:
+    def offer(self, source: ClipBuffer, at: int) -> None:
         """Hold a stretch, in an empty place or instead of another; or pass it over."""
         place = self.offered if self.offered < len(self) else int(self._random.integers(self.offered + 1))
         self.offered += 1

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqff.config import TrainConfig
+from seqff.distributed.gather import GatheredRelation
+from seqff.distributed.ranks import Ranks
+from seqff.distributed.sync_norms import over_batch, synchronize_norms
 from seqff.objectives import WeightedSum
 from seqff.objectives.negatives import Negatives
 from seqff.objectives.tolerance import calibrated
 from seqff.pairs import Relation
 from seqff.training.learner import LayerLearner
-from seqff.training.parallel.everyone import SharedRelation
-from seqff.training.parallel.norms import over_batch, share_norms
-from seqff.training.parallel.ranks import Ranks
 
 
 class _Times(torch.autograd.Function):
@@ -35,7 +35,7 @@ class _Times(torch.autograd.Function):
         return grad * ctx.factor, None
 
 
-class SharedLayer:
+class LayerSync:
     """Averages the gradients of one layer over its replicas, and brings their embeddings together.
 
     Gradients lie in one flat buffer a layer, which is summed while the layers above go on; measured tolerances and
@@ -62,19 +62,19 @@ class SharedLayer:
             place += parameter.numel()
         self.tail = self.flat[place:]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> SharedLayer:
+    def __deepcopy__(self, memo: dict[int, Any]) -> LayerSync:
         return self  # a copy of the learner, for measuring, asks it for rows and nothing else
 
     def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
-        """See `seqff.training.learner.Sharing`."""
-        if not isinstance(relation, SharedRelation):
+        """See `seqff.training.learner.Synchronizer`."""
+        if not isinstance(relation, GatheredRelation):
             return z, relation
         found = self.ranks.gather(z.detach(), list(relation.counts))
         found[self.ranks.replica] = _Times.apply(z, float(self.ranks.replicas))
         return torch.cat(found), relation.everyone
 
     def average(self) -> Callable[[], None]:
-        """See `seqff.training.learner.Sharing`."""
+        """See `seqff.training.learner.Synchronizer`."""
         for part, parameter in zip(self.parts, self.parameters, strict=True):
             if parameter.grad is None:  # a batch without positives does not reach the weights of an objective
                 part.zero_()
@@ -83,11 +83,11 @@ class SharedLayer:
                 parameter.grad = None
         for number, measured in enumerate(self.measured):
             self.tail[number] = measured.value
-        with self.ranks.talking():
+        with self.ranks.comm_errors():
             work = dist.all_reduce(self.flat, group=self.ranks.group, async_op=True)
 
         def wait() -> None:
-            with self.ranks.talking():
+            with self.ranks.comm_errors():
                 work.wait()
             self.flat /= self.ranks.replicas
             for part, parameter in zip(self.parts, self.parameters, strict=True):
@@ -98,7 +98,7 @@ class SharedLayer:
         return wait
 
 
-def share(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> None:
+def synchronize(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> None:
     """Join layers with their replicas, if there are any.
 
     Args:
@@ -111,13 +111,13 @@ def share(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> No
     """
     if ranks.replicas == 1:
         return
-    check_sharing(learners, config)
+    check_data_parallel(learners, config)
     for learner in learners:
-        share_norms(learner.layer, ranks)
-        learner.sharing = SharedLayer(learner, ranks)
+        synchronize_norms(learner.layer, ranks)
+        learner.synchronizer = LayerSync(learner, ranks)
 
 
-def check_sharing(learners: list[LayerLearner], config: TrainConfig) -> None:
+def check_data_parallel(learners: list[LayerLearner], config: TrainConfig) -> None:
     """Raise ValueError unless the settings fit several processes with batches of their own."""
     objectives = [learner.objective for learner in learners]
     if config.gather_negatives:
@@ -158,7 +158,7 @@ def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
         for module in (learner.layer, learner.head, learner.objective):
             for value in module.state_dict().values():
                 sent = value.contiguous()
-                with ranks.talking():
+                with ranks.comm_errors():
                     dist.broadcast(sent, src=0, group=ranks.everyone)
                 value.copy_(sent)
 

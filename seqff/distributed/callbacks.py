@@ -1,0 +1,151 @@
+"""Callbacks of several processes: what each stage of layers knows and holds comes together in one run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from seqff.config import TrainConfig
+from seqff.distributed.ranks import Ranks
+from seqff.nets import Encoder
+from seqff.training.callbacks.checkpoints import Checkpointer
+from seqff.training.callbacks.metrics import MetricsWriter
+from seqff.training.checkpoint import Progress, clean_up, complete, load_checkpoint, write_part
+from seqff.training.learner import LayerLearner
+from seqff.training.trainer import Callback, StepReport
+
+
+class GatheredMetrics(MetricsWriter):
+    """Of the first stage: puts the lines of all stages together.
+
+    Args:
+        run: the run folder.
+        ranks: this process among the others.
+        options: see `MetricsWriter`.
+
+    Attributes:
+        collapsed: what was said of layers that the training is to stop for.
+    """
+
+    def __init__(self, run: Path, ranks: Ranks, **options: Any) -> None:
+        super().__init__(run, **options)
+        self.ranks, self.collapsed = ranks, list[str]()
+        self._open: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def on_metrics(self, report: StepReport) -> None:
+        """See `Callback`."""
+        self._open.append((self.line(report), said_in(report)))
+        self.flush(wait=False)
+
+    def flush(self, *, wait: bool = True) -> None:
+        """Write the lines for which the metrics of all stages are there; or wait for those that are not."""
+        while self._open:
+            line, mine = self._open[0]
+            keys = [f"line {line['step']} {stage}" for stage in range(1, self.ranks.stages)]
+            if keys and not wait and not self.ranks.has(*keys):
+                return
+            said = [mine, *(self.ranks.take(key) for key in keys)]
+            self.collapsed += [part["collapsed"] for part in said if part["collapsed"]]
+            metrics = {name: value for part in said for name, value in part["metrics"].items()}
+            self.write(line, metrics, [text for part in said for text in part["alarms"]])
+            del self._open[0]
+
+
+class SentMetrics(Callback):
+    """Of a later stage: sends its metrics to the first one.
+
+    Args:
+        ranks: this process among the others.
+        every: steps between lines.
+    """
+
+    def __init__(self, ranks: Ranks, *, every: int) -> None:
+        self.ranks, self.every = ranks, every
+
+    def after_step(self, report: StepReport) -> None:
+        """See `Callback`."""
+        report.log = report.log or report.step % self.every == 0 or report.last
+
+    def on_metrics(self, report: StepReport) -> None:
+        """See `Callback`."""
+        self.ranks.put(f"line {report.step} {self.ranks.stage}", said_in(report))
+
+
+def said_in(report: StepReport) -> dict[str, Any]:
+    """Return what a stage has to say of a step, as plain data."""
+    return {"metrics": dict(report.metrics), "alarms": report.alarms, "collapsed": report.collapsed}
+
+
+class StageCheckpointer(Checkpointer):
+    """Writes checkpoints whose layers are spread over stages.
+
+    Each stage of the first replica writes the files of its layers into the same folder, and the first rank puts it in
+    place when all are there.
+
+    Args:
+        run: the run folder.
+        encoder: the whole net.
+        learners: all its layers.
+        config: when checkpoints are due, and how many are kept.
+        own: the layers that learn in this process.
+        ranks: this process among the others.
+
+    Attributes:
+        metrics: whose lines up to a checkpoint are written before it; None where others write them.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        encoder: Encoder,
+        learners: list[LayerLearner],
+        config: TrainConfig,
+        *,
+        own: list[LayerLearner],
+        ranks: Ranks,
+    ) -> None:
+        super().__init__(run, encoder, learners, config, replicas=ranks.replicas)
+        self.own, self.others = own, [learner for learner in learners if learner not in own]
+        self.ranks = ranks
+        self.metrics: GatheredMetrics | None = None
+
+    def resume(self) -> Progress:
+        """See `Checkpointer`: the first rank finds the checkpoint, each stage takes its layers from it."""
+        if self.ranks.is_main:
+            clean_up(self.run)
+            found = self.find()
+            self.ranks.put("resume", None if found is None else found.name)
+        else:
+            name = self.ranks.get("resume")
+            found = None if name is None else self.run / "checkpoints" / name
+        if found is None:
+            return Progress(replicas=self.replicas)
+        progress = load_checkpoint(found, self.own)
+        if self.ranks.is_main:
+            load_checkpoint(found, self.others, optimizer=False)
+            self.save_encoder()
+        return progress
+
+    def after_step(self, report: StepReport) -> None:
+        """See `Checkpointer`: the first rank decides."""
+        if self.ranks.is_main:
+            super().after_step(report)
+
+    def write(self, step: int) -> None:
+        """Write this process's part; the first rank puts the checkpoint in place when all parts are there."""
+        if self.ranks.replica:
+            return
+        files = write_part(self.run, step, self.own)
+        if not self.ranks.is_main:
+            self.ranks.put(f"part {step} {self.ranks.stage}", files)
+        self.ranks.meet(self.ranks.chain)
+        if not self.ranks.is_main:
+            return
+        if self.metrics is not None:
+            self.metrics.flush()
+        for stage in range(1, self.ranks.stages):
+            files |= self.ranks.take(f"part {step} {stage}")
+        folder = complete(self.run, self.progress(step), files, keep=self.config.keep_checkpoints)
+        if self.others:
+            load_checkpoint(folder, self.others, optimizer=False)
+        self.save_encoder()

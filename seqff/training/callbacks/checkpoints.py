@@ -1,0 +1,122 @@
+"""Checkpoints during a training: when one is due, and which one a resumed run starts from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from seqff.config import TrainConfig
+from seqff.errors import RunError
+from seqff.nets import Encoder, save_encoder
+from seqff.training.average import averaged
+from seqff.training.checkpoint import Progress, clean_up, complete, list_checkpoints, load_checkpoint, write_part
+from seqff.training.learner import LayerLearner
+from seqff.training.trainer import Callback, StepReport
+
+log = logging.getLogger(__name__)
+
+
+class Checkpointer(Callback):
+    """Writes the checkpoints and the encoder of a run.
+
+    Args:
+        run: the run folder.
+        encoder: the whole net.
+        learners: all its layers.
+        config: when checkpoints are due, and how many are kept.
+        replicas: processes that learn from batches of their own.
+
+    Attributes:
+        ahead: batches that each of them has taken beyond the steps.
+        saved: step of the last checkpoint, of this or an earlier process; 0 if there is none.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    def __init__(
+        self, run: Path, encoder: Encoder, learners: list[LayerLearner], config: TrainConfig, *, replicas: int = 1
+    ) -> None:
+        check_saving(config)
+        self.run, self.encoder, self.learners, self.config, self.replicas = run, encoder, learners, config, replicas
+        self.ahead, self.saved, self._last = 0, 0, time.monotonic()
+
+    def resume(self) -> Progress:
+        """Put everything where the last usable checkpoint left it, and return how far that is.
+
+        Raises:
+            RunError: there are checkpoints, and none can be used.
+        """
+        clean_up(self.run)
+        found = self.find()
+        if found is None:
+            return Progress(replicas=self.replicas)
+        progress = load_checkpoint(found, self.learners)
+        self.save_encoder()  # a kill may have come after the checkpoint and before the encoder
+        self.saved = progress.step
+        return progress
+
+    def find(self) -> Path | None:
+        """Return the latest checkpoint that is whole; damaged ones are put aside under another name."""
+        checkpoints = list_checkpoints(self.run)
+        damaged: list[tuple[Path, RunError]] = []
+        for folder in reversed(checkpoints):
+            try:
+                load_checkpoint(folder, self.learners, optimizer=False)
+            except RunError as error:
+                damaged.append((folder, error))
+                continue
+            for bad, why in damaged:
+                log.warning("%s. It is put aside; the run goes on from %s", why, folder.name)
+                bad.replace(bad.with_name(f"{bad.name}.damaged"))
+            return folder
+        if damaged:
+            raise RunError(
+                f"{damaged[0][1]}; no other checkpoint can be used either. Start again in another folder, or delete "
+                "this one with --overwrite"
+            )
+        return None
+
+    def after_step(self, report: StepReport) -> None:
+        """Want a checkpoint after so many steps or minutes, and at the end."""
+        minutes = self.config.checkpoint_minutes
+        late = bool(minutes) and time.monotonic() - self._last >= 60 * minutes
+        report.save = report.save or report.step % self.config.checkpoint_every == 0 or report.last or late
+
+    def on_checkpoint(self, step: int) -> None:
+        """Write a checkpoint and the encoder.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        self._last = time.monotonic()
+        self.write(step)
+        self.saved = step
+
+    def write(self, step: int) -> None:
+        """Write them; a kill at any moment leaves the checkpoint before as it was."""
+        files = write_part(self.run, step, self.learners)
+        complete(self.run, self.progress(step), files, keep=self.config.keep_checkpoints)
+        self.save_encoder()
+
+    def progress(self, step: int) -> Progress:
+        """Return how far the training is after so many steps."""
+        return Progress(step, step + self.ahead, self.replicas)
+
+    def save_encoder(self) -> None:
+        """Write the encoder, with the averages of its weights where there are any."""
+        try:
+            with averaged(learner.average for learner in self.learners):
+                save_encoder(self.encoder, self.run)
+        except OSError as error:
+            raise RunError(f"{self.run}: the encoder cannot be written ({error.strerror})") from error
+
+
+def check_saving(config: TrainConfig) -> None:
+    """Raise ValueError unless the settings of checkpoints are in range."""
+    if config.checkpoint_every < 1 or config.keep_checkpoints < 1 or config.checkpoint_minutes < 0:
+        raise ValueError(
+            "checkpoint_every and keep_checkpoints must be at least 1 and checkpoint_minutes at least 0, got "
+            f"{config.checkpoint_every}, {config.keep_checkpoints} and {config.checkpoint_minutes}"
+        )
