@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
@@ -35,6 +36,25 @@ FLOORS = [
     {"demo", "doctor", "watch"},
     {"cli"},
 ]
+LATE_PACKAGES = {
+    *(
+        "aiohttp",
+        "decord",
+        "fsspec",
+        "huggingface_hub",
+        "onnx",
+        "onnxscript",
+        "pandas",
+        "pyarrow",
+        "torchcodec",
+        "umap",
+    ),
+    *("av", "cv2", "matplotlib", "numpy", "sklearn", "torch", "torchvision", "tqdm"),
+    "fcntl",
+}
+"""What may be imported where it is used: what may be missing, what is slow to come, what some systems lack."""
+LATE_ROOMS = {"seqff", "cli", "seqff.video.worker"}
+"""Whose own imports may be late: the public names, commands (their help needs no torch), a process of its own."""
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -47,16 +67,31 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Names of seqff modules a file imports, also inside functions."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names of all modules, and of what is taken from them, that some nodes import."""
     names: set[str] = set()
-    for node in tree.body if top_level_only else ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] == "seqff"}
+    return names
+
+
+def imports(path: Path) -> set[str]:
+    """Names of seqff modules a file imports, also inside functions and for type checkers alone."""
+    found = imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return {name for name in found if name.split(".")[0] == "seqff"}
+
+
+def late_imports(path: Path) -> set[str]:
+    """Names of modules a file imports inside functions or for type checkers alone."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        if typing_only or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names |= imported(ast.walk(node))
+    return names
 
 
 def room(module: str) -> str | None:
@@ -82,11 +117,10 @@ def test_imports_run_downward_only() -> None:
 
 
 def test_no_import_circles() -> None:
-    """Following imports made at import time never leads back to where one started."""
+    """Following imports, hidden ones as well, never leads back to where one started."""
     known = modules()
     graph = {
-        name: {target for target in imports(path, top_level_only=True) if target in known and target != name}
-        for name, path in known.items()
+        name: {target for target in imports(path) if target in known and target != name} for name, path in known.items()
     }
     for name in graph:  # a package's __init__ importing its own modules is the one way round that is meant
         graph[name] = {t for t in graph[name] if not name.startswith(f"{t}.")}
@@ -101,6 +135,17 @@ def test_no_import_circles() -> None:
 
     for name in graph:
         walk(name, ())
+
+
+def test_late_imports_are_of_what_is_optional_or_slow() -> None:
+    """Inside functions and under TYPE_CHECKING stand packages that may be missing or are slow to come, and commands'
+    functions; nothing hides there because of a circle."""
+    wrong = []
+    for name, path in modules().items():
+        if name not in LATE_ROOMS and room(name) not in LATE_ROOMS:
+            late = {target for target in late_imports(path) if target.split(".")[0] not in LATE_PACKAGES}
+            wrong += [f"{name} imports {target}" for target in sorted(late)]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_importing_seqff_imports_no_torch() -> None:

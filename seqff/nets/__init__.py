@@ -3,8 +3,10 @@
 from seqff.nets.build import build_encoder
 from seqff.nets.conv import ConvLayer
 from seqff.nets.convert import convert
+from seqff.nets.cut import cut_sequential
 from seqff.nets.encoder import Encoder, LayerInfo
 from seqff.nets.io import load_encoder, save_encoder
+from seqff.nets.pretrained import from_pretrained, save_pretrained
 from seqff.nets.statistics import with_statistics
 
 __all__ = [
@@ -17,3 +19,7 @@ __all__ = [
     "save_encoder",
     "with_statistics",
 ]
+
+Encoder.from_sequential = staticmethod(cut_sequential)
+Encoder.from_pretrained = staticmethod(from_pretrained)
+Encoder.save_pretrained = save_pretrained

@@ -50,7 +50,24 @@ def cut_sequential(
     names: Sequence[str] | None = None,
     norm: str = "layer",
 ) -> Encoder:
-    """See `Encoder.from_sequential`."""
+    """Cut a network of your own into layers; `seqff.train(videos, init=..., out=...)` trains them.
+
+    A run of modules that torch has (convolutions, norms, activations, pooling) is read like any other. With classes
+    of your own, `seqff.load(run, like=...)` needs an encoder cut the same way, and features come from
+    `seqff.VideoFeatures`.
+
+    Args:
+        modules: from frames (N, 3, H, W) to maps (N, C, H', W'), without flattening and classifier; not copied.
+        transform: how frames come in; its size is the input's.
+        cuts: where layers begin, but for the first: (2, 5) gives modules[:2], modules[2:5] and modules[5:]. None
+            begins one at every module with a matrix or kernel of weights.
+        names: one a layer; None for layer1, layer2, ...
+        norm: what the input of every layer but the first goes through (see `EncoderConfig.norm`).
+
+    Raises:
+        ValueError: cuts or names that do not fit, layers without weights of their own, or with dropout, or that
+            give no maps.
+    """
     parts = list(modules)
     cuts = find_cuts(parts) if cuts is None else tuple(cuts)
     edges = (0, *cuts, len(parts))

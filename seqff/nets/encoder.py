@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -36,6 +36,10 @@ class Encoder(nn.Module):
         origin: the folder it was loaded from, which says what it was trained on; None if it was not loaded.
     """
 
+    from_sequential: ClassVar[Callable[..., Encoder]]
+    from_pretrained: ClassVar[Callable[..., Encoder]]
+    save_pretrained: ClassVar[Callable[..., Path]]  # bound in `seqff.nets`: what they need stands above this class
+
     def __init__(
         self,
         layers: Sequence[nn.Module],
@@ -49,72 +53,6 @@ class Encoder(nn.Module):
         self.transform = transform
         self.config = config
         self.origin: Path | None = None
-
-    @classmethod
-    def from_sequential(
-        cls,
-        modules: nn.Sequential,
-        transform: FrameTransform,
-        *,
-        cuts: Sequence[int] | None = None,
-        names: Sequence[str] | None = None,
-        norm: str = "layer",
-    ) -> Encoder:
-        """Cut a network of your own into layers; `seqff.train(videos, init=..., out=...)` trains them.
-
-        A run of modules that torch has (convolutions, norms, activations, pooling) is read like any other. With classes
-        of your own, `seqff.load(run, like=...)` needs an encoder cut the same way, and features come from
-        `seqff.VideoFeatures`.
-
-        Args:
-            modules: from frames (N, 3, H, W) to maps (N, C, H', W'), without flattening and classifier; not copied.
-            transform: how frames come in; its size is the input's.
-            cuts: where layers begin, but for the first: (2, 5) gives modules[:2], modules[2:5] and modules[5:]. None
-                begins one at every module with a matrix or kernel of weights.
-            names: one a layer; None for layer1, layer2, ...
-            norm: what the input of every layer but the first goes through (see `EncoderConfig.norm`).
-
-        Raises:
-            ValueError: cuts or names that do not fit, layers without weights of their own, or with dropout, or that
-                give no maps.
-        """
-        from seqff.nets.cut import cut_sequential  # which knows this class
-
-        return cut_sequential(modules, transform, cuts=cuts, names=names, norm=norm)
-
-    @classmethod
-    def from_pretrained(cls, source: str | os.PathLike[str], *, revision: str | None = None) -> Encoder:
-        """Load an encoder that `save_pretrained` wrote, in eval mode.
-
-        Args:
-            source: its folder, or USER/REPOSITORY on the Hugging Face hub (pip install 'seqff[hub]').
-            revision: branch, tag or commit on the hub.
-
-        Raises:
-            RunError: there is none, it cannot be downloaded, or its files are damaged.
-        """
-        from seqff.nets.pretrained import load_pretrained
-
-        return load_pretrained(source, revision=revision)
-
-    def save_pretrained(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write config.json, model.safetensors and README.md, a model card: a folder as the Hugging Face hub has them.
-
-        What the card says of the training comes from the run that this encoder was loaded from.
-
-        Args:
-            folder: must not exist, unless overwrite is given.
-            overwrite: replace an encoder that is there.
-
-        Returns:
-            The folder.
-
-        Raises:
-            RunError: the folder is in the way or cannot be written.
-        """
-        from seqff.nets.pretrained import write_pretrained
-
-        return write_pretrained(self, Path(folder), overwrite=overwrite)
 
     def forward(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
         """Return the features of the layers asked for.

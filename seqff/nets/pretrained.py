@@ -17,8 +17,23 @@ CARD = "README.md"
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
-def write_pretrained(encoder: Encoder, folder: Path, *, overwrite: bool = False) -> Path:
-    """See `Encoder.save_pretrained`."""
+def save_pretrained(encoder: Encoder, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write config.json, model.safetensors and README.md, a model card: a folder as the Hugging Face hub has them.
+
+    What the card says of the training comes from the run that the encoder was loaded from.
+
+    Args:
+        encoder: whose settings and weights.
+        folder: must not exist, unless overwrite is given.
+        overwrite: replace an encoder that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: the folder is in the way or cannot be written.
+    """
+    folder = Path(folder)
     check_folder(folder, marker=PRETRAINED_SETTINGS, overwrite=overwrite)
     facts = training_facts(encoder.origin)  # before anything there is replaced
     settings = {**settings_of(encoder), "seqff": __version__, "hash": encoder.hash(), "training": facts}
@@ -32,8 +47,16 @@ def write_pretrained(encoder: Encoder, folder: Path, *, overwrite: bool = False)
     return folder
 
 
-def load_pretrained(source: str | os.PathLike[str], *, revision: str | None = None) -> Encoder:
-    """See `Encoder.from_pretrained`."""
+def from_pretrained(source: str | os.PathLike[str], *, revision: str | None = None) -> Encoder:
+    """Load an encoder that `save_pretrained` wrote, in eval mode.
+
+    Args:
+        source: its folder, or USER/REPOSITORY on the Hugging Face hub (pip install 'seqff[hub]').
+        revision: branch, tag or commit on the hub.
+
+    Raises:
+        RunError: there is none, it cannot be downloaded, or its files are damaged.
+    """
     folder = Path(source)
     if not folder.exists() and REPOSITORY.fullmatch(str(source)):
         folder = _download(str(source), revision)
