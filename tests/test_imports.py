@@ -24,6 +24,8 @@ FLOORS = [
         "grid_mean",
         "metrics",
         "locks",
+        "random_streams",
+        "relation",
     },
     {"video", "nets", "objectives"},
     {"pairs"},

@@ -17,7 +17,7 @@ from seqff.distributed.sync_norms import over_batch, synchronize_norms
 from seqff.objectives import WeightedSum
 from seqff.objectives.negatives import Negatives
 from seqff.objectives.tolerance import calibrated
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.learner import LayerLearner
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from seqff.distributed.ranks import Ranks
-from seqff.pairs import FrameBatch, Relation, Unit
+from seqff.pairs import FrameBatch, Unit
+from seqff.relation import Relation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from seqff.distributed.gather import GatheredRelation
 from seqff.distributed.ranks import Ranks, StepOutcome
 from seqff.distributed.serialization import ALIGN, Layout, padded
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Examples
 
 DEPTH = 2

@@ -8,7 +8,7 @@ from seqff.config import PairsConfig
 from seqff.distributed.balance import Costs, measure, split
 from seqff.distributed.p2p import Inbox, Outbox, message_bytes
 from seqff.distributed.ranks import Ranks, StepOutcome
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Examples, Source
 from seqff.training.setup import Setup
 from seqff.training.strategies import LocalStrategy

@@ -9,7 +9,7 @@ from seqff.distributed.callbacks import GatheredMetrics
 from seqff.distributed.process_group import quiet_unless_main
 from seqff.distributed.ranks import Ranks, StepOutcome
 from seqff.distributed.stages import StageStrategy
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Example
 from seqff.training.trainer import StepReport, Trainer
 

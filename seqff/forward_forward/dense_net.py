@@ -11,7 +11,7 @@ from seqff.config import GoodnessConfig, OptimConfig
 from seqff.nets.dense import DenseLayer, length_norm
 from seqff.objectives import WeightedSum
 from seqff.objectives.goodness import Goodness, goodness
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.learner import LayerLearner
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from seqff.config import BarlowConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.statistics import nothing, off_diagonal_squares, views
+from seqff.relation import Relation
 
 EPSILON = 1e-5
 

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-
-class Relation(Protocol):
-    """What an objective needs to know of a batch (see `seqff.pairs.relations.Relation`)."""
-
-    @property
-    def positive(self) -> Tensor:
-        """(P, 2) int64 pairs of rows."""
-
-    @property
-    def same_video(self) -> Tensor:
-        """(N, N) bool: distant rows of one video."""
-
-    @property
-    def other_video(self) -> Tensor:
-        """(N, N) bool: rows of different videos."""
-
-    @property
-    def real(self) -> Tensor | None:
-        """(N,) bool: frames as they are; the other rows are made-up negatives (None: all are real)."""
-
-    @property
-    def video(self) -> Tensor | None:
-        """(N,) int64: identity of each row's video (None: not known)."""
+from seqff.relation import Relation
 
 
 class Objective(nn.Module):

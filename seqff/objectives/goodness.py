@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import GoodnessConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.temporal_hinge import masked_mean
+from seqff.relation import Relation
 
 
 def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["map", "position"] = "map") -> Tensor:

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.distance import unit
 from seqff.objectives.masks import kinds
 from seqff.objectives.negatives import Negatives
 from seqff.objectives.predictor import Predictor
 from seqff.objectives.temporal_hinge import masked_mean
+from seqff.relation import Relation
 
 
 def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:

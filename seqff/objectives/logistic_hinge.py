@@ -7,12 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.distance import EmbeddingNorm
 from seqff.objectives.masks import kinds
 from seqff.objectives.negatives import Negatives
 from seqff.objectives.temporal_hinge import masked_mean, measure, pair_figures
 from seqff.objectives.tolerance import Tolerance, build_margin
+from seqff.relation import Relation
 
 
 def logistic_hinge(

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seqff.objectives.base import Relation
+from seqff.relation import Relation
 
 GOLDEN = 0.6180339887498949
 """The golden ratio's fraction: its multiples, modulo 1, spread evenly over 0..1 however many are taken."""

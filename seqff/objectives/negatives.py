@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Relation
 from seqff.objectives.distance import squared_distances
 from seqff.objectives.lots import lots
+from seqff.relation import Relation
 
 NOBODY = -1
 """The video of a place in the queue that holds no row yet."""

@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.goodness import goodness
 from seqff.objectives.masks import kinds, pick
 from seqff.objectives.statistics import nothing
 from seqff.objectives.temporal_hinge import masked_mean
+from seqff.relation import Relation
 
 
 def standardise(h: Tensor) -> Tensor:

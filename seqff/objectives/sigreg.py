@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import SIGRegConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.lots import lots
 from seqff.objectives.statistics import nothing, views
+from seqff.relation import Relation
 
 LARGEST, KNOTS = 5.0, 17
 """The characteristic functions are compared at so many evenly spaced arguments between -LARGEST and LARGEST."""

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from seqff.config import SlownessConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.statistics import nothing, views
+from seqff.relation import Relation
 
 TINY = 1e-8
 

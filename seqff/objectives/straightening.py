@@ -6,10 +6,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import StraighteningConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.statistics import nothing
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.objectives.vicreg import vicreg_terms
+from seqff.relation import Relation
 
 
 def straightness(z: Tensor, positive: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.distance import EmbeddingNorm, normalise, squared_distances
 from seqff.objectives.negatives import Candidates, Negatives
 from seqff.objectives.tolerance import Tolerance, build_margin
+from seqff.relation import Relation
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

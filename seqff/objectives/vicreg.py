@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import VICRegConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.statistics import covariance, nothing, off_diagonal_squares, views
 from seqff.objectives.tolerance import Tolerance
+from seqff.relation import Relation
 
 EPSILON = 1e-4
 

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.base import Objective, Relation
+from seqff.objectives.base import Objective
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.masks import video_pairs
 from seqff.objectives.temporal_hinge import masked_mean
+from seqff.relation import Relation
 
 
 def video_hinge(

@@ -14,10 +14,9 @@ from seqff.online.stamps import FrameStamp
 from seqff.pairs import FrameBatch, distances
 from seqff.pairs.augment import augment
 from seqff.pairs.plan import check_settings
+from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
 from seqff.video.info import Frames
-
-HELD, BATCH = 6, 7  # what a random stream is for; pairs and training have the numbers below
 
 
 class StreamBuffer:
@@ -56,7 +55,7 @@ class StreamBuffer:
             )
         shape = (len(self.offsets), transform.height, transform.width)
         self.fresh = ClipBuffer(new, *shape)
-        self.reservoir = Reservoir(places, *shape, np.random.default_rng([seed, HELD]))
+        self.reservoir = Reservoir(places, *shape, RandomStream.RESERVOIR.generator(seed))
         self._images = np.zeros((*shape, 3), dtype=np.uint8)
         self._stamps: list[FrameStamp] = []
         self._length, self._number, self._first = 0, 0, 0.0
@@ -106,7 +105,7 @@ class StreamBuffer:
         Args:
             key: of the draw and the augmentation, beside the seed.
         """
-        random = np.random.default_rng([self.seed, BATCH, *key])
+        random = RandomStream.STREAM_BATCH.generator(self.seed, *key)
         old = self.reservoir.draw(self.stretches - self.fresh.count, random)
 
         def rows(name: str) -> Tensor:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from seqff.config import TrainConfig
 from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
 from seqff.online.buffer import StreamBuffer
 from seqff.online.stamps import FrameStamp
-from seqff.training.batches import MIXTURES, Example, example
+from seqff.random_streams import RandomStream
+from seqff.training.batches import Example, example
 from seqff.training.calibrate import BATCHES, calibrate
 from seqff.training.callbacks.checkpoints import Checkpointer
 from seqff.training.callbacks.collapse import CollapseMonitor
@@ -139,7 +139,7 @@ class Session:
         self._started = True
 
     def _example(self, *key: int) -> Example:
-        mixing = np.random.default_rng([self.seed, MIXTURES, *key]) if self.mixtures else None
+        mixing = RandomStream.MIXTURES.generator(self.seed, *key) if self.mixtures else None
         return example(self.buffer.batch(*key), self.config, self.device, mixing)
 
     def save(self) -> None:

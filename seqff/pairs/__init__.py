@@ -2,7 +2,8 @@
 
 from seqff.pairs.batch import FrameBatch, Unit, distances
 from seqff.pairs.plan import Plan, Visit
-from seqff.pairs.relations import Relation, relate
+from seqff.pairs.relations import relate
 from seqff.pairs.stream import PairStream
+from seqff.relation import Relation
 
 __all__ = ["FrameBatch", "PairStream", "Plan", "Relation", "Unit", "Visit", "distances", "relate"]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from seqff.config import PairsConfig
-from seqff.pairs.relations import Relation, relate
+from seqff.pairs.relations import relate
+from seqff.relation import Relation
 
 Unit = Literal["frames", "seconds"]
 

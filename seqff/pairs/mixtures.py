@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.pairs.batch import FrameBatch
-from seqff.pairs.relations import Relation
+from seqff.relation import Relation
 
 BLURS_AT_28_PX = 6
 

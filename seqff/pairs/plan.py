@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
-
-_ORDER, _VISIT, _DEAL, _SPARE = range(4)  # what a random stream is for
+from seqff.random_streams import RandomStream
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,10 @@ class Plan:
             rounds = self.rounds_per_epoch
             self.shares = share_out(weights, rounds * self.videos_per_round, most=rounds * self.groups)
 
-    def _random(self, *key: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, *key])
-
     def videos(self, round_number: int) -> NDArray[np.int64]:
         """Return the videos of a round's visits, (videos_per_round,) int64."""
         epoch, part = divmod(round_number, self.rounds_per_epoch)
-        random = self._random(_ORDER, epoch)
+        random = RandomStream.ORDER.generator(self.seed, epoch)
         order = random.permutation(len(self.frames))
         if self.shares is None:
             # the last round of an epoch is filled from the start of the same order: no video twice in a round
@@ -108,10 +104,10 @@ class Plan:
             attempt: 0, or how many visits failed in this slot: then a spare video, chosen at random, stands in.
         """
         if attempt:
-            video = int(self._random(_SPARE, round_number, slot, attempt).integers(len(self.frames)))
+            video = int(RandomStream.SPARE.generator(self.seed, round_number, slot, attempt).integers(len(self.frames)))
         else:
             video = int(self.videos(round_number)[slot])
-        random = self._random(_VISIT, round_number, slot, attempt)
+        random = RandomStream.VISIT.generator(self.seed, round_number, slot, attempt)
         chosen = [self._stretches(video, random) for _ in range(self.config.uses)]
         indices = np.unique(np.concatenate(chosen))
         return Visit(video, indices, tuple(np.searchsorted(indices, frames) for frames in chosen))
@@ -129,7 +125,7 @@ class Plan:
 
     def deal(self, round_number: int) -> list[list[tuple[int, int]]]:
         """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""
-        random = self._random(_DEAL, round_number)
+        random = RandomStream.DEAL.generator(self.seed, round_number)
         batches: list[list[tuple[int, int]]] = []
         for use in range(self.config.uses):
             if self.shares is None:

@@ -18,6 +18,7 @@ from seqff.pairs.batch import FrameBatch
 from seqff.pairs.coordinates import find_starts
 from seqff.pairs.plan import Plan, check_settings
 from seqff.pairs.visits import VisitDataset, VisitFrames, load_visits
+from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, fill_cache
 
@@ -154,7 +155,7 @@ class PairStream:
         filled = 0
         for place, (held, use) in enumerate(sources):
             rows = held.visit.uses[use]
-            random = np.random.default_rng([self.seed, 4, number, place])
+            random = RandomStream.AUGMENTATION.generator(self.seed, number, place)
             numbers, where = held.visit.indices[rows], held.coordinates.at(rows)
             decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from seqff.errors import RunError
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Example
 
 STORED = torch.bfloat16

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from seqff.config import TrainConfig
-from seqff.pairs import FrameBatch, PairStream, Relation, distances
+from seqff.pairs import FrameBatch, PairStream, distances
 from seqff.pairs.mixtures import with_mixtures
+from seqff.random_streams import RandomStream
+from seqff.relation import Relation
 
 log = logging.getLogger(__name__)
-MIXTURES = 5  # what a random stream is for; plan and stream have the numbers below
 Example = tuple[Tensor, Relation]
 """What a step learns from: (N, C, H, W), frames or what finished layers made of them, and the relation of its rows."""
 Examples = Generator[Example, None, None]
@@ -44,8 +45,8 @@ def batches(
         relate: adds to the relation of each batch.
     """
     for number, batch in enumerate(stream.batches(start), start=start):
-        key = [stream.seed, MIXTURES, number * stream.world + stream.rank]
-        frames, relation = example(batch, config, device, np.random.default_rng(key) if mixtures else None)
+        mixing = RandomStream.MIXTURES.generator(stream.seed, number * stream.world + stream.rank)
+        frames, relation = example(batch, config, device, mixing if mixtures else None)
         yield frames, relation if relate is None else relate(batch, relation)
 
 

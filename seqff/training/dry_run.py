@@ -21,7 +21,8 @@ from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.devices import choose_device, clock, world_size
 from seqff.nets import Encoder
-from seqff.pairs import PairStream, Relation
+from seqff.pairs import PairStream
+from seqff.relation import Relation
 from seqff.training.batches import Example
 from seqff.training.calibrate import BATCHES as CALIBRATED
 from seqff.training.calibrate import calibrate

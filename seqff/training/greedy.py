@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqff.config import OptimConfig
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.activations import STORED, ActivationCache
 from seqff.training.batches import Examples, Source
 from seqff.training.learner import LayerLearner, learning_rate

@@ -15,7 +15,7 @@ from seqff.devices import choose_precision
 from seqff.nets import ConvLayer, Encoder
 from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
 from seqff.objectives.heads import Head, split_channels
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.average import WeightAverage
 from seqff.training.compiling import compile_layer
 from seqff.training.monitors import LayerMonitor

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqff.grid_mean import grid_mean
 from seqff.objectives.distance import squared_distances, unit
 from seqff.objectives.temporal_hinge import masked_mean
-from seqff.pairs import Relation
+from seqff.relation import Relation
 
 UNTRAINED = "untrained_"
 """Before the names of the untrained layer's figures."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqff.config import OptimConfig, TrainConfig
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Examples, Source
 from seqff.training.greedy import GreedyStrategy
 from seqff.training.learner import LayerLearner, learning_rate

@@ -18,7 +18,7 @@ from seqff.config_io import to_dict
 from seqff.devices import choose_device, choose_precision
 from seqff.nets import Encoder, load_encoder
 from seqff.objectives import WeightedSum
-from seqff.objectives.base import Relation
+from seqff.relation import Relation
 from seqff.training.assemble import assemble
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.learner import LayerLearner

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqff.errors import RunError, SeqffError
 from seqff.nets import Encoder
-from seqff.pairs import Relation
+from seqff.relation import Relation
 from seqff.training.batches import Example
 from seqff.training.learner import LayerLearner
 from seqff.training.strategies import Strategy

@@ -1,0 +1,33 @@
+"""What the rows of a batch are to each other: which are positives, which negatives, which neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What the rows of a batch are to each other.
+
+    Args:
+        positive: (P, 2) int64, pairs (n, n + gap) of one video.
+        same_video: (N, N) bool, symmetric: same video, at least `far` apart.
+        other_video: (N, N) bool, symmetric: different videos.
+        real: (N,) bool, rows that are frames as they are; the others are made-up negatives, which stand in no other
+            relation. None: all rows are real.
+        video: (N,) int64, identity of each row's video, the same in all batches. None: not known.
+    """
+
+    positive: Tensor
+    same_video: Tensor
+    other_video: Tensor
+    real: Tensor | None = None
+    video: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Relation:
+        """Return the relation on a device."""
+        tensors = (self.positive, self.same_video, self.other_video, self.real, self.video)
+        return Relation(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
