@@ -13,6 +13,7 @@ FLOORS = [
         "errors",
         "version",
         "files",
+        "untrusted",
         "devices",
         "allocator",
         "config",

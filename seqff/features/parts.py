@@ -39,7 +39,13 @@ class Parts:
         folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
-        """File of the video with this content."""
+        """File of the video with this content.
+
+        Raises:
+            ValueError: no hash, but what may lead out of the folder.
+        """
+        if not content_hash.isalnum():
+            raise ValueError(f"{content_hash!r} is no content hash")
         return self.folder / f"{content_hash}.npy"
 
     def done(self, content_hash: str) -> bool:

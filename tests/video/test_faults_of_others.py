@@ -25,7 +25,7 @@ def open_and_die(path, *rest, **how):
     if name.startswith("deadly") or (before and name not in before):
         os.kill(os.getpid(), signal.SIGSEGV)
     if name.startswith("spoils"):
-        seen = str(path) + ".seen"
+        seen = str(path).removeprefix("file:") + ".seen"
         if os.path.exists(seen) and name.startswith("spoils_often") and not before:
             os.kill(os.getpid(), signal.SIGSEGV)
         open(seen, "w").close()
