@@ -110,8 +110,12 @@ class Spool:
                 (self.folder / "locks").mkdir(parents=True, exist_ok=True)
                 with alone(gate(self.folder, name), beat):
                     loan = self._take(name, stamp) or self._fetch(address, stamp, name, beat)
-            except PermissionError as error:
-                raise SeqffError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
+            except FileNotFoundError:  # on the server
+                raise
+            except OSError as error:
+                raise SeqffError(
+                    f"the spool {self.folder} cannot be written ({error.strerror}): set {FOLDER} to a folder that can be"
+                ) from error
         return loan
 
     def _take(self, name: str, stamp: Stamp) -> Loan | None:
