@@ -135,6 +135,8 @@ class FeatureStore:
         """The rows of the arrays, in their order: videos sorted by path, frames by time."""
         rows = read_csv(self.path / "index.csv")
         with self._reading("index.csv"):
+            if len(rows) != len(self):
+                raise ValueError(f"{len(rows)} rows, {META} says {len(self)}")
             return FeatureIndex(
                 tuple(sys.intern(row["video"]) for row in rows),
                 np.array([row["frame"] for row in rows], dtype=np.int64),

@@ -27,6 +27,8 @@ def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
+        if not all(type(side) is int for side in shape):
+            raise ValueError(f"shape {shape}")
     except Exception as error:  # the parser of Python's literals raises many kinds
         raise ValueError(f"not the header of an array: {str(error) or type(error).__name__:.200}") from error
     return shape, fortran, dtype
