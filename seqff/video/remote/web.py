@@ -1,4 +1,4 @@
-"""What is asked of web servers, within bounds: slow headers, endless pages, packed bodies and redirects elsewhere end."""
+"""What is asked of web servers, within bounds: slow headers, endless pages, packed bodies, redirects elsewhere."""
 
 from __future__ import annotations
 
