@@ -131,8 +131,8 @@ def make_folder(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise SeqffError(
-            f"the cache of frames {folder} cannot be written ({error.strerror}): set pairs.cache_folder to a folder that "
-            "can be, or pairs.cache to none"
+            f"the cache of frames {folder} cannot be written ({error.strerror}): set pairs.cache_folder to a folder "
+            "that can be, or pairs.cache to none"
         ) from error
 
 

@@ -67,7 +67,11 @@ async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
     upgraded = there.host == here.host and (here.port, there.port) == (80, 443)
     allowed = {name.strip().lower() for name in os.environ.get(REDIRECTS, "").split(",")}
     names = {"*", str(there.host).lower(), f"{there.host}:{there.port}".lower()}
-    if there.scheme not in ("http", "https") or not (same or upgraded or names & allowed):
+    if there.scheme not in ("http", "https"):
+        raise VideoError(
+            f"{here.origin()}{here.path}", _READER, f"the server sends on to {str(there)!r:.80}: no web address"
+        )
+    if not (same or upgraded or names & allowed):
         raise VideoError(
             f"{here.origin()}{here.path}",
             _READER,
