@@ -16,6 +16,7 @@ from seqff.errors import RunError
 MOST_JSON_BYTES = 2**26
 MOST_YAML_BYTES = 1_000_000
 _MOST_ALIASES = 20
+_OF_OTHERS = ("wandb",)  # full of links, and nothing in it is read here
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -95,8 +96,9 @@ def check_plain(folder: Path) -> None:
     """
     todo = [folder]
     while todo:
+        here = todo.pop()
         try:
-            entries = list(os.scandir(todo.pop()))
+            entries = [entry for entry in os.scandir(here) if here != folder or entry.name not in _OF_OTHERS]
         except OSError:  # who reads it will say so
             continue
         for entry in entries:

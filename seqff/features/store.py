@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from seqff.errors import RunError
 from seqff.files import read_csv, read_json, write_csv, write_json
-from seqff.untrusted import check_inside, check_plain
+from seqff.untrusted import check_inside, check_plain, open_plain
+from seqff.video.archive import parse_header
 
 if TYPE_CHECKING:
     import pandas
@@ -181,12 +182,14 @@ class FeatureStore:
             raise ValueError(f"no array {name!r} in {self.path}; it has {', '.join(self.names)}{hint}")
         file = self.path / "arrays" / f"{name}.npy"
         try:
+            with open_plain(file) as opened:
+                parse_header(opened)
             values: NDArray[np.floating] = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise RunError(f"{file} cannot be read ({error}); extract again") from error
         expected = (len(self), self.meta["arrays"][name]["width"])
-        if values.shape != expected:
-            raise RunError(f"{file} has shape {values.shape}, expected {expected}; extract again")
+        if values.shape != expected or values.dtype.kind != "f":
+            raise RunError(f"{file} has shape {values.shape} {values.dtype}, expected floats {expected}; extract again")
         return values
 
     def to_numpy(self, name: str) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import av
 
@@ -31,6 +31,7 @@ _PROTOCOLS = (
     "rtmpte,rtmpts,rtp,rtsp,rtsps,sctp,srt,srtp,tcp,tls,udp,udplite"
 )
 """By which streams may be read from servers; nothing of this machine is among them, whatever a playlist there says."""
+_DEVICE = re.compile(r"/dev/video(\d+)")
 _PLAYLISTS = (".m3u8", ".m3u")
 _ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/@]*@)?(?P<rest>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 
@@ -105,7 +106,7 @@ def open_live(
     Packets that cannot be decoded are passed over, as players do; the times show the hole.
 
     Args:
-        source: number of a camera; an address (rtsp://, http://, udp://, ...), a named pipe or a file; or an open
+        source: number of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named pipe or a file; or an open
             binary file such as `sys.stdin.buffer`.
         size: (height, width) px that every frame is resized to, or what gives it for the (height, width) of the first
             frame; None takes the size of the first frame.
@@ -130,8 +131,9 @@ def open_live(
         def wanted(height: int, width: int) -> Size:
             return fixed
 
-    if isinstance(source, int):
-        return LiveStream(_Camera(source, wanted))
+    device = _DEVICE.fullmatch(str(source)) if isinstance(source, (str, Path)) else None
+    if isinstance(source, int) or device:
+        return LiveStream(_Camera(int(device[1]) if device else cast(int, source), wanted))
     return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds, fps))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from seqff.video.source import MAX_PIXELS
 
 _NUMBER = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(\d{1,10})")
-_WIDTH, _HEIGHT = 256, 257  # tags of TIFF
+_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323  # tags of TIFF
 _MOST_TAGS = 4096
 
 
@@ -90,7 +90,7 @@ def _webp(kind: bytes, body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _tiff(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
-    """Yields the size of each directory; a page is chosen by others."""
+    """Yields the size of each directory and of its tiles; a page is chosen by others."""
     order = "<" if bytes(data[:1]) == b"I" else ">"
     big = 43 in bytes(data[2:4])
     (offset,) = struct.unpack(f"{order}{'Q' if big else 'I'}", data[8:16] if big else data[4:8])
@@ -102,11 +102,12 @@ def _tiff(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
         sides: dict[int, int] = {}
         for place in range(begin, begin + min(count, _MOST_TAGS) * (20 if big else 12), 20 if big else 12):
             tag, kind = struct.unpack(f"{order}HH", data[place : place + 4])
-            if tag in (_WIDTH, _HEIGHT):
+            if tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT):
                 value = place + (12 if big else 8)
                 form, length = {3: ("H", 2), 16: ("Q", 8)}.get(kind, ("I", 4))
                 side = struct.unpack(f"{order}{form}", data[value : value + length])[0]
                 sides[tag] = max(side, sides.get(tag, 0))
         yield sides.get(_HEIGHT, 0), sides.get(_WIDTH, 0)
+        yield sides.get(_TILE_HEIGHT, 0), sides.get(_TILE_WIDTH, 0)
         after = begin + count * (20 if big else 12)
         (offset,) = struct.unpack(f"{order}{'Q' if big else 'I'}", data[after : after + (8 if big else 4)])
