@@ -233,6 +233,11 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     counts = [meta["rows"], *(entry["width"] for entry in meta["arrays"].values())]
     if not isinstance(meta["per"], str) or any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("rows and widths must be whole numbers from 0")
+    hashes = meta.get("trained_on")
+    if hashes is not None and not (isinstance(hashes, list) and all(isinstance(one, str) for one in hashes)):
+        raise ValueError("trained_on must be a list of hashes")
+    if not isinstance(meta.get("encoder") or {}, dict):
+        raise ValueError("encoder must say of which encoder")
     for name in meta["arrays"]:
         check_inside(name)
 

@@ -106,8 +106,8 @@ def open_live(
     Packets that cannot be decoded are passed over, as players do; the times show the hole.
 
     Args:
-        source: number of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named pipe or a file; or an open
-            binary file such as `sys.stdin.buffer`.
+        source: number of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named
+            pipe or a file; or an open binary file such as `sys.stdin.buffer`.
         size: (height, width) px that every frame is resized to, or what gives it for the (height, width) of the first
             frame; None takes the size of the first frame.
         timeout_seconds: how long an address may stay silent.
