@@ -189,7 +189,7 @@ class FeatureStore:
             raise RunError(f"{file} cannot be read ({error}); extract again") from error
         expected = (len(self), self.meta["arrays"][name]["width"])
         if values.shape != expected or values.dtype.kind != "f":
-            raise RunError(f"{file} has shape {values.shape} {values.dtype}, expected floats {expected}; extract again")
+            raise RunError(f"{file} has shape {values.shape}, expected {expected} of floats; extract again")
         return values
 
     def to_numpy(self, name: str) -> NDArray[np.float32]:
