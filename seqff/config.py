@@ -174,7 +174,8 @@ class LiveConfig:
     """Minutes without a frame after which a stream counts as ended; 0 = it is waited for."""
     fps: float = 0.0
     """Frames per second, where they are known: longer distances in time then count as missing frames.
-    0 = frames are counted as they come; images in a folder are taken for 25 a second."""
+    Frames that bear no times, as in raw H.264, and images of a folder have times by it. 0 = frames are counted as they
+    come, have times by what their stream says, or else by 25 a second."""
     behind: Literal["auto", "drop", "wait"] = "auto"
     """When frames come faster than the layers learn: drop the oldest that wait (and count them), or make the sender
     wait. auto: cameras and addresses drop; files, folders, pipes and iterators wait."""

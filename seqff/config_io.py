@@ -15,6 +15,7 @@ import yaml
 from seqff.config import TrainConfig
 from seqff.errors import ConfigError
 from seqff.presets import PRESETS
+from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
 
 T = TypeVar("T")
 _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
@@ -162,11 +163,13 @@ def read_yaml(path: str | Path) -> Any:
         ConfigError: it is missing or not YAML.
     """
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_plain(Path(path), MOST_YAML_BYTES).decode()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
 
 
 def _over(base: dict[str, Any], data: Any) -> Any:

@@ -8,13 +8,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqff.errors import RunError
+from seqff.untrusted import MOST_JSON_BYTES, open_plain, parse_json, read_plain
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")  # and what is quoted already
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_MOST_LINE = 2**20
 _ERRORS = "surrogateescape"  # names of files need not be UTF-8
 
 
@@ -43,10 +47,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        RunError: the file is damaged or holds something else.
+        RunError: the file is damaged, larger than 64 MiB, no plain file, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8", errors=_ERRORS))
+        content = parse_json(read_plain(path, MOST_JSON_BYTES).decode(errors=_ERRORS))
     except (ValueError, OSError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
@@ -55,18 +59,49 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table atomically. Floats are written so that reading gives the same number again."""
+    """Write a table atomically. Floats are written so that reading gives the same number again; see `quoted`."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(quoted, [header, *rows]))
     write_atomically(path, buffer.getvalue())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a table written by `write_csv` as one dict a row."""
-    with path.open(encoding="utf-8", errors=_ERRORS, newline="") as file:
-        return list(csv.DictReader(file))
+    """Read a table written by `write_csv` as one dict a row.
+
+    Raises:
+        RunError: it cannot be read, or is no such table.
+    """
+    try:
+        with open_plain(path) as opened, io.TextIOWrapper(opened, encoding="utf-8", errors=_ERRORS, newline="") as file:
+            header, *rows = (list(map(unquoted, row)) for row in csv.reader(_bounded(file)) if row)
+        return [dict(zip(header, row, strict=True)) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _bounded(file: io.TextIOWrapper) -> Iterator[str]:
+    while line := file.readline(_MOST_LINE):
+        if len(line) == _MOST_LINE:
+            raise ValueError(f"a line has more than {_MOST_LINE} characters")
+        yield line
+
+
+def quoted(row: Sequence[Any]) -> list[Any]:
+    """Return the cells of a row so that no program for tables takes a text in it for a formula: those get a ' before.
+
+    `unquoted` takes it away again, from one cell.
+    """
+    return [f"'{cell}" if isinstance(cell, str) and _may_run(cell) else cell for cell in row]
+
+
+def unquoted(cell: str) -> str:
+    """Return what was a cell before `quoted`."""
+    return cell[1:] if cell[:1] == "'" and _may_run(cell[1:]) else cell
+
+
+def _may_run(cell: str) -> bool:
+    return bool(_FORMULA.match(cell)) and not _NUMBER.fullmatch(cell)
 
 
 def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None = None) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import RunError
-from seqff.files import write_atomically, write_csv
+from seqff.files import quoted, write_atomically, write_csv
+from seqff.untrusted import open_plain, parse_json
 
 METRICS, TABLE, LOCK = "metrics.jsonl", "metrics.csv", "training.lock"
 EVERY_STEP = 2**62
+_MOST_LINE = 2**24
 CHECKS = {
     "retrieval": "the most similar frame is of the same video",
     "time_order": "nearer in time is more similar",
@@ -53,7 +55,7 @@ class MetricsLog:
                 self._write_table(read_metrics(self.path, step=EVERY_STEP))
                 return
             with self.table.open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(_row(figures, self.columns))
+                csv.writer(file, lineterminator="\n").writerow(quoted(_row(figures, self.columns)))
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror})") from error
 
@@ -82,28 +84,42 @@ def read_metrics(path: Path, *, step: int = EVERY_STEP) -> list[dict[str, Any]]:
         RunError: a line is not what a training writes.
     """
     lines: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        line = parse_line(text, path)
-        if line is None:  # the line a kill cut short
-            break
-        if line["step"] <= step:
-            lines.append(line)
+    if not path.exists():
+        return lines
+    with open_plain(path) as file:
+        while text := file.readline(_MOST_LINE):
+            line = parse_line(text, path)
+            if line is None:  # the line a kill cut short
+                break
+            if line["step"] <= step:
+                lines.append(line)
     return lines
 
 
-def parse_line(text: str, path: Path) -> dict[str, Any] | None:
+def parse_line(text: str | bytes, path: Path) -> dict[str, Any] | None:
     """Return a line of metrics.jsonl, or None if it was cut short.
 
     Raises:
         RunError: the line is not what a training writes.
     """
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return None
-    if not isinstance(line, dict) or type(line.get("step")) is not int:
-        raise RunError(f"{path}: a line without a step is not from a training: {text[:80]}")
+    if not isinstance(line, dict) or type(line.get("step")) is not int or not all(map(_is_figure, line.items())):
+        raise RunError(
+            f"{path}: a line without a step, or with other than figures, is not from a training: {text[:80]!r}"
+        )
     return line
+
+
+def _is_figure(cell: tuple[str, Any]) -> bool:
+    """Whether a value is one that a training notes under this name."""
+    name, value = cell
+    if name == "alarms":
+        return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    counted = name in ("step", "seconds", "frames") or "/" in name
+    return not counted or value is None or isinstance(value, (int, float))
 
 
 def check_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:

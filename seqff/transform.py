@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIZE_MULTIPLE_PX = 16  # four poolings by two leave whole cells
+LARGEST_PX, LEAST_STD = 8192, 1e-6
 NEARLY = 1.03
 """A video whose shape differs from the input's by less than this factor is scaled to it, without crop or bars."""
 Fit = Literal["crop", "letterbox", "squeeze"]
@@ -32,7 +34,7 @@ class FrameTransform:
             "letterbox" shows the whole frame between bars of the mean grey, "squeeze" changes the shape.
 
     Raises:
-        ValueError: unknown `fit`.
+        ValueError: unknown `fit`, a side or a deviation that no input can have.
     """
 
     height: int
@@ -44,6 +46,10 @@ class FrameTransform:
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise ValueError(f"fit is {self.fit!r} (pairs.fit): choose from {', '.join(FITS)}")
+        if not all(type(side) is int and 1 <= side <= LARGEST_PX for side in (self.height, self.width)):
+            raise ValueError(f"frames of {self.height} x {self.width} px: sides are whole px from 1 to {LARGEST_PX}")
+        if not (LEAST_STD <= self.std < math.inf and math.isfinite(self.mean)):
+            raise ValueError(f"mean {self.mean}, std {self.std}: std must be at least {LEAST_STD} and both finite")
 
     def decode_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) to decode a height x width video at.

@@ -14,6 +14,7 @@ FLOORS = [
         "errors",
         "version",
         "files",
+        "untrusted",
         "devices",
         "allocator",
         "config",

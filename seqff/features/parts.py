@@ -13,8 +13,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from seqff.errors import RunError
 from seqff.features.describe import Columns
 from seqff.files import read_json, write_json
+from seqff.untrusted import open_plain
+from seqff.video.archive import parse_header
 
 _BLOCK_BYTES = 2**24
 Write = Callable[[NDArray[np.floating]], None]
@@ -39,7 +42,13 @@ class Parts:
         folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
-        """File of the video with this content."""
+        """File of the video with this content.
+
+        Raises:
+            ValueError: no hash, but what may lead out of the folder.
+        """
+        if not content_hash.isalnum():
+            raise ValueError(f"{content_hash!r} is no content hash")
         return self.folder / f"{content_hash}.npy"
 
     def done(self, content_hash: str) -> bool:
@@ -90,12 +99,17 @@ class Parts:
 
     def _blocks(self, content_hash: str) -> Iterator[NDArray[np.floating]]:
         at_a_time = max(1, _BLOCK_BYTES // (self.width * self.dtype.itemsize))
-        with self.path(content_hash).open("rb") as file:
-            npy.read_magic(file)
-            (rows, _), _, _ = npy.read_array_header_1_0(file)
-            for start in range(0, rows, at_a_time):
-                count = min(at_a_time, rows - start)
-                yield np.fromfile(file, self.dtype, count * self.width).reshape(count, self.width)
+        path = self.path(content_hash)
+        try:
+            with open_plain(path) as file:
+                shape, _, dtype = parse_header(file)
+                if shape[1:] != (self.width,) or dtype != self.dtype:
+                    raise ValueError(f"{dtype} {shape}")
+                for start in range(0, shape[0], at_a_time):
+                    count = min(at_a_time, shape[0] - start)
+                    yield np.fromfile(file, self.dtype, count * self.width).reshape(count, self.width)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({error}): delete it and extract again with resume") from error
 
     def remove(self) -> None:
         """Delete the folder."""

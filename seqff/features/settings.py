@@ -18,6 +18,7 @@ from seqff.features.sampling import Sampling
 from seqff.features.store import META
 from seqff.files import read_json, write_json
 from seqff.nets import Encoder, load_encoder
+from seqff.untrusted import check_plain
 from seqff.version import __version__
 from seqff.video import Manifest
 
@@ -98,6 +99,7 @@ def agree(folder: Path, settings: dict[str, Any]) -> None:
     if not file.exists():
         write_json(file, settings)
         return
+    check_plain(folder)
     before = read_json(file)
     before.get("encoder", {})["run"] = settings["encoder"]["run"]  # the run may have moved
     changed = [name for name, value in settings.items() if before.get(name) != value]

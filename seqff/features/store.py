@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from seqff.errors import RunError
 from seqff.files import read_csv, read_json, write_csv, write_json
+from seqff.untrusted import check_inside, check_plain, open_plain
+from seqff.video.archive import parse_header
 
 if TYPE_CHECKING:
     import pandas
@@ -92,10 +95,15 @@ class FeatureStore:
             unfinished = (folder / "settings.json").exists()
             why = "its extraction has not finished; extract again with resume" if unfinished else f"it has no {META}"
             raise RunError(f"{folder} is no feature store: {why if folder.is_dir() else 'no such folder'}")
+        check_plain(folder)
         meta = read_json(folder / META)
         if meta.get("format") != FORMAT or meta.get("format_version") != FORMAT_VERSION:
             found = f"{meta.get('format')} {meta.get('format_version')}"
             raise RunError(f"{folder}/{META} says format {found}, expected {FORMAT} {FORMAT_VERSION}; extract again")
+        try:
+            _check_meta(meta)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{folder}/{META} is damaged ({error}); extract again") from error
         return meta
 
     def __repr__(self) -> str:
@@ -127,23 +135,36 @@ class FeatureStore:
     def index(self) -> FeatureIndex:
         """The rows of the arrays, in their order: videos sorted by path, frames by time."""
         rows = read_csv(self.path / "index.csv")
-        return FeatureIndex(
-            tuple(sys.intern(row["video"]) for row in rows),
-            np.array([row["frame"] for row in rows], dtype=np.int64),
-            np.array([row["frames"] for row in rows], dtype=np.int64),
-            np.array([row["time_seconds"] for row in rows], dtype=np.float64),
-        )
+        with self._reading("index.csv"):
+            if len(rows) != len(self):
+                raise ValueError(f"{len(rows)} rows, {META} says {len(self)}")
+            return FeatureIndex(
+                tuple(sys.intern(row["video"]) for row in rows),
+                np.array([row["frame"] for row in rows], dtype=np.int64),
+                np.array([row["frames"] for row in rows], dtype=np.int64),
+                np.array([row["time_seconds"] for row in rows], dtype=np.float64),
+            )
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Raise RunError where a table holds something else than it should."""
+        try:
+            yield
+        except (KeyError, ValueError, OverflowError) as error:
+            raise RunError(f"{self.path / name} is damaged ({error}); extract again") from error
 
     @cached_property
     def videos(self) -> tuple[StoredVideo, ...]:
         """The videos that have rows, in the order of the rows."""
         rows = read_csv(self.path / "videos.csv")
-        return tuple(StoredVideo(row["video"], row["content_hash"], int(row["frames"])) for row in rows)
+        with self._reading("videos.csv"):
+            return tuple(StoredVideo(row["video"], row["content_hash"], int(row["frames"])) for row in rows)
 
     @cached_property
     def skipped(self) -> dict[str, str]:
         """Videos that have no rows, with the cause."""
-        return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
+        with self._reading("skipped.csv"):
+            return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
 
     def array(self, name: str) -> NDArray[np.floating]:
         """Map an array of the store read-only; nothing is read until it is used.
@@ -161,12 +182,14 @@ class FeatureStore:
             raise ValueError(f"no array {name!r} in {self.path}; it has {', '.join(self.names)}{hint}")
         file = self.path / "arrays" / f"{name}.npy"
         try:
+            with open_plain(file) as opened:
+                parse_header(opened)
             values: NDArray[np.floating] = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise RunError(f"{file} cannot be read ({error}); extract again") from error
         expected = (len(self), self.meta["arrays"][name]["width"])
-        if values.shape != expected:
-            raise RunError(f"{file} has shape {values.shape}, expected {expected}; extract again")
+        if values.shape != expected or values.dtype.kind != "f":
+            raise RunError(f"{file} has shape {values.shape}, expected {expected} of floats; extract again")
         return values
 
     def to_numpy(self, name: str) -> NDArray[np.float32]:
@@ -203,6 +226,20 @@ class FeatureStore:
             values = self.to_numpy(name)
             tables.append(pandas.DataFrame(values, columns=[f"{name}/{column}" for column in range(values.shape[1])]))
         return pandas.concat(tables, axis=1)
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError unless meta.json says what is read of it, and names nothing outside."""
+    counts = [meta["rows"], *(entry["width"] for entry in meta["arrays"].values())]
+    if not isinstance(meta["per"], str) or any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("rows and widths must be whole numbers from 0")
+    hashes = meta.get("trained_on")
+    if hashes is not None and not (isinstance(hashes, list) and all(isinstance(one, str) for one in hashes)):
+        raise ValueError("trained_on must be a list of hashes")
+    if not isinstance(meta.get("encoder") or {}, dict):
+        raise ValueError("encoder must say of which encoder")
+    for name in meta["arrays"]:
+        check_inside(name)
 
 
 def write_tables(folder: Path, videos: Sequence[StoredVideo], index: FeatureIndex, skipped: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,9 @@ def load_forward_forward(path: str | Path, *, precision: str = "auto", device: s
 
 
 def _restore(model: ForwardForward, fitted: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    sizes = [int(fitted["inputs"]), *model.widths]
+    if min(sizes) < 1 or sum(a * b for a, b in pairwise(sizes)) > sum(tensor.numel() for tensor in weights.values()):
+        raise ValueError(f"layers of {sizes} hold more weights than the file")
     model.classes = int(fitted["classes"])
     model.net = DenseNet(
         int(fitted["inputs"]), model.widths, model.config, model.optim,

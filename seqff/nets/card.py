@@ -11,6 +11,7 @@ import yaml
 from seqff.errors import RunError
 from seqff.files import read_json
 from seqff.nets.encoder import Encoder
+from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
 
 RUN_SETTINGS, RUN_ENVIRONMENT, RUN_MANIFEST = "config.yaml", "env.json", "manifest.json"
 """Files of a run folder, which training writes."""
@@ -65,8 +66,8 @@ def training_facts(origin: Path | None) -> dict[str, Any]:
         return facts
     if (origin / "config.json").is_file() and not (origin / RUN_SETTINGS).exists():
         return dict(read_json(origin / "config.json").get("training") or {})
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        settings = yaml.safe_load((origin / RUN_SETTINGS).read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        settings = parse_yaml(read_plain(origin / RUN_SETTINGS, MOST_YAML_BYTES).decode())
         settings["pairs"]["cache_folder"] = ""  # where things lay on one machine helps nobody
         settings["encoder"]["weights"] = Path(settings["encoder"].get("weights", "")).name
         facts["settings"] = settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from seqff.nets.cut import CutLayer, join_layers
 from seqff.nets.encoder import Encoder
 from seqff.nets.plain_modules import describe, rebuild
 from seqff.transform import FrameTransform
+from seqff.untrusted import check_plain, open_plain, parse_json, read_plain
 
 SETTINGS, TRAINED, UNTRAINED = "encoder.json", "encoder.safetensors", "encoder_untrained.safetensors"
 PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS = "config.json", "model.safetensors"
@@ -75,12 +75,10 @@ def read_settings(path: Path, missing: str) -> dict[str, Any]:
         RunError: there is none, or it is damaged.
     """
     try:
-        if path.stat().st_size > MAX_SETTINGS_BYTES:
-            raise RunError(f"{path}: {path.stat().st_size} bytes is too much for encoder settings; the file is damaged")
-        settings = json.loads(path.read_bytes())
+        settings = parse_json(read_plain(path, MAX_SETTINGS_BYTES))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(missing) from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("format") != 1:
         raise RunError(f"{path}: not encoder settings of format 1, which is what this version of seqff reads")
@@ -110,6 +108,7 @@ def load_encoder(run: str | os.PathLike[str], *, untrained: bool = False, like: 
             )
         encoder = load_files(folder / PRETRAINED_SETTINGS, folder / PRETRAINED_WEIGHTS, like=like)
     else:
+        check_plain(folder)
         weights = folder / (UNTRAINED if untrained else TRAINED)
         encoder = load_files(folder / SETTINGS, weights, like=like)
     encoder.origin = None if untrained else folder
@@ -130,13 +129,25 @@ def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Enc
     try:
         with torch.device("meta"):  # takes no memory: settings may claim any size, the weights must bear them out
             encoder = _build(settings, like)
+        open_plain(weights).close()
         encoder.load_state_dict(load_file(weights), strict=True, assign=True)
     except FileNotFoundError as error:
         raise RunError(
             f"{path.parent}: no {weights.name} there; did the training get to its first checkpoint?"
         ) from error
-    except (SafetensorError, ConfigError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise RunError(f"{weights}: the encoder cannot be loaded: {' '.join(str(error).split())}") from error
+    except (
+        SafetensorError,
+        ConfigError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        ArithmeticError,
+        OSError,
+    ) as error:
+        raise RunError(
+            f"{weights} (with {path.name}): the encoder cannot be loaded: {' '.join(str(error).split())}"
+        ) from error
     return encoder.eval()
 
 

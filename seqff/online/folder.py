@@ -42,7 +42,7 @@ class GrowingFolder:
 
     def __init__(self, folder: Path, live: LiveConfig, size: Callable[[int, int], Size], *, drops: bool) -> None:
         self.folder, self.name, self.size, self.drops = folder, str(folder), size, drops
-        self.settle, self.fps = live.settle_seconds, live.fps or FPS
+        self.settle, self.fps, self.live_fps = live.settle_seconds, live.fps or FPS, live.fps
         self._seen: dict[str, tuple[Stamp, float]] = {}  # of files that wait: what they were, and since when
         self._done: dict[str, Stamp] = {}  # what has been read
         self._bad: dict[str, Stamp] = {}  # what could not be, as it was then
@@ -104,7 +104,7 @@ class GrowingFolder:
                 return
             (stamp, _), came = self._seen.pop(name), 0
             try:
-                with open_live(self.folder / name, size=self.size) as frames:
+                with open_live(self.folder / name, size=self.size, fps=self.live_fps) as frames:
                     for frame in frames:
                         if closed.is_set():
                             return

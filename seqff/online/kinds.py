@@ -36,18 +36,24 @@ class Live:
         size: gives the size that frames of a (height, width) are wanted at.
         drops: see `StreamSource`; None: if it turns out to have no end.
         ends: see `StreamSource`; None: if it turns out to have one.
+        fps: see `open_live`.
     """
 
     def __init__(
-        self, source: int | str | IO[bytes], size: Callable[[int, int], Size], drops: bool | None, ends: bool | None
+        self,
+        source: int | str | IO[bytes],
+        size: Callable[[int, int], Size],
+        drops: bool | None,
+        ends: bool | None,
+        fps: float = 0.0,
     ) -> None:
-        self.source, self.size, self.name = source, size, shown_name(source)
+        self.source, self.size, self.name, self.fps = source, size, shown_name(source), fps
         self.drops, self.ends = bool(drops), bool(ends)
         self._drops, self._ends, self._given = drops, ends, 0
 
     def connect(self, closed: threading.Event) -> Generator[Arrival, None, None]:
         """See `StreamSource`. What has an end begins anew when it is opened again: frames that came are passed over."""
-        with open_live(self.source, size=self.size) as stream:
+        with open_live(self.source, size=self.size, fps=self.fps) as stream:
             self.drops = not stream.finite if self._drops is None else self._drops
             self.ends = stream.finite if self._ends is None else self._ends
             for frame in stream:
@@ -128,13 +134,13 @@ def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, in
     if isinstance(source, (str, PathLike)) and str(source).isdigit():
         source = int(str(source))
     if isinstance(source, int) or (isinstance(source, str) and _ENDLESS.match(source)):
-        return Live(source, size, True if drops is None else drops, bool(ends))
+        return Live(source, size, True if drops is None else drops, bool(ends), live.fps)
     if isinstance(source, str) and _ADDRESS.match(source) and not source.startswith("file://"):
-        return Live(source, size, drops, ends)  # http: a file or a camera, which only the answer tells
+        return Live(source, size, drops, ends, live.fps)  # http: a file or a camera, which only the answer tells
     if isinstance(source, (str, PathLike)):
         return _at(as_path(source), live, size, bool(drops), ends is None or ends)
     if hasattr(source, "read"):
-        return Live(cast("IO[bytes]", source), size, bool(drops), ends is None or ends)
+        return Live(cast("IO[bytes]", source), size, bool(drops), ends is None or ends, live.fps)
     if callable(source) or isinstance(source, Iterable):
         return FromPython(source, drops=bool(drops), ends=ends is None or ends)
     raise TypeError(
@@ -148,4 +154,4 @@ def _at(path: Path, live: LiveConfig, size: Callable[[int, int], Size], drops: b
         raise VideoError(path, "stream", "no such file, pipe or folder")
     if path.is_dir():
         return GrowingFolder(path, live, size, drops=drops)
-    return Live(str(path), size, drops, ends)
+    return Live(str(path), size, drops, ends, live.fps)

@@ -8,23 +8,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import av
 
 from seqff.errors import VideoError
 from seqff.video.base import cause_of
+from seqff.video.find import as_path
 from seqff.video.frames import ToRgb, orientation_of
-from seqff.video.images import resized
+from seqff.video.images import FPS, resized
 from seqff.video.info import Frames
 from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size
 from seqff.video.pixels import declared_bits
 from seqff.video.shape import believed, display_size, said_shape
-from seqff.video.source import NoVideoError, decoded, limit_pixels, video_stream
+from seqff.video.source import NoVideoError, decoded, limit_pixels, local_url, open_input, video_stream
 
 Size = tuple[int, int]
 """(height, width), px."""
+_PROTOCOLS = (
+    "crypto,data,dtls,ffrtmpcrypt,ffrtmphttp,ftp,ftps,http,httpproxy,https,mmsh,mmst,rist,rtmp,rtmpe,rtmps,rtmpt,"
+    "rtmpte,rtmpts,rtp,rtsp,rtsps,sctp,srt,srtp,tcp,tls,udp,udplite"
+)
+"""By which streams may be read from servers; nothing of this machine is among them, whatever a playlist there says."""
+_DEVICE = re.compile(r"/dev/video(\d+)")
+_PLAYLISTS = (".m3u8", ".m3u")
 _ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/@]*@)?(?P<rest>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 
 
@@ -90,6 +98,7 @@ def open_live(
     *,
     size: Size | Callable[[int, int], Size] | None = None,
     timeout_seconds: float = 10.0,
+    fps: float = 0.0,
 ) -> LiveStream:
     """Opens a source that can be read only once and forward.
 
@@ -97,11 +106,13 @@ def open_live(
     Packets that cannot be decoded are passed over, as players do; the times show the hole.
 
     Args:
-        source: number of a camera; an address (rtsp://, http://, udp://, ...), a named pipe or a file; or an open
-            binary file such as `sys.stdin.buffer`.
+        source: number of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named
+            pipe or a file; or an open binary file such as `sys.stdin.buffer`.
         size: (height, width) px that every frame is resized to, or what gives it for the (height, width) of the first
             frame; None takes the size of the first frame.
         timeout_seconds: how long an address may stay silent.
+        fps: frames per second of a source whose frames bear no times, such as raw H.264; 0 takes what it says itself,
+            or 25.
 
     Returns:
         An iterator of `LiveFrame`; close it or use it in a `with`.
@@ -120,9 +131,10 @@ def open_live(
         def wanted(height: int, width: int) -> Size:
             return fixed
 
-    if isinstance(source, int):
-        return LiveStream(_Camera(source, wanted))
-    return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds))
+    device = _DEVICE.fullmatch(str(source)) if isinstance(source, (str, Path)) else None
+    if isinstance(source, int) or device:
+        return LiveStream(_Camera(int(device[1]) if device else cast(int, source), wanted))
+    return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds, fps))
 
 
 def _as_it_is(height: int, width: int) -> Size:
@@ -140,11 +152,31 @@ def shown_name(source: object) -> str:
     return match["scheme"] + ("***@" if match["user"] else "") + match["rest"] + ("?..." if match["query"] else "")
 
 
+def _opened(source: str | IO[bytes], timeout_seconds: float) -> Any:
+    """Opens an address with what its playlist names on servers, or a file here with nothing but itself.
+
+    Raises:
+        ValueError, OSError, av.FFmpegError: see `open_input`.
+    """
+    if not isinstance(source, str):
+        return open_input(source, protocols="none", timeout=timeout_seconds)
+    scheme, is_address, _ = source.partition("://")
+    if is_address and scheme.lower() in _PROTOCOLS.split(","):
+        more = ("hls", "rtp", "rtsp", "sap")
+        return open_input(source, protocols=_PROTOCOLS, more=more, timeout=timeout_seconds)
+    path = as_path(source)
+    if path.suffix.lower() in _PLAYLISTS:
+        return open_input(local_url(path), protocols="file,crypto", more=("hls",), timeout=timeout_seconds)
+    return open_input(local_url(path), protocols="file", timeout=timeout_seconds)
+
+
 class _Stream:
-    def __init__(self, source: str | IO[bytes], size: Callable[[int, int], Size], timeout_seconds: float) -> None:
+    def __init__(
+        self, source: str | IO[bytes], size: Callable[[int, int], Size], timeout_seconds: float, fps: float
+    ) -> None:
         self._given, self._name, self._size = source, shown_name(source), size
         try:
-            self._container: Any = av.open(source, metadata_errors="replace", timeout=timeout_seconds)
+            self._container: Any = _opened(source, timeout_seconds)
             try:
                 self._stream = video_stream(self._container)
                 limit_pixels(self._stream.codec_context)
@@ -154,11 +186,12 @@ class _Stream:
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
             raise VideoError(self._name, "live", self._cause(error)) from error
         self.finite = self._container.size > 0
+        self._step = 1 / (fps or float(self._stream.guessed_rate or 0) or FPS)
         self._stream.codec_context.thread_count = 1  # more threads hold frames back
 
     def frames(self) -> Iterator[tuple[float, Frames]]:
         to_rgb: ToRgb | None = None
-        seconds, since, levels = 0.0, None, SeenLevels()
+        seconds, since, levels = -self._step, None, SeenLevels()
         for packet in self._packets():
             try:
                 frames = decoded(packet)
@@ -173,8 +206,10 @@ class _Stream:
                     to_rgb = ToRgb(*shape, turn)
                 if deep(frame.format.name):
                     to_rgb.plain.levels = levels(samples_of(frame), declared_bits(frame.format.name))
-                if frame.time is not None:
-                    since = float(frame.time) if since is None else since
+                if frame.time is None:
+                    seconds += self._step
+                else:
+                    since = float(frame.time) - (seconds + self._step) if since is None else since
                     seconds = float(frame.time) - since
                 yield seconds, to_rgb(frame)
 

@@ -18,6 +18,7 @@ from seqff.probes.figure import check_figure, draw
 from seqff.probes.results import PREDICTIONS, RESULTS
 from seqff.probes.seeds import seeds_table, summarise_seeds
 from seqff.probes.tables import SEEN, align, cell
+from seqff.untrusted import check_plain
 
 MUST_AGREE = {
     "protocol": "the protocol",
@@ -150,6 +151,7 @@ def tell_apart(folders: Sequence[Path]) -> list[str]:
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"{file}: no result there; give a folder that `seqff probe` wrote")
+    check_plain(file.parent)
     result = read_json(file)
     if "protocol" not in result or "layers" not in result:
         raise RunError(f"{file} is not a result of `seqff probe`")

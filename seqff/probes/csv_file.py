@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seqff.errors import LabelError
+from seqff.files import unquoted
 
 log = logging.getLogger(__name__)
 _DELIMITERS = (",", ";", "\t", "|")
@@ -46,7 +47,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
     start = first
     try:
         for fields in reader:
-            values, row = [field.strip() for field in fields], start
+            values, row = [unquoted(field.strip()) for field in fields], start
             start = reader.line_num + first
             if not any(values):
                 continue

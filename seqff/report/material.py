@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqff.errors import ManifestError, RunError
 from seqff.files import read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
@@ -17,6 +15,7 @@ from seqff.online.facts import STREAM, describe, read_facts
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS
 from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST
+from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 from seqff.video import Manifest
 
 
@@ -87,6 +86,7 @@ def read_material(run: Path, probes: Sequence[Path]) -> Material:
     """
     if not (run / CONFIG).is_file():
         raise RunError(f"{run}: no {CONFIG} there; a run folder is what `seqff train --out` wrote")
+    check_plain(run)
     missing: dict[str, str] = {}
     encoders: dict[str, Encoder | None] = {"encoder": None, "untrained": None}
     for name in encoders:
@@ -120,8 +120,8 @@ def read_config(run: Path) -> dict[str, Any]:
         RunError: it cannot be read, or holds no settings.
     """
     try:
-        content = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = parse_yaml(read_plain(run / CONFIG, MOST_YAML_BYTES).decode())
+    except (OSError, ValueError) as error:
         raise RunError(f"{run / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise RunError(f"{run / CONFIG}: holds no settings")
@@ -150,6 +150,7 @@ def _results_in(folder: Path) -> list[Path]:
 
 
 def _read_probe(folder: Path, name: str) -> Probe:
+    check_plain(folder)
     content = read_json(folder / RESULTS)
     if "protocol" not in content or not content.get("layers"):
         raise RunError(f"{folder / RESULTS} is not a result of `seqff probe`")

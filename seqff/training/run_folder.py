@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from seqff.config_io import dump_yaml
 from seqff.errors import RunError
 from seqff.files import check_folder, write_atomically, write_json
 from seqff.nets import Encoder
+from seqff.untrusted import check_plain, parse_yaml
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
@@ -78,6 +78,7 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     """
     check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
     if resume and (run / CONFIG).exists():
+        check_plain(run)
         _check_same(run / CONFIG, settings)
         return True
     return False
@@ -119,7 +120,7 @@ def recorded_steps(run: Path) -> int:
     """Return how many steps the training in a run folder has; 0 if there is none, or none that says it."""
     try:
         steps = _read_settings(run / CONFIG).get("steps", 0)
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return 0
     return steps if type(steps) is int else 0
 
@@ -141,10 +142,10 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
 
 
 def _read_settings(config: Path) -> dict[str, Any]:
-    """Read config.yaml; raise OSError, YAMLError, ValueError or RecursionError if that cannot be done."""
+    """Read config.yaml; raise OSError or ValueError if that cannot be done."""
     if config.stat().st_size > MAX_CONFIG_BYTES:
         raise ValueError(f"{config.stat().st_size} bytes are too much for settings")
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings = parse_yaml(config.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError("it holds no settings")
     return settings
@@ -154,7 +155,7 @@ def _check_same(config: Path, settings: dict[str, Any]) -> None:
     """Raise unless config.yaml holds these settings."""
     try:
         before = _read_settings(config)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
     before, settings = ({key: known[key] for key in known if key not in FREE} for known in (before, settings))
     if before != settings:

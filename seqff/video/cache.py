@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import logging
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
@@ -119,6 +120,22 @@ def check_room(needed: int, folder: Path, what: str) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder of the cache.
+
+    Raises:
+        SeqffError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SeqffError(
+            f"the cache of frames {folder} cannot be written ({error.strerror}): set pairs.cache_folder to a folder "
+            "that can be, or pairs.cache to none"
+        ) from error
+
+
 def gigabytes(count: int) -> str:
     """Returns a number of bytes for people."""
     return f"{count / 1e9:.3g} GB"
@@ -177,7 +194,7 @@ class CachedVideo:
     def write(self) -> None:
         """Decodes the video and writes the file; a reader sees the old file, none, or the whole new one."""
         check_room(self.estimated_bytes, self.file.parent, str(self.path))
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.file.parent)
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.partial")
         try:
             opened = open_video(self.path, size=self.size, entry=self.entry, beat=self._beat)

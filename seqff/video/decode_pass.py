@@ -69,7 +69,7 @@ class DecodePass:
         self.stored_size, self.sample_aspect_ratio, self.interlaced = (0, 0), Fraction(1), 0
         self.bits, self.color_range, self.video_streams = 8, "", count_streams(container)
         self.crop = WHOLE
-        self.samples, self._path, self._stream = samples, container.name, stream
+        self.samples, self._path, self._stream = samples, container.name.removeprefix("file:"), stream
         self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)
         self.darkest = np.full_like(self.brightest, 255)
         self._grey: NDArray[np.int16] | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from seqff.video.base import FrameReader
 from seqff.video.entry import VideoEntry
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.source import check_no_script, local_url
 
 _NEAR = 24  # frames: decord's seek decodes more than this many by itself
 _QUEUE_BYTES = 2**28
@@ -62,8 +63,9 @@ class NativeDecord:
     """
 
     def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
+        check_no_script(path)
         self.shape = (height, width, 3)
-        self._arguments = (path, decord)
+        self._arguments = (local_url(path), decord)
         self._factor = 1
         self._open()
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.video.checking import check_sizes, check_types
 from seqff.video.info import VideoInfo
 from seqff.video.mending import PARTS
 from seqff.video.runs import Runs, unpack
@@ -201,13 +202,23 @@ class VideoEntry:
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> VideoEntry:
-        """Makes an entry of what `to_dict` returned.
+    def from_dict(cls, values: dict[str, Any], *, sizes: bool = True) -> VideoEntry:
+        """Makes an entry of what `to_dict` returned, whoever wrote it down.
+
+        Args:
+            values: the fields.
+            sizes: check that the figures agree with each other; not of an older seqff, where some meant something else.
 
         Raises:
-            TypeError: a field is missing or unknown.
+            TypeError: a field is missing, unknown, or of another type.
+            ValueError: it says what cannot be (see `seqff.video.checking`).
         """
-        return cls(**{name: _tuples(value) for name, value in values.items()})
+        given = {name: _tuples(value) for name, value in values.items()}
+        defaults = {field.name: "" if field.name == "path" else field.default for field in fields(cls)}
+        check_types(given, defaults)
+        if sizes:
+            check_sizes({**defaults, **given})
+        return cls(**given)
 
 
 def only_pyav(entry: VideoEntry) -> str:

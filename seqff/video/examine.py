@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import av
 import numpy as np
 
 from seqff.errors import VideoError
+from seqff.untrusted import open_plain
 from seqff.video import arrays, images
 from seqff.video.audit import decord_access, probe_indices, pyav_access
 from seqff.video.base import FrameReader, cause_of, one_line
@@ -103,7 +105,7 @@ def examine(
             if not size:
                 raise OSError("the file is empty")
             if arrays.is_array(path):
-                found = arrays.describe(entry, path)
+                found = arrays.describe(entry, path, beat)
             elif is_stack(path):
                 found = images.describe(entry, path, beat)
             else:
@@ -113,9 +115,13 @@ def examine(
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:
         return replace(entry, cause="not enough memory to decode it")
+    except (OverflowError, RecursionError, struct.error) as error:  # a header that no check has foreseen
+        return replace(entry, cause=f"damaged: {one_line(error)}")
     except (av.FFmpegError, OSError, ValueError) as error:
-        inside = Path(getattr(error, "filename", None) or path)
-        return replace(entry, cause=cause_of(error) if inside == path else f"{inside.name}: {cause_of(error)}")
+        inside = Path(str(getattr(error, "filename", None) or path).removeprefix("file:"))
+        return replace(
+            entry, cause=cause_of(error) if inside in (path, path.absolute()) else f"{inside.name}: {cause_of(error)}"
+        )
     return _too_short(found)
 
 
@@ -127,7 +133,7 @@ def _too_short(entry: VideoEntry) -> VideoEntry:
 
 def _content_hash(path: Path, beat: Callable[[], None]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(2**20):
             beat()
             digest.update(block)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seqff.errors import VideoError
-from seqff.video.cache import Cache, CachedVideo, SizeOf, as_folder, check_cache, check_room, gigabytes
+from seqff.video.cache import Cache, CachedVideo, SizeOf, as_folder, check_cache, check_room, gigabytes, make_folder
 from seqff.video.find import PathLikeStr
 from seqff.video.manifest import Manifest
 from seqff.video.opening import checked_size
@@ -86,6 +86,8 @@ def fill_cache(
         there = f"{len(wanted) - len(todo)} of {len(wanted)} videos are in {place}"
         tqdm.write(f"cache: {there}; the others take about {gigabytes(needed)}", file=sys.stderr)
     check_room(needed, place, f"{len(todo)} videos")
+    if todo:
+        make_folder(place)
     _sweep(place)
     failed = _write_all(wanted, len(todo), workers or cores(), progress)
     written = [video for video in wanted if video.path not in failed]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from seqff.errors import SeqffError
 from seqff.video.arrays import ARRAY_EXTENSIONS
 from seqff.video.kinds import SKIPPED_FOLDERS, VIDEO_EXTENSIONS
 from seqff.video.levels import USED
@@ -41,8 +42,15 @@ class Found(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Returns the user's cache folder for seqff; $XDG_CACHE_HOME or ~/.cache says where."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqff"
+    """Returns the user's cache folder for seqff; $XDG_CACHE_HOME or ~/.cache says where.
+
+    Raises:
+        SeqffError: the user has no home, and nothing else is said.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqff"
+    except RuntimeError as error:
+        raise SeqffError("this user has no home folder for a cache: set XDG_CACHE_HOME to a folder") from error
 
 
 def as_path(path: PathLikeStr) -> Path:

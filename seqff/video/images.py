@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqff.untrusted import read_plain
 from seqff.video.base import FrameReader
 from seqff.video.complete import is_complete_image
 from seqff.video.entry import VideoEntry
@@ -18,9 +19,11 @@ from seqff.video.levels import DECLARED, Levels
 from seqff.video.numbered import pictures_in, sequence_at
 from seqff.video.picture import Samples, decode_page, decode_picture, shown
 from seqff.video.picture_facts import PictureFacts
+from seqff.video.picture_size import check_pixels
 from seqff.video.runs import pack
 from seqff.video.tiff import full_pages, is_stack
 
+_MOST_BYTES = 2**30  # of a picture file: the samples of the largest frame allowed, twice
 FPS = 25.0  # pictures carry no times; this is what FFmpeg assumes
 
 
@@ -49,6 +52,7 @@ class Stills:
             self._pages, self.damage = full_pages(path)
             self.files, self.positions = [path], np.arange(len(self._pages))
             self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+            check_pixels(self._bytes.data)
         else:
             raise ValueError(_why_not(path))
 
@@ -103,9 +107,11 @@ def load_samples(file: Path) -> tuple[Samples, bool]:
         ValueError: it is damaged or no image.
         OSError: it cannot be read.
     """
-    data = file.read_bytes()
-    whole = data and is_complete_image(data)
+    data = read_plain(file, _MOST_BYTES)
     try:
+        whole = data and is_complete_image(data)
+        if whole:
+            check_pixels(data)
         found = decode_picture(data) if whole else None
     except ValueError as error:
         raise ValueError(f"{file.name} {error}") from error
@@ -138,7 +144,7 @@ def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEn
             break
         if stills.in_files:
             file = stills.files[number]
-            digest.update(file.name.encode(errors="surrogateescape") + file.read_bytes())
+            digest.update(file.name.encode(errors="surrogateescape") + read_plain(file, _MOST_BYTES))
         seen.note(samples, transparent)
     if not seen.sizes:
         raise ValueError(damage)

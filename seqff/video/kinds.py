@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
+from seqff.untrusted import open_plain
+
 _EXTENSIONS = """
     .264 .265 .266 .3g2 .3gp .3gp2 .3gpp .amv .apng .asf .av1 .avc .avi .avs2 .avs3 .bik .bk2 .cavs .dav .divx
     .dv .dvr-ms .evo .f4p .f4v .flc .fli .flv .gif .gxf .h261 .h263 .h264 .h265 .h266 .hevc .insv .ismv .ivf .ivr .k3g
@@ -39,7 +41,7 @@ _OGG_VIDEO = re.compile(rb"OggS.{24,64}(\x80theora|BBCD|video\0|OVP80)", re.DOTA
 def looks_like_video(path: Path) -> bool:
     """Whether the first bytes are those of a video that FFmpeg reads; not of what cannot be opened."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             head = file.read(1024)
     except OSError:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,14 +15,16 @@ from typing import Any
 
 from seqff.errors import ManifestError
 from seqff.files import printable, write_atomically
+from seqff.untrusted import check_inside, parse_json, read_plain
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.levels import USED
-from seqff.video.remote.address import shown
+from seqff.video.remote.address import is_below, shown
 
 FORMAT = 3
 """Raised whenever the entries of an older seqff can no longer be believed."""
 
+_MOST_BYTES = 2**30
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -117,15 +120,24 @@ class Manifest:
             ManifestError: the file is something else, damaged, or of another version.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = parse_json(read_plain(Path(path), _MOST_BYTES))
             found = int(values["format"])
             if found > FORMAT or (found < FORMAT and not older):
                 raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
-            entries = tuple(VideoEntry.from_dict(entry) for entry in values["entries"])
+            entries = tuple(VideoEntry.from_dict(entry, sizes=found == FORMAT) for entry in values["entries"])
+            for entry in entries:
+                check_inside(entry.path)
             passed_by = tuple(map(str, values.get("passed_by", ())))
             fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
-            return cls(as_path(values["root"]), entries, passed_by, fps, levels, found)
-        except (ValueError, KeyError, TypeError) as error:
+            root = as_path(values["root"])
+            if not (root.is_absolute() or is_below(root)):
+                raise ValueError(f"its root {str(root)!r} is neither an absolute path nor an address")
+            if not 0 <= fps < math.inf:
+                raise ValueError(f"its fps is {fps}")
+            return cls(root, entries, passed_by, fps, levels, found)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ManifestError(
                 f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
             ) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seqff.config import VideoConfig
-from seqff.errors import ManifestError, VideoError
+from seqff.errors import ManifestError, SeqffError, VideoError
 from seqff.files import printable
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
@@ -166,7 +169,16 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
 def _remembered(root: Path, paths: list[str]) -> Path:
     """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
     digest = hashlib.blake2b(json.dumps([_PLACE, str(root), paths]).encode(), digest_size=12).hexdigest()
-    return cache_folder() / "manifests" / f"{digest}.json"
+    try:
+        place = cache_folder() / "manifests"
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except (OSError, SeqffError) as error:
+        what = "the manifest cannot be kept in the cache, so that the next scan decodes everything anew"
+        _log.warning("%s (%s): set XDG_CACHE_HOME to a folder that can be written, or give --out", what, error)
+        place = Path(tempfile.mkdtemp(prefix="seqff-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place / f"{digest}.json"
 
 
 def _before(out: Path, root: Path, *, refresh: bool) -> Manifest:

@@ -2,16 +2,74 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import av
+from av.format import ContainerFormat, formats_available
 
 MAX_PIXELS = 2**26
 """Most pixels a frame may claim (8192 x 8192): more is a damaged header, or an attack on memory."""
 
 
+_READ_OTHERS = """
+    alsa android_camera avfoundation avisynth concat dash decklink dshow fbdev gdigrab gfxcapture hls iec61883 image2
+    imf jack kmsgrab lavfi libcdio libdc1394 openal oss pulse rtp rtsp sap sdp sndio v4l2 vapoursynth vfwcap
+    video4linux2 vobsub webm_dash_manifest x11grab xcbgrab
+"""
+_SCRIPTS = (b"#EXTM3U", b"ffconcat version")
+_NAMED = "a playlist or script that names other files: only what lies in one file is read"
+
+
 class NoVideoError(Exception):
     """The file opens but holds no video stream."""
+
+
+def local_url(path: str | Path) -> str:
+    """Returns a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`)."""
+    return f"file:{Path(path).absolute()}"
+
+
+@cache
+def formats(*more: str) -> str:
+    """Returns FFmpeg's list of demuxers that read nothing but what they are given, and of these others."""
+    known = {name for names in map(_demuxer, formats_available) for name in names.split(",")}
+    return ",".join(sorted(known - {*_READ_OTHERS.split()} | {*more}))
+
+
+def _demuxer(name: str) -> str:
+    try:
+        return str(ContainerFormat(name, "r").name)
+    except ValueError:  # formats that are only written
+        return ""
+
+
+def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how: Any) -> Any:
+    """Opens a PyAV container that reaches nothing but what it is given.
+
+    Args:
+        source: see `av.open`; of a file here its `local_url`.
+        protocols: by which FFmpeg may read, with commas.
+        more: demuxers that may be used although they open what a file names.
+        how: more arguments of `av.open`.
+
+    Raises:
+        ValueError: it is a playlist or a script.
+        OSError, av.FFmpegError: it cannot be opened.
+    """
+    options = {"protocol_whitelist": protocols, "format_whitelist": formats(*more)}
+    try:
+        return av.open(source, options=options, metadata_errors="replace", **how)
+    except av.ArgumentError as error:
+        raise ValueError(_NAMED) from error
+
+
+def check_no_script(path: str) -> None:
+    """Raises ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
+    with Path(path).open("rb") as file:
+        if file.read(32).startswith(_SCRIPTS) or "%" in Path(path).name:
+            raise ValueError(f"not for this reader: {_NAMED}")
 
 
 def open_source(path: str) -> tuple[Any, Any]:
@@ -25,10 +83,10 @@ def open_source(path: str) -> tuple[Any, Any]:
 
     Raises:
         NoVideoError: no video stream (a cover picture is none).
-        ValueError: the stream claims absurd dimensions.
+        ValueError: the stream claims absurd dimensions, or the file is a playlist or a script.
         OSError, av.FFmpegError: the file cannot be opened.
     """
-    container = av.open(path, metadata_errors="replace")
+    container = open_input(local_url(path), protocols="file")
     try:
         stream = video_stream(container)
         limit_pixels(stream.codec_context)

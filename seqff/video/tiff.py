@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 from typing import IO
 
+from seqff.untrusted import open_plain
+
 TIFF_EXTENSIONS = (".tif", ".tiff")
 _SUBFILE = 254  # a tag: what kind of picture a directory describes
 _REDUCED, _MASK = 1, 4
@@ -36,7 +38,7 @@ def full_pages(path: Path, most: int = _MOST) -> tuple[list[int], str]:
         ValueError: it is no TIFF.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0

@@ -12,6 +12,7 @@ from seqff.video.base import FrameReader
 from seqff.video.entry import VideoEntry, only_pyav
 from seqff.video.images import resized
 from seqff.video.info import Frames, VideoInfo
+from seqff.video.source import check_no_script, local_url
 
 
 def torchcodec_available() -> bool:
@@ -71,9 +72,10 @@ class TorchcodecReader(FrameReader):
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
+            check_no_script(path)
             decoders = load_torchcodec()
             self._decoder: Any = decoders.VideoDecoder(
-                path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+                local_url(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
             found = len(self._decoder)
         except Exception as error:  # torchcodec has no base class of its errors

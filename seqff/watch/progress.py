@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from seqff.errors import RunError
 from seqff.files import read_json
 from seqff.locks import is_held
 from seqff.metrics import LOCK
+from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 from seqff.watch.tail import Tail
 
 State = Literal["starting", "running", "finished", "stopped"]
@@ -107,9 +106,10 @@ def read_settings(run: Path) -> dict[str, Any]:
     file = run / CONFIG
     if not file.is_file():
         raise RunError(f"{run}: no {CONFIG} there; a run folder is what `seqff train --out` writes")
+    check_plain(run)
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        settings = parse_yaml(read_plain(file, MOST_YAML_BYTES).decode())
+    except (OSError, ValueError) as error:
         raise RunError(f"{file}: damaged ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict) or type(settings.get("steps", 0)) is not int:
         raise RunError(f"{file}: damaged (it holds no settings)")
@@ -137,7 +137,8 @@ def last_checkpoint(run: Path) -> tuple[int | None, int]:
         state = read_json(run / "checkpoints" / f"step_{latest}" / STATE)
     except RunError:  # damaged, or just being replaced
         state = {}
-    return int(latest), int(state.get("replicas", 1))
+    replicas = state.get("replicas", 1)
+    return int(latest), replicas if type(replicas) is int else 1
 
 
 def resume_command(run: Path, settings: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.metrics import METRICS, parse_line
+from seqff.untrusted import open_plain
 
 LINES = 20
 """Latest lines from which the speed is taken."""
@@ -43,19 +44,20 @@ class Tail:
         """
         if not self.path.exists():
             return
-        with self.path.open("rb") as file:
+        with open_plain(self.path) as file:
             number = self.path.stat().st_ino
             if number != self._file:  # a resumed run writes the file anew, without the steps it takes again
                 self._forget(number)
             file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
         self._offset += len(whole) + len(newline)
-        for text in whole.decode().splitlines():
+        for text in whole.splitlines():
             line = parse_line(text, self.path)
             if line is not None:
                 self._hear(line)
 
     def _hear(self, line: dict[str, Any]) -> None:
+        line = {"seconds": 0.0, "frames": 0, **line}
         if self.recent and line["seconds"] < self.recent[-1]["seconds"]:  # the clock starts anew with each resumption
             self.recent.clear()
         self.recent.append(line)

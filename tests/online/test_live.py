@@ -58,3 +58,25 @@ def test_sources_that_are_not_there(tmp_path: Path) -> None:
         open_live("x", timeout_seconds=0)
     with pytest.raises(ValueError, match="8192"):
         open_live("x", size=(0, 0))
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.h264", "libx264"), ("b.h264", "libx264"), ("c.m4v", "mpeg4")])
+@pytest.mark.parametrize("way", ["file", "pipe", "open file"])
+def test_raw_streams_have_times_by_their_rate(tmp_path: Path, name: str, codec: str, way: str) -> None:
+    """Frames whose stream bears no times are counted by its rate, or by the one that is given, and come to an end."""
+    path = write_painted(tmp_path / name, frames=20, rate=20, codec=codec, b_frames=2 if name == "b.h264" else 0)
+    source: object = path
+    if way == "pipe":
+        source = tmp_path / "pipe"
+        os.mkfifo(tmp_path / "pipe")
+        threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(path.read_bytes()), daemon=True).start()
+    opened = path.open("rb")
+    with opened, open_live(opened if way == "open file" else source) as frames:  # type: ignore[arg-type]
+        seen = list(frames)
+    assert read_numbers(np.stack([frame.image for frame in seen])) == list(range(20))
+    steps = np.diff([frame.time_seconds for frame in seen])
+    if codec == "libx264":  # the rate stands in the stream
+        np.testing.assert_allclose(steps, 0.05)
+        with open_live(path, fps=50) as frames:
+            np.testing.assert_allclose(np.diff([frame.time_seconds for frame in frames]), 0.02)
+    assert (steps > 0).all()

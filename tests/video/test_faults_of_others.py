@@ -13,7 +13,8 @@ import pytest
 from bytes_of import remux, with_exif, with_profile
 from painted import has_encoder, numbers, paint, write_painted
 
-from seqff.online.live import open_live, open_video, scan
+from seqff.online.live import open_live
+from seqff.video import open_video, scan
 from seqff.video.examine import examine
 from seqff.video.pool import Worker
 
@@ -25,7 +26,7 @@ def open_and_die(path, *rest, **how):
     if name.startswith("deadly") or (before and name not in before):
         os.kill(os.getpid(), signal.SIGSEGV)
     if name.startswith("spoils"):
-        seen = str(path) + ".seen"
+        seen = str(path).removeprefix("file:") + ".seen"
         if os.path.exists(seen) and name.startswith("spoils_often") and not before:
             os.kill(os.getpid(), signal.SIGSEGV)
         open(seen, "w").close()

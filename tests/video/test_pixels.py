@@ -15,7 +15,8 @@ import pytest
 from painted import has_encoder, paint, read_numbers, write_painted
 
 from seqff.errors import VideoError
-from seqff.video import Manifest, VideoEntry, open_live, open_video, scan
+from seqff.online.live import open_live
+from seqff.video import Manifest, VideoEntry, open_video, scan
 from seqff.video.decord_reader import decord_available
 from seqff.video.examine import examine
 from seqff.video.levels import deep, levels_of

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 from seqff.errors import SeqffError, VideoError
 from seqff.video.base import one_line
 from seqff.video.entry import Stamp
+from seqff.video.remote import web
 from seqff.video.remote.address import sound_name
 
 T = TypeVar("T")
 READER = "remote"
 WAITS_SECONDS = (0.5, 2.0, 5.0)
 """Before the second, third and fourth attempt."""
-_TIMEOUT_SECONDS = 60.0  # without a byte; there is no limit on the whole, videos are large
+LEAST_BYTES_A_SECOND, OVER_SECONDS = 1000, 30.0
+"""How fast a file must come: a server that sends a byte now and then would hold a scan for ever."""
 _MOST_LINKS, _DEEPEST = 1_000_000, 32
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 # What servers tell the state of a file by, the surest first.
@@ -59,11 +61,7 @@ def connect(address: str) -> tuple[Any, str]:
 
 
 def _options(address: str) -> dict[str, Any]:
-    if not address.startswith(("http://", "https://")):
-        return {}
-    from aiohttp import ClientTimeout  # its default allows 5 minutes for a whole file
-
-    return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=30, sock_read=_TIMEOUT_SECONDS)}}
+    return web.options() if address.startswith(("http://", "https://")) else {}
 
 
 def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], None] = no_beat) -> T:
@@ -88,6 +86,8 @@ def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], N
             raise
         except Exception as error:  # drivers raise anything
             cause = _cause(error)
+            if isinstance(cause, SeqffError):
+                raise cause from error
             if isinstance(cause, FileNotFoundError) or getattr(cause, "status", 0) == 404:
                 raise FileNotFoundError(errno.ENOENT, "no such file", address) from error
             if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
@@ -205,14 +205,23 @@ def download(address: str, to: Path, *, bytes: int, most: int, beat: Callable[[]
         beat: called whenever bytes came; may raise to give up.
 
     Raises:
-        FileNotFoundError, SeqffError: see `attempt` and `connect`.
+        FileNotFoundError, SeqffError: see `attempt` and `connect`; it comes too slowly, or more comes than may.
     """
     filesystem, path = connect(address)
     from fsspec.callbacks import Callback
 
     class Watch(Callback):  # type: ignore[misc]
+        since, had = time.monotonic(), 0
+
         def call(self, *_: object, **__: object) -> None:
             beat()
+            now = time.monotonic()
+            if now - self.since > OVER_SECONDS:
+                speed = (self.value - self.had) / (now - self.since)
+                if speed < LEAST_BYTES_A_SECOND:
+                    slow = f"{speed:.0f} bytes a second came; at least {LEAST_BYTES_A_SECOND} must"
+                    raise VideoError(address, READER, f"too slow: {slow}")
+                self.since, self.had = now, self.value
             if self.value > most:
                 raise VideoError(address, READER, f"more than {most} bytes came, more than was said or allowed")
 

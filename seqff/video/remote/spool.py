@@ -108,17 +108,27 @@ class Spool:
         if loan is None:
             try:
                 (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            try:
                 with alone(gate(self.folder, name), beat):
                     loan = self._take(name, stamp) or self._fetch(address, stamp, name, beat)
-            except PermissionError as error:
-                raise SeqffError(f"the spool {self.folder} cannot be written: {error.strerror}") from error
+            except FileNotFoundError:  # on the server
+                raise
+            except OSError as error:
+                raise self._unwritable(error) from error
         return loan
+
+    def _unwritable(self, error: OSError) -> SeqffError:
+        return SeqffError(
+            f"the spool {self.folder} cannot be written ({error.strerror}): set {FOLDER} to a folder that can be"
+        )
 
     def _take(self, name: str, stamp: Stamp) -> Loan | None:
         path = self.folder / name
         try:
             file = path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         lock_shared(file)
         found = os.fstat(file.fileno())

@@ -1,0 +1,122 @@
+"""Reading what strangers may have made: only plain files, never more than is allowed, and small settings."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from seqff.errors import RunError
+
+MOST_JSON_BYTES = 2**26
+MOST_YAML_BYTES = 1_000_000
+_MOST_ALIASES = 20
+_OF_OTHERS = ("wandb",)  # full of links, and nothing in it is read here
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading that is one: a pipe would hang, a device never end.
+
+    Raises:
+        OSError: it is not there, or no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file, but a folder, a pipe or a device", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """Read a plain file of at most so many bytes.
+
+    Raises:
+        OSError: see `open_plain`.
+        ValueError: it is larger.
+    """
+    with open_plain(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path.name} has more than {most} bytes, which is too much for what it should hold")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML in which nothing is executed, and whose references do not multiply.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with few references: twenty of ten make 10^20 values out of a few lines."""
+
+    aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > _MOST_ALIASES:
+                raise yaml.YAMLError(f"more than {_MOST_ALIASES} references (*name)")
+        return super().compose_node(parent, index)
+
+
+def check_plain(folder: Path) -> None:
+    """Raise unless a folder of results holds plain files and folders alone.
+
+    A link leads to files that were not given, a pipe hangs who reads it, a device never ends.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        try:
+            entries = [entry for entry in os.scandir(here) if here != folder or entry.name not in _OF_OTHERS]
+        except OSError:  # who reads it will say so
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(Path(entry.path))
+            elif not entry.is_file(follow_symlinks=False):
+                kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
+                raise RunError(f"{entry.path} is {kind}: only plain files are read here; put the file itself there")
+
+
+def check_inside(name: str) -> str:
+    """Return a relative path with forward slashes if it stays below the folder that it starts from.
+
+    Raises:
+        ValueError: it does not, or is none.
+    """
+    parts = name.split("/")
+    drive = os.name == "nt" and (":" in name or "\\" in name)
+    if drive or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{name!r} is no path below its folder")
+    return name

@@ -1,0 +1,92 @@
+"""What is asked of web servers, within bounds: slow headers, endless pages, packed bodies, redirects elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from seqff.errors import VideoError
+
+REDIRECTS = "SEQFF_REDIRECT_HOSTS"
+TIMEOUT_SECONDS = 60.0
+"""Without a byte of a body, and for all of the headers; there is no limit on the whole, videos are large."""
+_PAGE_SECONDS = 300.0
+MOST_PAGE_BYTES = 2**26
+_READER = "remote"
+
+
+def options() -> dict[str, Any]:
+    """Returns what fsspec's filesystem of web addresses is made with."""
+    return {"client_kwargs": {}, "get_client": _client}
+
+
+async def _client(**given: Any) -> Any:
+    """Makes aiohttp's session; the length of a body is that of the file, so it must come as it is."""
+    import aiohttp
+
+    class Response(aiohttp.ClientResponse):
+        """An answer whose headers come in time, and which is not read as a whole when it is too large."""
+
+        async def start(self, connection: Any) -> Any:
+            return await asyncio.wait_for(super().start(connection), TIMEOUT_SECONDS)
+
+        async def read(self) -> bytes:
+            return await asyncio.wait_for(self._page(), _PAGE_SECONDS)
+
+        async def _page(self) -> bytes:
+            if self._body is None:
+                pieces = bytearray()
+                async for piece in self.content.iter_chunked(2**16):
+                    pieces += piece
+                    if len(pieces) > MOST_PAGE_BYTES:
+                        self.close()
+                        raise VideoError(str(self.url), _READER, f"the page has more than {MOST_PAGE_BYTES} bytes")
+                self._body = bytes(pieces)
+            return self._body
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_check_redirect)
+    tracing.on_request_end.append(_check_packing)
+    return aiohttp.ClientSession(
+        **given,
+        response_class=Response,
+        trace_configs=[tracing],
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=TIMEOUT_SECONDS),
+    )
+
+
+async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
+    """Raises VideoError for a redirect to a host that was not asked, unless it is allowed."""
+    said = asked.response.headers.get("Location") or asked.response.headers.get("URI", "")
+    there = asked.response.url.join(type(asked.url)(said, encoded=True))
+    here = asked.response.url
+    same = (there.host, there.port) == (here.host, here.port)
+    upgraded = there.host == here.host and (here.port, there.port) == (80, 443)
+    allowed = {name.strip().lower() for name in os.environ.get(REDIRECTS, "").split(",")}
+    names = {"*", str(there.host).lower(), f"{there.host}:{there.port}".lower()}
+    if there.scheme not in ("http", "https"):
+        raise VideoError(
+            f"{here.origin()}{here.path}", _READER, f"the server sends on to {str(there)!r:.80}: no web address"
+        )
+    if not (same or upgraded or names & allowed):
+        raise VideoError(
+            f"{here.origin()}{here.path}",
+            _READER,
+            f"the server sends on to another host, {there.scheme}://{there.host}:{there.port}: allow it by {REDIRECTS}="
+            f"{there.host} (several with commas, * for all), or give the address there",
+        )
+
+
+async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
+    """Raises VideoError for a body that would have to be unpacked: then no length that was said holds."""
+    packed = asked.response.headers.get("Content-Encoding", "identity").strip().lower()
+    if packed not in ("", "identity") and asked.method != "HEAD":
+        asked.response.close()
+        raise VideoError(
+            f"{asked.url.origin()}{asked.url.path}",
+            _READER,
+            f"the server sends it packed ({packed:.20}) although it was asked not to: files are fetched as they are",
+        )
