@@ -11,8 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from seqff.errors import RunError
-from seqff.locks import Held
-from seqff.metrics import LOCK, METRICS, MetricsLog, read_metrics
+from seqff.metrics import METRICS, MetricsLog, read_metrics
 from seqff.training.alarms import Alarm
 from seqff.training.learner import LayerLearner
 from seqff.training.loggers import Logger, build_loggers
@@ -41,7 +40,6 @@ class Journal:
     def __init__(self, run: Path, watch: Watch, ranks: Ranks, *, step: int, loggers: Sequence[str] = ()) -> None:
         self.watch, self.ranks = watch, ranks
         self.metrics = MetricsLog(run, step=step) if ranks.leads else None
-        self._life = Held(run / LOCK) if ranks.leads else None
         self._loggers: list[Logger] = build_loggers(loggers, run, step=step) if ranks.leads else []
         known = read_metrics(run / METRICS, step=step) if self.metrics is None else self.metrics.kept
         watch.recall(known)
@@ -97,11 +95,9 @@ class Journal:
             del self._open[0]
 
     def close(self) -> None:
-        """Let the loggers finish; from now on the run counts as ended."""
+        """Let the loggers finish."""
         for logger in self._loggers:
             logger.close()
-        if self._life is not None:
-            self._life.close()
 
 
 def read_figures(learners: list[LayerLearner]) -> dict[str, float]:

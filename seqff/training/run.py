@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import platform
-import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,16 @@ from typing import Any
 import torch
 import yaml
 
+from seqff.claim import PATIENCE_SECONDS, Claim
 from seqff.config_io import dump_yaml
 from seqff.errors import RunError
-from seqff.files import check_folder, write_atomically, write_json
+from seqff.files import check_folder, empty_folder, whole_folder, write_atomically, write_json
+from seqff.metrics import LOCK
+from seqff.training.parallel.ranks import restarts
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
+_RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
 FREE = (
     "parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "monitor_minutes",
     "loggers", "live", "steps",
@@ -38,6 +41,15 @@ def environment() -> dict[str, str]:
             versions[package] = "absent"
     versions["threads"] = str(torch.get_num_threads())
     return versions
+
+
+def claim_run(run: Path) -> Claim:
+    """Take the run folder for this training until the claim is closed; before anything in it is looked at.
+
+    Raises:
+        RunError: another training is at work there.
+    """
+    return Claim(run, name=LOCK, keep=True, patience=_RESTART_SECONDS if restarts() else PATIENCE_SECONDS)
 
 
 def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
@@ -109,14 +121,11 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
     Raises:
         RunError: the folder cannot be made.
     """
-    try:
-        if run.exists():
-            shutil.rmtree(run)
-        run.mkdir(parents=True)
+    with whole_folder(run):
+        empty_folder(run)
+        run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / CONFIG, dump_yaml(settings))
         write_json(run / ENVIRONMENT, environment())
-    except OSError as error:
-        raise RunError(f"{run}: cannot be written ({error.strerror})") from error
 
 
 def _read_settings(config: Path) -> dict[str, Any]:

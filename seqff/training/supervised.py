@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from seqff.pairs import PairStream
 from seqff.training.learner import learning_rate
 from seqff.training.loop import Run
 from seqff.training.optimizers import build_optimizer, set_rate
-from seqff.training.run import check_run, recorded_steps
+from seqff.training.run import check_run, claim_run, recorded_steps
 from seqff.training.setting_up import open_run, prepare, with_steps
 from seqff.video import scan
 
@@ -62,8 +63,25 @@ def train_supervised(
     """
     config = config or TrainConfig()
     run, target = Path(out), choose_device(device)
-    config = replace(config, steps=config.steps or recorded_steps(run))
     settings = {"seed": seed, "supervised": True, **to_dict(config)}
+    with claim_run(run):
+        return _train(videos, labels, run, config, settings, seed, target, max_bad=max_bad, progress=progress)
+
+
+def _train(
+    videos: str | Path,
+    labels: Mapping[str, str],
+    run: Path,
+    config: TrainConfig,
+    settings: dict[str, Any],
+    seed: int,
+    target: torch.device,
+    *,
+    max_bad: float,
+    progress: bool,
+) -> Run:
+    config = replace(config, steps=config.steps or recorded_steps(run))
+    settings["steps"] = config.steps
     if check_run(run, settings, resume=True, overwrite=False) and (run / TRAINED).exists():
         return Run(run, load_encoder(run))
     manifest = scan(videos, max_bad=max_bad, progress=progress)

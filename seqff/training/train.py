@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from seqff.training.loop import Run, take_steps
 from seqff.training.parallel.join import joined, own_device, quiet_but_leader
 from seqff.training.parallel.ranks import ALONE, Ranks, restarts
 from seqff.training.parallel.sharing import check_sharing
-from seqff.training.run import MANIFEST, check_run, lengthen, recorded_steps
+from seqff.training.run import MANIFEST, check_run, claim_run, lengthen, recorded_steps
 from seqff.training.saving import check_saving
 from seqff.training.setting_up import open_run, prepare, with_steps
 from seqff.training.streaming.facts import STREAM
@@ -98,9 +99,11 @@ def train(
     config, given = begin_with(init, config or TrainConfig())
     check_loggers(config)
     target = own_device(choose_device(device))
-    with joined(config, target) as ranks:
+    with joined(config, target) as ranks, ExitStack() as held:
         shown = progress and ranks.leads
         with ranks.leader_first("start"), quiet_but_leader(ranks):
+            if ranks.leads:
+                held.enter_context(claim_run(Path(out)))
             parts = _set_up(
                 videos,
                 Path(out),

@@ -19,7 +19,7 @@ from seqff.nets import Encoder, load_encoder
 from seqff.training.average import averaged
 from seqff.training.loggers import check_loggers
 from seqff.training.parallel.ranks import world_size
-from seqff.training.run import MANIFEST, check_run
+from seqff.training.run import MANIFEST, check_run, claim_run
 from seqff.training.saving import check_saving
 from seqff.training.streaming.buffer import StreamBuffer
 from seqff.training.streaming.facts import add_up, read_facts, write_facts
@@ -70,9 +70,14 @@ class StreamLearner:
         check_saving(config)
         check_loggers(config)
         self.settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
-        self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite)
-        if self.going_on and (out / MANIFEST).exists():
-            raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
+        self._claim = claim_run(out)
+        try:
+            self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite)
+            if self.going_on and (out / MANIFEST).exists():
+                raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
+        except BaseException:
+            self._claim.close()
+            raise
         self.path, self.config, self.frames = out, config, 0
         self._given, self._seed, self._device, self._progress = given, seed, device, progress
         self._moments = Moments(config.live.fps, config.pairs)
@@ -92,7 +97,11 @@ class StreamLearner:
         """
         if self._session is None and (transform := self._transform(shape)) is not None:
             buffer = StreamBuffer(transform, self.config, self._seed)
-            self._session = Session(self, buffer, self._given, self._seed, self._device, progress=self._progress)
+            try:
+                self._session = Session(self, buffer, self._given, self._seed, self._device, progress=self._progress)
+            except BaseException:
+                self._claim.close()
+                raise
         return self._session is not None
 
     def _transform(self, shape: tuple[int, int] | None) -> FrameTransform | None:
@@ -228,6 +237,7 @@ class StreamLearner:
         """End the session: `metrics.jsonl` is complete. Nothing is saved by this."""
         if self._session is not None:
             self._session.close()
+        self._claim.close()
 
     def _begun(self) -> Session:
         if self._session is None:
