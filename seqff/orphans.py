@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -56,5 +57,9 @@ def _begin(parent: int, by_main: bool) -> Child:
 
 class Children(SpawnContext):
     """Starts processes anew, as "spawn" does, that end with this one."""
+
+    def __init__(self) -> None:
+        if sys.platform != "win32":  # before there is anything in shared memory that it must clear away after a kill
+            resource_tracker.ensure_running()
 
     Process = Child

@@ -66,7 +66,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (path, name) in enumerate(zip(found, [*NAMES.values(), "last\x1b.mp4"], strict=True)):
         (videos / f"k{number % 2}\r").mkdir(exist_ok=True)
         path.rename(videos / f"k{number % 2}\r" / name)
-    shutil.copy(next(videos.glob("k0*/a*")), videos / "copy\x1b[5m.mp4")
+    shutil.copy(next(videos.glob("k0*/a*")), videos / "k1\r" / "copy\x1b[5m.mp4")
     (videos / "broken\nall is well\x1b.mp4").write_bytes(b"no video at all")
     (folder / "small.yaml").write_text(dump_yaml({**to_dict(CONFIG), "steps": 2}))
     return folder
