@@ -1,23 +1,31 @@
-"""Sudden death: a training killed at random moments, and one worker of two; does it end with the same bytes?
+"""Sudden death and company: what is killed at random moments, and what is started twice, ends with the same bytes.
 
-    python benchmarks/survival.py [--kills 20] [--seed 0]
+    python benchmarks/survival.py [--kills 20] [--times 10] [--seed 0] [--only PART ...]
 
-1. `seqff train --resume` is killed (kill -9) after a random time and started again, so many times; then it may finish.
-2. `torchrun --max-restarts 3` trains with two workers; one of them is killed at random moments; nobody helps.
-Both must end with the weights, byte for byte, of runs that nobody killed. One thread a process.
+workers   a training with two decoding processes is killed (kill -9), so many times: 5 s later no process of it lives,
+          and nothing of it is in shared memory.
+together  two trainings, two scans, two extractions (each also with --resume) are started into one place, so many times
+          each: one result, exact, and one clear line for who came second.
+train, extract, scan   killed after a random time and started again, so many kills; then it may finish.
+ranks     `torchrun --max-restarts 3` trains with two workers; one of them is killed at random moments; nobody helps.
+
+What ends must be, byte for byte, what it is when nothing happens to it. One thread a process.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
@@ -37,80 +45,144 @@ CONFIG = TrainConfig(
     objective=ObjectiveConfig(head="mlp", head_width=32, head_out=16),
 )
 RESTARTS = 3
+MARK = "SEQFF_SURVIVAL"
+GRACE_SECONDS = 5.0
+DEEDS = ("train", "scan", "extract")
+PARTS = ("workers", "together", *DEEDS, "ranks")
+SHARED = Path("/dev/shm")
 
 
 class Trials:
-    """Trainings of the same settings in one folder.
+    """Jobs of the same settings in one folder.
 
     Args:
         folder: where everything lies.
         seed: of the moments.
-        kills: how often a run will be killed; it has more steps for more of them.
+        kills: how often a training will be killed; it has more steps for more of them.
     """
 
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
         self.manifest, self.settings = folder / "manifest.json", folder / "settings.yaml"
-        self.config = dataclasses.replace(CONFIG, steps=max(CONFIG.steps, 30 * kills))
-        scan(write_clips(folder / "clips", 16), out=self.manifest, progress=False)
-        self.settings.write_text(dump_yaml(to_dict(self.config)))
+        self.short = folder / "short.yaml"
+        self.clips = write_clips(folder / "clips", 16)
+        scan(self.clips, out=self.manifest, progress=False)
+        config = dataclasses.replace(CONFIG, steps=max(CONFIG.steps, 30 * kills))
+        self.settings.write_text(dump_yaml(to_dict(config)))
+        self.short.write_text(dump_yaml(to_dict(CONFIG)))
 
-    def start(self, name: str, *before: str) -> subprocess.Popen[bytes]:
-        """Start or go on with a run."""
-        command = [
-            sys.executable,
-            *before,
-            "-m",
-            "seqff",
-            "train",
-            str(self.manifest),
-            "--out",
-            str(self.folder / name),
-        ]
-        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-        given = [*command, "--config", str(self.settings), "--resume", "--no-progress"]
-        return subprocess.Popen(given, env=threads, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def start(
+        self, deed: str, name: str, *more: str, before: tuple[str, ...] = (), config: Path | None = None, mark: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start a job, or go on with it."""
+        given = {
+            "train": [self.manifest, "--config", config or self.settings],
+            "scan": [self.clips, "--workers", "1"],
+            "extract": [self.folder / "run", self.manifest, "--per", "frame", "--batch-frames", "4", "--device", "cpu"],
+        }[deed]
+        command = [sys.executable, *before, "-m", "seqff", deed, *map(str, given), "--out", str(self.folder / name)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", MARK: mark}
+        return subprocess.Popen(
+            [*command, "--no-progress", *more],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
-    def finish(self, name: str, *before: str) -> float:
-        """Let a run end, and return how long it took."""
+    def finish(
+        self, deed: str, name: str, *more: str, before: tuple[str, ...] = (), config: Path | None = None
+    ) -> float:
+        """Let a job end, and return how long it took."""
         began = time.monotonic()
-        if self.start(name, *before).wait():
-            raise SystemExit(f"the run {name!r} failed")
+        process = self.start(deed, name, *more, before=before, config=config)
+        said = process.communicate()[1]
+        if process.returncode:
+            raise SystemExit(f"{deed} {name!r} failed: {said}")
         return time.monotonic() - began
 
-    def same(self, one: str, other: str) -> bool:
-        """Say whether two runs ended with the same bytes."""
-        return len({(self.folder / name / "encoder.safetensors").read_bytes() for name in (one, other)}) == 1
+    def content(self, deed: str, name: str) -> dict[str, bytes]:
+        """What a job has left that is not of its time and place."""
+        out = self.folder / name
+        if deed == "scan":
+            return {"manifest": out.read_bytes()}
+        if deed == "extract":
+            return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*") if file.is_file()}
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        plain = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+        return {"weights": (out / "encoder.safetensors").read_bytes(), "metrics": json.dumps(plain).encode()}
 
-    def killed(self, kills: int) -> bool:
-        """Kill one process at random moments, from its start on; so early that the run seldom ends before the last."""
-        began, process = time.monotonic(), self.start("alone")
-        while not (self.folder / "alone" / "metrics.jsonl").exists() and process.poll() is None:
-            time.sleep(0.01)
-        ready = time.monotonic() - began
-        if process.wait():
-            raise SystemExit("the run 'alone' failed")
-        longest = ready + 3 * (time.monotonic() - began - ready) / kills
-        for number in range(kills):
-            process, moment = self.start("killed"), self.random.uniform(0, longest)
+    def remove(self, name: str) -> None:
+        """Delete what a job has left."""
+        out = self.folder / name
+        shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+
+    def killed(self, deed: str, kills: int) -> bool:
+        """Kill a job at random moments, from its start on; one that has ended before is begun anew."""
+        resume = () if deed == "scan" else ("--resume",)
+        longest, done = self.finish(deed, "alone", *resume), 0
+        if deed == "train":  # so early that it seldom ends before the last kill
+            longest = 5 + 3 * longest / kills
+        while done < kills:
+            process, moment = self.start(deed, "killed", *resume), self.random.uniform(0, longest)
             try:
-                process.wait(moment)
-                print("the run has ended before this kill", flush=True)
+                if process.communicate(timeout=moment) and process.returncode:
+                    raise SystemExit(f"{deed} failed after {done} kills")
+                print(f"{deed}: has ended before this kill, and is begun anew", flush=True)
+                self.remove("killed")
             except subprocess.TimeoutExpired:
                 process.kill()
-            process.wait()
-            steps = sorted(path.name for path in (self.folder / "killed").glob("checkpoints/step_*"))
-            print(
-                f"kill {number + 1}: after {moment:.1f} s, {steps[-1] if steps else 'before any checkpoint'}",
-                flush=True,
-            )
-        self.finish("killed")
-        return self.same("killed", "alone")
+                process.communicate()
+                done += 1
+                print(f"{deed}: kill {done} after {moment:.1f} s", flush=True)
+        self.finish(deed, "killed", *resume)
+        same = self.content(deed, "killed") == self.content(deed, "alone")
+        self.remove("alone")
+        self.remove("killed")
+        return same
+
+    def workers(self, times: int) -> bool:
+        """Kill trainings with decoding processes; say what of them is left."""
+        sound = True
+        for number in range(times):
+            before, mark = set(SHARED.iterdir()), uuid.uuid4().hex
+            process = self.start("train", "workers", "--workers", "2", "--overwrite", mark=mark)
+            while len(marked(mark)) < 4 and process.poll() is None:  # the training, its two, Python's own watcher
+                time.sleep(0.05)
+            time.sleep(self.random.uniform(0, 8))
+            count = len(marked(mark))
+            process.kill()
+            process.communicate()
+            killed = time.monotonic()
+            while time.monotonic() - killed < GRACE_SECONDS and (marked(mark) or left_over(before)):
+                time.sleep(0.01)
+            after, left, shared = time.monotonic() - killed, marked(mark), left_over(before)
+            print(f"workers: kill {number + 1} of {count} processes; {after:.2f} s later {len(left)} live, "
+                  f"{len(shared)} files in shared memory", flush=True)  # fmt: skip
+            sound &= count > 2 and not left and not shared
+        self.remove("workers")
+        return sound
+
+    def together(self, deed: str, times: int, *more: str) -> bool:
+        """Start a job twice at once."""
+        self.finish(deed, "alone", config=self.short)
+        sound = True
+        for number in range(times):
+            both = [self.start(deed, "both", *more, config=self.short) for _ in range(2)]
+            said = [process.communicate()[1].strip() for process in both]
+            codes = sorted(process.returncode for process in both)
+            same = self.content(deed, "both") == self.content(deed, "alone")
+            lines = [line for text in said for line in text.splitlines()]
+            print(f"together: {deed} {' '.join(more)} {number + 1}: codes {codes}, "
+                  f"{'the same bytes' if same else 'OTHER BYTES'}; said: {lines}", flush=True)  # fmt: skip
+            sound &= same and len(lines) <= 1 and (codes == [0, 0] or (codes == [0, 1] and len(lines) == 1))
+            sound &= not any("cannot be read" in line for line in lines)
+            sound &= not list(self.folder.glob("both*.partial"))
+            self.remove("both")
+        self.remove("alone")
+        return sound
 
     def one_of_two(self) -> bool:
         """Kill one worker of two at random moments, as often as torchrun may start them again."""
-        longest = self.finish("two", *TORCHRUN)
-        agent = self.start("two_killed", *TORCHRUN, f"--max-restarts={RESTARTS}")
+        longest = self.finish("train", "two", "--resume", before=TORCHRUN)
+        agent = self.start("train", "two_killed", "--resume", before=(*TORCHRUN, f"--max-restarts={RESTARTS}"))
         done = 0
         while done < RESTARTS and agent.poll() is None:
             moment = self.random.uniform(0.3, 1) * longest / 2
@@ -118,10 +190,35 @@ class Trials:
             workers = [pid for pid in children(agent.pid) if variable(pid, "RANK") in ("0", "1")]
             if workers and agent.poll() is None:
                 victim = self.random.choice(workers)
-                print(f"worker killed: rank {variable(victim, 'RANK')}, {moment:.1f} s later", flush=True)
+                print(f"ranks: rank {variable(victim, 'RANK')} killed, {moment:.1f} s later", flush=True)
                 os.kill(victim, signal.SIGKILL)
                 done += 1
-        return agent.wait() == 0 and done > 0 and self.same("two_killed", "two")
+        agent.communicate()
+        weights = [self.folder / name / "encoder.safetensors" for name in ("two", "two_killed")]
+        return agent.returncode == 0 and done > 0 and weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def marked(mark: str) -> list[int]:
+    """Processes that live and have this mark in their environment."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if variable(pid, MARK) == mark]
+
+
+def left_over(before: set[Path]) -> set[Path]:
+    """Files in shared memory that are new and that no living process has; others work on this machine, too."""
+    new = {file: file.stat().st_ino for file in set(SHARED.iterdir()) - before if file.exists()}
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()] if new else []
+    used = set().union(*map(shared_by, pids))  # by number: their names change while they are made
+    return {file for file, number in new.items() if number not in used and file.exists()}
+
+
+def shared_by(pid: int) -> set[int]:
+    """Numbers of the files in shared memory that a process has."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {int(line.split()[4]) for line in lines if str(SHARED) in line}
 
 
 def children(pid: int) -> list[int]:
@@ -131,27 +228,42 @@ def children(pid: int) -> list[int]:
 
 
 def variable(pid: int, name: str) -> str | None:
-    """A variable of another process's environment."""
+    """A variable of another process's environment; none of one that has ended."""
     try:
-        entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        entries = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
     except OSError:
         return None
     return next((entry.partition("=")[2] for entry in entries if entry.startswith(f"{name}=")), None)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run both; 1 if a run ended with other bytes."""
+    """Run the parts asked for; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args(argv)
+    found: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(Path(folder), arguments.seed, arguments.kills)
-        alone = trials.killed(arguments.kills)
-        print(f"{arguments.kills} kills, resumed each time: {'the same bytes' if alone else 'OTHER BYTES'}")
-        two = trials.one_of_two()
-        print(f"a worker of two killed: {'the run ended by itself with the same bytes' if two else 'FAILED'}")
-    return 0 if alone and two else 1
+        trials.finish("train", "run", config=trials.short)
+        if "workers" in arguments.only:
+            found[f"{arguments.times} trainings with workers killed, nothing of them left"] = trials.workers(
+                arguments.times
+            )
+        if "together" in arguments.only:
+            for deed, more in [*((deed, ()) for deed in DEEDS), ("train", ("--resume",)), ("extract", ("--resume",))]:
+                what = f"two at once, {arguments.times} times: {' '.join((deed, *more))}"
+                found[what] = trials.together(deed, arguments.times, *more)
+        for deed in DEEDS:
+            if deed in arguments.only:
+                found[f"{arguments.kills} kills of {deed}, the same bytes"] = trials.killed(deed, arguments.kills)
+        if "ranks" in arguments.only:
+            found["a worker of two killed, the same bytes"] = trials.one_of_two()
+    for what, sound in found.items():
+        print(f"{what}: {'yes' if sound else 'NO'}")
+    return 0 if all(found.values()) else 1
 
 
 if __name__ == "__main__":

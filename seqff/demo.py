@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seqff.claim import Claim
 from seqff.config import TrainConfig
 from seqff.features import extract
 from seqff.files import claim_folder, write_json
@@ -59,15 +60,16 @@ def demo(
         RunError: `out` exists and is not to be overwritten, or holds something else than a demo.
     """
     folder = Path(tempfile.mkdtemp(prefix="seqff-demo-")) if out is None else Path(out)
-    # whole, so that no clip of an earlier demo stays among the new ones
-    claim_folder(folder, marker=MARKER, overwrite=overwrite)
-    write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
-    videos, run, features = folder / "videos", folder / "run", folder / "features"
-    write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
-    manifest = folder / "manifest.json"
-    scan(videos, out=manifest, progress=progress)
-    config = demo_config(steps)
-    train(manifest, out=run, config=config, seed=seed, device=device, progress=progress)
-    extract(run, manifest, out=features, device=device, progress=progress)
-    result = probe(features, labels="folder", out=folder / "probe", seed=seed, progress=progress)
-    return Demo(folder, result)
+    with Claim(folder):
+        # whole, so that no clip of an earlier demo stays among the new ones
+        claim_folder(folder, marker=MARKER, overwrite=overwrite)
+        write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
+        videos, run, features = folder / "videos", folder / "run", folder / "features"
+        write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
+        manifest = folder / "manifest.json"
+        scan(videos, out=manifest, progress=progress)
+        config = demo_config(steps)
+        train(manifest, out=run, config=config, seed=seed, device=device, progress=progress)
+        extract(run, manifest, out=features, device=device, progress=progress)
+        result = probe(features, labels="folder", out=folder / "probe", seed=seed, progress=progress)
+        return Demo(folder, result)

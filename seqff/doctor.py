@@ -15,6 +15,7 @@ import torch
 from seqff.devices import choose_device
 from seqff.errors import SeqffError
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
+from seqff.terminal import as_lines
 from seqff.training.run_folder import environment
 from seqff.video import open_video
 
@@ -51,7 +52,7 @@ class Report:
         lines += [f"reader {name:<12} {found}" for name, found in self.readers.items()]
         lines += [f"cores          {self.cores} (torch uses {self.threads} threads)", f"device         {self.device}"]
         lines += [f"decoding       {self.decode_frames_per_second:.0f} frames/s (320x240 H.264 to 64 px, one thread)"]
-        return "\n".join(lines)
+        return as_lines(lines)
 
 
 def _find_reader(module: str) -> str:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from os import PathLike
+from pathlib import Path
+
+from seqff.terminal import visible
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class SeqffError(Exception):
-    """Base of every error seqff raises about files, runs and labels."""
+    """Base of every error seqff raises about files, runs and labels; as text it is safe to show on a terminal."""
+
+    def __str__(self) -> str:
+        return visible(self.args[0]) if len(self.args) == 1 and isinstance(self.args[0], str) else super().__str__()
 
 
 class VideoError(SeqffError):
@@ -40,3 +51,56 @@ class RunError(SeqffError):
 
 class LabelError(SeqffError):
     """Labels or groups do not fit the videos."""
+
+
+class WriteError(RunError, OSError):
+    """Something cannot be written: which file, why, how much room it needs, and what to do.
+
+    Args:
+        path: the file or folder.
+        error: what the system said.
+        needed: bytes that were to be written; 0 if that is not known.
+
+    Attributes:
+        errno: of the system's error.
+        strerror: why, with the room and what to do.
+    """
+
+    def __init__(self, path: str | PathLike[str], error: OSError, needed: int = 0) -> None:
+        self.path, self.cause, self.needed = str(path), error, needed
+        why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        super().__init__(f"{self.path} cannot be written: {why}{self._advice(error)}")
+        self.errno, self.strerror = error.errno, f"{why}{self._advice(error)}"
+
+    def __reduce__(self) -> tuple[type[WriteError], tuple[str, OSError, int]]:
+        return type(self), (self.path, self.cause, self.needed)
+
+    def __str__(self) -> str:
+        return visible(str(self.args[0]))
+
+    def _advice(self, error: OSError) -> str:
+        needs = f"; it needs {size_text(self.needed)}" if self.needed else ""
+        if error.errno in _FULL:
+            return f"{needs}{_room(Path(self.path))}: make room, or choose a folder on another disk"
+        if error.errno == errno.EFBIG:
+            return (
+                f"{needs}, more than the disk or a limit (ulimit -f) lets a file have: raise it, or choose another disk"
+            )
+        return f"{needs}: choose another folder, or have its owner let you write there"
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes for people."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
+
+
+def _room(path: Path) -> str:
+    """Say how much room the disk of a file has; nothing where that cannot be known."""
+    try:
+        there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+        return f", {size_text(shutil.disk_usage(there).free)} are free there"
+    except OSError:
+        return ""

@@ -25,7 +25,7 @@ def lock_shared(file: IO[Any]) -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
 
 
-def try_exclusive(file: IO[Any]) -> bool:
+def try_exclusive(file: IO[Any] | int) -> bool:
     """Take an open file for oneself, if nobody else has a lock on it; closing the file gives it back.
 
     Raises:
@@ -34,6 +34,16 @@ def try_exclusive(file: IO[Any]) -> bool:
     if sys.platform != "win32":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def try_shared(file: IO[Any] | int) -> bool:
+    """Take an open file together with others that take it so, if nobody has it for himself; else as `try_exclusive`."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
     return True

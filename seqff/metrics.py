@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqff.errors import RunError
-from seqff.files import quoted, write_atomically, write_csv
+from seqff.files import append, csv_lines, write_atomically, write_csv
 from seqff.untrusted import open_plain, parse_json
 
 METRICS, TABLE, LOCK = "metrics.jsonl", "metrics.csv", "training.lock"
@@ -46,18 +45,13 @@ class MetricsLog:
 
     def write(self, figures: dict[str, Any]) -> None:
         """Append one line."""
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(figures) + "\n")
-            known = len(self.columns)
-            self.columns = columns_of([dict.fromkeys(self.columns), figures])
-            if len(self.columns) > known:
-                self._write_table(read_metrics(self.path, step=EVERY_STEP))
-                return
-            with self.table.open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(quoted(_row(figures, self.columns)))
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from error
+        append(self.path, json.dumps(figures) + "\n")
+        known = len(self.columns)
+        self.columns = columns_of([dict.fromkeys(self.columns), figures])
+        if len(self.columns) > known:
+            self._write_table(read_metrics(self.path, step=EVERY_STEP))
+        else:
+            append(self.table, csv_lines([_row(figures, self.columns)]))
 
     def _write_table(self, lines: list[dict[str, Any]]) -> None:
         if lines:

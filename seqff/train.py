@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.collapse import check_monitors
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.callbacks.loggers import check_loggers
-from seqff.training.run_folder import MANIFEST, Run, check_run, recorded_steps
+from seqff.training.run_folder import MANIFEST, Run, check_run, claim_run, recorded_steps
 from seqff.training.setup import Setup, begin_with, build, open_run, with_steps
 from seqff.video import scan
 
@@ -89,9 +89,11 @@ def train(
     config, given = begin_with(init, config or TrainConfig())
     check_loggers(config)
     target, run = own_device(choose_device(device)), Path(out)
-    with joined(config, target) as ranks:
+    with joined(config, target) as ranks, ExitStack() as held:
         shown = progress and ranks.is_main
         with ranks.main_first("start"), quiet_unless_main(ranks):
+            if ranks.is_main:
+                held.enter_context(claim_run(run, restarted=restarts() > 0))
             if resume:  # to where it was to end: its settings hold the number that was given or found
                 config = replace(config, steps=config.steps or recorded_steps(run))
             settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}

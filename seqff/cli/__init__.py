@@ -9,8 +9,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from seqff.cli.stopping import stoppable, stopped
 from seqff.errors import SeqffError
-from seqff.files import printable
+from seqff.terminal import Lines, log_line, printable, visible
 from seqff.version import __version__
 
 COMMANDS = {
@@ -65,19 +66,15 @@ class _BarHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(f"seqff: {record.levelname.lower()}: {visible(record.getMessage())}", file=sys.stderr)
-
-
-def visible(text: str) -> str:
-    """Return text for a terminal: lines as they are, other control characters and bytes that are no text as escapes."""
-    return "\n".join(map(printable, text.split("\n")))
+        tqdm.write(f"seqff: {record.levelname.lower()}: {log_line(record)}", file=sys.stderr)
 
 
 def say(error: Exception) -> str:
     """Return the line for an error: our own speak for themselves, with others the reader is told how to see more."""
     if isinstance(error, (SeqffError, ValueError, OSError)):
-        return visible(str(error))
-    words = " ".join(str(error).split())
+        (text, *_) = error.args if len(error.args) == 1 or isinstance(error, SeqffError) else (str(error),)
+        return visible(text if isinstance(text, Lines) else str(error))
+    words = printable(" ".join(str(error).split()))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory ({words[:200] or 'no more is said'}): smaller batches (pairs.videos_per_batch) need less"
     return f"unexpected {type(error).__name__}: {words[:500]}; this should not happen: --debug shows the trace"
@@ -92,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8, terminals that are not
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(overview())
@@ -107,19 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     debug = "--debug" in rest
     handler = _BarHandler()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8, terminals that are not
     logging.getLogger("seqff").addHandler(handler)
+    came: list[str] = []
     try:
-        module = importlib.import_module(f"seqff.cli.{name}")
-        return int(module.run([argument for argument in rest if argument != "--debug"]) or 0)
+        with stoppable() as came:
+            module = importlib.import_module(f"seqff.cli.{name}")
+            return int(module.run([argument for argument in rest if argument != "--debug"]) or 0)
     except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
         return stop.code if isinstance(stop.code, int) else 2
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        print(f"seqff {name}: interrupted", file=sys.stderr)
+        print(stopped(name, came), file=sys.stderr)
         return 130
     except Exception as error:
         if debug:

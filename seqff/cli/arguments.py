@@ -13,6 +13,7 @@ import tyro
 
 from seqff.config import TrainConfig
 from seqff.config_io import load_config, load_facts, load_preset
+from seqff.terminal import holds_escapes, visible
 
 T = TypeVar("T")
 Device = Literal["auto", "cpu", "cuda"]
@@ -71,6 +72,12 @@ def print_json(content: Any) -> None:
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
+        plain = not holds_escapes(text)
     except UnicodeEncodeError:  # names that are not UTF-8, or a terminal that is not
-        text = json.dumps(content, indent=1, allow_nan=False)
-    print(text)
+        plain = False
+    print(text if plain else json.dumps(content, indent=1, allow_nan=False))
+
+
+def show(*lines: str) -> None:
+    """Print lines on standard output; what a terminal would obey in a name is shown as an escape."""
+    print("\n".join(map(visible, lines)))

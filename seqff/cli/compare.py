@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,6 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json(found.to_dict())
         return
-    print(found.table())
+    show(found.table())
     if found.figure is not None:
-        print(f"written: {found.figure}")
+        show(f"written: {found.figure}")

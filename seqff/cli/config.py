@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from seqff.cli.arguments import parse, print_json
+from seqff.cli.arguments import parse, print_json, show
 from seqff.config import TrainConfig
 from seqff.config_io import dump_yaml, load_config, load_preset, suggest, to_dict
 from seqff.presets import PRESETS
+from seqff.terminal import Lines
 
 CONFIG = "config.yaml"
 HELP = """\
@@ -103,14 +104,14 @@ def _list(arguments: Sequence[str]) -> None:
         return
     width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
-        print(f"{name:<{width}}  {preset.text}\n{'':<{width}}    {preset.reference}")
-    print("next: seqff config show --preset NAME")
+        show(f"{name:<{width}}  {preset.text}", f"{'':<{width}}    {preset.reference}")
+    show("next: seqff config show --preset NAME")
 
 
 def _show(arguments: Sequence[str]) -> None:
     options = parse(ShowOptions, "config show", arguments)
     settings = to_dict(_settings(options.source, options.preset))
-    print_json(settings) if options.json else print(dump_yaml(settings), end="")
+    print_json(settings) if options.json else show(Lines(dump_yaml(settings).rstrip("\n")))
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -122,10 +123,10 @@ def _check(arguments: Sequence[str]) -> None:
         print_json({"file": str(options.file), "changed": changed})
         return
     base = "the defaults" if options.preset is None else f"preset {options.preset}"
-    print(f"{options.file}: good; {len(changed)} settings differ from {base}")
+    show(f"{options.file}: good; {len(changed)} settings differ from {base}")
     for name, value in changed.items():
-        print(f"  {name}: {value} (else {plain[name]})")
-    print(f"next: seqff train VIDEOS --out RUN --config {_file(options.file)} --dry-run")
+        show(f"  {name}: {value} (else {plain[name]})")
+    show(f"next: seqff train VIDEOS --out RUN --config {_file(options.file)} --dry-run")
 
 
 def _settings(source: Path | None, preset: str | None) -> TrainConfig:

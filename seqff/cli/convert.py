@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments, parse, print_json
+from seqff.cli.arguments import call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json({"path": str(path), "bytes": {file.name: file.stat().st_size for file in files}})
     else:
-        print(f"written: {path} ({sum(file.stat().st_size for file in files) / 1e6:.1f} MB)")
+        show(f"written: {path} ({sum(file.stat().st_size for file in files) / 1e6:.1f} MB)")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,6 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json({"folder": str(done.path), **done.result.to_dict()})
     else:
-        print(done.result.table())
-        print(f"everything is in {done.path}")
-        print(f"with your own videos: seqff train VIDEOS --out RUN   (see also {done.path}/run and seqff --help)")
+        show(done.result.table())
+        show(f"everything is in {done.path}")
+        show(f"with your own videos: seqff train VIDEOS --out RUN   (see also {done.path}/run and seqff --help)")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json(report.to_dict())
     else:
-        print(report.table())
-        print("next: seqff demo, or seqff scan VIDEOS")
+        show(report.table())
+        show("next: seqff demo, or seqff scan VIDEOS")

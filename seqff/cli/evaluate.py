@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, settings_before
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, settings_before, show
 from seqff.config import TrainConfig
 
 
@@ -82,8 +82,8 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json(done.to_dict())
     else:
-        print(done.table())
-        print("seconds: " + ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.summary["seconds"].items()))
-        print(f"written: {done.path}")
+        show(done.table())
+        show("seconds: " + ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.summary["seconds"].items()))
+        show(f"written: {done.path}")
         first = done.path / f"seed{options.seeds[0]}"
-        print(f"next: seqff report {first / 'fold1' / 'run'} {first / 'probe'} --out page.html")
+        show(f"next: seqff report {first / 'fold1' / 'run'} {first / 'probe'} --out page.html")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments, parse, print_json
+from seqff.cli.arguments import call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,4 @@ def run(arguments: Sequence[str]) -> None:
     if options.json:
         print_json({"file": str(file), "bytes": file.stat().st_size})
     else:
-        print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB)")
+        show(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB)")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,15 @@ def run(arguments: Sequence[str]) -> None:
         print_json({"features": str(options.out), "arrays": shapes, "skipped": store.skipped})
         return
     for video, cause in store.skipped.items():
-        print(f"  skipped {video}: {cause}")
+        show(f"  skipped {video}: {cause}")
     for name, (rows, width) in shapes.items():
-        print(f"  {name:<20} {rows} rows of {width}")
-    print(f"written: {options.out}")
-    print(f"next: seqff probe {options.out} --labels folder --out PROBE")
+        show(f"  {name:<20} {rows} rows of {width}")
+    show(f"written: {options.out}")
+    show(f"next: seqff probe {options.out} --labels folder --out PROBE")
 
 
 def _say_unfinished(options: ExtractOptions) -> None:
     if options.json:
         print_json({"features": str(options.out), "finished": False})
     else:
-        print(f"this share is done; the rank that finishes last joins the store in {options.out}")
+        show(f"this share is done; the rank that finishes last joins the store in {options.out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seqff.terminal import as_lines
 from seqff.watch.words import LEGEND, clock, table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def describe(plan: DryRun) -> str:
         f"(mean of a round), {1000 * plan.step_seconds:.0f} ms for a step (median of a few)",
         "next: the same command without --dry-run",
     ]
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def _shape(plan: DryRun) -> str:

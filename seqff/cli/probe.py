@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 from seqff.files import read_json
 
 
@@ -73,10 +73,10 @@ def run(arguments: Sequence[str]) -> None:
         print_json(contents if options.columns is not None else contents[""])
         return
     for column, result in results.items():
-        print(f"{column}:\n{result.table()}\n" if column else result.table())
-    print(f"written: {options.out}")
+        show(*([f"{column}:", result.table(), ""] if column else [result.table()]))
+    show(f"written: {options.out}")
     probes = " ".join(str(options.out / column) for column in results).rstrip("/")
-    print(f"next: seqff report {_run_of(options.features)} {probes} --out page.html")
+    show(f"next: seqff report {_run_of(options.features)} {probes} --out page.html")
 
 
 def _run_of(features: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ def run(arguments: Sequence[str]) -> None:
         print_json({"page": str(done.path), "bytes": done.bytes, "absent": list(done.absent)})
         return
     for what in done.absent:
-        print(f"  absent: {what}")
-    print(f"written: {done.path} ({done.bytes / 1e6:.1f} MB)")
-    print("next: open it in a browser; it needs nothing else, wherever it lies")
+        show(f"  absent: {what}")
+    show(f"written: {done.path} ({done.bytes / 1e6:.1f} MB)")
+    show("next: open it in a browser; it needs nothing else, wherever it lies")

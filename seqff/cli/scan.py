@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, speaks
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show, speaks
 from seqff.config import VideoConfig
 
 
@@ -54,18 +54,18 @@ def run(arguments: Sequence[str]) -> None:
     options = parse(ScanOptions, "scan", arguments)
     from seqff.video import BadVideosError, Manifest, scan
 
-    def show(manifest: Manifest) -> None:
+    def tell(manifest: Manifest) -> None:
         if not speaks():
             return
         if options.json:
             print_json(manifest.to_dict())
         else:
-            print(manifest.table())
+            show(manifest.table())
             if manifest.usable:
-                print(f"next: seqff train {options.out or options.videos} --out RUN")
+                show(f"next: seqff train {options.out or options.videos} --out RUN")
 
     try:
-        show(scan(**{**call_arguments(options), "progress": options.progress and speaks()}))
+        tell(scan(**{**call_arguments(options), "progress": options.progress and speaks()}))
     except BadVideosError as error:
-        show(error.manifest)  # what is good and what is not, before the line that says that it is too much
+        tell(error.manifest)  # what is good and what is not, before the line that says that it is too much
         raise

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json
+from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def run(arguments: Sequence[str]) -> None:
     from seqff.probes import similarity
 
     found = similarity(**call_arguments(options))
-    print_json(found.to_dict()) if options.json else print(found.table())
+    print_json(found.to_dict()) if options.json else show(found.table())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, facts_before, parse, print_json, settings_before, speaks
+from seqff.cli.arguments import Device, call_arguments, facts_before, parse, print_json, settings_before, show, speaks
 from seqff.config import TrainConfig
 from seqff.presets import preset_help
 
@@ -86,11 +86,11 @@ def run(arguments: Sequence[str]) -> None:
         came = {"stream": done.stream} if done.stream else {}
         print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures, **came})
     else:
-        print(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
+        show(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
         said = describe_stream(done.stream) if options.stream is not None else check_lines(by_layer(done.figures))
         for line in said:
-            print(line)
-        print(f"next: seqff extract {done.path} {options.videos or 'VIDEOS'} --out FEATURES")
+            show(line)
+        show(f"next: seqff extract {done.path} {options.videos or 'VIDEOS'} --out FEATURES")
 
 
 def show_plan(options: TrainOptions) -> None:
@@ -111,4 +111,4 @@ def show_plan(options: TrainOptions) -> None:
         max_bad=options.max_bad,
         progress=options.progress,
     )
-    print_json(plan.to_dict()) if options.json else print(describe(plan))
+    print_json(plan.to_dict()) if options.json else show(describe(plan))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from seqff.errors import RunError
 from seqff.features.store import FeatureStore
-from seqff.files import printable
+from seqff.files import in_place, printable
 
 _GROUP_BYTES = 2**26
 
@@ -48,7 +50,7 @@ def export(
 
     Raises:
         ValueError: another ending, or an array that the store does not have.
-        RunError: the file exists, there is no store, or pyarrow is not installed.
+        RunError: the file exists or cannot be written, there is no store, or pyarrow is not installed.
     """
     file = Path(out)
     if file.suffix not in WRITERS:
@@ -57,13 +59,8 @@ def export(
         raise RunError(f"{file} exists; overwrite replaces it, if it is a file, or choose another name")
     store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
     chosen = {name: store.array(name) for name in arrays or store.names}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        WRITERS[file.suffix](store, chosen, partial_file)
-        partial_file.replace(file)
-    finally:
-        partial_file.unlink(missing_ok=True)
+    with in_place(file, sum(values.nbytes for values in chosen.values())) as partial:
+        WRITERS[file.suffix](store, chosen, partial)
     return file
 
 
@@ -88,7 +85,12 @@ def _write_safetensors(store: FeatureStore, arrays: Arrays, file: Path) -> None:
     video = np.array([place[path] for path in store.index.video], dtype=np.int64)
     tensors = {f"index/{name}": values for name, values in {"video": video, **_index(store)}.items()}
     metadata = {"videos": "\n".join(map(printable, paths)), "meta": json.dumps(store.meta)}
-    save_file({**tensors, **{name: np.array(values) for name, values in arrays.items()}}, file, metadata)
+    try:
+        save_file({**tensors, **{name: np.array(values) for name, values in arrays.items()}}, file, metadata)
+    except SafetensorError as error:  # its words hold what the system said
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
 
 
 def _write_parquet(store: FeatureStore, arrays: Arrays, file: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from seqff.claim import Claim
 from seqff.devices import choose_device
 from seqff.features.filling import Job, fill
 from seqff.features.finishing import finish
@@ -19,6 +22,8 @@ from seqff.features.sharing import Share
 from seqff.features.store import META, FeatureStore
 from seqff.files import check_folder, claim_folder
 from seqff.video import scan
+
+logger = logging.getLogger(__name__)
 
 
 def extract(
@@ -95,24 +100,29 @@ def extract(
     sampling = Sampling(per, every, every_seconds, clip_frames, clip_stride, tuple(statistics), batch_frames)
     share, folder = Share.of(rank, world_size), Path(out)
     resume = _resumes(share, workers, resume=resume, overwrite=overwrite)
-    check_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
-    describer, settings = prepare(Path(run), baselines, grid, share.device(choose_device(device)))
-    rows = RowMaker(describer.columns, sampling, dtype)
-    settings |= {**sampling_settings(sampling), "dtype": dtype}
-    manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
-    claim_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
-    agree(folder, settings)
-    agree_on_videos(folder, manifest)
-    store = FeatureStore(folder)
-    parts = Parts(folder / "parts", rows.width, rows.dtype)
-    job = Job(manifest, describer, sampling, rows, parts, share, workers, max_bad)
-    if not store.finished:
-        fill(job, stop_if=folder / META, progress=progress)
-        with share.alone(folder / SETTINGS):
-            finish(job, store, {**settings, "trained_on": trained_on(Path(run))})
-    if store.finished:
-        parts.remove()
-    return store
+    with Claim(folder, shared=share.world_size > 1, wait=partial(_wait_for, folder) if resume else None):
+        check_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
+        describer, settings = prepare(Path(run), baselines, grid, share.device(choose_device(device)))
+        rows = RowMaker(describer.columns, sampling, dtype)
+        settings |= {**sampling_settings(sampling), "dtype": dtype}
+        manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
+        claim_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
+        agree(folder, settings)
+        agree_on_videos(folder, manifest)
+        store = FeatureStore(folder)
+        parts = Parts(folder / "parts", rows.width, rows.dtype)
+        job = Job(manifest, describer, sampling, rows, parts, share, workers, max_bad)
+        if not store.finished:
+            fill(job, stop_if=folder / META, progress=progress)
+            with share.alone(folder / SETTINGS):
+                finish(job, store, {**settings, "trained_on": trained_on(Path(run))})
+        if store.finished:
+            parts.remove()
+        return store
+
+
+def _wait_for(folder: Path, holder: str) -> None:
+    logger.warning("%s is in use by %s: waiting until that has ended", folder, holder)
 
 
 def _resumes(share: Share, workers: int, *, resume: bool, overwrite: bool) -> bool:

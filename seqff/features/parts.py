@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seqff.errors import RunError
 from seqff.features.describe import Columns
-from seqff.files import read_json, write_json
+from seqff.files import read_json, write_all, write_json, writing
 from seqff.untrusted import open_plain
 from seqff.video.archive import parse_header
 
@@ -39,7 +39,8 @@ class Parts:
 
     def __init__(self, folder: Path, width: int, dtype: np.dtype[Any]) -> None:
         self.folder, self.width, self.dtype = folder, width, dtype
-        folder.mkdir(exist_ok=True)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
         """File of the video with this content.
@@ -90,7 +91,8 @@ class Parts:
             writers = {}
             for name, place in columns.items():
                 file = out / f"{name}.npy"
-                file.parent.mkdir(parents=True, exist_ok=True)
+                with writing(file):
+                    file.parent.mkdir(parents=True, exist_ok=True)
                 writers[name] = stack.enter_context(writing_array(file, (rows, place.width), self.dtype))
             for content_hash in content_hashes:
                 for block in self._blocks(content_hash):
@@ -129,25 +131,31 @@ def writing_array(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> I
         A function that takes the next rows, (n, shape[1]).
 
     Raises:
+        WriteError: the disk is full.
         ValueError: there were not as many rows as the shape says.
     """
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    written = 0
+    written, needed = 0, shape[0] * shape[1] * dtype.itemsize
     try:
-        with partial.open("wb") as opened:
+        with writing(file, needed):
+            opened = partial.open("wb", buffering=0)  # else closing it would fail once more
+        with opened:
 
             def write(rows: NDArray[np.floating]) -> None:
                 nonlocal written
-                opened.write(np.ascontiguousarray(rows, dtype=dtype).data)
+                with writing(file, needed):
+                    write_all(opened, np.ascontiguousarray(rows, dtype=dtype).data)
                 written += len(rows)
 
             header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            npy.write_array_header_1_0(opened, header)
+            with writing(file, needed):
+                npy.write_array_header_1_0(opened, header)
             yield write
             if written != shape[0]:
                 raise ValueError(f"{file} was to have {shape[0]} rows, it got {written}")
-            opened.flush()
-            os.fsync(opened.fileno())
+            with writing(file, needed):
+                os.fsync(opened.fileno())
         partial.replace(file)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import RunError
-from seqff.files import read_csv, read_json, write_csv, write_json
+from seqff.features.parts import writing_array
+from seqff.files import read_csv, read_json, whole_folder, write_csv, write_json
 from seqff.untrusted import check_inside, check_plain, open_plain
 from seqff.video.archive import parse_header
 
@@ -293,12 +294,15 @@ def write_store(
     for name, array in arrays.items():
         if array.ndim != 2 or len(array) != len(index):
             raise ValueError(f"array {name!r} has shape {array.shape}; expected ({len(index)}, D)")
-        file = folder / "arrays" / f"{name}.npy"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, array.astype(np.float32), allow_pickle=False)
-    write_tables(folder, videos, index, skipped or {})
-    entries = {name: {"width": array.shape[1]} for name, array in arrays.items()}
-    trained = None if trained_on is None else sorted(trained_on)
-    facts = {"per": per, "rows": len(index), "arrays": entries, "trained_on": trained}
-    write_meta(folder, {**(meta or {}), **facts})
+    with whole_folder(folder):
+        for name, array in arrays.items():
+            file = folder / "arrays" / f"{name}.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with writing_array(file, (len(array), array.shape[1]), np.dtype(np.float32)) as write:
+                write(array)
+        write_tables(folder, videos, index, skipped or {})
+        entries = {name: {"width": array.shape[1]} for name, array in arrays.items()}
+        trained = None if trained_on is None else sorted(trained_on)
+        facts = {"per": per, "rows": len(index), "arrays": entries, "trained_on": trained}
+        write_meta(folder, {**(meta or {}), **facts})
     return FeatureStore.open(folder)

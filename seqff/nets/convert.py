@@ -86,10 +86,7 @@ def convert(
     wanted = [layer % count for layer in layers] or list(range(count))
     names = [encoder.feature_info[layer].name for layer in wanted]
     content = {".pt2": _exported, ".onnx": _onnx}[path.suffix](FramesToMaps(encoder, wanted), names)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+    write_atomically(path, content)
     return path
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from seqff.errors import RunError
-from seqff.files import check_folder, write_atomically, write_json
+from seqff.files import check_folder, whole_folder, write_atomically, write_json
 from seqff.nets.card import model_card, training_facts
 from seqff.nets.encoder import Encoder
 from seqff.nets.io import PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS, load_files, settings_of, weights_of
@@ -38,12 +38,10 @@ def save_pretrained(encoder: Encoder, folder: str | os.PathLike[str], *, overwri
     facts = training_facts(encoder.origin)  # before anything there is replaced
     settings = {**settings_of(encoder), "seqff": __version__, "hash": encoder.hash(), "training": facts}
     settings["encoder"]["weights"] = Path(encoder.config.weights).name  # where they lay on this machine helps nobody
-    try:
+    with whole_folder(folder):
         write_atomically(folder / PRETRAINED_WEIGHTS, weights_of(encoder, format="pt"))
         write_atomically(folder / CARD, model_card(encoder, facts))
         write_json(folder / PRETRAINED_SETTINGS, settings)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
     return folder
 
 

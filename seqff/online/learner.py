@@ -25,7 +25,7 @@ from seqff.online.stamps import FrameClock
 from seqff.training.average import averaged
 from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.loggers import check_loggers
-from seqff.training.run_folder import MANIFEST, check_run, create_run
+from seqff.training.run_folder import MANIFEST, check_run, claim_run, create_run
 from seqff.transform import FrameTransform, fit_transform
 from seqff.video.images import resized
 from seqff.video.info import Frames
@@ -70,9 +70,14 @@ class StreamLearner:
         check_saving(config)
         check_loggers(config)
         self.settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
-        self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite)
-        if self.going_on and (out / MANIFEST).exists():
-            raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
+        self._claim = claim_run(out)
+        try:
+            self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite)
+            if self.going_on and (out / MANIFEST).exists():
+                raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
+        except BaseException:
+            self._claim.close()
+            raise
         self.path, self.config, self.frames = out, config, 0
         self._given, self._seed, self._device, self._progress = given, seed, device, progress
         self._clock = FrameClock(config.live.fps, config.pairs)
@@ -92,11 +97,15 @@ class StreamLearner:
         """
         if self._session is None and (transform := self._transform(shape)) is not None:
             buffer = StreamBuffer(transform, self.config, self._seed)
-            session = Session(buffer, self.config, self._given, seed=self._seed, device=self._device)
-            if not self.going_on:
-                create_run(self.path, self.settings)
-            facts = StreamFacts(lambda: {"stream_frames": self.frames, "dropped": self.dropped}, self.write_facts)
-            session.open(self.path, facts, progress=self._progress)
+            try:
+                session = Session(buffer, self.config, self._given, seed=self._seed, device=self._device)
+                if not self.going_on:
+                    create_run(self.path, self.settings)
+                facts = StreamFacts(lambda: {"stream_frames": self.frames, "dropped": self.dropped}, self.write_facts)
+                session.open(self.path, facts, progress=self._progress)
+            except BaseException:
+                self._claim.close()
+                raise
             self._session = session
         return self._session is not None
 
@@ -226,6 +235,7 @@ class StreamLearner:
         """End the session: `metrics.jsonl` is complete. Nothing is saved by this."""
         if self._session is not None:
             self._session.trainer.close()
+        self._claim.close()
 
     def _begun(self) -> Session:
         if self._session is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
+
+from seqff.files import in_place
 
 
 @dataclass(frozen=True)
@@ -154,14 +157,15 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
     """Write frames as an H.264 file (MPEG-4 where PyAV has no H.264 encoder).
 
     Args:
-        path: of the file, .mp4.
+        path: of the file, .mp4; whole, or not there at all.
         frames: (T, H, W, 3) uint8 RGB, H and W even.
         fps: frame rate.
     """
     import av
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w") as container:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         # a fixed quantiser: x264's rate control does not give the same bytes every time
@@ -170,6 +174,8 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+    with in_place(path, file.getbuffer().nbytes) as partial:
+        partial.write_bytes(file.getbuffer())
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:

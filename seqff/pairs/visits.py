@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from seqff.allocator import keep_freed_memory
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError, VideoError
+from seqff.orphans import Children
 from seqff.pairs.coordinates import Coordinates, coordinates
 from seqff.pairs.plan import Plan, Visit
 from seqff.transform import FrameTransform
@@ -138,7 +138,7 @@ def load_visits(
         yield from map(dataset.__getitem__, numbers)
         return
     dataset = copy.copy(dataset)
-    spawn = multiprocessing.get_context("spawn")
+    spawn = Children()
     dataset.in_flight, dataset.fetched_at = spawn.RawArray("q", workers), spawn.RawArray("d", [-math.inf] * workers)
     found = iter(
         DataLoader(
@@ -149,7 +149,7 @@ def load_visits(
             collate_fn=_as_it_is,
             worker_init_fn=_begin,
             timeout=timeout_seconds,
-            multiprocessing_context="spawn",
+            multiprocessing_context=spawn,
             prefetch_factor=-(-dataset.plan.videos_per_round // workers),
             generator=torch.Generator(),  # else it draws from the global one
         )

@@ -18,6 +18,7 @@ from seqff.probes.figure import check_figure, draw
 from seqff.probes.results import PREDICTIONS, RESULTS
 from seqff.probes.seeds import seeds_table, summarise_seeds
 from seqff.probes.tables import SEEN, align, cell
+from seqff.terminal import as_lines
 from seqff.untrusted import check_plain
 
 MUST_AGREE = {
@@ -73,7 +74,7 @@ class Comparison:
         notes = [f"{state}: {SEEN[state]}" for state in states]
         if len(states) > 1:
             notes.append("note: seen and unseen are not the same number; do not rank one against the other")
-        return "\n".join([head, *align(rows), *notes])
+        return as_lines([head, *align(rows), *notes])
 
 
 def compare(

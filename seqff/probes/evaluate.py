@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from seqff.claim import Claim
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_device
@@ -130,30 +131,31 @@ def evaluate(
     """
     target, config, folder = choose_device(device), config or TrainConfig(), Path(out)
     _check(labels, baselines, seeds)
-    check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
-    clock = Clock()
-    with clock("scan"):
-        manifest = scan(videos, max_bad=max_bad, progress=progress)
-    rules = Rules(labels, "label", groups, splits, folds, seed)
-    paths, tests = _folds(manifest, rules)
-    extraction = {"per": per, "grid": grid, "every": every}
-    names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
-    settings = {
-        "videos": manifest.hash,
-        "labels": names,
-        "seed": seed,
-        "tests": [sorted(test) for test in tests],
-        **extraction,
-        "config": to_dict(config),
-    }
-    claim_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
-    _agree(folder / MARKER, settings)
-    twins = tuple(twin for twin in TWINS if twin in baselines)
-    plan = _Plan(folder, manifest, rules, tests, names, config, twins, extraction, device, max_bad, progress)
-    results = {number: _one_seed(plan, number, target, clock) for number in seeds}
-    summary = {**summarise_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
-    write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
-    return Evaluation(folder, results, summary)
+    with Claim(folder):
+        check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
+        clock = Clock()
+        with clock("scan"):
+            manifest = scan(videos, max_bad=max_bad, progress=progress)
+        rules = Rules(labels, "label", groups, splits, folds, seed)
+        paths, tests = _folds(manifest, rules)
+        extraction = {"per": per, "grid": grid, "every": every}
+        names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
+        settings = {
+            "videos": manifest.hash,
+            "labels": names,
+            "seed": seed,
+            "tests": [sorted(test) for test in tests],
+            **extraction,
+            "config": to_dict(config),
+        }
+        claim_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
+        _agree(folder / MARKER, settings)
+        twins = tuple(twin for twin in TWINS if twin in baselines)
+        plan = _Plan(folder, manifest, rules, tests, names, config, twins, extraction, device, max_bad, progress)
+        results = {number: _one_seed(plan, number, target, clock) for number in seeds}
+        summary = {**summarise_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
+        write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
+        return Evaluation(folder, results, summary)
 
 
 def _check(labels: Labels, baselines: Sequence[str], seeds: Sequence[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqff.errors import RunError
+from seqff.files import in_place
 
 KINDS = (".png", ".svg")
 
@@ -54,13 +54,8 @@ def draw(names: Sequence[str], results: Sequence[Mapping[str, Any]], file: Path)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
     axes.legend(fontsize="small")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
+    with in_place(file) as partial:
         figure.savefig(partial, format=file.suffix[1:].lower(), dpi=150)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _line(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from seqff.devices import choose_device
 from seqff.features import FeatureStore
-from seqff.files import check_folder, claim_folder
+from seqff.files import check_folder, claim_folder, whole_folder
 from seqff.probes.array import interval_of, probe_array
 from seqff.probes.asked import Groups, Labels, Rules
 from seqff.probes.facts import facts_of, majority_accuracy
@@ -150,7 +150,8 @@ def run_task(task: Task, *, device: torch.device, progress: bool) -> ProbeResult
 def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
     """Write a result into a folder of its own and return it with its path."""
     claim_folder(out, marker=MARKER, overwrite=overwrite)
-    write_result(result, out)
+    with whole_folder(out):
+        write_result(result, out)
     return replace(result, path=out)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqff.probes.tables import OTHERS, SEEN, align
+from seqff.terminal import as_lines
 
 Result = Mapping[str, Any]
 """Content of a results.json."""
@@ -58,7 +59,7 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
         f"accuracy, mean ± standard deviation over {summary['seeds']} seeds, {summary['videos']} videos, "
         f"{summary['split']}, {SEEN[summary['encoder_seen']]}"
     )
-    return "\n".join([head, *align(rows)])
+    return as_lines([head, *align(rows)])
 
 
 def _spread(values: Sequence[float]) -> dict[str, float | None]:

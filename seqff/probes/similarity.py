@@ -20,6 +20,7 @@ from seqff.files import write_json
 from seqff.probes.comparison import tell_apart
 from seqff.probes.tables import align
 from seqff.probes.task import check_same_rows
+from seqff.terminal import as_lines
 from seqff.training.monitors import effective_rank
 
 Matrix = NDArray[np.float64]
@@ -59,7 +60,7 @@ class Similarity:
             values = np.where(np.arange(len(self.names)) > number, self.cka[number], self.rsa[number])
             cells = ["1" if place == number else _text(value) for place, value in enumerate(values)]
             rows.append([f"({number + 1}) {name}", f"{rank:.1f}", *cells])
-        return "\n".join([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
+        return as_lines([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
 
 
 def similarity(

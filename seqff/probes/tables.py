@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqff.terminal import as_lines, printable
+
 SEEN = {
     "seen": "videos seen in training (without labels)",
     "unseen": "videos unseen in training",
@@ -35,13 +37,13 @@ def result_table(result: Mapping[str, Any]) -> str:
         f"{result['split']}, {SEEN[result['encoder_seen']]}"
     )
     notes = [f"note: {warning}" for warning in result["warnings"]]
-    return "\n".join([head, *align(rows), *_narrow(result), *_neighbours(result), *notes])
+    return as_lines([head, *align(rows), *_narrow(result), *_neighbours(result), *notes])
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose columns stand below each other; rows may be short."""
     count = max(map(len, rows))
-    full = [[*row, *[""] * (count - len(row))] for row in rows]
+    full = [[*map(printable, row), *[""] * (count - len(row))] for row in rows]
     widths = [max(map(len, column)) for column in zip(*full, strict=True)]
     return ["  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)).rstrip() for row in full]
 

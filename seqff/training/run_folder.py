@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import platform
-import shutil
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,14 +12,17 @@ from typing import Any
 
 import torch
 
+from seqff.claim import PATIENCE_SECONDS, Claim
 from seqff.config_io import dump_yaml
 from seqff.errors import RunError
-from seqff.files import check_folder, write_atomically, write_json
+from seqff.files import check_folder, empty_folder, whole_folder, write_atomically, write_json
+from seqff.metrics import LOCK
 from seqff.nets import Encoder
 from seqff.untrusted import check_plain, parse_yaml
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
+_RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
 FREE = (
     "parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "monitor_minutes",
     "loggers", "live", "steps",
@@ -59,6 +61,19 @@ def environment() -> dict[str, str]:
             versions[package] = "absent"
     versions["threads"] = str(torch.get_num_threads())
     return versions
+
+
+def claim_run(run: Path, *, restarted: bool = False) -> Claim:
+    """Take the run folder for this training until the claim is closed; before anything in it is looked at.
+
+    Args:
+        run: the folder.
+        restarted: torchrun has started this process anew: those before get more time to end.
+
+    Raises:
+        RunError: another training is at work there.
+    """
+    return Claim(run, name=LOCK, keep=True, patience=_RESTART_SECONDS if restarted else PATIENCE_SECONDS)
 
 
 def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
@@ -131,14 +146,11 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
     Raises:
         RunError: the folder cannot be made.
     """
-    try:
-        if run.exists():
-            shutil.rmtree(run)
-        run.mkdir(parents=True)
+    with whole_folder(run):
+        empty_folder(run)
+        run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / CONFIG, dump_yaml(settings))
         write_json(run / ENVIRONMENT, environment())
-    except OSError as error:
-        raise RunError(f"{run}: cannot be written ({error.strerror})") from error
 
 
 def _read_settings(config: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from seqff.relation import Relation
 from seqff.training.assemble import assemble
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.learner import LayerLearner
-from seqff.training.run_folder import MANIFEST, Run, check_run, recorded_steps
+from seqff.training.run_folder import MANIFEST, Run, check_run, claim_run, recorded_steps
 from seqff.training.setup import Setup, open_run, prepare, with_steps
 from seqff.training.strategies import LocalStrategy
 from seqff.video import scan
@@ -61,6 +61,21 @@ def train_supervised(
     """
     config = config or TrainConfig()
     run, target = Path(out), choose_device(device)
+    with claim_run(run):
+        return _train(videos, labels, run, config, seed, target, max_bad=max_bad, progress=progress)
+
+
+def _train(
+    videos: str | Path,
+    labels: Mapping[str, str],
+    run: Path,
+    config: TrainConfig,
+    seed: int,
+    target: torch.device,
+    *,
+    max_bad: float,
+    progress: bool,
+) -> Run:
     config = replace(config, steps=config.steps or recorded_steps(run))
     settings = {"seed": seed, "supervised": True, **to_dict(config)}
     going_on = check_run(run, settings, resume=True, overwrite=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seqff.errors import VideoError
+from seqff.terminal import printable
 from seqff.video.cache import Cache, CachedVideo, SizeOf, as_folder, check_cache, check_room, gigabytes, make_folder
 from seqff.video.find import PathLikeStr
 from seqff.video.manifest import Manifest
@@ -83,7 +84,7 @@ def fill_cache(
     todo = [video for video in wanted if not video.file.exists()]
     needed = sum(video.estimated_bytes for video in todo)
     if progress:
-        there = f"{len(wanted) - len(todo)} of {len(wanted)} videos are in {place}"
+        there = f"{len(wanted) - len(todo)} of {len(wanted)} videos are in {printable(str(place))}"
         tqdm.write(f"cache: {there}; the others take about {gigabytes(needed)}", file=sys.stderr)
     check_room(needed, place, f"{len(todo)} videos")
     if todo:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from seqff.errors import SeqffError
+from seqff.terminal import as_lines
 from seqff.video.arrays import ARRAY_EXTENSIONS
 from seqff.video.kinds import SKIPPED_FOLDERS, VIDEO_EXTENSIONS
 from seqff.video.levels import USED
@@ -118,7 +119,7 @@ def _find_here(path: Path) -> Found:
     if not found:
         kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
         raise ValueError(
-            "\n".join([
+            as_lines([
                 f"no video in {path} or its folders; looked for {kinds}, TIFF files of several pages and folders of "
                 "numbered images",
                 *passed.lines(),

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
+from seqff.errors import WriteError
+from seqff.files import append, writing
 from seqff.locks import Held, alone, is_held
 from seqff.video.entry import VideoEntry
 from seqff.video.manifest import FORMAT
 
 _CLAIM = "claim"
+_log = logging.getLogger("seqff.video")
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -41,17 +44,17 @@ class Journal:
         self._root = root
         self._read: dict[Path, int] = {}
         self._claims: dict[Path, set[str]] = {}
-        self._file: TextIO | None = None
+        self._own: Path | None = None
         self._life: Held | None = None
         self.found: dict[str, VideoEntry] = {}
+        self.out, self._noted, self._told = out, False, False
         with self._gate():
             if fresh:
                 for other in self._others():
                     if not is_held(other):
                         other.unlink()
-            own = self.folder / f"{uuid.uuid4().hex}.jsonl"
-            self._life = Held(own)
-            self._file = own.open("a", encoding="utf-8")
+            self._own = self.folder / f"{uuid.uuid4().hex}.jsonl"
+            self._life = Held(self._own)
             self._look()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
@@ -63,14 +66,18 @@ class Journal:
         for path in paths:
             with self._gate():
                 self._look()
-                if path in self.found or path in self._busy():
+                if path in self.found or path in (busy := self._busy()):
                     continue
+                if busy and not self._told and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share it on purpose
+                    self._told = True
+                    _log.warning("%s: another scan to it is under way; the work is shared", self.out)
                 self._write({_CLAIM: path})
             yield path
 
     def note(self, entry: VideoEntry) -> None:
         """Write down what was found of a video."""
         self._write({"entry": entry.to_dict()})
+        self._noted = True
         self.found[entry.path] = entry
 
     def look(self) -> None:
@@ -83,17 +90,25 @@ class Journal:
         """Write the manifest in this block; the journal is gone after it, unless others are still at work."""
         with self._gate():
             yield
-            self.close()
+            self._end()
             if not any(is_held(other) for other in self._others()):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop being at work; what was noted stays."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Stop being at work; what was noted stays, and where nothing was, nothing does."""
+        own = self._end()
+        if own is not None and not self._noted:
+            with suppress(OSError):
+                own.unlink()
+                with self._gate():
+                    if not self._others():
+                        shutil.rmtree(self.folder)
+
+    def _end(self) -> Path | None:
+        own, self._own = self._own, None
         if self._life is not None:
             self._life.close()
+        return own
 
     @contextmanager
     def _gate(self) -> Iterator[None]:
@@ -105,10 +120,11 @@ class Journal:
 
     def _enter(self, stack: ExitStack) -> bool:
         """Wait at the gate; say whether it still is the gate, as the last to finish deletes it with the folder."""
-        if self.folder.is_file():  # a journal of seqff before 0.1
-            self.folder.unlink()
-        self.folder.mkdir(parents=True, exist_ok=True)
         gate = self.folder / "gate"
+        with writing(self.folder):
+            if self.folder.is_file():  # a journal of seqff before 0.1
+                self.folder.unlink()
+            self.folder.mkdir(parents=True, exist_ok=True)
         try:
             file = stack.enter_context(alone(gate))
             return os.path.samestat(os.fstat(file.fileno()), gate.stat())
@@ -116,12 +132,11 @@ class Journal:
             return False
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise
+                raise WriteError(self.folder, error) from error
             return True
 
     def _others(self) -> list[Path]:
-        own = None if self._file is None else Path(self._file.name)
-        return [file for file in sorted(self.folder.glob("*.jsonl")) if file != own]
+        return [file for file in sorted(self.folder.glob("*.jsonl")) if file != self._own]
 
     def _busy(self) -> set[str]:
         """Videos that others are at."""
@@ -155,6 +170,5 @@ class Journal:
         claims.discard(entry.path)
 
     def _write(self, line: dict[str, object]) -> None:
-        assert self._file is not None
-        self._file.write(json.dumps({"root": str(self._root), "format": FORMAT, **line}) + "\n")
-        self._file.flush()
+        assert self._own is not None
+        append(self._own, json.dumps({"root": str(self._root), "format": FORMAT, **line}) + "\n")

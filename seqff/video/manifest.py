@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError
-from seqff.files import printable, write_atomically
+from seqff.files import write_atomically
+from seqff.terminal import Lines, as_lines, printable
 from seqff.untrusted import check_inside, parse_json, read_plain
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
@@ -41,7 +42,7 @@ class BadVideosError(ManifestError):
         self.manifest = manifest
 
     def __reduce__(self) -> tuple[type[BadVideosError], tuple[str, Manifest]]:
-        return type(self), (str(self), self.manifest)
+        return type(self), (self.args[0], self.manifest)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Manifest:
         lines = [
             "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
         ]
-        return "\n".join([*lines, "", self.summary(), *self.passed_by])
+        return as_lines([*lines, "", self.summary(), *self.passed_by])
 
     def summary(self) -> str:
         """Returns one line: how many videos of which status."""
@@ -168,27 +169,27 @@ def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
     remark = "; ".join(filter(None, (entry.cause, entry.depth_remark, copy)))
     return (
-        entry.status,
+        printable(entry.status),
         str(entry.frames),
         size,
         fps,
-        entry.codec or "-",
+        printable(entry.codec or "-"),
         reader,
         printable(entry.path),
         printable(remark),
     )
 
 
-def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> str:
+def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> Lines:
     """Returns lines for people: videos with the same cause, but for its numbers, are one line with their count."""
     alike: dict[str, list[VideoEntry]] = {}
     for entry in entries:
         alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)
     lines = [
-        "  " + printable(f"{one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}")
+        f"  {one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}"
         for one in sorted(alike.values(), key=len, reverse=True)
     ]
-    return "\n".join(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
+    return as_lines(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
 
 
 def _more(entries: Sequence[VideoEntry]) -> str:

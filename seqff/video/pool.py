@@ -119,7 +119,7 @@ class Worker:
             self._had = []
             known = os.environ.get("PYTHONPATH")
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "seqff.video.worker"],
+                [sys.executable, "-m", "seqff.video.worker", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # decoders chatter there

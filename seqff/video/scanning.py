@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seqff.config import VideoConfig
 from seqff.errors import ManifestError, SeqffError, VideoError
-from seqff.files import printable
+from seqff.terminal import as_lines
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
@@ -96,9 +96,10 @@ def scan(
         ready = [_as_told(entries[path], fps, levels) for path in paths]
         manifest = Manifest(root, tuple(_mark_copies(ready)), passed_by, fps, levels)
         with journal.finishing():
-            manifest.save(out)
+            if manifest != before:
+                manifest.save(out)
     if passed_by and passed_by != before.passed_by:
-        _log.warning("%s", "\n".join(passed_by))
+        _log.warning("%s", as_lines(passed_by))
     _remark([entry for entry in manifest if entry.path not in known_before])
     _judge(manifest, max_bad, out)
     return manifest
@@ -247,15 +248,13 @@ def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
     if damaged:
         _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
     if copies:
-        _log.warning(
-            "%d videos are copies of others: %s", len(copies), ", ".join(printable(e.path) for e in copies[:10])
-        )
+        _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
     if len(bad) > max_bad * len(manifest):
-        raise BadVideosError(
+        head = (
             f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
-            f"max_bad = {max_bad:g} allows:\n{list_alike(bad)}\nMend or remove them, or raise max_bad; "
-            f"the manifest is in {out}.",
-            manifest,
+            f"max_bad = {max_bad:g} allows:"
         )
+        end = f"Mend or remove them, or raise max_bad; the manifest is in {out}."
+        raise BadVideosError(as_lines([head, *list_alike(bad).split("\n"), end]), manifest)
     if bad:
         _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_alike(bad))

@@ -8,12 +8,18 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from seqff.orphans import end_with
+
 BEAT = "."
 _EVERY_SECONDS = 0.5
 
 
 def main() -> None:
-    """Reads one JSON path a line until the input ends; answers each with beats and one JSON entry."""
+    """Reads one JSON path a line until the input ends; answers each with beats and one JSON entry.
+
+    The first argument is the process id of the one that asks; this one ends with it.
+    """
+    end_with(int(sys.argv[1]))
     answers = sys.stdout
     _say(answers, BEAT)
     import av

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 
 from seqff.metrics import check_lines
+from seqff.terminal import as_lines, printable
 from seqff.watch.progress import Progress
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -42,7 +43,7 @@ def describe(now: Progress, *, width: int = 100) -> str:
         lines += ["", "alarms:"]
         for step, text in now.alarms:
             lines += textwrap.wrap(f"step {step}: {text}", width, initial_indent="  ", subsequent_indent="    ")
-    return "\n".join([*lines, *_next(now)])
+    return as_lines([*lines, *_next(now)])
 
 
 def headline(now: Progress) -> str:
@@ -70,7 +71,7 @@ def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
     rows = [["layer", *shown]]
     for number, layer in enumerate(layers):
         cells = [values[number] for values in shown.values()]
-        rows.append([layer, *("-" if cell is None else f"{cell:.3g}" for cell in cells)])
+        rows.append([printable(layer), *("-" if cell is None else f"{cell:.3g}" for cell in cells)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

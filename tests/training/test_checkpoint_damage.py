@@ -105,7 +105,7 @@ def test_a_limit_on_files_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     """The same where the system limits the size of files."""
     (error,) = Together(1, save_twice, tmp_path, limit_files).results()
     assert isinstance(error, RunError)
-    assert "no checkpoint of step 2 can be written (File too large)" in str(error)
+    assert "no checkpoint of step 2 can be written (File too large; it needs" in str(error)
 
 
 def save_without_permission(run: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_folder_without_permission_is_named() -> None:
         (error,) = Together(1, save_without_permission, Path(folder)).results()
         Path(folder).chmod(0o700)
     assert isinstance(error, RunError)
-    assert "no checkpoint of step 1 can be written (Permission denied)" in str(error)
+    assert "no checkpoint of step 1 can be written (Permission denied; it needs" in str(error)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqff.locks import Held
-from seqff.metrics import LOCK, MetricsLog
+from seqff.metrics import MetricsLog
 from seqff.training.callbacks.loggers import Logger, build_loggers
 from seqff.training.trainer import Callback, StepReport
 
 
 class MetricsWriter(Callback):
-    """Writes the lines of metrics.jsonl; the loggers get them, too. Holds the run's sign of life until it is closed.
+    """Writes the lines of metrics.jsonl; the loggers get them, too.
 
     Args:
         run: the run folder.
@@ -29,7 +28,7 @@ class MetricsWriter(Callback):
 
     def __init__(self, run: Path, *, every: int, step: int, loggers: Sequence[str] = ()) -> None:
         self.every, self.metrics = every, dict[str, float]()
-        self._log, self._life = MetricsLog(run, step=step), Held(run / LOCK)
+        self._log = MetricsLog(run, step=step)
         self._loggers: list[Logger] = build_loggers(loggers, run, step=step)
         self.kept, self._began = self._log.kept, time.monotonic()
 
@@ -55,7 +54,6 @@ class MetricsWriter(Callback):
             logger.write(whole)
 
     def close(self) -> None:
-        """Let the loggers finish; from now on the run counts as ended."""
+        """Let the loggers finish."""
         for logger in self._loggers:
             logger.close()
-        self._life.close()

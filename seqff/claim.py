@@ -1,0 +1,138 @@
+"""A folder for one's own work: whoever comes second is told who is there, before anything is looked at or written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from seqff.errors import RunError
+from seqff.files import LOCKS, writing
+from seqff.locks import try_exclusive, try_shared
+
+PATIENCE_SECONDS = 0.4
+"""A process that was killed, and one that only looks (see `seqff.locks.is_held`), are gone after that."""
+_POLL_SECONDS = 0.02
+_MOST_BYTES = 500
+_NONE = -1
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+class Claim:
+    """Holds a folder from before it is looked at until `close`, or until this process ends in whatever way.
+
+    The lock is a file in the folder, so that machines that share a disk see it. Windows and some disks have no locks;
+    there nothing is held. A folder that was made for the claim, and in which nothing was written, is gone at its end.
+
+    Args:
+        folder: made if need be.
+        name: of the file, one of `seqff.files.LOCKS`.
+        shared: others that share it may be there, too, as the ranks of one extraction are.
+        wait: called once, with who is there, instead of raising; then the folder is waited for.
+        patience: seconds before somebody counts as being there.
+        keep: leave the file, which means nothing when nobody holds it.
+
+    Raises:
+        RunError: another process is at work there; the error says which.
+        WriteError: the folder cannot be made, or nothing can be written in it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = LOCKS[1],
+        shared: bool = False,
+        wait: Callable[[str], None] | None = None,
+        patience: float = PATIENCE_SECONDS,
+        keep: bool = False,
+    ) -> None:
+        self.folder, self._file, self._made = folder, _NONE, list[Path]()
+        self._path, self._shared, self._keep, self._pid = folder / name, shared, keep, os.getpid()
+        if sys.platform == "win32" or (folder.exists() and not folder.is_dir()):  # the latter is for others to say
+            return
+        until: float | None = time.monotonic() + patience
+        with writing(folder):
+            while not self._taken():
+                if until is not None and time.monotonic() > until:
+                    if wait is None:
+                        raise RunError(
+                            f"{folder} is in use by {self._holder()}: wait, stop that, or choose another folder"
+                        )
+                    wait(self._holder())
+                    until = None
+                time.sleep(_POLL_SECONDS)
+
+    def _taken(self) -> bool:
+        """Try to take the file; not one that its last holder is just deleting."""
+        file = _NONE
+        try:
+            if not self.folder.exists():
+                self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+                self.folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            if self._lock(file) and os.path.samestat(os.fstat(file), self._path.stat()):
+                self._file, file = file, _NONE
+                self._sign()
+        except FileNotFoundError:
+            pass
+        finally:
+            if file != _NONE:
+                os.close(file)
+        return self._file != _NONE
+
+    def _lock(self, file: int) -> bool:
+        try:
+            return try_shared(file) if self._shared else try_exclusive(file)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return True
+
+    def _sign(self) -> None:
+        """Say in the file who holds it; on a full disk nobody is named."""
+        with suppress(OSError):
+            os.ftruncate(self._file, 0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+            os.write(self._file, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+
+    def _holder(self) -> str:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(_MOST_BYTES).decode(errors="replace") or "another process"
+        except OSError:
+            return "another process"
+
+    def close(self) -> None:
+        """Let go; nothing the second time."""
+        file, self._file = self._file, _NONE
+        if file == _NONE:
+            return
+        if os.getpid() != self._pid:  # a fork of the process that holds it
+            os.close(file)
+            return
+        with suppress(OSError):
+            stays = self._keep and any(entry != self._path for entry in self.folder.iterdir())
+            if not stays and (not self._shared or try_exclusive(file)):  # else others are still there
+                self._path.unlink()
+        with suppress(OSError):
+            for place in self._made:  # as far as they are empty
+                place.rmdir()
+        os.close(file)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

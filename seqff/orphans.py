@@ -1,0 +1,65 @@
+"""Processes that others have started: they end with those, whatever they are doing, however those end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
+
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+_LOOK_SECONDS = 0.5
+
+
+def end_with(parent: int, *, thread_lasts: bool = True) -> None:
+    """End this process, by kill, as soon as the one that started it has ended.
+
+    On Linux the kernel sees to that, so that not even a decoder that hangs outlives its parent; elsewhere a thread.
+
+    Args:
+        parent: the process id of the parent, as it knows it itself.
+        thread_lasts: the thread that started this process lives for as long as it is needed: the kernel goes by that.
+    """
+    if sys.platform == "win32":  # there the number of a parent says nothing; pipes that break end the process
+        return
+    by_kernel = False
+    if thread_lasts and sys.platform == "linux":
+        by_kernel = ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0) == 0
+    if os.getppid() != parent:  # it has ended before this
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not by_kernel:
+        threading.Thread(target=_look, args=(parent,), name="seqff parent", daemon=True).start()
+
+
+def _look(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
+
+
+class Child(SpawnProcess):
+    """A process that ends with its parent from its first moment on, before it has imported what it works with."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        by_main = threading.current_thread() is threading.main_thread()
+        return _begin, (os.getpid(), by_main), self.__dict__  # the new process calls this before it looks at the rest
+
+
+def _begin(parent: int, by_main: bool) -> Child:
+    end_with(parent, thread_lasts=by_main)
+    return Child.__new__(Child)
+
+
+class Children(SpawnContext):
+    """Starts processes anew, as "spawn" does, that end with this one."""
+
+    def __init__(self) -> None:
+        if sys.platform != "win32":  # before there is anything in shared memory that it must clear away after a kill
+            resource_tracker.ensure_running()
+
+    Process = Child

@@ -1,0 +1,53 @@
+"""Text for terminals: names are data of strangers, and what a terminal would obey in them is shown as an escape."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+
+_FOREIGN = r"\ud800-\udfff"  # bytes of names that are not UTF-8
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSEEN = r"\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+_UNPRINTABLE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_UNSEEN}{_FOREIGN}]")
+
+
+class Lines(str):
+    """Text that was laid out in lines; in any other text, a line break is part of a name and is shown as an escape."""
+
+    __slots__ = ()
+
+
+def printable(text: str) -> str:
+    """Return a name as it can be shown on one line of a terminal: what is obeyed or unseen there, and bytes that are no
+    text, as escapes."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1].replace(r"\udc", r"\x"), text)
+
+
+def visible(text: str) -> str:
+    """Return text for a terminal: as `printable`, but `Lines` keep their line breaks."""
+    return "\n".join(map(printable, text.split("\n"))) if isinstance(text, Lines) else printable(text)
+
+
+def as_lines(lines: Iterable[str]) -> Lines:
+    """Put lines of text below each other; a line break within one is shown as an escape."""
+    return Lines("\n".join(map(printable, lines)))
+
+
+def log_line(record: logging.LogRecord) -> str:
+    """Return a message of a log for a terminal; its format is ours, what is filled in may be names."""
+    given = record.args
+    if isinstance(given, tuple):
+        given = tuple(one if isinstance(one, (int, float)) else visible(_text(one)) for one in given)
+    text = str(record.msg) % given if given else str(record.msg)
+    return visible(Lines(text))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def holds_escapes(text: str) -> bool:
+    """Say whether there is anything in lines of text that a terminal would obey or could not show."""
+    return _UNPRINTABLE.search(text.replace("\n", "")) is not None

@@ -1,0 +1,63 @@
+"""Two trainings into one folder: one trains, exactly as by itself; the other is told by one line who does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+from processes import Together
+from small_runs import CONFIG, metrics, weights
+
+from seqff.errors import RunError
+from seqff.online.train import stream_learner
+from seqff.train import train
+from seqff.training.run_folder import claim_run
+from seqff.training.supervised import train_supervised
+
+
+@pytest.mark.parametrize("ways", [{}, {"resume": True}, {"overwrite": True}], ids=["fresh", "resume", "overwrite"])
+def test_a_run_in_use_is_left_alone(manifest: Path, uninterrupted: Path, tmp_path: Path, ways: dict[str, bool]) -> None:
+    """Whatever the second is to do there, it says whose the folder is before it looks at it; nothing is changed."""
+    run = tmp_path / "run"
+    train(manifest, out=run, config=dataclasses.replace(CONFIG, steps=5), progress=False)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with claim_run(run):
+        with pytest.raises(RunError, match=f"run is in use by process {os.getpid()} on .*: wait, stop that, or choose"):
+            train(manifest, out=run, config=CONFIG, progress=False, **ways)
+        kept = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert {path: when for path, when in kept.items() if path.name != "training.lock"} == {
+        path: when for path, when in before.items() if path.name != "training.lock"
+    }
+
+
+def test_other_kinds_of_training_are_told_as_well(clips: Path, tmp_path: Path) -> None:
+    """A learner of streams holds its folder from its start to its end; the supervised twin asks, too."""
+    labels = {path.relative_to(clips).as_posix(): path.parent.name for path in clips.rglob("*.mp4")}
+    with stream_learner(out=tmp_path / "run", config=CONFIG):
+        with pytest.raises(RunError, match="in use by"):
+            stream_learner(out=tmp_path / "run", config=CONFIG, resume=True)
+        with pytest.raises(RunError, match="in use by"):
+            train_supervised(clips, labels, out=tmp_path / "run", config=CONFIG, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def train_there(manifest: Path, run: Path) -> str:
+    """Train, or give the error."""
+    try:
+        train(manifest, out=run, config=CONFIG, resume=True, progress=False)
+    except RunError as error:
+        return str(error)
+    return "done"
+
+
+def test_two_trainings_at_once(manifest: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    """Started together, whoever comes first trains to the same bytes and lines as alone; nobody mixes anything in."""
+    run = tmp_path / "run"
+    both = [Together(1, train_there, manifest, run) for _ in range(2)]
+    said = sorted(found for one in both for found in one.results())
+    assert weights(run) == weights(uninterrupted)
+    assert metrics(run) == metrics(uninterrupted)
+    assert said[0].startswith(f"{run} is in use by process ") or said[0] == "done"  # one after the other
+    assert said[1] == "done"
