@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 SIZE, WIDTHS, FAR = 64, (16, 32, 64, 128), 8
-TOLERANCES = (0.4, 0.25, 0.16, 0.1)  # delta of each layer: larger for earlier ones
+TOLERANCES = (0.2, 0.16, 0.13, 0.1)  # delta of each layer: larger for earlier ones
 VIDEOS, CLIPS, STEPS = 16, 4, 300  # videos in a batch, pairs of frames of each, batches
 
 
@@ -55,7 +55,7 @@ class Head(nn.Module):
         return F.normalize(self.near(near)), F.normalize(self.video(video))
 
 
-def hinge(z, video, time, tolerance, margin=1.5):
+def hinge(z, video, time, tolerance, margin=0.5):
     """max(0, d(x_n, x_n+1) - tolerance) + max(0, margin - d(distant frames of the same video)), d squared."""
     d = (2 - 2 * z @ z.T).clamp(min=0)
     same, apart = video[:, None] == video, (time[:, None] - time).abs()
