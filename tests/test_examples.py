@@ -40,6 +40,6 @@ def test_the_whole_way_in_one_file(tmp_path: Path) -> None:
     assert len(text.splitlines()) <= 200
     write_digit_clips(tmp_path, clips=200, settings=ClipSettings(background="none", frames=16), progress=False)
     with torch.random.fork_rng(devices=[]):
-        trained, untrained = runpy.run_path(str(FOLDER / "tiny.py"))["main"](tmp_path, steps=200)
+        trained, untrained = runpy.run_path(str(FOLDER / "tiny.py"))["main"](tmp_path, steps=60)
     assert max(trained) > max(untrained) + 0.05
     assert sum(trained) > sum(untrained)
