@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqff.config import PairsConfig
+from seqff.pairs.coordinates import Coordinates
 from seqff.pairs.relations import relate
 from seqff.relation import Relation
 
@@ -36,6 +39,13 @@ class FrameBatch:
     half_frame: Tensor | None = None
     shot: Tensor | None = None
     picture: Tensor | None = None
+
+    @classmethod
+    def of(cls, frames: Tensor, video: Tensor, where: Sequence[Coordinates]) -> FrameBatch:
+        """Make a batch of frames, the videos of the rows, and the coordinates of its parts, one after another."""
+        columns = zip(*(vars(part).values() for part in where), strict=True)
+        rows = (None if part[0] is None else torch.from_numpy(np.concatenate(part)) for part in columns)
+        return cls(frames, video, *rows)  # type: ignore[arg-type]  # the first is never None
 
     def to(self, device: torch.device | str) -> FrameBatch:
         """Return the batch on a device."""

@@ -20,47 +20,40 @@ TIE = 1e-3
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Coordinates of T frames of one video beside their numbers; None where the settings do not ask for them.
+    """Where T frames of one video stand; None where the settings do not ask for it. Batches have the same, as tensors.
 
     Args:
-        half_frame: half the usual distance of two frames, seconds; 0 without times.
-        seconds: (T,) float64, when each frame is shown.
+        time: (T,) int64, place of each in frames, those missing in its video counted.
+        seconds: (T,) float64, when it is shown.
+        half_frame: (T,) float64, half the usual distance of two frames, seconds; comes with `seconds`.
         shot: (T,) int64, how many shot cuts come before it.
         picture: (T,) int64, how many changes of the picture come before it.
-        position: (T,) int64, where it stands in frames, those missing in its video counted; None where none are.
     """
 
-    half_frame: float = 0.0
+    time: NDArray[np.int64]
     seconds: NDArray[np.float64] | None = None
+    half_frame: NDArray[np.float64] | None = None
     shot: NDArray[np.int64] | None = None
     picture: NDArray[np.int64] | None = None
-    position: NDArray[np.int64] | None = None
 
     def at(self, indices: NDArray[np.int64]) -> Coordinates:
         """Return those of some of the frames."""
-        return Coordinates(
-            self.half_frame,
-            None if self.seconds is None else self.seconds[indices],
-            None if self.shot is None else self.shot[indices],
-            None if self.picture is None else self.picture[indices],
-            None if self.position is None else self.position[indices],
-        )
+        return Coordinates(*(None if column is None else column[indices] for column in vars(self).values()))  # type: ignore[arg-type]
 
 
 def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
     """Return the coordinates of all frames of a video that `config` asks for."""
-    half_frame, seconds, shot, picture = 0.0, None, None, None
+    seconds, half_frame, shot, picture = None, None, None, None
     numbers = np.arange(entry.frames)
     if config.gap_seconds:
         seconds = entry.times_seconds[: entry.frames]
-        half_frame = float(np.median(np.diff(seconds))) / 2
+        half_frame = np.full(entry.frames, np.median(np.diff(seconds)) / 2)
     if config.skip_cuts:
         shot = np.searchsorted(entry.shot_cuts, numbers)
     if config.skip_still:
         changed = np.delete(numbers[:-1], entry.still_pairs[entry.still_pairs < entry.frames - 1])
         picture = np.searchsorted(changed, numbers)
-    position = entry.positions if has_gaps(entry) else None
-    return Coordinates(half_frame, seconds, shot, picture, position)
+    return Coordinates(entry.positions if has_gaps(entry) else numbers, seconds, half_frame, shot, picture)
 
 
 def has_gaps(entry: VideoEntry) -> bool:
@@ -71,11 +64,10 @@ def has_gaps(entry: VideoEntry) -> bool:
 def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
     """Return for each frame of a video the number of its positive, (frames,) int64; `frames` where it has none."""
     where, numbers = coordinates(entry, config), np.arange(entry.frames)
-    if where.seconds is None:
-        position = numbers if where.position is None else where.position
-        partner = np.searchsorted(position, position + config.gap)
+    if where.seconds is None or where.half_frame is None:
+        partner = np.searchsorted(where.time, where.time + config.gap)
         found = partner < entry.frames
-        found[found] = position[partner[found]] == position[found] + config.gap
+        found[found] = where.time[partner[found]] == where.time[found] + config.gap
     else:
         wanted, lean = where.seconds + config.gap_seconds, TIE * where.half_frame
         partner = np.searchsorted(where.seconds, wanted - where.half_frame - lean)

@@ -148,7 +148,7 @@ class PairStream:
         return visit
 
     def _batch(self, number: int, sources: list[tuple[VisitFrames, int]]) -> FrameBatch:
-        video, time, others = [], [], []
+        video, where = [], []
         count = sum(len(held.visit.uses[use]) for held, use in sources)
         shape = (count, 3, self.transform.height, self.transform.width)
         frames = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
@@ -156,18 +156,13 @@ class PairStream:
         for place, (held, use) in enumerate(sources):
             rows = held.visit.uses[use]
             random = RandomStream.AUGMENTATION.generator(self.seed, number, place)
-            numbers, where = held.visit.indices[rows], held.coordinates.at(rows)
+            numbers = held.visit.indices[rows]
             decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)
             filled += len(rows)
-            time.append(torch.from_numpy(numbers if where.position is None else where.position))
+            where.append(held.coordinates.at(rows))
             video.append(torch.full((len(rows),), self.identity[held.visit.video]))
-            half_frame = None if where.seconds is None else np.full(len(rows), where.half_frame)
-            others.append((where.seconds, half_frame, where.shot, where.picture))
-        rest = (
-            None if part[0] is None else torch.from_numpy(np.concatenate(part)) for part in zip(*others, strict=True)
-        )
-        return FrameBatch(frames, torch.cat(video), torch.cat(time), *rest)
+        return FrameBatch.of(frames, torch.cat(video), where)
 
     def _warn(self) -> None:
         """Say what the settings ask for and these videos cannot give."""

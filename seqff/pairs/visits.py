@@ -104,7 +104,8 @@ class VisitDataset(Dataset[VisitFrames]):
                 visit = self.plan.visit(*divmod(number, self.plan.videos_per_round), len(failures))
         except (SeqffError, OSError) as error:  # no room for the cache; raised here, torch would add a traceback
             fatal = str(error)
-        return VisitFrames(visit, np.zeros((0, 1, 1, 3), np.uint8), Coordinates(), tuple(failures), fatal)
+        nothing, nowhere = np.zeros((0, 1, 1, 3), np.uint8), Coordinates(np.zeros(0, np.int64))
+        return VisitFrames(visit, nothing, nowhere, tuple(failures), fatal)
 
     def _read(self, visit: Visit) -> np.ndarray:
         worker = get_worker_info()

@@ -33,12 +33,8 @@ def entry(milliseconds: list[int], *, cuts: tuple[int, ...] = (), still: tuple[i
 
 def batch(video: VideoEntry, config: PairsConfig) -> FrameBatch:
     """All frames of one video as a batch."""
-    where, count = coordinates(video, config), video.frames
-    shot, picture = (None if part is None else torch.from_numpy(part) for part in (where.shot, where.picture))
-    seconds = None if where.seconds is None else torch.from_numpy(where.seconds)
-    half = torch.full((count,), where.half_frame, dtype=torch.float64)
-    rows = torch.zeros(count, dtype=torch.long), torch.arange(count)
-    return FrameBatch(torch.zeros(count, 3, 1, 1), *rows, seconds, half, shot, picture)
+    count = video.frames
+    return FrameBatch.of(torch.zeros(count, 3, 1, 1), torch.zeros(count).long(), [coordinates(video, config)])
 
 
 def test_at_a_constant_rate_seconds_and_frames_say_the_same() -> None:
