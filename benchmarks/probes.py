@@ -26,7 +26,7 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from seqff.probes.rows import principal_axes, standardise
+from seqff.probes.preprocessing import principal_axes, standardise
 from seqff.probes.softmax import lambda_path, softmax_path
 
 PROBLEMS = ((50_000, 512, 10), (10_000, 1024, 100))

@@ -16,7 +16,7 @@ import numpy as np
 
 import seqff
 from seqff.config import EncoderConfig, LiveConfig, PairsConfig, TrainConfig
-from seqff.online.live import open_live
+from seqff.online import open_live
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
 
 CONFIG = TrainConfig(

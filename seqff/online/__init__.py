@@ -2,8 +2,20 @@
 
 from seqff.online.kinds import StreamLike, open_stream
 from seqff.online.learner import StreamLearner
+from seqff.online.live import LiveFrame, LiveStream, open_live
 from seqff.online.reader import StreamReader
 from seqff.online.source import Arrival, StreamSource
 from seqff.online.train import stream_learner
 
-__all__ = ["Arrival", "StreamLearner", "StreamLike", "StreamReader", "StreamSource", "open_stream", "stream_learner"]
+__all__ = [
+    "Arrival",
+    "LiveFrame",
+    "LiveStream",
+    "StreamLearner",
+    "StreamLike",
+    "StreamReader",
+    "StreamSource",
+    "open_live",
+    "open_stream",
+    "stream_learner",
+]

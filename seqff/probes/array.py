@@ -15,8 +15,8 @@ from tqdm import tqdm
 from seqff.probes.bootstrap import accuracy_interval
 from seqff.probes.knn import NEIGHBOURS, KNNProbe
 from seqff.probes.linear import LinearOutcome, linear_probe
+from seqff.probes.preprocessing import FLOAT64_UP_TO, Array
 from seqff.probes.results import ArrayResult, Matched
-from seqff.probes.rows import FLOAT64_UP_TO, Array
 from seqff.probes.task import Task
 
 
@@ -57,7 +57,7 @@ def _placed(rows: NDArray[np.float32], device: torch.device) -> Array:
 
 
 def _ask(task: Task, train: Array, test: Array, number: int, answers: _Answers) -> None:
-    fold, unit = task.folds[number], task.asked.unit
+    fold, unit = task.folds[number], task.splits.unit
     labels, groups = task.label[fold.train], unit[fold.train]
 
     def linear(width: int | None) -> LinearOutcome:

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from seqff.probes.rows import Array, module_of, to_numpy
+from seqff.probes.preprocessing import Array, module_of, to_numpy
 
 
 class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -19,8 +19,8 @@ from seqff.features import FeatureStore
 from seqff.features.together import Wanted, extract_together
 from seqff.files import check_folder, claim_folder, read_json, write_json
 from seqff.nets import load_encoder
-from seqff.probes.asked import Groups, Labels, Rules, ask
 from seqff.probes.clock import Clock
+from seqff.probes.labelled_splits import Groups, Labels, ProbeConfig, read_labelled_splits
 from seqff.probes.labels import read_labels
 from seqff.probes.protocol import keep, run_task
 from seqff.probes.results import ProbeResult
@@ -66,7 +66,7 @@ class _Plan:
 
     folder: Path
     manifest: Manifest
-    rules: Rules
+    rules: ProbeConfig
     tests: tuple[frozenset[str], ...]
     labels: Mapping[str, str]
     config: TrainConfig
@@ -136,7 +136,7 @@ def evaluate(
         clock = Clock()
         with clock("scan"):
             manifest = scan(videos, max_bad=max_bad, progress=progress)
-        rules = Rules(labels, "label", groups, splits, folds, seed)
+        rules = ProbeConfig(labels, "label", groups, splits, folds, seed)
         paths, tests = _folds(manifest, rules)
         extraction = {"per": per, "grid": grid, "every": every}
         names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
@@ -174,11 +174,11 @@ def _bad(manifest: Manifest) -> list[str]:
     return [entry.path for entry in manifest.bad]
 
 
-def _folds(manifest: Manifest, rules: Rules) -> tuple[list[str], tuple[frozenset[str], ...]]:
+def _folds(manifest: Manifest, rules: ProbeConfig) -> tuple[list[str], tuple[frozenset[str], ...]]:
     """Paths of the usable videos, and those that each fold tests."""
     paths = [entry.path for entry in manifest.usable]
     hashes = [entry.content_hash for entry in manifest.usable]
-    asked = ask(paths, hashes, None, rules, without_features=_bad(manifest))
+    asked = read_labelled_splits(paths, hashes, None, rules, without_features=_bad(manifest))
     return paths, tuple(frozenset(paths[place] for place in fold.test) for fold in asked.video_folds)
 
 
@@ -218,7 +218,7 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
             lie_in = (store if name in store.names else found[0] for store in found)
             sources[f"{baseline}/{name}" if baseline else name] = tuple((store, name) for store in lie_in)
     task = make_task(stores[""], plan.rules, sources)
-    tested = [frozenset(task.paths[place] for place in fold.test) for fold in task.asked.video_folds]
+    tested = [frozenset(task.paths[place] for place in fold.test) for fold in task.splits.video_folds]
     if any(now - then for now, then in zip(tested, plan.tests, strict=True)):
         raise RunError(
             f"{home}: some videos could not be read to their end, and the folds of the others are no longer those that "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqff.probes.estimator import Probe, match
-from seqff.probes.rows import Array, fit_scaling, to_numpy
+from seqff.probes.preprocessing import Array, fit_scaling, to_numpy
 
 NEIGHBOURS = (10, 20, 100, 200)
 """All are reported, none is chosen: the best k is a choice made on the test rows."""

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from seqff.probes.choice import Choice, Fit, fit_chosen
 from seqff.probes.estimator import Probe, generator, group_numbers, match, softmax
-from seqff.probes.rows import Array, fit_scaling, narrow, to_numpy
+from seqff.probes.model_selection import Choice, Fit, fit_chosen
+from seqff.probes.preprocessing import Array, fit_scaling, narrow, to_numpy
 from seqff.probes.softmax import lambda_path, logits_of, softmax_path
 
 ONE_THREAD_UP_TO_ROWS = 5000

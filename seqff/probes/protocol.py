@@ -16,8 +16,8 @@ from seqff.devices import choose_device
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder
 from seqff.probes.array import interval_of, probe_array
-from seqff.probes.asked import Groups, Labels, Rules
-from seqff.probes.facts import facts_of, majority_accuracy
+from seqff.probes.labelled_splits import Groups, Labels, ProbeConfig
+from seqff.probes.metadata import facts_of, majority_accuracy
 from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, ProbeResult, write_result
 from seqff.probes.task import BASELINES, PIXELS, Task, make_task
 
@@ -124,7 +124,7 @@ def probe(
     sources = {name: ((store, name),) for name in store.names}
     results = []
     for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
-        rules = Rules(labels, column, groups, splits, folds, seed, allow_leak, split_frames)
+        rules = ProbeConfig(labels, column, groups, splits, folds, seed, allow_leak, split_frames)
         task = make_task([store], rules, sources)
         result = run_task(task, device=target, progress=progress)
         results.append(result if home is None else keep(result, home, overwrite=overwrite))
@@ -139,10 +139,10 @@ def run_task(task: Task, *, device: torch.device, progress: bool) -> ProbeResult
         found = {name: probe_array(task, name, device=device, bar=bar) for name in names}
     layers, pixels = _pair(task, found)
     facts = {"protocol": PROTOCOL, **facts_of(task, found)}
-    video, folds = task.asked.video[task.tested], [fold.name for fold in task.folds]
+    video, folds = task.splits.video[task.tested], [fold.name for fold in task.folds]
     rows = tuple(
-        (task.paths[place], str(label), task.asked.groups[place], folds[fold])
-        for place, label, fold in zip(video, task.asked.label[task.tested], task.tested_fold, strict=True)
+        (task.paths[place], str(label), task.splits.groups[place], folds[fold])
+        for place, label, fold in zip(video, task.splits.label[task.tested], task.tested_fold, strict=True)
     )
     return ProbeResult(layers, pixels, majority_accuracy(task), facts, rows)
 

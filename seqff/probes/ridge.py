@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.probes.choice import fit_chosen
 from seqff.probes.estimator import Probe, generator, group_numbers, match
-from seqff.probes.rows import Array, fit_scaling, module_of, to_numpy
+from seqff.probes.model_selection import fit_chosen
+from seqff.probes.preprocessing import Array, fit_scaling, module_of, to_numpy
 from seqff.probes.softmax import lambda_path, logits_of
 
 

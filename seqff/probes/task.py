@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqff.errors import RunError
 from seqff.features import FeatureStore
-from seqff.probes.asked import Asked, Rules, ask
+from seqff.probes.labelled_splits import LabelledSplits, ProbeConfig, read_labelled_splits
 from seqff.probes.softmax import lambda_path
 from seqff.probes.splits import Fold
 
@@ -33,8 +33,8 @@ class Task:
         sources: by name of the array as it is reported, where it lies: once, or for each fold.
         paths: (videos,) path of each video.
         hashes: (videos,) content hash of each video.
-        rules: how the probe is made.
-        asked: the labelled rows and their splits; below, `row` means labelled row.
+        config: how the probe is made.
+        splits: the labelled rows and their splits; below, `row` means labelled row.
         lambdas: penalties to choose from, the same in each fold.
     """
 
@@ -42,29 +42,29 @@ class Task:
     sources: Mapping[str, tuple[Source, ...]]
     paths: tuple[str, ...]
     hashes: tuple[str, ...]
-    rules: Rules
-    asked: Asked
+    config: ProbeConfig
+    splits: LabelledSplits
     lambdas: tuple[float, ...]
 
     @property
     def seed(self) -> int:
         """Of inner splits and resampling."""
-        return self.rules.seed
+        return self.config.seed
 
     @property
     def folds(self) -> tuple[Fold, ...]:
         """Splits of the rows."""
-        return self.asked.folds
+        return self.splits.folds
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, sorted; class numbers are places in it."""
-        return tuple(map(str, np.unique(self.asked.label)))
+        return tuple(map(str, np.unique(self.splits.label)))
 
     @cached_property
     def label(self) -> NDArray[np.int64]:
         """(rows,) class numbers."""
-        return np.unique(self.asked.label, return_inverse=True)[1].astype(np.int64)
+        return np.unique(self.splits.label, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def tested(self) -> NDArray[np.int64]:
@@ -91,7 +91,7 @@ class Task:
 
     def by_video(self, values: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum a value of each answer, (answers,), over the answers of each tested video, (tested videos,)."""
-        _, place = np.unique(self.asked.video[self.tested], return_inverse=True)
+        _, place = np.unique(self.splits.video[self.tested], return_inverse=True)
         return np.bincount(place, weights=values).astype(np.float64)
 
     def store_of(self, fold: int) -> FeatureStore:
@@ -115,7 +115,7 @@ class Task:
         if not finite.all():
             video = store.index.video[int(np.argmin(finite))]
             raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
-        return features if len(self.asked.rows) == len(features) else features[self.asked.rows]
+        return features if len(self.splits.rows) == len(features) else features[self.splits.rows]
 
     @cached_property
     def narrowest(self) -> int:
@@ -130,7 +130,7 @@ class Task:
         return int(store.meta["arrays"][own]["width"])
 
 
-def make_task(stores: Sequence[FeatureStore], rules: Rules, sources: Mapping[str, tuple[Source, ...]]) -> Task:
+def make_task(stores: Sequence[FeatureStore], config: ProbeConfig, sources: Mapping[str, tuple[Source, ...]]) -> Task:
     """Read labels and groups, split the videos, and prove that nothing stands on both sides; see `probe`.
 
     Raises:
@@ -141,9 +141,9 @@ def make_task(stores: Sequence[FeatureStore], rules: Rules, sources: Mapping[str
     check_same_rows([store, *(other for parts in sources.values() for other, _ in parts)])
     paths = [video.path for video in store.videos]
     hashes = [video.content_hash for video in store.videos]
-    asked = ask(paths, hashes, store.index, rules, without_features=store.skipped)
-    lambdas = lambda_path(len(asked.rows))
-    return Task(tuple(stores), sources, tuple(paths), tuple(hashes), rules, asked, lambdas)
+    splits = read_labelled_splits(paths, hashes, store.index, config, without_features=store.skipped)
+    lambdas = lambda_path(len(splits.rows))
+    return Task(tuple(stores), sources, tuple(paths), tuple(hashes), config, splits, lambdas)
 
 
 def check_same_rows(stores: Sequence[FeatureStore]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from painted import read_numbers, write_painted
 
 from seqff.errors import VideoError
-from seqff.online.live import open_live
+from seqff.online import open_live
 
 
 def test_a_pipe(tmp_path: Path) -> None:

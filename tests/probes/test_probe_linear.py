@@ -8,9 +8,9 @@ import torch
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from seqff.probes.choice import Choice, pick
 from seqff.probes.linear import linear_probe
-from seqff.probes.rows import principal_axes, standardise
+from seqff.probes.model_selection import Choice, pick
+from seqff.probes.preprocessing import principal_axes, standardise
 from seqff.probes.softmax import lambda_path, logits_of, softmax_path
 
 

@@ -13,7 +13,7 @@ import pytest
 from seqff.errors import LabelError, RunError
 from seqff.features import FeatureIndex, FeatureStore, StoredVideo, write_store
 from seqff.probes import probe
-from seqff.probes.facts import seen
+from seqff.probes.metadata import seen
 
 MakeStore = Callable[..., FeatureStore]
 SUBJECTS = "(?P<group>subject[0-9]+)_"

@@ -7,7 +7,7 @@ import pytest
 
 from seqff.errors import LabelError
 from seqff.probes import Fold, make_folds
-from seqff.probes.choice import selection_folds
+from seqff.probes.model_selection import selection_folds
 from seqff.probes.splits import check_folds, deal_groups
 
 

@@ -13,7 +13,7 @@ import pytest
 from bytes_of import remux, with_exif, with_profile
 from painted import has_encoder, numbers, paint, write_painted
 
-from seqff.online.live import open_live
+from seqff.online import open_live
 from seqff.video import open_video, scan
 from seqff.video.examine import examine
 from seqff.video.pool import Worker

@@ -15,7 +15,7 @@ import pytest
 from painted import has_encoder, paint, read_numbers, write_painted
 
 from seqff.errors import VideoError
-from seqff.online.live import open_live
+from seqff.online import open_live
 from seqff.video import Manifest, VideoEntry, open_video, scan
 from seqff.video.decord_reader import decord_available
 from seqff.video.examine import examine

@@ -12,7 +12,7 @@ from bytes_of import remux
 from painted import count_wrong, read_numbers, write_painted
 
 from seqff.features.sampling import Sampling
-from seqff.online.live import open_live
+from seqff.online import open_live
 from seqff.video import open_video
 from seqff.video.examine import examine
 from seqff.video.mending import PARTS, mended

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqff.probes.asked import LEAK, WITHIN
+from seqff.probes.labelled_splits import LEAK, WITHIN
 from seqff.probes.results import ArrayResult
 from seqff.probes.task import Task
 from seqff.version import __version__
@@ -17,20 +17,20 @@ from seqff.version import __version__
 
 def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
     """Gather everything of results.json but the accuracies."""
-    store, asked = task.stores[0], task.asked
+    store, splits = task.stores[0], task.splits
     encoders = [other.meta.get("encoder") or {} for other in task.stores]
-    labelled = sorted(set(zip(asked.video.tolist(), asked.label.tolist(), strict=True)))
+    labelled = sorted(set(zip(splits.video.tolist(), splits.label.tolist(), strict=True)))
     videos = sorted({place for place, _ in labelled})
-    notes = [LEAK] if task.rules.leaks else [WITHIN] if task.rules.split_frames else []
+    notes = [LEAK] if task.config.leaks else [WITHIN] if task.config.split_frames else []
     return {
         "version": __version__,
         "per": store.per,
         "videos": len(videos),
-        "rows": len(asked.rows),
-        "unlabelled_rows": len(store) - len(asked.rows),
-        "groups": len({asked.groups[place] for place in videos}),
+        "rows": len(splits.rows),
+        "unlabelled_rows": len(store) - len(splits.rows),
+        "groups": len({splits.groups[place] for place in videos}),
         "classes": list(task.classes),
-        "label_column": task.rules.column,
+        "label_column": task.config.column,
         "videos_per_class": dict(sorted(Counter(name for _, name in labelled).items())),
         "split": describe_split(task),
         "folds": _folds(task),
@@ -56,15 +56,15 @@ def majority_accuracy(task: Task) -> float:
 
 def describe_split(task: Task) -> str:
     """Say in words how the rows were split."""
-    folds, rules = len(task.folds), task.rules
-    if rules.leaks:
+    folds, config = len(task.folds), task.config
+    if config.leaks:
         return f"{folds} folds of frames at random"
-    if rules.split_frames is not None:
-        return f"inside videos: frames {rules.split_frames} train, all others test"
-    if rules.splits is not None:
+    if config.split_frames is not None:
+        return f"inside videos: frames {config.split_frames} train, all others test"
+    if config.splits is not None:
         return f"{folds} official split{'s' if folds > 1 else ''}"
-    videos = np.unique(task.asked.video)
-    groups = len({task.asked.groups[place] for place in videos})
+    videos = np.unique(task.splits.video)
+    groups = len({task.splits.groups[place] for place in videos})
     unit = "video" if groups == len(videos) else "group"
     return f"leave one {unit} out ({folds} folds)" if folds == groups else f"{folds} folds by {unit}"
 
@@ -73,7 +73,7 @@ def seen_over_folds(task: Task) -> str:
     """Whether the tested videos of each fold were among those its encoder was trained on; see `seen`."""
     states = set()
     for number, fold in enumerate(task.folds):
-        hashes = [task.hashes[place] for place in np.unique(task.asked.video[fold.test])]
+        hashes = [task.hashes[place] for place in np.unique(task.splits.video[fold.test])]
         states.add(seen(hashes, task.store_of(number).trained_on))
     return states.pop() if len(states) == 1 else "unknown" if "unknown" in states else "mixed"
 
@@ -108,7 +108,7 @@ def digest(lines: Iterable[str]) -> str:
 
 def _folds(task: Task) -> list[dict[str, Any]]:
     """Name of each fold, and how many videos it trains and tests."""
-    video = task.asked.video
+    video = task.splits.video
     counts = [(len(np.unique(video[fold.train])), len(np.unique(video[fold.test]))) for fold in task.folds]
     return [
         {"name": fold.name, "train": train, "test": test}
@@ -124,29 +124,29 @@ def _one_or_all(values: Sequence[Any]) -> Any:
 
 def _labels_hash(task: Task) -> str:
     """Of what each labelled row is called; by video where whole videos are labelled, whatever rows they have."""
-    asked, index = task.asked, task.stores[0].index
+    splits, index = task.splits, task.stores[0].index
     names: dict[int, set[str]] = {}
-    for place, name in zip(asked.video.tolist(), asked.label.tolist(), strict=True):
+    for place, name in zip(splits.video.tolist(), splits.label.tolist(), strict=True):
         names.setdefault(place, set()).add(name)
-    if len(asked.rows) == len(index) and all(len(found) == 1 for found in names.values()):
+    if len(splits.rows) == len(index) and all(len(found) == 1 for found in names.values()):
         return digest(f"{task.paths[place]}\0{names[place].pop()}" for place in sorted(names))
-    rows = zip(asked.rows.tolist(), asked.label.tolist(), strict=True)
+    rows = zip(splits.rows.tolist(), splits.label.tolist(), strict=True)
     return digest(f"{index.video[row]}\0{index.frame[row]}\0{name}" for row, name in rows)
 
 
 def _splits_hash(task: Task) -> str:
     """Of who is in which group, and trained and tested in which fold."""
-    folds = task.asked.video_folds
+    folds = task.splits.video_folds
     names: dict[tuple[str, int], list[str]] = {}
     for side in ("train", "test"):
         members = [(place, fold.name) for fold in folds for place in getattr(fold, side).tolist()]
         for place, fold in members:
             names.setdefault((side, place), []).append(fold)
-    if task.rules.within_videos:
+    if task.config.within_videos:
         return digest(f"{fold.name}\0{','.join(map(str, fold.test))}" for fold in task.folds)
     lines = []
-    for place, (path, group) in enumerate(zip(task.paths, task.asked.groups, strict=True)):
+    for place, (path, group) in enumerate(zip(task.paths, task.splits.groups, strict=True)):
         trained, tested = (",".join(names.get((side, place), [])) for side in ("train", "test"))
         # Where the folds are dealt, who is tested in a fold says who is trained in it.
-        lines.append("\0".join([path, group, tested] + ([trained] if task.rules.splits is not None else [])))
+        lines.append("\0".join([path, group, tested] + ([trained] if task.config.splits is not None else [])))
     return digest(lines)

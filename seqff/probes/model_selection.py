@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from seqff.probes.rows import Array, module_of, principal_axes, to_numpy
+from seqff.probes.preprocessing import Array, module_of, principal_axes, to_numpy
 from seqff.probes.softmax import logits_of, softmax_path
 from seqff.probes.splits import deal_groups
 
