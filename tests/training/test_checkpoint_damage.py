@@ -202,7 +202,7 @@ def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(tmp_path: Path)
         ("config.yaml", "steps: !!python/object/apply:os.mkdir [BOMB]", "damaged, the run cannot be resumed"),
         ("config.yaml", "[" * 5000, "damaged, the run cannot be resumed"),
         ("config.yaml", "# " + "x" * 2_000_000, "too much for settings"),
-        ("metrics.jsonl", '["no step"]\n', "a line without a step is not from a training"),
+        ("metrics.jsonl", '["no step"]\n', "a line without a step, .* is not from a training"),
     ],
 )
 def test_a_hostile_run_folder_is_refused_and_nothing_is_executed(
