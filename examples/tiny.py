@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 SIZE, WIDTHS, FAR = 64, (16, 32, 64, 128), 8
-TOLERANCES = (0.4, 0.25, 0.16, 0.1)  # delta of each layer: larger for earlier ones
+TOLERANCES = (0.2, 0.16, 0.13, 0.1)  # delta of each layer: larger for earlier ones
 VIDEOS, CLIPS, STEPS = 16, 4, 300  # videos in a batch, pairs of frames of each, batches
 
 
@@ -55,7 +55,7 @@ class Head(nn.Module):
         return F.normalize(self.near(near)), F.normalize(self.video(video))
 
 
-def hinge(z, video, time, tolerance, margin=1.5):
+def hinge(z, video, time, tolerance, margin=0.8):
     """max(0, d(x_n, x_n+1) - tolerance) + max(0, margin - d(distant frames of the same video)), d squared."""
     d = (2 - 2 * z @ z.T).clamp(min=0)
     same, apart = video[:, None] == video, (time[:, None] - time).abs()
@@ -70,6 +70,25 @@ def between_videos(z, video, temperature=0.1):
     others = torch.logsumexp(scores.masked_fill(same, -1e9), dim=1, keepdim=True)
     mask = same & ~torch.eye(len(z), dtype=torch.bool)
     return F.softplus(others - scores)[mask].mean()
+
+
+class Muon:
+    """Kernels move by steps in which all directions count alike: near to the orthogonal matrix next to the gradient."""
+
+    def __init__(self, kernels, lr=2e-3):
+        self.kernels, self.lr, self.past = list(kernels), lr, [torch.zeros_like(kernel) for kernel in kernels]
+
+    @torch.no_grad()
+    def step(self):
+        for kernel, past in zip(self.kernels, self.past, strict=True):
+            past.lerp_(kernel.grad, 0.05)
+            x = kernel.grad.lerp(past, 0.95).flatten(1)
+            x = x / x.norm().clamp(min=1e-7)
+            for _ in range(5):  # Newton and Schulz; coefficients of K. Jordan 2024, kellerjordan.github.io/posts/muon
+                gram = x @ x.T
+                x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+            kernel.sub_(x.view_as(kernel), alpha=self.lr * max(x.shape) ** 0.5)
+            kernel.grad = None
 
 
 def batch(clips, random):
@@ -95,19 +114,23 @@ def train(layers, clips, steps, seed):
     """Each step: every layer runs, learns from its own loss, and hands its output on without its gradient."""
     random = np.random.default_rng(seed)
     heads = [Head(width) for width in WIDTHS]
+    movers = [Muon([layer[1].weight]) for layer in layers]
     optimizers = [
-        torch.optim.AdamW([*layer.parameters(), *head.parameters()], lr=2e-3)
+        torch.optim.AdamW(
+            [layer[1].bias, *head.parameters()], lr=6e-4
+        )  # heads slower: what they can do, layers need not
         for layer, head in zip(layers, heads, strict=True)
     ]
     for step in range(steps):
         h, video, time = batch(clips, random)
-        for layer, head, tolerance, optimizer in zip(layers, heads, TOLERANCES, optimizers, strict=True):
+        for layer, head, tolerance, mover, optimizer in zip(layers, heads, TOLERANCES, movers, optimizers, strict=True):
             out = layer(h)
             near, of_video = head(out)
             loss = hinge(near, video, time, tolerance) + between_videos(of_video, video)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            mover.step()
             h = out.detach()  # the cut: nothing that a layer above learns reaches this one
         if step % 50 == 0 or step == steps - 1:
             print(f"step {step}: loss of the last layer {loss.item():.3f}")

@@ -27,9 +27,10 @@ class Demo:
 
 
 def demo_config(steps: int) -> TrainConfig:
-    """The default settings, with a net half as wide, for speed."""
+    """The default settings, with a net half as wide, for speed, and colors that mean nothing: each clip has its own."""
     config = TrainConfig()
-    return replace(config, steps=steps, encoder=replace(config.encoder, widths=(16, 32, 64, 64)))
+    encoder = replace(config.encoder, widths=(16, 32, 64, 64))
+    return replace(config, steps=steps, encoder=encoder, pairs=replace(config.pairs, colour=1.0))
 
 
 def demo(
@@ -42,7 +43,9 @@ def demo(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Demo:
-    """Write labelled clips of moving handwritten digits as video files and take them the whole way.
+    """Write labelled clips of handwritten digits in small scenes as video files and take them the whole way.
+
+    Each clip shows a digit among other things, in colors of their own, before a camera that pans, in changing light.
 
     Args:
         out: folder for everything; None makes a fresh one in the temporary folder.
@@ -65,7 +68,7 @@ def demo(
         claim_folder(folder, marker=MARKER, overwrite=overwrite)
         write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
         videos, run, features = folder / "videos", folder / "run", folder / "features"
-        write_digit_clips(videos, clips=clips, seed=seed, progress=progress)
+        write_digit_clips(videos, clips=clips, scenes=True, seed=seed, progress=progress)
         manifest = folder / "manifest.json"
         scan(videos, out=manifest, progress=progress)
         config = demo_config(steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,7 +41,7 @@ class FrameTransform:
     width: int
     mean: float = 0.45
     std: float = 0.25
-    fit: Fit = "crop"
+    fit: Fit = field(default="crop", repr=False)  # digests of encoders hold the text of all else
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:

@@ -82,7 +82,8 @@ class Encoder(nn.Module):
 
     def hash(self) -> str:
         """A digest of the weights and the architecture."""
-        digest = hashlib.sha256(f"({self._architecture()}, {self.transform!r})".encode())
+        fit = "" if self.transform.fit == "crop" else f", {self.transform.fit}"
+        digest = hashlib.sha256(f"({self._architecture()}, {self.transform!r}{fit})".encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

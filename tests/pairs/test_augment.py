@@ -46,7 +46,9 @@ def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
 def test_exposure_and_colours_are_of_each_frame_where_crops_are_of_the_video() -> None:
     """By default a pixel of one frame is the same affine function of that pixel of another, and never the same."""
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8))
-    first, *others = augment(frames.repeat(8, 1, 1, 1), SMALL, PairsConfig(crop=0.7), np.random.default_rng(2))
+    first, *others = augment(
+        frames.repeat(8, 1, 1, 1), SMALL, PairsConfig(crop=0.7, colour=1.0), np.random.default_rng(2)
+    )
     pixels = torch.cat([first.flatten(1).T, torch.ones(256, 1)], dim=1)
     for other in others:
         found = torch.linalg.lstsq(pixels, other.flatten(1).T).solution
@@ -59,7 +61,7 @@ def test_colours_change_around_the_axis_of_greys() -> None:
     count = 2000
     frames = torch.tensor([[[200, 120, 40], [90, 90, 90]]], dtype=torch.uint8).expand(count, 1, 2, 3)
     transform = FrameTransform(1, 2)
-    config = PairsConfig(crop=1.0, flip=False, jitter=0.0)
+    config = PairsConfig(crop=1.0, flip=False, jitter=0.0, colour=1.0)
     x = augment(frames, transform, config, np.random.default_rng(0)).double()[:, :, 0]
     before = transform.scale(frames[:1]).double()[0, :, 0]
     torch.testing.assert_close(x[:, :, 1], before[:, 1].expand(count, 3))
