@@ -15,7 +15,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 def stopped_at_work(command: list[str], sign: Path, number: int) -> tuple[int, str]:
     """Send a command a signal once something that it writes is there; return its code and what it said."""
-    process = subprocess.Popen([sys.executable, "-m", "seqff", *command], stdout=-1, stderr=-1, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqff", *command],
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # what a shell has in the background ignores it
+    )
     while not list(sign.parent.glob(sign.name)) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)

@@ -56,7 +56,7 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     folder = small().save_pretrained(tmp_path / "pretrained")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
-    with pytest.raises(RunError, match=r"model\.safetensors: the encoder cannot be loaded"):
+    with pytest.raises(RunError, match=r"model\.safetensors .*: the encoder cannot be loaded"):
         seqff.load(folder)
     (folder / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(RunError, match=r"config\.json: not encoder settings of format 1"):
