@@ -55,7 +55,7 @@ class Head(nn.Module):
         return F.normalize(self.near(near)), F.normalize(self.video(video))
 
 
-def hinge(z, video, time, tolerance, margin=0.8):
+def hinge(z, video, time, tolerance, margin=0.5):
     """max(0, d(x_n, x_n+1) - tolerance) + max(0, margin - d(distant frames of the same video)), d squared."""
     d = (2 - 2 * z @ z.T).clamp(min=0)
     same, apart = video[:, None] == video, (time[:, None] - time).abs()

@@ -166,7 +166,7 @@ class ObjectiveConfig:
     embedding_norm: Literal["unit", "rms", "none"] = "unit"
     """Hinges compare embeddings as unit vectors, as vectors of mean square 1 (distances grow with their dimension), or
     as they are, and then their scale decides what a tolerance means."""
-    margin: float = 0.8
+    margin: float = 0.5
     """Distance that negatives are pushed to (embeddings are unit vectors: 0 same, 2 unrelated, 4 opposite). Distant
     frames of the same video are to differ, but less than unrelated ones do: pushed to 1.5, layers unlearn what a video
     shows."""
