@@ -119,19 +119,20 @@ def others(records: Sequence[Record]) -> str:
 
 
 def short(records: Sequence[Record]) -> str:
-    """The README's table: best layers, the untrained net's, the twin's by backpropagation where it was measured."""
-    rows = ["| videos | trained | untrained | end to end | pixels |", "|---|---|---|---|---|"]
+    """The README's table: best layers beside untrained ones, pixels and, where it was measured, the end-to-end twin."""
+    twins = {name: of(records, name, TWIN) for name in SHOWN}
+    heads = ["videos", "trained", "untrained", *["end to end"] * any(twins.values()), "pixels", "seeds"]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, title in SHOWN.items():
-        found, twin = of(records, name, "default"), of(records, name, TWIN)
+        found = of(records, name, "default")
         if found:
             best, before = (layers(found, column).max(axis=1) for column in ("trained", "untrained"))
-            beside = mean(layers(twin, "trained").max(axis=1)) if twin else ""
+            beside = [mean(layers(twins[name], "trained").max(axis=1)) if twins[name] else ""] * any(twins.values())
             pixels = np.mean([record["pixels"] for record in found])
-            rows.append(f"| {title} | {mean(best)} | {before.mean():.3f} | {beside} | {pixels:.3f} |")
-    seeds = sorted({record["seed"] for record in records if record["set"] in SHOWN and record["settings"] == "default"})
-    return "\n".join(
-        [*rows, "", f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation where there are several."]
-    )
+            seeds = ", ".join(str(record["seed"]) for record in found)
+            cells = [title, mean(best), f"{before.mean():.3f}", *beside, f"{pixels:.3f}", seeds]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def demo(records: Sequence[Record]) -> str:
