@@ -140,10 +140,6 @@ def _sequences(path: Path, folder: _Folder, pictures: list[str], passed: PassedB
     return [folder.below(sequence.name) for sequence in there.sequences]
 
 
-def _says_nothing(kind: str) -> bool:
-    return not kind or kind[1:].isdigit()
-
-
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
