@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import write_clips
-from small_runs import CONFIG
+from helpers.clips import write_clips
+from helpers.small_runs import CONFIG
 
 import seqff
 from seqff.train import train

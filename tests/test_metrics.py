@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from small_runs import CONFIG
+from helpers.small_runs import CONFIG
 
 from seqff.metrics import METRICS, TABLE, MetricsLog, read_metrics
 from seqff.train import train

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from rows import FAR, GAP, TIME, VIDEO
+from helpers.rows import FAR, GAP, TIME, VIDEO
 
 from seqff.config import TrainConfig
 from seqff.config_io import load_preset

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clips import write_clips
-from small_runs import CONFIG
+from helpers.clips import write_clips
+from helpers.small_runs import CONFIG
 
 from benchmarks import quality
 from benchmarks.records import Records

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from extracting import take
-from small_runs import CONFIG, resume
+from helpers.extracting import take
+from helpers.small_runs import CONFIG, resume
 
 from seqff.config_io import load_config
 from seqff.errors import ConfigError, ManifestError, RunError, SeqffError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_runs import CONFIG
+from helpers.small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.config import TrainConfig

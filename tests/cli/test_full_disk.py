@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from full_disk import left_in, small_disk, small_files
-from small_runs import CONFIG
+from helpers.full_disk import left_in, small_disk, small_files
+from helpers.small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.errors import WriteError

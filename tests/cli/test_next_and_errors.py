@@ -22,7 +22,7 @@ def next_of(out: str) -> list[str]:
 
 def test_each_step_names_the_next(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From scan to report only names have to be filled in, and every line given that way works."""
-    from small_runs import CONFIG
+    from helpers.small_runs import CONFIG
 
     settings = tmp_path / "small.yaml"
     settings.write_text(dump_yaml({**to_dict(CONFIG), "steps": 2}))

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from clips import write_clips
-from small_runs import CONFIG
+from helpers.clips import write_clips
+from helpers.small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.config_io import dump_yaml, to_dict

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.processes import together
+from helpers.small_nets import CONFIG, small_learners
 from numpy.typing import NDArray
-from processes import together
-from small_nets import CONFIG, small_learners
 
 from seqff.config import OptimConfig, TrainConfig
 from seqff.distributed.data_parallel import average_measured, broadcast, check_data_parallel, synchronize

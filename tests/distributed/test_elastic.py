@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import Together, context, together
-from small_runs import CONFIG, resume, weights
+from helpers.processes import Together, context, together
+from helpers.small_runs import CONFIG, resume, weights
 
 from seqff.config import TrainConfig
 from seqff.train import train

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from processes import Together, together
-from small_runs import PAIRS
+from helpers.processes import Together, together
+from helpers.small_runs import PAIRS
 
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from extracting import take
+from helpers.extracting import take
 
 from seqff.config import EncoderConfig
 from seqff.features import FeatureStore

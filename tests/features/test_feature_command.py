@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from extracting import scan_of
+from helpers.extracting import scan_of
 
 from seqff.cli import main
 from seqff.features import FeatureStore

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from extracting import NAMES, scan_of, take
+from helpers.extracting import NAMES, scan_of, take
 
 import seqff.features.decoding as decoding
 from seqff.errors import RunError, VideoError

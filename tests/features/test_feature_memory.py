@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from extracting import scan_of, take
-from painted import write_painted
+from helpers.extracting import scan_of, take
+from helpers.painted import write_painted
 
 import seqff.features.decoding as decoding
 from seqff.features.describe import FrameDescriber

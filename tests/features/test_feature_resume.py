@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from extracting import NAMES, content, scan_of, take
+from helpers.extracting import NAMES, content, scan_of, take
 
 import seqff.features.decoding as decoding
 import seqff.features.finishing as finishing

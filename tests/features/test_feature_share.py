@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from extracting import content, take
+from helpers.extracting import content, take
 
 from seqff.errors import RunError, VideoError
 from seqff.features import FeatureStore, decoding, filling

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from extracting import content, take
+from helpers.extracting import content, take
 
 from seqff.config import EncoderConfig
 from seqff.features import decoding

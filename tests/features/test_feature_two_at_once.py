@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from extracting import content, take
+from helpers.extracting import content, take
 
 from seqff.claim import Claim
 from seqff.errors import RunError

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 import torch
-from rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, mean, pairs, relation
 
 from seqff.config import BarlowConfig
 from seqff.objectives.barlow import Barlow, barlow_terms

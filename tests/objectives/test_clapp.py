@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rows import embeddings, mean, negatives, pairs, relation
+from helpers.rows import embeddings, mean, negatives, pairs, relation
 
 from seqff.config import CLAPPConfig, ObjectiveConfig
 from seqff.objectives.clapp import CLAPP, attract, repel

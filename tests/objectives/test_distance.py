@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rows import embeddings, relation
+from helpers.rows import embeddings, relation
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives import build_objectives, temporal_hinge

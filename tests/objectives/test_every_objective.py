@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rows import FAR, GAP, TIME, VIDEO, embeddings, relation, without_negatives, without_positives
-from small_nets import save_checkpoint
+from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation, without_negatives, without_positives
+from helpers.small_nets import save_checkpoint
 
 from seqff.config import EncoderConfig, ObjectiveConfig, SlownessConfig, TrainConfig
 from seqff.nets import build_encoder

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from rows import embeddings, mean, negatives, pairs, relation
+from helpers.rows import embeddings, mean, negatives, pairs, relation
 
 from seqff.config import InfoNCEConfig, ObjectiveConfig
 from seqff.objectives.infonce import InfoNCE, info_nce

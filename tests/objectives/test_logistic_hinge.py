@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from rows import embeddings, mean, negatives, pairs, relation
+from helpers.rows import embeddings, mean, negatives, pairs, relation
 
 from seqff.objectives import Tolerance, temporal_hinge
 from seqff.objectives.logistic_hinge import logistic_hinge

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 import torch
-from rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, mean, pairs, relation
 
 from seqff.config import LPLConfig
 from seqff.objectives.lpl import LPL, lpl_terms

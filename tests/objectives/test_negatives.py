@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from rows import FAR, GAP, TIME, VIDEO, embeddings, relation
-from small_nets import save_checkpoint, small_batch, small_config, small_learners
+from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation
+from helpers.small_nets import save_checkpoint, small_batch, small_config, small_learners
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives import build_objectives

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from rows import VIDEO, mean, pairs, relation, without_positives
+from helpers.rows import VIDEO, mean, pairs, relation, without_positives
 from torch import nn
 
 from seqff.config import ObjectiveConfig, SCFFConfig

@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, mean, pairs, relation
 
 from seqff.config import SIGRegConfig
 from seqff.objectives.sigreg import SIGReg, epps_pulley

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rows import embeddings, pairs, relation
+from helpers.rows import embeddings, pairs, relation
 from scipy.linalg import eigh
 
 from seqff.config import SlownessConfig

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, mean, pairs, relation
 
 from seqff.config import StraighteningConfig
 from seqff.objectives.straightening import Straightening, straightness

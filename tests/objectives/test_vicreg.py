@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 import torch
-from rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, mean, pairs, relation
 
 from seqff.config import VICRegConfig
 from seqff.objectives import Tolerance

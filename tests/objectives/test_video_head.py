@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rows import relation
+from helpers.rows import relation
 
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.nets import build_encoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rows import FAR, GAP, TIME, VIDEO, embeddings, relation
+from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation
 
 from seqff.config import ObjectiveConfig, VideoHingeConfig
 from seqff.objectives import build_objectives

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from rows import FAR, GAP, TIME, VIDEO, embeddings, relation
+from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation
 
 from seqff.config import ObjectiveConfig, VideoInfoNCEConfig
 from seqff.objectives import build_objectives

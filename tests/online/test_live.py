@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import read_numbers, write_painted
+from helpers.painted import read_numbers, write_painted
 
 from seqff.errors import VideoError
 from seqff.online import open_live

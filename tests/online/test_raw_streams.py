@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from painted import write_painted
-from streams import stream_config
+from helpers.painted import write_painted
+from helpers.streams import stream_config
 
 from seqff.train import train
 

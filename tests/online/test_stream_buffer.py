@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from painted import paint, read_numbers
-from streams import SIZE, stream_config
+from helpers.painted import paint, read_numbers
+from helpers.streams import SIZE, stream_config
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import write_painted
-from small_runs import weights
-from streams import noise, stream_config
+from helpers.painted import write_painted
+from helpers.small_runs import weights
+from helpers.streams import noise, stream_config
 
 import seqff
 from seqff.cli import main

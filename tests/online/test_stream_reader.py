@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from painted import read_numbers, write_painted
-from streams import numbered
+from helpers.painted import read_numbers, write_painted
+from helpers.streams import numbered
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError

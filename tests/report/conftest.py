@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 
 import pytest
-from hostile import STEPS, Made, write_videos
+from helpers.hostile import STEPS, Made, write_videos
 
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.features import extract

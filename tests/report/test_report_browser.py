@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import Made
+from helpers.hostile import Made
 
 BROWSER = shutil.which("chromium")
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile import BROKEN, HOSTILE_FILE, HOSTILE_FOLDER, HOSTILE_LABEL, STEPS, Made
-from reading_pages import Page, read_page
+from helpers.hostile import BROKEN, HOSTILE_FILE, HOSTILE_FOLDER, HOSTILE_LABEL, STEPS, Made
+from helpers.reading_pages import Page, read_page
 
 from seqff.cli import main
 from seqff.config_io import load_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reading_pages import read_page
+from helpers.reading_pages import read_page
 
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import WATCHED, metrics
+from helpers.small_runs import WATCHED, metrics
 
 import seqff
 from seqff.cli import main

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_nets import layer_weights, small_batch, small_config, small_learners
+from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.config import PairsConfig, TrainConfig
 from seqff.objectives.distance import squared_distances, unit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import CONFIG, metrics
+from helpers.small_runs import CONFIG, metrics
 
 from seqff.train import train
 from seqff.training.callbacks.alarms import Alarms

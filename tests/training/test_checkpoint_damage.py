@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Together
-from small_nets import save_checkpoint, small_batch, small_learners
-from small_runs import CONFIG, resume, weights
+from helpers.processes import Together
+from helpers.small_nets import save_checkpoint, small_batch, small_learners
+from helpers.small_runs import CONFIG, resume, weights
 
 from seqff.errors import RunError
 from seqff.training.checkpoint import list_checkpoints, load_checkpoint

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from small_nets import small_batch, small_config, small_learners
+from helpers.small_nets import small_batch, small_config, small_learners
 from torch import Tensor
 
 from seqff.training import LayerLearner

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from processes import context
-from small_runs import CONFIG
+from helpers.processes import context
+from helpers.small_runs import CONFIG
 
 import seqff
 from seqff.cli import main

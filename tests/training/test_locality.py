@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
-from small_nets import layer_weights, small_batch, small_config, small_learners
+from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.config import EncoderConfig
 from seqff.objectives import OBJECTIVES

@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from processes import together
-from small_runs import CONFIG
+from helpers.processes import together
+from helpers.small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.metrics import METRICS, read_metrics

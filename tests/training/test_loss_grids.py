@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from small_nets import CONFIG, small_learners
+from helpers.small_nets import CONFIG, small_learners
 
 from seqff.config import ObjectiveConfig
 

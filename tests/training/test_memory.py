@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_nets import small_batch, small_learners
+from helpers.small_nets import small_batch, small_learners
 
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.training import build_strategy

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_nets import layer_weights, small_batch, small_config, small_learners
-from small_runs import WATCHED, metrics
+from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
+from helpers.small_runs import WATCHED, metrics
 
 from seqff.objectives.distance import squared_distances, unit
 from seqff.pairs import relate

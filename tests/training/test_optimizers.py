@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_nets import CONFIG, layer_weights, small_batch, small_config, small_learners
+from helpers.small_nets import CONFIG, layer_weights, small_batch, small_config, small_learners
 from torch._inductor import config as inductor
 
 from seqff.config import OptimConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_nets import layer_weights, small_batch, small_config, small_learners
+from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.errors import RunError
 from seqff.pairs import Relation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import metrics, weights
+from helpers.small_runs import metrics, weights
 from torch import nn
 
 import seqff

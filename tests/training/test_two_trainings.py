@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from processes import Together
-from small_runs import CONFIG, metrics, weights
+from helpers.processes import Together
+from helpers.small_runs import CONFIG, metrics, weights
 
 from seqff.errors import RunError
 from seqff.online.train import stream_learner

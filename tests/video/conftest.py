@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import cut_by_copy, has_encoder, write_painted
-from serving import NAMES, Served, serving
+from helpers.painted import cut_by_copy, has_encoder, write_painted
+from helpers.serving import NAMES, Served, serving
 
 from seqff.video import Manifest, scan
 from seqff.video.remote import filesystem

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from painted import paint, read_numbers
+from helpers.painted import paint, read_numbers
 
 from seqff.errors import VideoError
 from seqff.video import open_video, scan

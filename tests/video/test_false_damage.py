@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bytes_of import remux
-from painted import count_wrong, paint, read_numbers, write_painted
+from helpers.bytes_of import remux
+from helpers.painted import count_wrong, paint, read_numbers, write_painted
 
 from seqff.video import open_video, scan
 from seqff.video.complete import is_complete, is_complete_image

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bytes_of import remux, with_exif, with_profile
-from painted import has_encoder, numbers, paint, write_painted
+from helpers.bytes_of import remux, with_exif, with_profile
+from helpers.painted import has_encoder, numbers, paint, write_painted
 
 from seqff.online import open_live
 from seqff.video import open_video, scan

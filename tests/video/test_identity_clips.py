@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from painted import count_wrong
+from helpers.painted import count_wrong
 
 from seqff.errors import VideoError
 from seqff.video import Manifest, open_video, scan

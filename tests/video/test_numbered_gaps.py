@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from painted import paint, read_numbers
+from helpers.painted import paint, read_numbers
 
 from seqff.cli import main
 from seqff.config import PairsConfig, VideoConfig

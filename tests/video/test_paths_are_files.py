@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import read_numbers, write_painted
-from serving import Served, needs_http, serving
+from helpers.painted import read_numbers, write_painted
+from helpers.serving import Served, needs_http, serving
 
 from seqff.errors import VideoError
 from seqff.online.live import open_live

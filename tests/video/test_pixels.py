@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from painted import has_encoder, paint, read_numbers, write_painted
+from helpers.painted import has_encoder, paint, read_numbers, write_painted
 
 from seqff.errors import VideoError
 from seqff.online import open_live

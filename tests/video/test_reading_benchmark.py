@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from painted import write_painted
+from helpers.painted import write_painted
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "reading.py"
 

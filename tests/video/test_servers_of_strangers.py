@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from painted import write_painted
-from serving import needs_http
+from helpers.painted import write_painted
+from helpers.serving import needs_http
 
 from seqff.errors import SeqffError, VideoError
 from seqff.video import open_video, scan

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from painted import write_painted
+from helpers.painted import write_painted
 
 from seqff.video import Manifest, VideoEntry, journal, scan
 from seqff.video.journal import Journal

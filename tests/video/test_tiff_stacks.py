@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 
 import pytest
-from painted import read_numbers
-from picture_folders import pictures, quick, seen, write_stack
+from helpers.painted import read_numbers
+from helpers.picture_folders import pictures, quick, seen, write_stack
 
 from seqff.video import open_video
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import read_numbers, write_painted
+from helpers.painted import read_numbers, write_painted
 
 from seqff.errors import VideoError
 from seqff.video import open_video, scan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import count_wrong, read_numbers
+from helpers.painted import count_wrong, read_numbers
 
 from seqff.errors import SeqffError, VideoError
 from seqff.video import Manifest, VideoEntry, estimate_cache_bytes, fill_cache, open_cached, open_video

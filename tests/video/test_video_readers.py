@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from painted import count_wrong, numbers, paint, read_numbers, write_painted
+from helpers.painted import count_wrong, numbers, paint, read_numbers, write_painted
 
 from seqff.errors import VideoError
 from seqff.video import Manifest, open_video

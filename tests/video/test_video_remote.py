@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import read_numbers, write_painted
-from serving import NAMES, Served, needs_http, serving, spooled
+from helpers.painted import read_numbers, write_painted
+from helpers.serving import NAMES, Served, needs_http, serving, spooled
 
 from seqff.config import PairsConfig
 from seqff.errors import ManifestError, SeqffError, VideoError

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from painted import paint, write_painted
+from helpers.painted import paint, write_painted
 
 from seqff.cli import main
 from seqff.errors import ManifestError

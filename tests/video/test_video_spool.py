@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from serving import NAMES, Served, needs_http, spooled
+from helpers.serving import NAMES, Served, needs_http, spooled
 
 from seqff.errors import VideoError
 from seqff.video.entry import Stamp

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from bytes_of import remux
-from painted import count_wrong, read_numbers, write_painted
+from helpers.bytes_of import remux
+from helpers.painted import count_wrong, read_numbers, write_painted
 
 from seqff.features.sampling import Sampling
 from seqff.online import open_live

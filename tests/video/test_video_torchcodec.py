@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from painted import count_wrong
+from helpers.painted import count_wrong
 
 from seqff.errors import VideoError
 from seqff.video import Manifest, open_video

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import has_encoder, write_painted
-from picture_folders import pictures, quick, seen, write_stack
+from helpers.painted import has_encoder, write_painted
+from helpers.picture_folders import pictures, quick, seen, write_stack
 
 from seqff.cli import main
 from seqff.video import Manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import CONFIG
+from helpers.small_runs import CONFIG
 
 from seqff.train import train
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import context
-from small_runs import CONFIG, resume
+from helpers.processes import context
+from helpers.small_runs import CONFIG, resume
 
 import seqff
 from seqff.cli import main

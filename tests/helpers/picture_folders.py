@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
-from painted import paint, read_numbers
 
+from helpers.painted import paint, read_numbers
 from seqff.video import Manifest, open_video, scan
 
 

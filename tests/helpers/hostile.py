@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from clips import SETTINGS
 
+from helpers.clips import SETTINGS
 from seqff.pairs.synthetic import digits, moving_object, write_clip
 
 HOSTILE_FILE = "<script>window.hacked=1<.mp4"
