@@ -40,7 +40,14 @@ CONFIG = TrainConfig(
     log_every=1,
     precision="fp32",
     pairs=PairsConfig(
-        size_px=16, gap=1, far=3, videos_per_batch=2, stretches=2, stretch_frames=2, uses=1, buffer_videos=3
+        size_px=16,
+        gap=1,
+        far=3,
+        videos_per_batch=2,
+        clips_per_video=2,
+        clip_frames=2,
+        batches_per_visit=1,
+        buffer_videos=3,
     ),
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
     objective=ObjectiveConfig(head_out=4, grid=(2,)),

@@ -25,8 +25,8 @@ from seqff.video import Manifest, VideoEntry, open_cached, open_video
 SIZE = (112, 112)
 TRANSFORM = FrameTransform(*SIZE)
 VISITS = PairsConfig(
-    gap=1, stretches=4, stretch_frames=17, uses=1, videos_per_batch=8, buffer_videos=8,
-    crop=1.0, flip=False, jitter=0.0, colour=0.0, skip_cuts=False,
+    gap=1, clips_per_video=4, clip_frames=17, batches_per_visit=1, videos_per_batch=8, buffer_videos=8,
+    crop=1.0, flip=False, brightness=0.0, color_jitter=0.0, skip_cuts=False,
 )  # fmt: skip
 OPENINGS = 24  # pairs read with an opening each
 
@@ -128,7 +128,7 @@ def count_pairs(batch: Any) -> int:
 
 
 def collated(manifest: Manifest, cache: str, folder: Path, repeat: int) -> int:
-    """Visits every video (4 stretches of 17 frames) and collates the uint8 frames of all into one tensor."""
+    """Visits every video (4 clips of 17 frames) and collates the uint8 frames of all into one tensor."""
     random, pairs = np.random.default_rng(repeat), 0
     for _ in range(1 if cache == "none" else 8):  # else too short to measure
         visits = []
@@ -157,7 +157,7 @@ def wall_of_stream(manifest: Manifest, workers: int, repeat: int) -> float:
 
 def memory_drift(manifest: Manifest, visits: int) -> float:
     """Megabytes the process has grown by between the first tenth of the visits and the last."""
-    config = replace(VISITS, stretches=1, stretch_frames=2)
+    config = replace(VISITS, clips_per_video=1, clip_frames=2)
     stream = PairStream(manifest, TRANSFORM, config, seed=0)
     seen = []
     for _ in islice(stream.batches(), visits // VISITS.videos_per_batch):

@@ -98,7 +98,7 @@ def turning_object(image: np.ndarray, behind: np.ndarray, random: np.random.Gene
         random: source of size, speed, place and light.
 
     Returns:
-        (24, 64, 64, 3) uint8, the three colours alike.
+        (24, 64, 64, 3) uint8, the three colors alike.
     """
     import cv2
 
@@ -134,7 +134,7 @@ def write_turning_pictures(archive: Path, folder: Path) -> None:
 
 
 def write_turning_solids(folder: Path) -> None:
-    """Write clips of solids of ten kinds that turn before that texture, each in a colour of its own, laid out alike."""
+    """Write clips of solids of ten kinds that turn before that texture, each in a color of its own, laid out alike."""
     lines, kinds = [], solid_kinds()
     behind = 0.35 * texture(64, np.random.default_rng(77))
     for number, (part, count) in enumerate((("train", TRAIN_CLIPS // 2), ("test", TEST_CLIPS // 2))):

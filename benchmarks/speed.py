@@ -92,7 +92,7 @@ def limit(config: EncoderConfig, side: int) -> float:
 
 
 def build_step(config: TrainConfig, batch: int, layout: torch.memory_format) -> Step:
-    """A training step of a fresh net on the same noise: groups of four frames are two stretches of a video."""
+    """A training step of a fresh net on the same noise: groups of four frames are two clips of a video."""
     encoder = build_encoder(config.encoder, FrameTransform(SIZE, SIZE), seed=0).to(memory_format=layout)
     learners = build_learners(encoder, config, seed=0)
     learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
@@ -219,7 +219,7 @@ def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]
         for width in arguments.widths
     ]
     default, pairs = TrainConfig(), TrainConfig().pairs
-    frames = pairs.videos_per_batch * pairs.stretches * pairs.stretch_frames
+    frames = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_frames
     return [*made, *([] if arguments.no_default else [("default", default, frames)])]
 
 

@@ -16,14 +16,14 @@ Floats = NDArray[np.float64]
 
 
 def solid(
-    centres: Floats, radii: Floats, colours: Floats, *, azimuth: float, elevation: float, light: float, behind: Floats
+    centres: Floats, radii: Floats, colors: Floats, *, azimuth: float, elevation: float, light: float, behind: Floats
 ) -> NDArray[np.uint8]:
     """Draw spheres in parallel projection, with diffuse light from above, half right.
 
     Args:
         centres: (k, 3), in half sides of the picture.
         radii: (k,), the same unit.
-        colours: (k, 3), 0..1.
+        colors: (k, 3), 0..1.
         azimuth: turn about the upright axis, radians.
         elevation: of the eye, radians.
         light: what all is multiplied by.
@@ -37,12 +37,12 @@ def solid(
     y, x = np.mgrid[1 : -1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     nearest, picture = np.full((SIDE, SIDE), -9.0), behind.copy()
     sun = np.array([0.4, 0.7, 0.6]) / np.linalg.norm([0.4, 0.7, 0.6])
-    for centre, radius, colour in zip(centres @ turn.T @ tilt.T, radii, colours, strict=True):
+    for centre, radius, color in zip(centres @ turn.T @ tilt.T, radii, colors, strict=True):
         dx, dy = x - centre[0], y - centre[1]
         dz = np.sqrt(np.maximum(radius**2 - dx**2 - dy**2, 0))
         seen = (dz > 0) & (centre[2] + dz > nearest)
         shade = 0.25 + 0.75 * np.clip(np.stack([dx, dy, dz], axis=-1) / radius @ sun, 0, 1)
-        picture[seen] = (shade[..., None] * colour)[seen]
+        picture[seen] = (shade[..., None] * color)[seen]
         nearest[seen] = (centre[2] + dz)[seen]
     return (picture * light * 255).clip(0, 255).astype(np.uint8)
 
@@ -63,7 +63,7 @@ def turning_solid(kind: tuple[Floats, Floats], behind: Floats, random: np.random
     Args:
         kind: what its spheres are near to.
         behind: (64, 64), 0..1, the background.
-        random: source of its places, sizes and colour, of speed, eye and light.
+        random: source of its places, sizes and color, of speed, eye and light.
 
     Returns:
         (24, 64, 64, 3) uint8.
@@ -71,13 +71,13 @@ def turning_solid(kind: tuple[Floats, Floats], behind: Floats, random: np.random
     centres, radii = kind
     centres = centres + random.normal(0, 0.09, centres.shape)
     radii = radii * random.uniform(0.8, 1.25, radii.shape)
-    colours = random.uniform(0.3, 1, (1, 3)) * random.uniform(0.6, 1, (len(radii), 1))
+    colors = random.uniform(0.3, 1, (1, 3)) * random.uniform(0.6, 1, (len(radii), 1))
     start = random.uniform(0, 2 * np.pi)
     speed = np.deg2rad(random.uniform(5, 12)) * random.choice([-1, 1])
     elevation, light = np.deg2rad(random.uniform(5, 35)), random.uniform(0.7, 1)
     scene = np.repeat(behind[..., None], 3, axis=2)
     frames = (
-        solid(centres, radii, colours, azimuth=start + speed * n, elevation=elevation, light=light, behind=scene)
+        solid(centres, radii, colors, azimuth=start + speed * n, elevation=elevation, light=light, behind=scene)
         for n in range(FRAMES)
     )
     return np.stack(list(frames))
@@ -108,4 +108,4 @@ def write_before_one_wall(clips: Path, folder: Path) -> None:
 
 def _read(file: Path) -> NDArray[np.uint8]:
     with open_video(file) as video:
-        return video.stretch(0, len(video))
+        return video.clip(0, len(video))

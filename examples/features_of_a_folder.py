@@ -27,7 +27,7 @@ def main() -> None:
     print(manifest.summary())
 
     # Every layer learns by itself. The settings are plain dataclasses; what is not named keeps its default.
-    config = TrainConfig(steps=10, pairs=PairsConfig(gap=2, stretch_frames=4, far=8))
+    config = TrainConfig(steps=10, pairs=PairsConfig(gap=2, clip_frames=4, far=8))
     run = seqff.train(videos, out=out / "run", config=config)
     for name, value in run.figures.items():
         if name.endswith("/loss"):

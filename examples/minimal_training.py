@@ -31,7 +31,7 @@ manifest = seqff.scan(folder / "videos", out=folder / "manifest.json")
 print(manifest.summary())
 
 # %% The stream turns videos into batches. A batch is a bag of frames, each with its video and its time.
-pairs = PairsConfig(size_px=48, gap=2, far=8, stretch_frames=3, videos_per_batch=8)
+pairs = PairsConfig(size_px=48, gap=2, far=8, clip_frames=3, videos_per_batch=8)
 transform = fit_transform(pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
 stream = PairStream(manifest, transform, pairs, seed=0)
 

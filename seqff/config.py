@@ -73,30 +73,30 @@ class PairsConfig:
     """Minimum distance, in frames, of a negative in the same video."""
     videos_per_batch: int = 16
     """Videos that share a batch."""
-    stretches: int = 4
-    """Stretches (consecutive frames decoded together) of each video in a batch, spread over the video."""
-    stretch_frames: int = 2
-    """Frames of a stretch; more than `gap`."""
+    clips_per_video: int = 4
+    """Clips (consecutive frames decoded together) of each video in a batch, spread over the video."""
+    clip_frames: int = 2
+    """Frames of a clip; more than `gap`."""
     every: int = 1
-    """Take every n-th frame of a stretch; with `gap` itself every frame taken has a partner. Must divide `gap`."""
-    uses: int = 4
-    """Batches that one opening of a video feeds: more means fewer openings and more alike batches."""
+    """Take every n-th frame of a clip; with `gap` itself every frame taken has a partner. Must divide `gap`."""
+    batches_per_visit: int = 4
+    """Batches that one opening of a video feeds: more means fewer openings, and batches more alike."""
     buffer_videos: int = 64
     """Videos whose decoded frames are held and mixed at a time."""
     crop: float = 0.8
     """Smallest share of each side that a random crop keeps (1 = no cropping)."""
     flip: bool = True
     """Mirror half of the visits."""
-    jitter: float = 0.2
+    brightness: float = 0.2
     """Largest relative change of the exposure (gain); grey levels also move by up to half of it."""
-    colour: float = 0.0
+    color_jitter: float = 0.0
     """Change of the colors of each frame, 0 (none) to 1: saturation up to doubled or gone, hues turned by up to a
     quarter of the circle, one frame in five grey. 1 where colors mean nothing, such as a light or a background of each
     clip's own; they are then unlearned, which costs much where colors tell things apart."""
-    augment: Literal["shared", "stretch", "independent"] = "shared"
-    """Draw crop and flip once for all frames of a video in a batch, for each stretch, or for each frame."""
-    photometric: Literal["shared", "stretch", "independent"] = "independent"
-    """The same of exposure and colours. What all frames of a video share tells videos apart, and layers learn that."""
+    augment: Literal["shared", "clip", "independent"] = "shared"
+    """Draw crop and flip once for all frames of a video in a batch, for each clip, or for each frame."""
+    photometric: Literal["shared", "clip", "independent"] = "independent"
+    """The same of exposure and colors. What all frames of a video share tells videos apart, and layers learn that."""
     gap_seconds: float = 0.0
     """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
     far_seconds: float = 0.0

@@ -30,7 +30,7 @@ def demo_config(steps: int) -> TrainConfig:
     """The default settings, with a net half as wide, for speed, and colors that mean nothing: each clip has its own."""
     config = TrainConfig()
     encoder = replace(config.encoder, widths=(16, 32, 64, 64))
-    return replace(config, steps=steps, encoder=encoder, pairs=replace(config.pairs, colour=1.0))
+    return replace(config, steps=steps, encoder=encoder, pairs=replace(config.pairs, color_jitter=1.0))
 
 
 def demo(

@@ -96,7 +96,7 @@ PRESETS: dict[str, Preset] = {
         "the way of a video through feature space is straight, every dimension alive, dimensions uncorrelated",
         "Niu, Savin, Simoncelli 2024, arXiv:2411.01777",
         TrainConfig(
-            pairs=PairsConfig(stretch_frames=3),
+            pairs=PairsConfig(clip_frames=3),
             objective=ObjectiveConfig(terms=("straightening",), head="mlp", grid=(2,)),
             optim=AS_FAST,
         ),

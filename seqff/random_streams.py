@@ -13,7 +13,7 @@ class RandomStream(IntEnum):
     ORDER = 0
     """Videos of an epoch."""
     VISIT = 1
-    """Stretches of a visit."""
+    """Clips of a visit."""
     DEAL = 2
     """Which visits feed which batch."""
     SPARE = 3

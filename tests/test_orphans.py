@@ -65,7 +65,7 @@ from seqff.pairs import PairStream
 from seqff.transform import FrameTransform
 from seqff.video import Manifest
 if __name__ == "__main__":
-    config = PairsConfig(size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2)
+    config = PairsConfig(size_px=16, far=6, videos_per_batch=3, clips_per_video=2, clip_frames=3, batches_per_visit=2)
     stream = PairStream(Manifest.load(sys.argv[1]), FrameTransform(16, 16), config, seed=0, workers=2)
     batches = stream.batches()
     next(batches)

@@ -14,7 +14,7 @@ from seqff.features.pooling import Grid, effective_grid, spatial_pool
 from seqff.nets import Encoder
 
 PIXEL_GRID = 8
-"""Cells along each side of the pixel baseline: 8 x 8 cells x 3 colours = 192 numbers a frame."""
+"""Cells along each side of the pixel baseline: 8 x 8 cells x 3 colors = 192 numbers a frame."""
 
 
 @dataclass(frozen=True)

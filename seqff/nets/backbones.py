@@ -21,7 +21,7 @@ from seqff.transform import FrameTransform
 LEAST_PX = 32
 """Shorter sides leave nothing of the last stage's map."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Colours as these networks and their published weights expect them: mean and deviation of red, green and blue (0..1),
+"""Colors as these networks and their published weights expect them: mean and deviation of red, green and blue (0..1),
 as documented with torchvision's weights."""
 HEADS = ("fc.", "classifier.")
 """What begins so in a file of weights is the classifier's, which no encoder has."""
@@ -64,8 +64,8 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 }
 
 
-class Colours(nn.Module):
-    """From the frames of a transform to colours as networks of torchvision expect them; nothing learnt.
+class Colors(nn.Module):
+    """From the frames of a transform to colors as networks of torchvision expect them; nothing learnt.
 
     Args:
         transform: whose mean and deviation are undone.
@@ -115,7 +115,7 @@ def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: in
     layers: list[nn.Module] = []
     below = 3
     for names, info in STAGES[config.name]:
-        norm = build_norm(config.norm, below) if layers else Colours(transform)
+        norm = build_norm(config.norm, below) if layers else Colors(transform)
         layers.append(CutLayer(norm, nn.Sequential(*(trunk.get_submodule(name) for name in names))))
         below = info.channels
     return Encoder(layers, [info for _, info in STAGES[config.name]], transform, config)

@@ -1,4 +1,4 @@
-"""From the frames of a stream to batches: the newest stretches, and past ones from the reservoir."""
+"""From the frames of a stream to batches: the newest clips, and past ones from the reservoir."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from seqff.video.info import Frames
 
 
 class StreamBuffer:
-    """Cuts a stream into stretches and makes batches of them, in memory that is taken once.
+    """Cuts a stream into clips and makes batches of them, in memory that is taken once.
 
-    A batch is as large as one of files, `pairs.videos_per_batch * pairs.stretches` stretches: those of the last
+    A batch is as large as one of files, `pairs.videos_per_batch * pairs.clips_per_video` clips: those of the last
     `live.new_frames` frames, and for the rest an even draw of all that came before. The stream is one video, so that
     negatives are its own frames at least `far` away.
 
@@ -39,20 +39,18 @@ class StreamBuffer:
         check_settings(config.pairs)
         self.transform, self.config, self.seed = transform, config.pairs, seed
         self.gap, self.far, self.unit = distances(config.pairs)
-        self.offsets = range(0, config.pairs.stretch_frames, config.pairs.every)
-        self.stretches = config.pairs.videos_per_batch * config.pairs.stretches
-        new, held = config.live.new_frames // config.pairs.stretch_frames, config.live.reservoir_frames
+        self.offsets = range(0, config.pairs.clip_frames, config.pairs.every)
+        self.clips = config.pairs.videos_per_batch * config.pairs.clips_per_video
+        new, held = config.live.new_frames // config.pairs.clip_frames, config.live.reservoir_frames
         places = held // len(self.offsets)
-        if not 1 <= new < self.stretches:
+        if not 1 <= new < self.clips:
             raise ValueError(
-                f"live.new_frames={config.live.new_frames} are {new} stretches of {config.pairs.stretch_frames} "
-                f"(pairs.stretch_frames): it must be at least 1, and less than the {self.stretches} of a batch "
-                "(pairs.videos_per_batch * pairs.stretches)"
+                f"live.new_frames={config.live.new_frames} are {new} clips of {config.pairs.clip_frames} "
+                f"(pairs.clip_frames): it must be at least 1, and less than the {self.clips} of a batch "
+                "(pairs.videos_per_batch * pairs.clips_per_video)"
             )
-        if places < self.stretches:
-            raise ValueError(
-                f"live.reservoir_frames={held} are {places} stretches: it must hold a batch of {self.stretches}"
-            )
+        if places < self.clips:
+            raise ValueError(f"live.reservoir_frames={held} are {places} clips: it must hold a batch of {self.clips}")
         shape = (len(self.offsets), transform.height, transform.width)
         self.fresh = ClipBuffer(new, *shape)
         self.reservoir = Reservoir(places, *shape, RandomStream.RESERVOIR.generator(seed))
@@ -73,7 +71,7 @@ class StreamBuffer:
             stamp: where it stands.
 
         Returns:
-            Whether a batch is due: enough new stretches are there, and a past that reaches twice as far as `far`.
+            Whether a batch is due: enough new clips are there, and a past that reaches twice as far as `far`.
         """
         if not stamp.follows:
             self._length, self._stamps = 0, []
@@ -81,32 +79,32 @@ class StreamBuffer:
             self._images[len(self._stamps)] = image
             self._stamps.append(stamp)
         self._length += 1
-        if self._length < self.config.stretch_frames:
+        if self._length < self.config.clip_frames:
             return False
         self.fresh.put(self.fresh.count, list(self._images), self._stamps)
         self._length, self._stamps = 0, []
         if self.fresh.count < len(self.fresh):
             return False
         now = stamp.number if self.unit == "frames" else stamp.seconds
-        if self.reservoir.count >= self.stretches - len(self.fresh) and now >= 2 * self.far:
+        if self.reservoir.count >= self.clips - len(self.fresh) and now >= 2 * self.far:
             return True
         self.absorb()
         return False
 
     def absorb(self) -> None:
-        """Offer the new stretches to the reservoir, and make room for others."""
+        """Offer the new clips to the reservoir, and make room for others."""
         for place in range(self.fresh.count):
             self.reservoir.offer(self.fresh, place)
         self.fresh.count = 0
 
     def batch(self, *key: int) -> FrameBatch:
-        """Make a batch of all new stretches and a draw of past ones; what is held stays as it is.
+        """Make a batch of all new clips and a draw of past ones; what is held stays as it is.
 
         Args:
             key: of the draw and the augmentation, beside the seed.
         """
         random = RandomStream.STREAM_BATCH.generator(self.seed, *key)
-        old = self.reservoir.draw(self.stretches - self.fresh.count, random)
+        old = self.reservoir.draw(self.clips - self.fresh.count, random)
 
         def rows(name: str) -> Tensor:
             new: NDArray[np.float64] = getattr(self.fresh, name)[: self.fresh.count]
@@ -125,18 +123,18 @@ class StreamBuffer:
         )
 
     def _augmented(self, old: NDArray[np.int64], random: np.random.Generator) -> Tensor:
-        """Crop, flip and recolour the frames of a batch, (N, 3, height, width) float32."""
+        """Crop, flip and recolor the frames of a batch, (N, 3, height, width) float32."""
         images = np.concatenate([self.fresh.images[: self.fresh.count], self.reservoir.images[old]])
-        stretches = torch.from_numpy(images)
-        count, frames = stretches.shape[:2]
+        clips = torch.from_numpy(images)
+        count, frames = clips.shape[:2]
         size = (count * frames, 3, self.transform.height, self.transform.width)
         out = torch.empty(size, dtype=torch.float32, memory_format=torch.channels_last)
-        time = np.arange(count * frames) + np.repeat(np.arange(count), frames)  # which leaps between stretches
-        augment(stretches.flatten(0, 1), self.transform, self.config, random, time=time, out=out)
+        time = np.arange(count * frames) + np.repeat(np.arange(count), frames)  # which leaps between clips
+        augment(clips.flatten(0, 1), self.transform, self.config, random, time=time, out=out)
         return out
 
     def check_pairs(self) -> None:
-        """Raise SeqffError if no stretch is long enough to hold a pair, by the times that have come."""
+        """Raise SeqffError if no clip is long enough to hold a pair, by the times that have come."""
         if self.unit == "frames":
             return
         held = self.reservoir
@@ -145,6 +143,6 @@ class StreamBuffer:
             usual = 2 * float(np.median(held.half_frame[: held.count]))
             needed = f"at least {round(self.gap / usual) + 1}" if usual else "larger"
             raise SeqffError(
-                f"no stretch of {self.config.stretch_frames} frames holds a pair {self.gap:g} s apart "
-                f"(pairs.gap_seconds): pairs.stretch_frames must be {needed}"
+                f"no clip of {self.config.clip_frames} frames holds a pair {self.gap:g} s apart "
+                f"(pairs.gap_seconds): pairs.clip_frames must be {needed}"
             )

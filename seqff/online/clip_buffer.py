@@ -12,11 +12,11 @@ from seqff.video.info import Frames
 
 
 class ClipBuffer:
-    """Places for stretches, taken from the system at once; nothing grows later.
+    """Places for clips, taken from the system at once; nothing grows later.
 
     Args:
         places: how many.
-        frames: T, of a stretch.
+        frames: T, of a clip.
         height: px.
         width: px.
 
@@ -43,7 +43,7 @@ class ClipBuffer:
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def put(self, place: int, images: Sequence[Frames], stamps: Sequence[FrameStamp]) -> None:
-        """Write a stretch into a place, over what is there."""
+        """Write a clip into a place, over what is there."""
         self.count = max(self.count, place + 1)
         for row, (image, stamp) in enumerate(zip(images, stamps, strict=True)):
             self.images[place, row] = image
@@ -52,7 +52,7 @@ class ClipBuffer:
             self.shot[place, row], self.picture[place, row] = stamp.shot, stamp.picture
 
     def copy(self, place: int, source: ClipBuffer, at: int) -> None:
-        """Write the stretch that is in another's place into one of these."""
+        """Write the clip that is in another's place into one of these."""
         self.count = max(self.count, place + 1)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
@@ -60,11 +60,11 @@ class ClipBuffer:
 
 
 class Reservoir(ClipBuffer):
-    """An even draw of all stretches that were ever offered: each is held with the same probability.
+    """An even draw of all clips that were ever offered: each is held with the same probability.
 
     Args:
         places: how many are held.
-        frames: T, of a stretch.
+        frames: T, of a clip.
         height: px.
         width: px.
         random: decides which are held.
@@ -77,12 +77,12 @@ class Reservoir(ClipBuffer):
         self.offered, self._random = 0, random
 
     def offer(self, source: ClipBuffer, at: int) -> None:
-        """Hold a stretch, in an empty place or instead of another; or pass it over."""
+        """Hold a clip, in an empty place or instead of another; or pass it over."""
         place = self.offered if self.offered < len(self) else int(self._random.integers(self.offered + 1))
         self.offered += 1
         if place < len(self):
             self.copy(place, source, at)
 
     def draw(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Return the places of `count` different stretches, (count,) int64."""
+        """Return the places of `count` different clips, (count,) int64."""
         return random.choice(self.count, count, replace=False)

@@ -119,9 +119,9 @@ class Session:
         if self.done or not self.buffer.add(image, stamp):
             if not self._started and self.frames == LATE:
                 log.warning(
-                    "%d frames have come, and no step could be taken: there are %d of %d stretches that nothing broke "
+                    "%d frames have come, and no step could be taken: there are %d of %d clips that nothing broke "
                     "(lost connections, dropped frames, shot cuts), and the past must reach back twice pairs.far",
-                    LATE, self.buffer.reservoir.count, self.buffer.stretches,
+                    LATE, self.buffer.reservoir.count, self.buffer.clips,
                 )  # fmt: skip
             return False
         if not self._started:

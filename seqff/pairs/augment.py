@@ -1,4 +1,4 @@
-"""Augmentation of decoded frames: crop and flip, exposure and colours."""
+"""Augmentation of decoded frames: crop and flip, exposure and colors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seqff.config import PairsConfig
 from seqff.transform import FrameTransform
 
 HUE = np.pi / 2
-"""Largest turn of the hues at colour = 1, in radians."""
+"""Largest turn of the hues at color_jitter = 1, in radians."""
 GREY = 0.2
-"""Share of the draws without any colour at colour = 1."""
+"""Share of the draws without any color at color_jitter = 1."""
 QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
 """Turns the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the axis of greys."""
 
@@ -29,14 +29,15 @@ def augment(
     time: NDArray[np.int64] | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Crop, flip and recolour the frames of one video in one batch.
+    """Crop, flip and recolor the frames of one video in one batch.
 
     Args:
         frames: (T, h, w, 3) uint8, as large as the transform's `decode_size` says.
         transform: gives size and scaling of the output.
-        config: `crop`, `flip`, `jitter`, `colour`, and what is shared by all frames, by a stretch, or drawn for each.
+        config: `crop`, `flip`, `brightness`, `color_jitter`, and what is drawn once for all frames, for each clip, or
+            for each frame.
         random: source of the draws.
-        time: (T,) frame numbers, ascending; a stretch ends where they leap. None for consecutive frames.
+        time: (T,) frame numbers, ascending; a clip ends where they leap. None for consecutive frames.
         out: (T, 3, height, width) float32 to write into; None for a new tensor.
 
     Returns:
@@ -50,16 +51,16 @@ def augment(
     borders = _borders(config.augment, len(frames), time)
     for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
         _crop_and_flip(part, transform, config, random, target)
-    if config.jitter or config.colour:
-        _recolour(out, _borders(config.photometric, len(frames), time), transform, config, random)
+    if config.brightness or config.color_jitter:
+        _recolor(out, _borders(config.photometric, len(frames), time), transform, config, random)
     return out
 
 
 def _borders(shared: str, count: int, time: NDArray[np.int64] | None) -> list[int]:
-    """Where draws change: at no frame, where a stretch begins, or at each."""
+    """Where draws change: at no frame, where a clip begins, or at each."""
     if shared == "independent":
         return list(range(1, count))
-    if shared == "stretch" and time is not None:
+    if shared == "clip" and time is not None:
         return [int(place) for place in np.flatnonzero(np.diff(time) != 1) + 1]
     return []
 
@@ -77,16 +78,16 @@ def _crop_and_flip(
     out.copy_(x.flip(3) if mirrored else x)
 
 
-def _recolour(
+def _recolor(
     x: Tensor, borders: list[int], transform: FrameTransform, config: PairsConfig, random: np.random.Generator
 ) -> None:
-    """Change exposure and colours of scaled frames, (T, 3, H, W), in place; between borders all alike."""
+    """Change exposure and colors of scaled frames, (T, 3, H, W), in place; between borders all alike."""
     draws = random.uniform(-1, 1, (len(borders) + 1, 5))
     # a pixel becomes gain * pixel + offset, as with a camera's exposure; here said for scaled values
-    gain, offset = 1 + config.jitter * draws[:, 0], config.jitter / 2 * draws[:, 1]
+    gain, offset = 1 + config.brightness * draws[:, 0], config.brightness / 2 * draws[:, 1]
     shift = ((gain - 1) * transform.mean + offset) / transform.std
-    saturation, angle = 1 + config.colour * draws[:, 2], config.colour * HUE * draws[:, 3]
-    saturation[(draws[:, 4] + 1) / 2 < config.colour * GREY] = 0
+    saturation, angle = 1 + config.color_jitter * draws[:, 2], config.color_jitter * HUE * draws[:, 3]
+    saturation[(draws[:, 4] + 1) / 2 < config.color_jitter * GREY] = 0
     turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
     mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
     affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)

@@ -85,19 +85,19 @@ def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
 
 
 def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | None:
-    """Find where a stretch may start so that it holds a pair.
+    """Find where a clip may start so that it holds a pair.
 
     Args:
         entry: of the video.
-        config: `gap` or `gap_seconds`, `stretch_frames`, `skip_cuts`, `skip_still`.
+        config: `gap` or `gap_seconds`, `clip_frames`, `skip_cuts`, `skip_still`.
 
     Returns:
         Ascending frame numbers; empty if the video has no pair at all; None if all starts will do.
 
     Raises:
-        ValueError: the video has pairs, but none fits into a stretch.
+        ValueError: the video has pairs, but none fits into a clip.
     """
-    last = entry.frames - min(config.stretch_frames, entry.frames)  # latest start
+    last = entry.frames - min(config.clip_frames, entry.frames)  # latest start
     plain = not config.gap_seconds and not (config.skip_cuts and entry.cut_runs) and not has_gaps(entry)
     if plain and not (config.skip_still and entry.still_runs):
         return None if entry.frames > config.gap else np.zeros(0, dtype=np.int64)
@@ -105,11 +105,11 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
     if (partner == entry.frames).all():
         return np.zeros(0, dtype=np.int64)
     nearest = np.minimum.accumulate(partner[::-1])[::-1]  # end of the first pair that starts here or later
-    starts = np.flatnonzero(nearest[: last + 1] < np.arange(last + 1) + config.stretch_frames)
+    starts = np.flatnonzero(nearest[: last + 1] < np.arange(last + 1) + config.clip_frames)
     if not len(starts):
         needed = int((partner - np.arange(entry.frames))[partner < entry.frames].min()) + 1
         raise ValueError(
-            f"{entry.path} ({entry.fps:.4g} frames per second): no stretch of {config.stretch_frames} frames holds "
-            f"a pair: pairs.stretch_frames must be at least {needed}"
+            f"{entry.path} ({entry.fps:.4g} frames per second): no clip of {config.clip_frames} frames holds "
+            f"a pair: pairs.clip_frames must be at least {needed}"
         )
     return None if len(starts) == last + 1 else starts

@@ -41,9 +41,9 @@ class Plan:
 
     Args:
         frames: number of frames of every video.
-        config: sizes of batches, stretches and rounds.
+        config: sizes of batches, clips and rounds.
         seed: of all choices.
-        starts: for every video where its stretches may start (see `find_starts`), None for everywhere.
+        starts: for every video where its clips may start (see `find_starts`), None for everywhere.
 
     Raises:
         ValueError: settings out of range, no videos, fewer than two of them, or a video with no pair.
@@ -72,7 +72,7 @@ class Plan:
         self.videos_per_batch = min(config.videos_per_batch, len(frames))
         self.groups = max(1, min(config.buffer_videos, len(frames)) // self.videos_per_batch)
         self.videos_per_round = self.groups * self.videos_per_batch
-        self.batches_per_round = self.groups * config.uses
+        self.batches_per_round = self.groups * config.batches_per_visit
         self.rounds_per_epoch = -(-len(frames) // self.videos_per_round)
         self.shares: NDArray[np.float64] | None = None
         if config.weights != "video":
@@ -108,16 +108,16 @@ class Plan:
         else:
             video = int(self.videos(round_number)[slot])
         random = RandomStream.VISIT.generator(self.seed, round_number, slot, attempt)
-        chosen = [self._stretches(video, random) for _ in range(self.config.uses)]
+        chosen = [self._clips(video, random) for _ in range(self.config.batches_per_visit)]
         indices = np.unique(np.concatenate(chosen))
         return Visit(video, indices, tuple(np.searchsorted(indices, frames) for frames in chosen))
 
-    def _stretches(self, video: int, random: np.random.Generator) -> np.ndarray:
-        """One stretch in each equal section of a video's starts; (T,) ascending, unique where stretches meet."""
+    def _clips(self, video: int, random: np.random.Generator) -> np.ndarray:
+        """One clip in each equal section of a video's starts; (T,) ascending, unique where clips meet."""
         frames, starts = int(self.frames[video]), self.starts[video]
-        length = min(self.config.stretch_frames, frames)
+        length = min(self.config.clip_frames, frames)
         count = frames - length + 1 if starts is None else len(starts)
-        edges = np.linspace(0, count, self.config.stretches + 1)
+        edges = np.linspace(0, count, self.config.clips_per_video + 1)
         places = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
         places = np.minimum(places, count - 1)
         chosen = places if starts is None else starts[places]
@@ -127,7 +127,7 @@ class Plan:
         """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""
         random = RandomStream.DEAL.generator(self.seed, round_number)
         batches: list[list[tuple[int, int]]] = []
-        for use in range(self.config.uses):
+        for use in range(self.config.batches_per_visit):
             if self.shares is None:
                 slots = random.permutation(self.videos_per_round).reshape(-1, self.videos_per_batch)
             else:  # the visits of one video stand side by side and are dealt like cards: never two to one batch
@@ -155,13 +155,21 @@ def check_settings(config: PairsConfig) -> None:
     Raises:
         ValueError: which setting, its value, and what is allowed.
     """
-    for name, least in (("videos_per_batch", 2), ("stretches", 1), ("every", 1), ("uses", 1), ("buffer_videos", 1)):
+    for name, least in (
+        ("videos_per_batch", 2),
+        ("clips_per_video", 1),
+        ("every", 1),
+        ("batches_per_visit", 1),
+        ("buffer_videos", 1),
+    ):
         if getattr(config, name) < least:
             raise ValueError(f"pairs.{name} must be at least {least}, got {getattr(config, name)}")
-    if not 0 < config.crop <= 1 or config.jitter < 0:
-        raise ValueError(f"pairs.crop must be in (0, 1] and jitter >= 0, got {config.crop} and {config.jitter}")
-    if not 0 <= config.colour <= 1:
-        raise ValueError(f"pairs.colour must be 0 (colours as they are) to 1, got {config.colour}")
+    if not 0 < config.crop <= 1 or config.brightness < 0:
+        raise ValueError(
+            f"pairs.crop must be in (0, 1] and pairs.brightness >= 0, got {config.crop} and {config.brightness}"
+        )
+    if not 0 <= config.color_jitter <= 1:
+        raise ValueError(f"pairs.color_jitter must be 0 (colors as they are) to 1, got {config.color_jitter}")
     if config.gap_seconds or config.far_seconds:
         if not 0 < config.gap_seconds < config.far_seconds:
             raise ValueError(
@@ -175,8 +183,8 @@ def check_settings(config: PairsConfig) -> None:
         raise ValueError(f"pairs.gap must be at least 1 and pairs.far larger, got {config.gap} and {config.far}")
     if config.gap % config.every:
         raise ValueError(f"pairs.every={config.every} must divide pairs.gap={config.gap}: else no pair is left")
-    if config.stretch_frames <= config.gap:
+    if config.clip_frames <= config.gap:
         raise ValueError(
-            f"pairs.stretch_frames={config.stretch_frames} must be larger than pairs.gap={config.gap}: "
-            "a stretch must hold at least one pair"
+            f"pairs.clip_frames={config.clip_frames} must be larger than pairs.gap={config.gap}: "
+            "a clip must hold at least one pair"
         )

@@ -90,7 +90,7 @@ class PairStream:
     def plain(self) -> PairStream:
         """Return a stream of the same batches without augmentation."""
         plain = copy.copy(self)
-        plain.config, plain.workers = replace(self.config, crop=1.0, flip=False, jitter=0.0, colour=0.0), 0
+        plain.config, plain.workers = replace(self.config, crop=1.0, flip=False, brightness=0.0, color_jitter=0.0), 0
         return plain
 
     def fill_cache(self, *, progress: bool = True) -> None:

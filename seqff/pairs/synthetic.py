@@ -80,7 +80,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
         random: source of the path, the turning, the light and the background.
 
     Returns:
-        (frames, size_px, size_px, 3) uint8, the three colours alike.
+        (frames, size_px, size_px, 3) uint8, the three colors alike.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Charts as SVG that takes its colours from the page, so that it is light or dark with it."""
+"""Charts as SVG that takes its colors from the page, so that it is light or dark with it."""
 
 from __future__ import annotations
 
@@ -155,14 +155,14 @@ def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def layer_style(number: int, layers: int) -> str:
-    """Return the colour of a layer as CSS: hues in the order of depth, their lightness set by the page."""
+    """Return the color of a layer as CSS: hues in the order of depth, their lightness set by the page."""
     hue = 190 + 140 * (number / max(layers - 1, 1))
-    colour = f"hsl({hue:.0f} 65% var(--light))"
-    return f"stroke:{colour};color:{colour}"
+    color = f"hsl({hue:.0f} 65% var(--light))"
+    return f"stroke:{color};color:{color}"
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> Html:
-    """Return what the colours mean: (name, CSS class, CSS style) each."""
+    """Return what the colors mean: (name, CSS class, CSS style) each."""
     keys = [
         tag("span", tag("i", class_=f"swatch {class_}", style=style or None), name, class_="key")
         for name, class_, style in entries

@@ -76,9 +76,9 @@ def png(pixels: NDArray[np.uint8], *, name: str, class_: str = "pixels") -> Html
 
 
 def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return a matrix with values in 0..1 as (H, W, 3) uint8 colours, dark for 0."""
-    colours: NDArray[np.uint8] = (255 * colormaps["viridis"](values)[..., :3]).astype(np.uint8)
-    return colours
+    """Return a matrix with values in 0..1 as (H, W, 3) uint8 colors, dark for 0."""
+    colors: NDArray[np.uint8] = (255 * colormaps["viridis"](values)[..., :3]).astype(np.uint8)
+    return colors
 
 
 def strip(pictures: list[tuple[Html, str]]) -> Html:

@@ -116,11 +116,11 @@ def frame_bytes(pairs: PairsConfig, visits: int, size: tuple[int, int]) -> int:
     """Return the bytes of decoded frames that wait to be dealt into batches, uint8.
 
     Args:
-        pairs: stretches of a visit.
+        pairs: clips of a visit.
         visits: in a round.
         size: height and width they are decoded at, px.
     """
-    frames = pairs.uses * pairs.stretches * len(range(0, pairs.stretch_frames, pairs.every))
+    frames = pairs.batches_per_visit * pairs.clips_per_video * len(range(0, pairs.clip_frames, pairs.every))
     return visits * frames * size[0] * size[1] * 3
 
 

@@ -63,10 +63,10 @@ class FrameReader(ABC):
             last = place
         return frames
 
-    def stretch(self, start: int, stop: int) -> Frames:
+    def clip(self, start: int, stop: int) -> Frames:
         """Returns the consecutive frames start, ..., stop - 1."""
         if not 0 <= start <= stop <= self._info.frames:
-            raise IndexError(f"stretch [{start}, {stop}) of a video of {self._info.frames} frames: {self._info.path}")
+            raise IndexError(f"clip [{start}, {stop}) of a video of {self._info.frames} frames: {self._info.path}")
         return self.at(np.arange(start, stop, dtype=np.int64))
 
     def __iter__(self) -> Iterator[Frames]:

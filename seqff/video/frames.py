@@ -37,7 +37,7 @@ def _display_matrix(frame: Any) -> NDArray[np.float64]:
     """Returns the four numbers that turn; zeros of a frame without a matrix.
 
     PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
-    some (a colour profile's name) twice. So FFmpeg first takes away all but the matrix.
+    some (a color profile's name) twice. So FFmpeg first takes away all but the matrix.
     """
     having_one = _through(frame, [f"mode=select:type={_MATRIX}"])
     if having_one is None:

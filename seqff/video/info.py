@@ -68,7 +68,7 @@ class VideoReader(Protocol):
         """
         ...
 
-    def stretch(self, start: int, stop: int) -> Frames:
+    def clip(self, start: int, stop: int) -> Frames:
         """Returns the consecutive frames start, ..., stop - 1; see `at`."""
         ...
 

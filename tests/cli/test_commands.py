@@ -19,7 +19,7 @@ from seqff.cli import COMMANDS, SHELL_ONLY, main
 
 SMALL = [
     "--steps", "4", "--pairs.size-px", "16", "--pairs.gap", "1", "--pairs.far", "6", "--pairs.videos-per-batch", "3",
-    "--pairs.stretches", "2", "--pairs.stretch-frames", "3", "--encoder.widths", "4", "6",
+    "--pairs.clips-per-video", "2", "--pairs.clip-frames", "3", "--encoder.widths", "4", "6",
     "--encoder.kernels", "5", "3", "--encoder.strides", "2", "1", "--encoder.pools", "1", "1",
     "--objective.grid", "2", "--objective.head-width", "8", "--objective.head-out", "4", "--no-progress",
 ]  # fmt: skip

@@ -59,11 +59,11 @@ def test_a_run_can_be_shown_and_made_again(clips: Path, tmp_path: Path, capsys: 
 def test_check_says_what_a_file_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Against the defaults, or the preset it is laid over."""
     file = tmp_path / "mine.yaml"
-    file.write_text("pairs: {gap: 3, stretch_frames: 4}\nobjective: {same_video: 0.2}\nsteps: 0\n")
+    file.write_text("pairs: {gap: 3, clip_frames: 4}\nobjective: {same_video: 0.2}\nsteps: 0\n")
     assert main(["config", "check", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] == {
         "pairs.gap": 3,
-        "pairs.stretch_frames": 4,
+        "pairs.clip_frames": 4,
         "objective.same_video": 0.2,
     }
     assert main(["config", "check", str(file), "--preset", "infonce"]) == 0

@@ -12,7 +12,7 @@ from seqff.presets import PRESETS
 
 SMALL = [
     "--steps", "2", "--pairs.size-px", "16", "--pairs.far", "6", "--pairs.videos-per-batch", "3",
-    "--pairs.stretches", "2", "--encoder.widths", "4", "--encoder.kernels", "3", "--encoder.strides", "2",
+    "--pairs.clips-per-video", "2", "--encoder.widths", "4", "--encoder.kernels", "3", "--encoder.strides", "2",
     "--encoder.pools", "1", "--no-progress",
 ]  # fmt: skip
 

@@ -169,7 +169,7 @@ def test_threads_change_nothing(run: Path, clips: Path, tmp_path: Path, whole: F
 
 
 def test_widths_are_stated(whole: FeatureStore) -> None:
-    """3 statistics x channels x cells; the pixel baseline is 3 x 3 colours x 64 cells."""
+    """3 statistics x channels x cells; the pixel baseline is 3 x 3 colors x 64 cells."""
     widths = [whole.to_numpy(name).shape for name in NAMES]
     assert widths == [(5, 3 * 4 * 4), (5, 3 * 6 * 4), (5, 3 * 4 * 4), (5, 3 * 6 * 4), (5, 3 * 3 * 64)]
     assert [entry["width"] for entry in whole.meta["arrays"].values()] == [width for _, width in widths]

@@ -23,7 +23,9 @@ from seqff.video import Manifest
 CONFIG = TrainConfig(
     steps=3,
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
-    pairs=PairsConfig(size_px=32, gap=1, far=2, videos_per_batch=2, stretches=2, uses=2, buffer_videos=4),
+    pairs=PairsConfig(
+        size_px=32, gap=1, far=2, videos_per_batch=2, clips_per_video=2, batches_per_visit=2, buffer_videos=4
+    ),
     objective=ObjectiveConfig(head_out=4),
 )
 

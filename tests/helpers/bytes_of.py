@@ -48,7 +48,7 @@ def with_exif(jpeg: bytes, orientation: int = 1) -> bytes:
 
 
 def with_profile(png: bytes) -> bytes:
-    """Puts a colour profile into a PNG."""
+    """Puts a color profile into a PNG."""
     head = struct.pack(
         ">I4s4s4sI4s4s4s", 132, b"lcms", b"\x02\x10\0\0", b"mntr", 0x52474220, b"XYZ ", bytes(4), bytes(4)
     )

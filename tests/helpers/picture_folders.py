@@ -28,7 +28,7 @@ def seen(found: Manifest) -> dict[str, list[int]]:
     numbers = {}
     for entry in found.usable:
         with open_video(found.path(entry), entry=entry) as video:
-            numbers[entry.path] = read_numbers(video.stretch(0, entry.frames))
+            numbers[entry.path] = read_numbers(video.clip(0, entry.frames))
     return numbers
 
 

@@ -10,7 +10,7 @@ from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfi
 from seqff.train import train
 
 PAIRS = PairsConfig(
-    size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+    size_px=16, gap=1, far=6, videos_per_batch=3, clips_per_video=2, clip_frames=3, batches_per_visit=2, buffer_videos=6
 )
 CONFIG = TrainConfig(
     steps=40,
@@ -29,7 +29,14 @@ WATCHED = TrainConfig(
     log_every=10,
     precision="fp32",
     pairs=PairsConfig(
-        size_px=32, gap=1, far=6, videos_per_batch=4, stretches=2, stretch_frames=3, uses=2, buffer_videos=8
+        size_px=32,
+        gap=1,
+        far=6,
+        videos_per_batch=4,
+        clips_per_video=2,
+        clip_frames=3,
+        batches_per_visit=2,
+        buffer_videos=8,
     ),
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
     objective=ObjectiveConfig(terms=("temporal_hinge",), head_out=16, grid=(1, 1, 2)),

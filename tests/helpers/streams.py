@@ -14,10 +14,10 @@ SIZE = (32, 32)
 
 
 def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes: Any) -> TrainConfig:
-    """Settings of two thin layers: batches of 12 stretches of 2 frames, a step every 8 frames."""
+    """Settings of two thin layers: batches of 12 clips of 2 frames, a step every 8 frames."""
     pairs = PairsConfig(
-        size_px=16, gap=1, far=far, videos_per_batch=3, stretches=4, stretch_frames=2,
-        crop=1.0, flip=False, jitter=0.0, colour=0.0,
+        size_px=16, gap=1, far=far, videos_per_batch=3, clips_per_video=4, clip_frames=2,
+        crop=1.0, flip=False, brightness=0.0, color_jitter=0.0,
     )  # fmt: skip
     given = {"new_frames": 8, "reservoir_frames": 96, "backoff_seconds": 0.01, "settle_seconds": 0.1, **(live or {})}
     settings: dict[str, Any] = {

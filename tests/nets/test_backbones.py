@@ -60,9 +60,9 @@ def test_with_given_weights_and_no_norm_it_is_torchvisions_network(name: str, tm
     config = EncoderConfig(name=name, norm="none", weights=str(tmp_path / "weights.safetensors"))  # type: ignore[arg-type]
     encoder = build_encoder(config, TRANSFORM).eval()
     frames = torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    colours = (frames.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    colors = (frames.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     with torch.no_grad():
-        maps, expected = encoder(encoder.transform(frames)), last_map(model, colours)
+        maps, expected = encoder(encoder.transform(frames)), last_map(model, colors)
     scale = float(expected.abs().max())
     torch.testing.assert_close(maps[-1] / scale, expected / scale, atol=1e-4, rtol=0)
     for info, h in zip(encoder.feature_info, maps, strict=True):

@@ -26,7 +26,14 @@ CONFIG = TrainConfig(
     log_every=1,
     precision="fp32",
     pairs=PairsConfig(
-        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+        size_px=16,
+        gap=1,
+        far=6,
+        videos_per_batch=3,
+        clips_per_video=2,
+        clip_frames=3,
+        batches_per_visit=2,
+        buffer_videos=6,
     ),
     objective=ObjectiveConfig(head_out=4),
 )

@@ -60,7 +60,7 @@ def test_no_negative_is_nearer_than_far_and_positives_are_a_gap_apart(unit: str)
     config = stream_config(far=12)
     gap, far = 1, 12
     if unit == "seconds":
-        pairs = dataclasses.replace(config.pairs, gap_seconds=0.2, far_seconds=1.2, stretch_frames=4)
+        pairs = dataclasses.replace(config.pairs, gap_seconds=0.2, far_seconds=1.2, clip_frames=4)
         config, gap = dataclasses.replace(config, pairs=pairs), 2
     distance, least, kind = distances(config.pairs)
     positives = negatives = 0
@@ -129,11 +129,11 @@ def test_shot_cuts_part_pairs() -> None:
 
 
 def test_settings_that_cannot_make_a_batch() -> None:
-    """Too many new frames, too small a reservoir, stretches too short for a gap in seconds: named, with what helps."""
+    """Too many new frames, too small a reservoir, clips too short for a gap in seconds: named, with what helps."""
     for live, what in (
-        ({"new_frames": 1}, r"live\.new_frames=1 are 0 stretches"),
-        ({"new_frames": 24}, r"live\.new_frames=24 are 12 stretches"),
-        ({"reservoir_frames": 10}, r"live\.reservoir_frames=10 are 5 stretches"),
+        ({"new_frames": 1}, r"live\.new_frames=1 are 0 clips"),
+        ({"new_frames": 24}, r"live\.new_frames=24 are 12 clips"),
+        ({"reservoir_frames": 10}, r"live\.reservoir_frames=10 are 5 clips"),
     ):
         with pytest.raises(ValueError, match=what):
             StreamBuffer(TRANSFORM, stream_config(live=live), seed=0)
@@ -144,7 +144,7 @@ def test_settings_that_cannot_make_a_batch() -> None:
     for number in range(40):
         if buffer.add(paint(number, SIZE), stamps.next(paint(number, SIZE), number / 10)):
             buffer.absorb()
-    with pytest.raises(SeqffError, match=r"pairs\.stretch_frames must be at least 6"):
+    with pytest.raises(SeqffError, match=r"pairs\.clip_frames must be at least 6"):
         buffer.check_pairs()
 
 
@@ -159,10 +159,10 @@ def test_missing_frames_show_in_the_times_where_the_rate_is_known() -> None:
     np.testing.assert_allclose([stamp.seconds for stamp in found], [0, 0.1, 0.22, 0.8, 0.9, 1.0], atol=1e-9)
 
 
-def test_stretches_are_augmented_apart() -> None:
-    """A picture that stands still comes alike in the frames of a stretch, and otherwise in every other stretch."""
+def test_clips_are_augmented_apart() -> None:
+    """A picture that stands still comes alike in the frames of a clip, and otherwise in every other clip."""
     config = stream_config()
-    pairs = dataclasses.replace(config.pairs, jitter=0.2, photometric="stretch")
+    pairs = dataclasses.replace(config.pairs, brightness=0.2, photometric="clip")
     config = dataclasses.replace(config, pairs=pairs)
     stamps, buffer, image = FrameClock(0.0, pairs), StreamBuffer(TRANSFORM, config, seed=0), paint(1, SIZE)
     stamp = (stamps.next(image, number / 10, skipped=0, cut=False) for number in range(100))

@@ -11,29 +11,29 @@ from seqff.config import PairsConfig
 from seqff.pairs.augment import augment
 from seqff.transform import FrameTransform
 
-CONFIG = PairsConfig(crop=0.7, jitter=0.2)
+CONFIG = PairsConfig(crop=0.7, brightness=0.2)
 SMALL = FrameTransform(16, 16)
 
 
 def test_augmentation_is_shared_by_what_the_setting_says() -> None:
-    """Equal frames stay equal within the video, within a stretch, or not at all."""
+    """Equal frames stay equal within the video, within a clip, or not at all."""
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8)).repeat(
         6, 1, 1, 1
     )
     time = np.array([0, 1, 2, 7, 8, 9])
     sizes = {}
-    for kind in ("shared", "stretch", "independent"):
+    for kind in ("shared", "clip", "independent"):
         config = replace(CONFIG, augment=kind, photometric=kind)  # type: ignore[arg-type]
         out = augment(frames, SMALL, config, np.random.default_rng(1), time=time)
         sizes[kind] = [int((out == one).flatten(1).all(dim=1).sum()) for one in out]
-    assert sizes == {"shared": [6] * 6, "stretch": [3] * 6, "independent": [1] * 6}
+    assert sizes == {"shared": [6] * 6, "clip": [3] * 6, "independent": [1] * 6}
 
 
-def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
-    """A jittered frame is an affine function of its grey levels, within the bounds that config states."""
+def test_brightness_is_a_gain_and_an_offset_of_grey_levels() -> None:
+    """A frame of changed brightness is an affine function of its grey levels, within the bounds that config states."""
     frames = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(2, 16, 16, 3)
     transform = FrameTransform(16, 16)
-    config = PairsConfig(crop=1.0, flip=False, jitter=0.2, colour=0.0, photometric="shared")
+    config = PairsConfig(crop=1.0, flip=False, brightness=0.2, color_jitter=0.0, photometric="shared")
     for seed in range(20):
         x = augment(frames, transform, config, np.random.default_rng(seed))
         grey = x * transform.std + transform.mean
@@ -43,11 +43,11 @@ def test_jitter_is_a_gain_and_an_offset_of_grey_levels() -> None:
         assert torch.equal(x[0], x[1])
 
 
-def test_exposure_and_colours_are_of_each_frame_where_crops_are_of_the_video() -> None:
+def test_exposure_and_colors_are_of_each_frame_where_crops_are_of_the_video() -> None:
     """By default a pixel of one frame is the same affine function of that pixel of another, and never the same."""
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8))
     first, *others = augment(
-        frames.repeat(8, 1, 1, 1), SMALL, PairsConfig(crop=0.7, colour=1.0), np.random.default_rng(2)
+        frames.repeat(8, 1, 1, 1), SMALL, PairsConfig(crop=0.7, color_jitter=1.0), np.random.default_rng(2)
     )
     pixels = torch.cat([first.flatten(1).T, torch.ones(256, 1)], dim=1)
     for other in others:
@@ -56,12 +56,12 @@ def test_exposure_and_colours_are_of_each_frame_where_crops_are_of_the_video() -
         assert not torch.allclose(first, other, atol=0.01)
 
 
-def test_colours_change_around_the_axis_of_greys() -> None:
+def test_colors_change_around_the_axis_of_greys() -> None:
     """Greys and the mean of the three channels stay; a fifth is grey, the rest within the bounds that config states."""
     count = 2000
     frames = torch.tensor([[[200, 120, 40], [90, 90, 90]]], dtype=torch.uint8).expand(count, 1, 2, 3)
     transform = FrameTransform(1, 2)
-    config = PairsConfig(crop=1.0, flip=False, jitter=0.0, colour=1.0)
+    config = PairsConfig(crop=1.0, flip=False, brightness=0.0, color_jitter=1.0)
     x = augment(frames, transform, config, np.random.default_rng(0)).double()[:, :, 0]
     before = transform.scale(frames[:1]).double()[0, :, 0]
     torch.testing.assert_close(x[:, :, 1], before[:, 1].expand(count, 3))
@@ -76,5 +76,6 @@ def test_colours_change_around_the_axis_of_greys() -> None:
     assert cosine.min() >= -1e-4
     assert cosine.min() < 0.1
     assert torch.equal(
-        augment(frames, transform, replace(config, colour=0.0), np.random.default_rng(0))[0], transform.scale(frames)[0]
+        augment(frames, transform, replace(config, color_jitter=0.0), np.random.default_rng(0))[0],
+        transform.scale(frames)[0],
     )

@@ -14,8 +14,8 @@ from seqff.pairs.coordinates import coordinates, find_starts, partners
 from seqff.video import VideoEntry
 from seqff.video.runs import pack
 
-FRAMES = PairsConfig(gap=4, far=16, stretch_frames=5)
-SECONDS = PairsConfig(gap_seconds=0.16, far_seconds=0.64, stretch_frames=5)
+FRAMES = PairsConfig(gap=4, far=16, clip_frames=5)
+SECONDS = PairsConfig(gap_seconds=0.16, far_seconds=0.64, clip_frames=5)
 
 
 def entry(milliseconds: list[int], *, cuts: tuple[int, ...] = (), still: tuple[int, ...] = ()) -> VideoEntry:
@@ -103,10 +103,10 @@ def test_every_start_found_holds_a_pair_and_no_other_does() -> None:
         assert found.tolist() == by_hand
 
 
-def test_a_video_without_pairs_and_a_stretch_too_short_are_told_apart() -> None:
-    """Cuts everywhere: no starts at all. Fast video: the error says how long a stretch must be."""
+def test_a_video_without_pairs_and_a_clip_too_short_are_told_apart() -> None:
+    """Cuts everywhere: no starts at all. Fast video: the error says how long a clip must be."""
     assert find_starts(entry(list(range(0, 1200, 40)), cuts=tuple(range(0, 29, 3))), FRAMES).tolist() == []  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match=r"clip\.mp4.*stretch_frames must be at least 9"):
+    with pytest.raises(ValueError, match=r"clip\.mp4.*clip_frames must be at least 9"):
         find_starts(entry(list(range(0, 1200, 20))), SECONDS)
 
 

@@ -12,7 +12,7 @@ import pytest
 from seqff.config import PairsConfig
 from seqff.pairs import Plan
 
-CONFIG = PairsConfig(videos_per_batch=4, buffer_videos=8, stretches=2, stretch_frames=5, gap=4, uses=3)
+CONFIG = PairsConfig(videos_per_batch=4, buffer_videos=8, clips_per_video=2, clip_frames=5, gap=4, batches_per_visit=3)
 
 
 def test_same_seed_same_visits_in_any_order() -> None:
@@ -71,7 +71,7 @@ def test_dealing_uses_every_use_once_and_no_video_twice_in_a_batch() -> None:
     [
         ([30], CONFIG, "at least 2 videos"),
         ([30, 4], CONFIG, "no pair 4 frames apart"),
-        ([30, 30], PairsConfig(gap=4, stretch_frames=4), "must be larger than pairs.gap"),
+        ([30, 30], PairsConfig(gap=4, clip_frames=4), "must be larger than pairs.gap"),
     ],
 )
 def test_impossible_plans_are_refused(frames: list[int], config: PairsConfig, message: str) -> None:
@@ -109,8 +109,8 @@ def test_one_long_video_is_never_twice_in_a_batch() -> None:
         assert sorted(source for batch in batches for source in batch) == [(s, u) for s in range(8) for u in range(3)]
 
 
-def test_stretches_start_only_where_they_may() -> None:
-    """With three allowed starts every stretch starts at one of them."""
+def test_clips_start_only_where_they_may() -> None:
+    """With three allowed starts every clip starts at one of them."""
     allowed = np.array([3, 20, 21])
     plan = Plan([40] * 4, CONFIG, 0, starts=[allowed] * 4)
     for slot in range(4):
@@ -125,9 +125,9 @@ def test_stretches_start_only_where_they_may() -> None:
     ("change", "message"),
     [
         ({"videos_per_batch": 1}, "videos_per_batch must be at least 2, got 1"),
-        ({"uses": 0}, "uses must be at least 1"),
+        ({"batches_per_visit": 0}, "batches_per_visit must be at least 1"),
         ({"crop": 0.0}, r"crop must be in \(0, 1\]"),
-        ({"colour": 1.5}, r"colour must be 0 .* to 1, got 1\.5"),
+        ({"color_jitter": 1.5}, r"color_jitter must be 0 .* to 1, got 1\.5"),
         ({"far": 4}, "far larger"),
         ({"gap_seconds": 0.2}, "go together"),
         ({"gap_seconds": 0.2, "far_seconds": 0.1}, "0 < gap < far"),
@@ -140,9 +140,9 @@ def test_settings_out_of_range_are_refused(change: dict[str, Any], message: str)
 
 
 def test_every_takes_the_frames_that_have_partners() -> None:
-    """every = gap: of a stretch of 13 frames with gap 6 three are taken, and all gaps among them are multiples."""
-    config = PairsConfig(videos_per_batch=2, stretches=1, stretch_frames=13, gap=6, every=6, far=20)
+    """every = gap: of a clip of 13 frames with gap 6 three are taken, and all gaps among them are multiples."""
+    config = PairsConfig(videos_per_batch=2, clips_per_video=1, clip_frames=13, gap=6, every=6, far=20)
     for use in Plan([40] * 4, config, 0).visit(0, 0).uses:
         assert len(use) == 3
     with pytest.raises(ValueError, match="must divide"):
-        Plan([40] * 4, PairsConfig(stretch_frames=13, gap=6, every=4, far=20), 0)
+        Plan([40] * 4, PairsConfig(clip_frames=13, gap=6, every=4, far=20), 0)

@@ -24,7 +24,15 @@ from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, scan
 
 CONFIG = PairsConfig(
-    gap=2, far=6, videos_per_batch=4, buffer_videos=4, stretches=2, stretch_frames=3, uses=2, crop=0.7, jitter=0.2
+    gap=2,
+    far=6,
+    videos_per_batch=4,
+    buffer_videos=4,
+    clips_per_video=2,
+    clip_frames=3,
+    batches_per_visit=2,
+    crop=0.7,
+    brightness=0.2,
 )
 SMALL = FrameTransform(16, 16)
 
@@ -234,7 +242,9 @@ def test_a_cache_that_cannot_be_written_is_told_as_such(manifest: Manifest, tmp_
 
 def test_visits_know_their_videos(manifest: Manifest) -> None:
     """The rows of a batch carry the identity of the very video they were decoded from."""
-    stream = PairStream(manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, jitter=0.0, colour=0.0), seed=0)
+    stream = PairStream(
+        manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, brightness=0.0, color_jitter=0.0), seed=0
+    )
     batch = next(stream.batches())
     entries: list[VideoEntry] = stream.entries
     for video in batch.video.unique().tolist():
@@ -244,7 +254,7 @@ def test_visits_know_their_videos(manifest: Manifest) -> None:
 
 
 def test_a_plain_stream_leaves_frames_as_they_are(manifest: Manifest) -> None:
-    """Neither cropped nor mirrored, and of the same exposure and colours."""
+    """Neither cropped nor mirrored, and of the same exposure and colors."""
     config = PairStream(manifest, SMALL, CONFIG, seed=0).plain().config
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8))
     assert torch.equal(augment(frames, SMALL, config, np.random.default_rng(1)), SMALL(frames))

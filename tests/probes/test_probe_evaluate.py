@@ -16,7 +16,7 @@ from seqff.video import Manifest
 
 SMALL = TrainConfig(
     steps=2,
-    pairs=PairsConfig(size_px=16, far=6, videos_per_batch=2, stretches=2),
+    pairs=PairsConfig(size_px=16, far=6, videos_per_batch=2, clips_per_video=2),
     encoder=EncoderConfig(widths=(4, 6), kernels=(3, 3), strides=(2, 1), pools=(1, 1)),
     objective=ObjectiveConfig(grid=(2,), head_out=4),
 )

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         monitor_every=2,
         encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
         objective=ObjectiveConfig(head_out=4, grid=(2,)),
-        pairs=PairsConfig(size_px=16, far=6, videos_per_batch=3, stretches=2, stretch_frames=3),
+        pairs=PairsConfig(size_px=16, far=6, videos_per_batch=3, clips_per_video=2, clip_frames=3),
     )
     train(made.manifest, out=made.run, config=config, seed=3, device="cpu", max_bad=0.2, progress=False)
     extract(made.run, made.manifest, out=folder / "features", device="cpu", max_bad=0.2, progress=False)

@@ -14,7 +14,7 @@ from seqff.report.looking import Clip, middle, shown_layers, spread
 from seqff.report.projection import principal_axes, project
 from seqff.report.sections.cost import spent
 from seqff.report.sections.learned import verdict
-from seqff.report.sections.map import COLOURS, colour_of
+from seqff.report.sections.map import COLORS, color_of
 from seqff.report.sections.moves import self_similarity, step_share
 from seqff.report.sections.sees import choose_channels, filter_sheet, nearest
 from seqff.transform import FrameTransform
@@ -91,16 +91,16 @@ def test_channels_shown_differ_and_live() -> None:
 
 
 def test_filters_are_drawn_one_tile_each() -> None:
-    """A 3-channel filter keeps its colours; a first layer of one channel is drawn in grey."""
+    """A 3-channel filter keeps its colors; a first layer of one channel is drawn in grey."""
     config = EncoderConfig(widths=(9,), kernels=(5,), strides=(1,), pools=(1,))
     encoder = build_encoder(config, FrameTransform(16, 16))
-    colour = filter_sheet(encoder)
+    color = filter_sheet(encoder)
     encoder.layers[0] = nn.Conv2d(1, 9, 5)
     grey = filter_sheet(encoder)
-    assert colour is not None
+    assert color is not None
     assert grey is not None
-    assert colour.shape == grey.shape == (2 * 6 + 1, 8 * 6 + 1, 3)
-    assert (colour[..., 0] != colour[..., 2]).any()
+    assert color.shape == grey.shape == (2 * 6 + 1, 8 * 6 + 1, 3)
+    assert (color[..., 0] != color[..., 2]).any()
     assert (grey[..., 0] == grey[..., 2]).all()
 
 
@@ -134,12 +134,12 @@ def test_a_plane_is_laid_out_as_it_is() -> None:
     assert np.isfinite(flat).all()
 
 
-def test_colours_go_to_the_largest_groups() -> None:
-    """More groups than colours: the rest share one."""
-    groups = [f"class{number}" for number in range(COLOURS + 3) for _ in range(20 - number)]
-    colours = colour_of(groups)
-    assert sorted(set(colours.values())) == list(range(COLOURS + 1))
-    assert [name for name, colour in colours.items() if colour == COLOURS] == ["class10", "class11", "class12"]
+def test_colors_go_to_the_largest_groups() -> None:
+    """More groups than colors: the rest share one."""
+    groups = [f"class{number}" for number in range(COLORS + 3) for _ in range(20 - number)]
+    colors = color_of(groups)
+    assert sorted(set(colors.values())) == list(range(COLORS + 1))
+    assert [name for name, color in colors.items() if color == COLORS] == ["class10", "class11", "class12"]
 
 
 def test_time_goes_on_after_a_resumption() -> None:

@@ -82,7 +82,9 @@ def test_in_a_training_the_tolerance_follows_and_the_margin_stays(clips: Path, t
             **vars(config(tolerance="calibrated", tolerance_quantiles=(0.8, 0.8), margin_quantile=0.5)),
             "steps": 12,
             "log_every": 1,
-            "pairs": PairsConfig(size_px=16, gap=1, far=6, videos_per_batch=6, stretches=3, stretch_frames=4, uses=2),
+            "pairs": PairsConfig(
+                size_px=16, gap=1, far=6, videos_per_batch=6, clips_per_video=3, clip_frames=4, batches_per_visit=2
+            ),
         }
     )
     run = train(clips, out=tmp_path / "run", config=settings, progress=False).path

@@ -47,7 +47,7 @@ def test_the_plan_counts_videos_batches_and_pairs(manifest: Path) -> None:
     assert (plan.videos, plan.usable, plan.frames) == (8, 8, 128)
     assert (plan.batches_per_epoch, plan.steps, plan.epochs) == (8, 40, 5.0)
     assert plan.shape[1:] == (3, 16, plan.shape[3])
-    most = 3 * 5  # of 3 videos 2 stretches of 3 frames each, which have 5 pairs where the stretches meet
+    most = 3 * 5  # of 3 videos 2 clips of 3 frames each, which have 5 pairs where the clips meet
     assert 0 < plan.positives <= most
     assert 0 < plan.pairs_per_epoch <= most * 8
 

@@ -22,7 +22,14 @@ CONFIG = TrainConfig(
     log_every=1,
     precision="fp32",
     pairs=PairsConfig(
-        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+        size_px=16,
+        gap=1,
+        far=6,
+        videos_per_batch=3,
+        clips_per_video=2,
+        clip_frames=3,
+        batches_per_visit=2,
+        buffer_videos=6,
     ),
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1), norm="batch"),
     objective=ObjectiveConfig(head_out=4, grid=(2,)),

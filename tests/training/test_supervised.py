@@ -22,7 +22,7 @@ from seqff.video import Manifest
 CONFIG = TrainConfig(
     steps=60,
     precision="fp32",
-    pairs=PairsConfig(size_px=16, far=6, videos_per_batch=4, stretches=2, uses=2),
+    pairs=PairsConfig(size_px=16, far=6, videos_per_batch=4, clips_per_video=2, batches_per_visit=2),
     encoder=EncoderConfig(widths=(4, 6), kernels=(3, 3), strides=(2, 1), pools=(1, 1), norm="batch"),
     objective=ObjectiveConfig(head_out=4, grid=(2,)),
 )

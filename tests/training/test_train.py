@@ -28,7 +28,14 @@ CONFIG = TrainConfig(
     checkpoint_every=2,
     log_every=1,
     pairs=PairsConfig(
-        size_px=16, gap=1, far=6, videos_per_batch=3, stretches=2, stretch_frames=3, uses=2, buffer_videos=6
+        size_px=16,
+        gap=1,
+        far=6,
+        videos_per_batch=3,
+        clips_per_video=2,
+        clip_frames=3,
+        batches_per_visit=2,
+        buffer_videos=6,
     ),
     encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
     objective=ObjectiveConfig(head_out=4, grid=(2,)),
@@ -182,7 +189,7 @@ def test_a_folder_in_the_way_is_left_alone(clips: Path, whole: Path, tmp_path: P
 
 def test_a_failing_start_leaves_no_folder(clips: Path, tmp_path: Path) -> None:
     """Settings that do not fit, or no videos: an error, and nothing is left in the way of the next try."""
-    impossible = TrainConfig(**{**vars(CONFIG), "pairs": PairsConfig(gap=99, stretch_frames=100, far=200)})
+    impossible = TrainConfig(**{**vars(CONFIG), "pairs": PairsConfig(gap=99, clip_frames=100, far=200)})
     with pytest.raises(ValueError, match="at least 2 videos"):
         train(clips, out=tmp_path / "run", config=impossible, progress=False)
     with pytest.raises(FileNotFoundError):

@@ -114,7 +114,7 @@ def test_packed_frames_are_the_frames(tmp_path: Path, order: str) -> None:
     np.savez_compressed(tmp_path / "a.npz", frames=frames)
     with open_video(tmp_path / "a.npz") as video:
         assert read_numbers(video.at([8, 0, 3, 3, 1])) == [8, 0, 3, 3, 1]
-        assert read_numbers(video.stretch(2, 5)) == [2, 3, 4]
+        assert read_numbers(video.clip(2, 5)) == [2, 3, 4]
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "password", "method", "none", "two"])

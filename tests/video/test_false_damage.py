@@ -22,7 +22,7 @@ def assert_sound(path: Path, expected: list[int]) -> None:
     entry = examine(path)
     assert (entry.status, entry.cause, entry.frames) == ("ok", "", len(expected))
     with open_video(path, entry=entry) as video:
-        assert read_numbers(video.stretch(0, entry.frames)) == expected
+        assert read_numbers(video.clip(0, entry.frames)) == expected
         assert read_numbers(video.at([entry.frames - 1, 0])) == [expected[-1], expected[0]]
 
 
@@ -130,7 +130,7 @@ def test_a_cut_file_is_damaged(tmp_path: Path, name: str, share: float) -> None:
         return
     assert entry.status == "damaged" or entry.frames == 60 - first  # else only the index at the end is lost
     with open_video(path, entry=entry) as video:
-        assert read_numbers(video.stretch(0, entry.frames)) == list(range(first, first + entry.frames))
+        assert read_numbers(video.clip(0, entry.frames)) == list(range(first, first + entry.frames))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.flv", "a.gif", "a.wmv"])

@@ -53,8 +53,8 @@ def test_notes_of_cameras_in_motion_jpeg(tmp_path: Path, name: str, held: int, t
 
 
 @pytest.mark.parametrize("name", ["a.mov", "a.avi"])
-def test_colour_profiles_do_not_end_the_process(tmp_path: Path, name: str) -> None:
-    """PNG pictures with a colour profile are read a hundred times in one process, which lives."""
+def test_color_profiles_do_not_end_the_process(tmp_path: Path, name: str) -> None:
+    """PNG pictures with a color profile are read a hundred times in one process, which lives."""
     source = write_painted(tmp_path / "plain.mov", codec="png", pixels="rgb24", frames=5)
     path = remux(source, tmp_path / f"profile_{name}", data=with_profile)
     code = (
@@ -131,7 +131,7 @@ def test_the_culprit_is_found_among_those_before(killer: Worker, tmp_path: Path)
 
 
 def test_a_picture_with_a_profile_in_a_folder(tmp_path: Path) -> None:
-    """Numbered PNG pictures with a colour profile are read as well."""
+    """Numbered PNG pictures with a color profile are read as well."""
     import cv2
 
     folder = tmp_path / "pictures"

@@ -34,7 +34,7 @@ def quick(videos: Path, **settings: object) -> Manifest:
 
 def pairs(entry: VideoEntry, numbers: list[int], **settings: object) -> list[tuple[int, int]]:
     """The positive pairs of a video, by the numbers of its pictures."""
-    config = PairsConfig(**{"skip_cuts": False, "far": 2000, "stretch_frames": 1001, **settings})  # type: ignore[arg-type]
+    config = PairsConfig(**{"skip_cuts": False, "far": 2000, "clip_frames": 1001, **settings})  # type: ignore[arg-type]
     found = partners(entry, config)
     return [(numbers[n], numbers[m]) for n, m in enumerate(found.tolist()) if m < entry.frames]
 
@@ -46,7 +46,7 @@ def test_missing_numbers_are_missing_time(tmp_path: Path) -> None:
     assert (entry.status, entry.fps, entry.variable_rate) == ("ok", 25.0, True)
     assert "996 numbers missing" in entry.cause
     with open_video(tmp_path / "lapse", entry=entry) as video:
-        assert read_numbers(video.stretch(0, entry.frames)) == LAPSE
+        assert read_numbers(video.clip(0, entry.frames)) == LAPSE
         assert video.info.times_seconds.tolist() == pytest.approx(entry.times_seconds.tolist())
 
 
@@ -84,8 +84,8 @@ def test_batches_keep_to_the_numbers(tmp_path: Path) -> None:
     pictures(root / "two", [*range(100, 103), *range(106, 112)])
     pictures(root / "whole", range(200, 212))
     config = PairsConfig(
-        size_px=48, gap=2, far=5, stretch_frames=3, videos_per_batch=3, skip_cuts=False,
-        crop=1.0, flip=False, jitter=0.0, colour=0.0,
+        size_px=48, gap=2, far=5, clip_frames=3, videos_per_batch=3, skip_cuts=False,
+        crop=1.0, flip=False, brightness=0.0, color_jitter=0.0,
     )  # fmt: skip
     stream = PairStream(quick(root), FrameTransform(48, 64, 0.0, 1.0), config, seed=0)
     batches = stream.batches()

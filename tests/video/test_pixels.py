@@ -96,7 +96,7 @@ def first(path: Path, entry: VideoEntry | None = None) -> np.ndarray:
 def assert_painted(path: Path, entry: VideoEntry | None = None) -> None:
     """The frames carry their numbers, dark 40 and light 210."""
     with open_video(path, entry=entry) as video:
-        frames = video.stretch(0, video.info.frames)
+        frames = video.clip(0, video.info.frames)
     assert read_numbers(frames) == list(range(len(frames)))
     assert abs(int(frames.min()) - 40) <= 1
     assert abs(int(frames.max()) - 210) <= 1
@@ -393,6 +393,6 @@ def test_what_a_matroska_hides_at_the_edges_is_cropped(tmp_path: Path) -> None:
 def assert_close_to_painted(path: Path) -> None:
     """The frames carry their numbers and nothing of the white around them."""
     with open_video(path) as video:
-        frames = video.stretch(0, video.info.frames)
+        frames = video.clip(0, video.info.frames)
     assert read_numbers(frames) == list(range(len(frames)))
     assert int(frames[0][2:-2, 2:-2].max()) < 100

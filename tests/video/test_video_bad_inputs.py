@@ -54,7 +54,7 @@ def test_the_collection(tmp_path: Path) -> None:
     for entry in found:
         if entry.frames:
             with open_video(found.path(entry), entry=entry) as video:
-                frames = video.stretch(0, entry.frames)
+                frames = video.clip(0, entry.frames)
                 if (entry.height, entry.width) == (192, 256):  # these are painted
                     assert read_numbers(frames) == list(range(entry.frames)), entry.path
                 with pytest.raises(IndexError):
@@ -130,7 +130,7 @@ def test_cut_files_never_pass_for_short_ones(tmp_path: Path, name: str, share: f
     if entry.frames:
         with open_video(tmp_path / name, entry=entry) as video:
             times = entry.times_seconds - entry.times_seconds[0]
-            assert read_numbers(video.stretch(0, entry.frames)) == np.rint(times * 25).astype(int).tolist()
+            assert read_numbers(video.clip(0, entry.frames)) == np.rint(times * 25).astype(int).tolist()
 
 
 def test_damaged_images_and_arrays(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_damage_is_noticed_and_mended(
     entry = replace(by_name(manifest, "b_frames.mp4"), reader="pyav")
     path = manifest.path(entry)
     with open_cached(path, entry, size=SIZE, cache=cache, folder=tmp_path) as video:
-        truth = video.stretch(0, entry.frames)
+        truth = video.clip(0, entry.frames)
     file = only_file(tmp_path)
     sound = data = file.read_bytes()
     place = {"start": 9, "middle": len(data) // 2, "end": len(data) - 1}.get(harm, 0)

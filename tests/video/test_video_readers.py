@@ -100,7 +100,7 @@ def test_both_readers_show_nearly_the_same(manifest: Manifest) -> None:
     shown = []
     for name in ("decord", "pyav"):
         with open_video(manifest.path(entry), size=(36, 52), entry=entry, reader=name) as video:
-            shown.append(video.stretch(10, 20).astype(int))
+            shown.append(video.clip(10, 20).astype(int))
     assert np.abs(shown[0] - shown[1]).mean() < 2
 
 
@@ -139,12 +139,12 @@ def test_indices_out_of_range(manifest: Manifest) -> None:
                 video.at(indices)
         for start, stop in ((0, 44), (-1, 3), (5, 4)):
             with pytest.raises(IndexError):
-                video.stretch(start, stop)
+                video.clip(start, stop)
         for wrong in ([0.5], [[1]], [True]):
             with pytest.raises(TypeError):
                 video.at(wrong)
         assert video.at([]).shape == (0, 48, 64, 3)
-        assert video.stretch(7, 7).shape == (0, 48, 64, 3)
+        assert video.clip(7, 7).shape == (0, 48, 64, 3)
 
 
 def test_times_of_a_variable_rate(manifest: Manifest) -> None:

@@ -51,7 +51,7 @@ def test_a_remote_folder_is_scanned_and_read_like_one_here(
 def test_one_remote_video_opens_without_a_scan(bucket: str) -> None:
     """An address is enough; one with nothing behind it is no such video."""
     with open_video(f"{bucket}/walk/anna.mp4") as video:
-        assert read_numbers(video.stretch(0, 5)) == [0, 1, 2, 3, 4]
+        assert read_numbers(video.clip(0, 5)) == [0, 1, 2, 3, 4]
     with pytest.raises(FileNotFoundError, match=r"no such video: memory://bucket/none\.mp4"):
         open_video(f"{bucket}/none.mp4")
 
@@ -67,7 +67,7 @@ def test_a_changed_file_is_noticed_and_the_old_frames_are_never_mixed_with_the_n
     assert [a == b for a, b in zip(old, new, strict=True)] == [True, False, True]
     assert new.entries[1].duplicate_of == NAMES[0]
     with open_video(old.path(old.entries[1]), entry=old.entries[1]) as video:
-        assert len(video.stretch(0, 25)) == 25  # the new one has 24
+        assert len(video.clip(0, 25)) == 25  # the new one has 24
     shutil.rmtree(spool)
     with pytest.raises(VideoError, match=r"^memory://bucket/walk/anna\.mp4: changed since it was scanned: scan again"):
         open_video(old.path(old.entries[1]), entry=old.entries[1])
@@ -120,7 +120,7 @@ def test_what_is_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @needs_http
 def test_workers_of_other_processes_read_the_same_batches(server: Served, videos: Path, tmp_path: Path) -> None:
     """From a web server as from the disk, bit for bit; each file crosses the network once."""
-    config = PairsConfig(size_px=16, far=6, stretch_frames=4, videos_per_batch=3, stretches=2, uses=2)
+    config = PairsConfig(size_px=16, far=6, clip_frames=4, videos_per_batch=3, clips_per_video=2, batches_per_visit=2)
     far, near = quick(server.address, tmp_path / "far.json"), quick(videos, tmp_path / "near.json")
     streams = (
         PairStream(far, FrameTransform(16, 16), config, seed=0, workers=1),

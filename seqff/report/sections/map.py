@@ -15,14 +15,14 @@ from seqff.report.projection import Projection, fit, project
 from seqff.report.sections.base import Section
 
 SIDE, EDGE = 320.0, 12.0
-COLOURS = 10
-"""Most groups that get a colour of their own; further ones share grey."""
+COLORS = 10
+"""Most groups that get a color of their own; further ones share grey."""
 
 
 def map_of_clips(
     seen: Look | None, shelf: Shelf, labels: Mapping[str, str], why: str, *, projection: Projection, seed: int
 ) -> Section:
-    """Draw a dot a video in each layer's space, coloured by label, or by folder where no labels are known."""
+    """Draw a dot a video in each layer's space, colored by label, or by folder where no labels are known."""
     question = "Where do the clips lie in each layer?"
     if seen is None or len(seen.clips) < 3:
         why = why or f"{0 if seen is None else len(seen.clips)} clips are too few for a map; it takes three."
@@ -30,29 +30,29 @@ def map_of_clips(
         return Section("map", "map", question, "Not drawn.", body)
     by = "label" if labels else "folder"
     groups = [labels.get(clip.video, "no label") if labels else _folder(clip.video) for clip in seen.clips]
-    colours = colour_of(groups)
+    colors = color_of(groups)
     maps = [
-        _map(seen, layer, [colours[group] for group in groups], projection, seed) for layer in (*seen.layers, "pixels")
+        _map(seen, layer, [colors[group] for group in groups], projection, seed) for layer in (*seen.layers, "pixels")
     ]
-    keys = [(group, "dot", f"color:var(--class{colour})") for group, colour in colours.items() if colour < COLOURS]
-    if len(keys) < len(colours):
-        keys.append((f"{len(colours) - len(keys)} more", "dot", f"color:var(--class{COLOURS})"))
+    keys = [(group, "dot", f"color:var(--class{color})") for group, color in colors.items() if color < COLORS]
+    if len(keys) < len(colors):
+        keys.append((f"{len(colors) - len(keys)} more", "dot", f"color:var(--class{COLORS})"))
     caption = (
         f"One dot a video: a clip of {CLIP_FRAMES} frames from its middle, described as seqff extract describes clips, "
-        f"each feature scaled to variance 1. Coloured by {by}. Point at a dot, tap it, or walk the dots with the arrow "
+        f"each feature scaled to variance 1. Colored by {by}. Point at a dot, tap it, or walk the dots with the arrow "
         "keys: its frame and its video appear, and the same video is marked in the other maps."
     )
     card = _card(shelf)
-    shown = join(legend(keys) if len(colours) > 1 else None, tag("div", *maps, class_="grid maps"))
+    shown = join(legend(keys) if len(colors) > 1 else None, tag("div", *maps, class_="grid maps"))
     body = join(figure("figure-map", shown, caption), card, data_block("clips", _facts(seen, shelf, groups, by)))
-    return Section("map", "map", question, _answer(seen, by, colours), body)
+    return Section("map", "map", question, _answer(seen, by, colors), body)
 
 
-def colour_of(groups: Sequence[str]) -> dict[str, int]:
-    """Give the groups with the most members colours of their own, 0 to COLOURS - 1, by name; the others share one."""
-    most = [group for group, _ in Counter(sorted(groups)).most_common(COLOURS)]
+def color_of(groups: Sequence[str]) -> dict[str, int]:
+    """Give the groups with the most members colors of their own, 0 to COLORS - 1, by name; the others share one."""
+    most = [group for group, _ in Counter(sorted(groups)).most_common(COLORS)]
     own = {group: number for number, group in enumerate(sorted(most))}
-    return own | dict.fromkeys(sorted(set(groups) - set(own)), COLOURS)
+    return own | dict.fromkeys(sorted(set(groups) - set(own)), COLORS)
 
 
 def _card(shelf: Shelf) -> Html:
@@ -62,11 +62,11 @@ def _card(shelf: Shelf) -> Html:
     return tag("div", picture, *lines, id="card", role="status", hidden="")
 
 
-def _answer(seen: Look, by: str, colours: Mapping[str, int]) -> str:
+def _answer(seen: Look, by: str, colors: Mapping[str, int]) -> str:
     words = f"{len(seen.clips)} of {seen.usable} videos. " if len(seen.clips) < seen.usable else ""
-    if len(colours) > 1:
+    if len(colors) > 1:
         return (
-            words + f"Where dots of one colour lie together, the layer knows something of the {by} without being told."
+            words + f"Where dots of one color lie together, the layer knows something of the {by} without being told."
         )
     return words + "Dots that lie together are alike to the layer."
 
@@ -80,14 +80,14 @@ def _facts(seen: Look, shelf: Shelf, groups: Sequence[str], by: str) -> list[dic
     return facts
 
 
-def _map(seen: Look, layer: str, colours: Sequence[int], projection: Projection, seed: int) -> Html:
+def _map(seen: Look, layer: str, colors: Sequence[int], projection: Projection, seed: int) -> Html:
     features = np.stack([clip.descriptor(layer) for clip in seen.clips])
     points, remark = project(features, projection, seed=seed)
     at = fit(points, SIDE, EDGE)
     top, bottom = float(at[:, 1].min()) - 2 * EDGE, float(at[:, 1].max()) + 2 * EDGE
     dots = [
-        tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=5, data_clip=number, fill=f"var(--class{colour})")
-        for number, ((x, y), colour) in enumerate(zip(at.tolist(), colours, strict=True))
+        tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=5, data_clip=number, fill=f"var(--class{color})")
+        for number, ((x, y), color) in enumerate(zip(at.tolist(), colors, strict=True))
     ]
     box = f"0 {top:.1f} {SIDE:.0f} {bottom - top:.1f}"
     label = f"map of {layer}; arrow keys go from dot to dot"

@@ -173,7 +173,7 @@ def below_untrained(figures: Figures) -> str:
         f"has fallen below its untrained self: the frame most like a given one is of the same video in {now:.0%} of "
         f"the cases, before training in {before:.0%} (frames held aside, neighbors in time left out). What tells "
         "videos apart is being unlearned: use the untrained layer, or give terms that tell videos apart more weight "
-        "(objective.video_channels, objective.terms), or change less about colors (pairs.colour)"
+        "(objective.video_channels, objective.terms), or change less about colors (pairs.color_jitter)"
     )
 
 
