@@ -42,7 +42,7 @@ CONFIG = TrainConfig(
     precision="fp32",
     pairs=PairsConfig(size_px=32, videos_per_batch=8, buffer_videos=16),
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1)),
-    objective=ObjectiveConfig(head="mlp", head_width=32, head_out=16),
+    objective=ObjectiveConfig(head="mlp", head_out=16),
 )
 RESTARTS = 3
 MARK = "SEQFF_SURVIVAL"

@@ -7,7 +7,6 @@ from typing import Literal
 
 from seqff.config_objective import (
     BarlowConfig,
-    CLAPPConfig,
     GoodnessConfig,
     InfoNCEConfig,
     LogisticHingeConfig,
@@ -15,16 +14,12 @@ from seqff.config_objective import (
     ObjectiveConfig,
     SCFFConfig,
     SIGRegConfig,
-    SlownessConfig,
     StraighteningConfig,
     VICRegConfig,
-    VideoHingeConfig,
-    VideoInfoNCEConfig,
 )
 
 __all__ = [
     "BarlowConfig",
-    "CLAPPConfig",
     "EncoderConfig",
     "GoodnessConfig",
     "InfoNCEConfig",
@@ -36,13 +31,10 @@ __all__ = [
     "PairsConfig",
     "SCFFConfig",
     "SIGRegConfig",
-    "SlownessConfig",
     "StraighteningConfig",
     "TrainConfig",
     "VICRegConfig",
     "VideoConfig",
-    "VideoHingeConfig",
-    "VideoInfoNCEConfig",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import re
@@ -87,7 +88,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _value(next(argument for argument in arguments if argument is not type(None)), value, where)
+        return _any_of([argument for argument in arguments if argument is not type(None)], value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{where} = {value!r}: must be a list")
@@ -101,6 +102,26 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{where} = {value!r}: must be of type {hint.__name__}, got {type(value).__name__}")
+
+
+def _any_of(hints: list[Any], value: Any, where: str) -> Any:
+    """Check one value against several annotations and take the first that it fits."""
+    if len(hints) == 1:
+        return _value(hints[0], value, where)
+    for hint in hints:
+        with contextlib.suppress(ConfigError):
+            return _value(hint, value, where)
+    choices = [word for hint in hints for word in _words(hint)]
+    raise ConfigError(f"{where} = {value!r}: must be {', '.join(choices[:-1])} or {choices[-1]}")
+
+
+def _words(hint: Any) -> list[str]:
+    """Say what an annotation allows, in words."""
+    if get_origin(hint) is Literal:
+        return [str(choice) for choice in get_args(hint)]
+    if get_origin(hint) is tuple:
+        return ["a list of numbers"]
+    return ["a number" if hint in (int, float) else f"of type {hint.__name__}"]
 
 
 def load_preset(name: str) -> TrainConfig:

@@ -59,7 +59,7 @@ PRESETS: dict[str, Preset] = {
                 same_video=0.5,
                 head="none",
                 grid=(2,),
-                infonce=InfoNCEConfig(score="bilinear", temperature=1.0, symmetric=False),
+                infonce=InfoNCEConfig(score="bilinear", temperature=1.0),
             ),
             optim=ADAMW,
         ),
@@ -133,8 +133,7 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(
             objective=ObjectiveConfig(
                 terms=("temporal_hinge",),
-                tolerance="geometric",
-                tolerance_range=(0.2, 0.025),
+                tolerance=(0.2, 0.1, 0.05, 0.025),
                 negative_weight=0.0,
                 embedding_norm="none",
                 head="none",

@@ -14,7 +14,7 @@ from seqff.errors import ConfigError
 
 def test_settings_survive_yaml() -> None:
     """What is written as YAML is read as the same settings, tuples and nested parts included."""
-    config = TrainConfig(steps=7, pairs=PairsConfig(gap=2), objective=ObjectiveConfig(tolerances=(0.3, 0.1)))
+    config = TrainConfig(steps=7, pairs=PairsConfig(gap=2), objective=ObjectiveConfig(tolerance=(0.3, 0.1)))
     assert from_dict(TrainConfig, yaml.safe_load(dump_yaml(to_dict(config)))) == config
 
 
@@ -26,8 +26,8 @@ def test_settings_survive_yaml() -> None:
         ("steps: many", "steps = 'many': must be of type int, got str"),
         ("steps: true", "steps = True: must be of type int, got bool"),
         ("pairs: {flip: 1}", "pairs.flip = 1: must be of type bool"),
-        ("objective: {tolerance: loose}", "choose from calibrated, constant, linear, geometric, explicit"),
-        ("objective: {tolerance_range: [1.0]}", "must have 2 values"),
+        ("objective: {tolerance: loose}", "must be a number, a list of numbers, falling or calibrated"),
+        ("objective: {lpl: {weights: [1.0]}}", "must have 3 values"),
         ("encoder: {widths: 3}", "encoder.widths = 3: must be a list"),
         ("- 1", "must be a mapping"),
         ("steps: [", "not YAML"),

@@ -13,10 +13,40 @@ import tyro
 
 from seqff.config import TrainConfig
 from seqff.config_io import load_config, load_facts, load_preset
+from seqff.config_objective import Tolerances
 from seqff.terminal import holds_escapes, visible
 
 T = TypeVar("T")
 Device = Literal["auto", "cpu", "cuda"]
+RULES = tyro.constructors.ConstructorRegistry()
+"""How flags are read whose kinds tyro does not know."""
+
+
+@RULES.primitive_rule
+def tolerance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Read a tolerance: a number, several (with spaces or commas between them), or a word."""
+    if info.type != Tolerances:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NUMBER|NUMBERS|falling|calibrated",
+        instance_from_str=_tolerance,
+        is_instance=lambda value: isinstance(value, (int, float, str, tuple)),
+        str_from_instance=lambda value: [str(part) for part in value] if isinstance(value, tuple) else [str(value)],
+    )
+
+
+def _tolerance(words: list[str]) -> Any:
+    parts = [part for part in ",".join(words).split(",") if part]
+    if len(parts) == 1 and parts[0] in ("falling", "calibrated"):
+        return parts[0]
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except ValueError:
+        numbers = ()
+    if not numbers:
+        raise ValueError(f"give a number, a number for every layer, falling or calibrated, not {' '.join(words)!r}")
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
@@ -27,6 +57,7 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | No
         args=list(arguments),
         default=default,
         config=(tyro.conf.HelptextFromCommentsOff,),
+        registry=RULES,
     )
     return cast(T, options)
 

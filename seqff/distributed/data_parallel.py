@@ -14,8 +14,6 @@ from seqff.config import TrainConfig
 from seqff.distributed.gather import GatheredRelation
 from seqff.distributed.ranks import Ranks
 from seqff.distributed.sync_norms import over_batch, synchronize_norms
-from seqff.objectives import WeightedSum
-from seqff.objectives.negatives import Negatives
 from seqff.objectives.tolerance import calibrated
 from seqff.relation import Relation
 from seqff.training.learner import LayerLearner
@@ -38,8 +36,8 @@ class _Times(torch.autograd.Function):
 class LayerSync:
     """Averages the gradients of one layer over its replicas, and brings their embeddings together.
 
-    Gradients lie in one flat buffer a layer, which is summed while the layers above go on; measured tolerances and
-    margins travel with them, so that all replicas have the same.
+    Gradients lie in one flat buffer a layer, which is summed while the layers above go on; measured tolerances
+    travel with them, so that all replicas have the same.
 
     Where a relation knows the rows of all replicas, each of these has the loss of the whole batch before it, with a
     gradient to its own rows alone: the sum of these gradients is that of the whole batch. The weights of an objective
@@ -128,20 +126,16 @@ def check_data_parallel(learners: list[LayerLearner], config: TrainConfig) -> No
                 f"gather_negatives brings embeddings together, and objective.terms={config.objective.terms} look at "
                 "whole maps: leave gather_negatives out"
             )
-    elif any(part.queue or part.kind == "sampled" for part in _choosers(objectives)):
+    elif config.objective.negatives == "sampled":
         raise ValueError(
-            "objective.queue and objective.negatives=sampled remember something from batch to batch, which must be the "
-            "same in all processes: add gather_negatives, or leave them out"
+            "objective.negatives=sampled counts its draws, and the count must be the same in all processes: add "
+            "gather_negatives, or leave it out"
         )
     if config.compile and any(over_batch(part) for learner in learners for part in learner.layer.modules()):
         raise ValueError(
             f"norms over the batch (encoder.name={config.encoder.name}, encoder.norm={config.encoder.norm}) cannot be "
             "compiled over several processes: leave compile out"
         )
-
-
-def _choosers(objectives: list[WeightedSum]) -> list[Negatives]:
-    return [part for objective in objectives for part in objective.modules() if isinstance(part, Negatives)]
 
 
 @torch.no_grad()
@@ -165,7 +159,7 @@ def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
 
 @torch.no_grad()
 def average_measured(learners: list[LayerLearner], ranks: Ranks) -> None:
-    """Give measured tolerances and margins the mean over the replicas; of those that could measure anything.
+    """Give measured tolerances the mean over the replicas; of those that could measure anything.
 
     Args:
         learners: all layers of the net.

@@ -14,7 +14,7 @@ class Objective(nn.Module):
     """One term of a layer's loss.
 
     A term with weights of its own (CLAPP's prediction matrix) trains them with the layer; what it remembers between
-    steps (a tolerance, a queue) lies in buffers, so that checkpoints hold it.
+    steps (a tolerance, a count of draws) lies in buffers, so that checkpoints hold it.
 
     `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the output of
     a second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
-from seqff.objectives.masks import kinds, pick
-from seqff.objectives.negatives import Negatives
+from seqff.objectives.negatives import Negatives, kinds
 from seqff.objectives.predictor import Predictor
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.relation import Relation
@@ -27,14 +26,13 @@ def attract(scores: Tensor, positive: Tensor) -> Tensor:
     return F.relu(1 - scores[positive[:, 0], positive[:, 1]]).sum() / max(len(positive), 1)
 
 
-def repel(scores: Tensor, positive: Tensor, negative: Tensor, *, one: bool = False) -> tuple[Tensor, Tensor]:
+def repel(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of max(0, 1 + s) over the negatives of every positive's anchor, 0 if there are none.
 
     Args:
         scores: (N, M) float, s; how well row n of the batch predicts row m.
         positive: (P, 2) int64, anchors (0..N) and their positives (0..M).
         negative: (N, M) bool, negatives of every row.
-        one: take one negative for every positive (see `pick`), not all of them.
 
     Returns:
         The mean hinge, and the mean score of these negatives, detached.
@@ -42,11 +40,7 @@ def repel(scores: Tensor, positive: Tensor, negative: Tensor, *, one: bool = Fal
     Reference: as `attract`, y = -1.
     """
     anchor = positive[:, 0]
-    if one:
-        found, valid = pick(negative, anchor)
-        wrong = scores[anchor, found]
-    else:
-        wrong, valid = scores[anchor], negative[anchor]
+    wrong, valid = scores[anchor], negative[anchor]
     return masked_mean(F.relu(1 + wrong), valid), masked_mean(wrong, valid).detach()
 
 
@@ -57,7 +51,7 @@ class CLAPP(Objective):
     videos by their shares (`objective.same_video`). Embeddings are taken as they are, not as unit vectors.
 
     Args:
-        config: all or one negative for a positive, their weight, mixture and choice.
+        config: weight, mixture and choice of the negatives.
         dim: D of the embeddings.
         generator: source of the initial weights of the matrix, and of the seed that negatives are drawn with.
     """
@@ -66,16 +60,17 @@ class CLAPP(Objective):
         super().__init__()
         self.config = config
         self.predictor = Predictor(dim, generator=generator)
-        self.negatives = Negatives(config, dim, generator)
+        self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and the mean scores `clapp_positive_score` and `clapp_negative_score`."""
         config, positive = self.config, relation.positive
-        among = self.negatives(z.float(), relation)
-        scores: Tensor = self.predictor(z.float(), among.rows)
+        z = z.float()
+        among = self.negatives(z, relation)
+        scores: Tensor = self.predictor(z, z)
         loss, wrong = attract(scores, positive), scores.new_zeros(())
         for mask, share in kinds(among, config.same_video):
-            negatives, mean = repel(scores, positive, mask, one=config.clapp.negatives == "one")
+            negatives, mean = repel(scores, positive, mask)
             loss = loss + config.negative_weight * share * negatives
             wrong = wrong + share * mean
         with torch.no_grad():

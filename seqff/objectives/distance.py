@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-EmbeddingNorm = Literal["unit", "rms", "none"]
+EmbeddingNorm = Literal["unit", "none"]
 
 
 def unit(z: Tensor) -> Tensor:
@@ -22,19 +21,15 @@ def normalise(z: Tensor, kind: EmbeddingNorm) -> Tensor:
 
     Args:
         z: (N, D) float.
-        kind: "unit", length 1, so that squared distances lie in 0..4; "rms", mean square 1, which is length sqrt(D)
-            and distances in 0..4 D; "none", as they are, and then their scale decides what a tolerance means.
+        kind: "unit", length 1, so that squared distances lie in 0..4; "none", as they are, and then their scale
+            decides what a tolerance means.
 
     Raises:
         ValueError: unknown kind.
     """
-    if kind == "unit":
-        return unit(z)
-    if kind == "rms":
-        return unit(z) * math.sqrt(z.shape[1])
-    if kind == "none":
-        return z
-    raise ValueError(f"objective.embedding_norm is {kind!r}: choose from unit, rms, none")
+    if kind not in ("unit", "none"):
+        raise ValueError(f"objective.embedding_norm is {kind!r}: choose from unit, none")
+    return unit(z) if kind == "unit" else z
 
 
 def squared_distances(u: Tensor, others: Tensor | None = None) -> Tensor:

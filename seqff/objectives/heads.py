@@ -58,8 +58,8 @@ def build_head(
     channels: int,
     *,
     grid: int,
-    width: int,
     out: int,
+    width: int = 256,
     video: bool = False,
     split: int = 0,
     generator: torch.Generator | None = None,
@@ -70,8 +70,8 @@ def build_head(
         name: "mlp" (grid pooling, linear, ReLU, linear), "linear" or "none" (grid pooling alone).
         channels: C of the layer's map (N, C, H, W).
         grid: side of the pooling grid.
-        width: hidden units of the mlp.
         out: D of the embedding (ignored by "none": D = C * grid * grid).
+        width: hidden units of the mlp.
         video: with a second embedding, of the mean over the whole map.
         split: channels for the first embedding, the others are for the second; 0 = both see all.
         generator: source of the initial weights.

@@ -8,8 +8,7 @@ from torch import Tensor
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.distance import unit
-from seqff.objectives.masks import kinds
-from seqff.objectives.negatives import Negatives
+from seqff.objectives.negatives import Negatives, kinds
 from seqff.objectives.predictor import Predictor
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.relation import Relation
@@ -44,11 +43,11 @@ class InfoNCE(Objective):
     """InfoNCE as a term of a layer's loss.
 
     The loss is the share-weighted sum of InfoNCE among distant rows of the same video and InfoNCE among rows of other
-    videos (`objective.same_video`); `objective.negative_weight` has no part in it. Scores are cosines, or bilinear as
-    in CPC and Greedy InfoMax.
+    videos (`objective.same_video`); `objective.negative_weight` has no part in it. Scores are cosines, and both rows of
+    a pair look for each other; or bilinear, and the earlier row looks for the later one, as in CPC and Greedy InfoMax.
 
     Args:
-        config: score, temperature, symmetry, the mixture and the choice of negatives (the nearest ones are those of
+        config: score, temperature, the mixture and the choice of negatives (the nearest ones are those of
             the nearest embeddings, whatever the score).
         dim: D of the embeddings.
         generator: source of the initial weights of the bilinear score, and of the seed that negatives are drawn with.
@@ -64,27 +63,24 @@ class InfoNCE(Objective):
         super().__init__()
         if config.infonce.temperature <= 0:
             raise ValueError(f"objective.infonce.temperature must be above 0, got {config.infonce.temperature}")
-        self.settings, self.same_video = config.infonce, config.same_video
+        self.temperature, self.same_video = config.infonce.temperature, config.same_video
         self.predictor = Predictor(dim, generator=generator) if config.infonce.score == "bilinear" else None
-        self.negatives = Negatives(config, dim, generator)
-
-    def scores(self, z: Tensor, others: Tensor) -> Tensor:
-        """Return the scores of all pairs: (N, D) and (M, D) -> (N, M); for cosines both are unit vectors."""
-        scores: Tensor = z @ others.T if self.predictor is None else self.predictor(z, others)
-        return scores / self.settings.temperature
+        self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and `infonce_accuracy`, the share of anchors that score their positive highest."""
-        z = unit(z.float()) if self.predictor is None else z.float()
+        positive, z = relation.positive, z.float()
+        if self.predictor is None:
+            z = unit(z)
+            scores, ways = z @ z.T, [positive, positive.flip(1)]
+        else:
+            scores, ways = self.predictor(z, z), [positive]
+        scores = scores / self.temperature
         among = self.negatives(z, relation)
-        scores = self.scores(z, among.rows)
-        ways = [relation.positive, relation.positive.flip(1)] if self.settings.symmetric else [relation.positive]
-        if not len(relation.positive):
-            ways = []
         loss, accuracy = scores.sum() * 0, scores.new_zeros(())
-        for positive in ways:
+        for way in ways if len(positive) else ():
             for mask, share in kinds(among, self.same_video):
-                of_kind, found = info_nce(scores, positive, mask)
+                of_kind, found = info_nce(scores, way, mask)
                 loss = loss + share / len(ways) * of_kind
                 accuracy = accuracy + share / len(ways) * found
         return loss, {"infonce_accuracy": accuracy}

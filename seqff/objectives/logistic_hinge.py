@@ -9,10 +9,9 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.distance import EmbeddingNorm
-from seqff.objectives.masks import kinds
-from seqff.objectives.negatives import Negatives
+from seqff.objectives.negatives import Negatives, kinds
 from seqff.objectives.temporal_hinge import masked_mean, measure, pair_figures
-from seqff.objectives.tolerance import Tolerance, build_margin
+from seqff.objectives.tolerance import Tolerance
 from seqff.relation import Relation
 
 
@@ -21,7 +20,7 @@ def logistic_hinge(
     relation: Relation,
     *,
     tolerance: Tolerance | Tensor | float,
-    margin: Tolerance | Tensor | float,
+    margin: float,
     scale: float = 1.0,
     negative_weight: float = 1.0,
     same_video: float = 0.5,
@@ -44,7 +43,7 @@ def logistic_hinge(
         z: (N, D) float embeddings.
         relation: positives and negatives among the rows.
         tolerance: delta_l; a Tolerance also learns from these positives.
-        margin: distance at which a negative is as likely as not; a Tolerance measures it on these negatives.
+        margin: distance at which a negative is as likely as not.
         scale: s, how sharply tolerance and margin are drawn.
         negative_weight: weight of the negatives.
         same_video: share of that weight for negatives of the same video.
@@ -56,8 +55,8 @@ def logistic_hinge(
 
     Reference: Hinton 2022, arXiv:2212.13345, equation 1, with goodness of pairs.
     """
-    d, positive, among, tolerance, margin = measure(
-        z, relation, tolerance=tolerance, margin=margin, embedding_norm=embedding_norm, negatives=negatives
+    d, positive, among, tolerance = measure(
+        z, relation, tolerance=tolerance, embedding_norm=embedding_norm, negatives=negatives
     )
     loss = F.softplus(scale * (positive - tolerance)).sum() / max(len(positive), 1)
     near = F.softplus(scale * (margin - d))
@@ -73,14 +72,12 @@ class LogisticHinge(Objective):
         ValueError: a scale that is not above 0.
     """
 
-    def __init__(
-        self, config: ObjectiveConfig, tolerance: Tolerance, dim: int, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, config: ObjectiveConfig, tolerance: Tolerance, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if config.logistic_hinge.scale <= 0:
             raise ValueError(f"objective.logistic_hinge.scale must be above 0, got {config.logistic_hinge.scale}")
-        self.config, self.tolerance, self.margin = config, tolerance, build_margin(config)
-        self.negatives = Negatives(config, dim, generator)
+        self.config, self.tolerance = config, tolerance
+        self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """See `logistic_hinge`."""
@@ -88,7 +85,7 @@ class LogisticHinge(Objective):
             z,
             relation,
             tolerance=self.tolerance,
-            margin=self.margin,
+            margin=self.config.margin,
             scale=self.config.logistic_hinge.scale,
             negative_weight=self.config.negative_weight,
             same_video=self.config.same_video,

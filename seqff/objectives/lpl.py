@@ -45,7 +45,7 @@ class LPL(Objective):
 
     def __init__(self, config: LPLConfig) -> None:
         super().__init__()
-        self.config = config
+        self.weights = config.weights
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms before their weights, `lpl_predictive`, `_hebbian` and `_decorrelation`."""
@@ -53,6 +53,5 @@ class LPL(Objective):
         if not len(relation.positive):
             return nothing(z, *names)
         terms = lpl_terms(*views(z, relation.positive))
-        weights = (self.config.predictive, self.config.hebbian, self.config.decorrelation)
-        loss = sum((weight * term for weight, term in zip(weights, terms, strict=True)), z.new_zeros(()))
+        loss = sum((weight * term for weight, term in zip(self.weights, terms, strict=True)), z.new_zeros(()))
         return loss, {name: term.detach() for name, term in zip(names, terms, strict=True)}

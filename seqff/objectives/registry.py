@@ -24,7 +24,6 @@ from seqff.objectives.straightening import Straightening
 from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
 from seqff.objectives.vicreg import VICReg
-from seqff.objectives.video_hinge import VideoHinge
 from seqff.objectives.video_infonce import VideoInfoNCE
 
 
@@ -47,8 +46,8 @@ class Place:
 
 OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
     "goodness": lambda config, place: Goodness(config.goodness),
-    "temporal_hinge": lambda config, place: TemporalHinge(config, place.tolerance, place.dim, place.generator),
-    "logistic_hinge": lambda config, place: LogisticHinge(config, place.tolerance, place.dim, place.generator),
+    "temporal_hinge": lambda config, place: TemporalHinge(config, place.tolerance, place.generator),
+    "logistic_hinge": lambda config, place: LogisticHinge(config, place.tolerance, place.generator),
     "infonce": lambda config, place: InfoNCE(config, place.dim, place.generator),
     "clapp": lambda config, place: CLAPP(config, place.dim, place.generator),
     "vicreg": lambda config, place: VICReg(config.vicreg, place.tolerance),
@@ -56,10 +55,9 @@ OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
     "sigreg": lambda config, place: SIGReg(config.sigreg, place.generator),
     "straightening": lambda config, place: Straightening(config.straightening),
     "lpl": lambda config, place: LPL(config.lpl),
-    "slowness": lambda config, place: Slowness(config.slowness),
+    "slowness": lambda config, place: Slowness(),
     "scff": lambda config, place: SCFF(config),
-    "video_hinge": lambda config, place: VideoHinge(config),
-    "video_infonce": lambda config, place: VideoInfoNCE(config),
+    "video_infonce": lambda config, place: VideoInfoNCE(),
 }
 
 
@@ -106,7 +104,7 @@ def build_objectives(
     Raises:
         ValueError: settings out of range or of the wrong length.
     """
-    tolerances = build_tolerances(config, len(channels))
+    tolerances = build_tolerances(config.tolerance, len(channels))
     weights = parse_terms(config.terms, len(channels))
     losses = []
     for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True):

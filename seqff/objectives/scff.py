@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.goodness import goodness
-from seqff.objectives.masks import kinds, pick
+from seqff.objectives.negatives import kinds, pick
 from seqff.objectives.statistics import nothing
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.relation import Relation
@@ -91,11 +91,11 @@ class SCFF(Objective):
             return nothing(z, *names)
         settings, anchors = self.config.scff, relation.positive[:, 0]
         g, *of_kinds = torch.split(goodness(z, "mean", over="position").flatten(1), len(anchors))
-        loss = rise(g, threshold=settings.threshold_positive, penalty=settings.penalty)
+        loss = rise(g, threshold=settings.thresholds[0], penalty=settings.penalty)
         low = g.new_zeros(())
         for other, (mask, share) in zip(of_kinds, kinds(relation, self.config.same_video), strict=True):
             valid = mask[anchors].any(dim=1)
-            falling = fall(other, valid, threshold=settings.threshold_negative)
+            falling = fall(other, valid, threshold=settings.thresholds[1])
             loss = loss + self.config.negative_weight * share * falling
             low = low + share * masked_mean(other.detach().mean(dim=1), valid)
         return loss, dict(zip(names, (g.detach().mean(), low), strict=True))

@@ -12,6 +12,8 @@ from seqff.objectives.lots import lots
 from seqff.objectives.statistics import nothing, views
 from seqff.relation import Relation
 
+DIRECTIONS = 256
+"""Random directions that the embeddings are projected on at each step."""
 LARGEST, KNOTS = 5.0, 17
 """The characteristic functions are compared at so many evenly spaced arguments between -LARGEST and LARGEST."""
 
@@ -44,29 +46,26 @@ class SIGReg(Objective):
     mean of `epps_pulley` over projections of all rows on random directions, drawn anew at every step.
 
     Args:
-        config: the weight and the number of directions.
+        config: the weight.
         generator: source of the seed that directions are drawn with.
 
     Raises:
-        ValueError: a weight that is no share, or no directions.
+        ValueError: a weight that is no share.
 
     Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544.
     """
 
     def __init__(self, config: SIGRegConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= config.weight <= 1 or config.directions < 1:
-            raise ValueError(
-                "objective.sigreg: weight is a share between 0 and 1 and directions at least 1, got "
-                f"{config.weight} and {config.directions}"
-            )
+        if not 0 <= config.weight <= 1:
+            raise ValueError(f"objective.sigreg.weight is a share between 0 and 1, got {config.weight}")
         self.config = config
         self.draw: Tensor  # numbers the draws, so that a resumed run draws the same
         self.register_buffer("draw", torch.randint(2**62, (), generator=generator))
 
     def directions(self, dim: int) -> Tensor:
-        """Draw directions of unit length, (dim, config.directions) float32, a function of the draw's number."""
-        count = 2 * dim * self.config.directions
+        """Draw directions of unit length, (dim, DIRECTIONS) float32, a function of the draw's number."""
+        count = 2 * dim * DIRECTIONS
         self.draw += count
         uniform = lots(self.draw, count).double() * 2.0**-64 + 0.5
         radius, angle = uniform.clamp(min=1e-12).view(2, dim, -1)

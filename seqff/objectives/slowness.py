@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqff.config import SlownessConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.statistics import nothing, views
 from seqff.relation import Relation
 
+NOISE = 0.01
+"""What the objective adds, see `slowness`: a batch with fewer rows than dimensions can then be whitened."""
 TINY = 1e-8
 
 
@@ -53,23 +54,10 @@ def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
 
 
 class Slowness(Objective):
-    """Slowness as a term of a layer's loss.
-
-    Args:
-        config: the noise.
-
-    Raises:
-        ValueError: noise that is not above 0: the covariance of a batch need not have full rank.
-    """
-
-    def __init__(self, config: SlownessConfig) -> None:
-        super().__init__()
-        if config.noise <= 0:
-            raise ValueError(f"objective.slowness.noise must be above 0, got {config.noise}")
-        self.config = config
+    """Slowness as a term of a layer's loss."""
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, a number between 0 and 4, and no figure besides."""
         if not len(relation.positive):
             return nothing(z)
-        return slowness(*views(z, relation.positive), noise=self.config.noise), {}
+        return slowness(*views(z, relation.positive), noise=NOISE), {}

@@ -34,7 +34,7 @@ def straightness(z: Tensor, positive: Tensor) -> Tensor:
 class Straightening(Objective):
     """Straightening as a term of a layer's loss; positives must come in rows, so clips of three frames or more.
 
-    The loss is straightness * (1 - mean cosine) + variance * v + covariance * c, with v and c as in `vicreg_terms`.
+    The loss is the weighted sum of 1 - the mean cosine and the variance and covariance of `vicreg_terms`.
 
     Args:
         config: the weights.
@@ -42,7 +42,7 @@ class Straightening(Objective):
 
     def __init__(self, config: StraighteningConfig) -> None:
         super().__init__()
-        self.config = config
+        self.weights = config.weights
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its parts before their weights, `straightness`, `..._variance` and `..._covariance`."""
@@ -53,6 +53,6 @@ class Straightening(Objective):
         cosine = straightness(z, relation.positive)
         first, second = relation.positive.unbind(dim=1)
         _, variance, covariance = vicreg_terms(z[first], z[second])
-        config = self.config
-        loss = config.straightness * (1 - cosine) + config.variance * variance + config.covariance * covariance
+        straight, alive, joint = self.weights
+        loss = straight * (1 - cosine) + alive * variance + joint * covariance
         return loss, dict(zip(names, (cosine.detach(), variance.detach(), covariance.detach()), strict=True))

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.distance import EmbeddingNorm, normalise, squared_distances
-from seqff.objectives.negatives import Candidates, Negatives
-from seqff.objectives.tolerance import Tolerance, build_margin
+from seqff.objectives.negatives import Negatives
+from seqff.objectives.tolerance import Tolerance
 from seqff.relation import Relation
 
 
@@ -20,14 +20,14 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def pair_figures(
-    d: Tensor, positive: Tensor, among: Candidates, tolerance: Tensor | float, margin: Tensor | float
+    d: Tensor, positive: Tensor, among: Relation, tolerance: Tensor | float, margin: float
 ) -> dict[str, Tensor]:
     """Return what a log wants to know of the distances of a batch.
 
     Args:
-        d: (N, M) float, distances of all rows to all candidates.
+        d: (N, N) float, distances of all rows.
         positive: (P,) float, distances of the positives.
-        among: the candidates, and which of them are negatives.
+        among: which rows are negatives.
         tolerance: delta_l.
         margin: distance that negatives are pushed to.
 
@@ -46,7 +46,7 @@ def pair_figures(
             "other_video_distance": masked_mean(d, among.other_video),
             "within_tolerance": (positive <= tolerance).sum() / max(len(positive), 1),
             "tolerance": torch.as_tensor(tolerance, dtype=torch.float32).nan_to_num(0.0),
-            "margin": torch.as_tensor(margin, dtype=torch.float32).nan_to_num(0.0),
+            "margin": torch.as_tensor(margin, dtype=torch.float32),
         }
 
 
@@ -55,32 +55,28 @@ def measure(
     relation: Relation,
     *,
     tolerance: Tolerance | Tensor | float,
-    margin: Tolerance | Tensor | float,
     embedding_norm: EmbeddingNorm,
     negatives: Negatives | None,
-) -> tuple[Tensor, Tensor, Candidates, Tensor | float, Tensor | float]:
-    """Measure what a hinge compares; a Tolerance or margin that is measured learns from it.
+) -> tuple[Tensor, Tensor, Relation, Tensor | float]:
+    """Measure what a hinge compares; a Tolerance that is measured learns from it.
 
     Args:
         z: (N, D) float embeddings.
         relation: of the rows.
         tolerance: delta_l.
-        margin: distance that negatives are pushed to.
         embedding_norm: how embeddings are scaled before.
         negatives: chooses the negatives; None for all of the batch.
 
     Returns:
-        d, (N, M) float32, of all rows to all candidates; d of the positives, (P,); the candidates; tolerance; margin.
+        d, (N, N) float32, of all rows; d of the positives, (P,); the relation with the chosen negatives; the tolerance.
     """
     u = normalise(z.float(), embedding_norm)
-    among = Candidates(u, relation.same_video, relation.other_video) if negatives is None else negatives(u, relation)
-    d = squared_distances(u, among.rows)
+    among = relation if negatives is None else negatives(u, relation)
+    d = squared_distances(u)
     positive = d[relation.positive[:, 0], relation.positive[:, 1]]
     if isinstance(tolerance, Tolerance):
         tolerance = tolerance.track(positive)
-    if isinstance(margin, Tolerance):
-        margin = margin.track(d, among.same_video | among.other_video)
-    return d, positive, among, tolerance, margin
+    return d, positive, among, tolerance
 
 
 def temporal_hinge(
@@ -88,7 +84,7 @@ def temporal_hinge(
     relation: Relation,
     *,
     tolerance: Tolerance | Tensor | float,
-    margin: Tolerance | Tensor | float,
+    margin: float,
     negative_weight: float = 1.0,
     same_video: float = 0.5,
     embedding_norm: EmbeddingNorm = "unit",
@@ -105,7 +101,7 @@ def temporal_hinge(
         z: (N, D) float embeddings.
         relation: positives and negatives among the rows.
         tolerance: delta_l, the distance positives may keep (0..4); a Tolerance also learns from these positives.
-        margin: the distance negatives are pushed to (0..4); a Tolerance measures it on these negatives.
+        margin: the distance negatives are pushed to (0..4).
         negative_weight: weight of the negatives.
         same_video: share of that weight for negatives of the same video.
         embedding_norm: how embeddings are scaled; 0..4 holds for unit vectors.
@@ -116,8 +112,8 @@ def temporal_hinge(
 
     Reference: the hinge on pairs is Hadsell, Chopra, LeCun 2006 (DrLIM) with a tolerance for positives.
     """
-    d, positive, among, tolerance, margin = measure(
-        z, relation, tolerance=tolerance, margin=margin, embedding_norm=embedding_norm, negatives=negatives
+    d, positive, among, tolerance = measure(
+        z, relation, tolerance=tolerance, embedding_norm=embedding_norm, negatives=negatives
     )
     beyond = F.relu(margin - d)
     loss = F.relu(positive - tolerance).sum() / max(len(positive), 1)
@@ -130,12 +126,10 @@ def temporal_hinge(
 class TemporalHinge(Objective):
     """The temporal hinge as a term of a layer's loss, with the layer's tolerance, margin and choice of negatives."""
 
-    def __init__(
-        self, config: ObjectiveConfig, tolerance: Tolerance, dim: int, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, config: ObjectiveConfig, tolerance: Tolerance, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.config, self.tolerance, self.margin = config, tolerance, build_margin(config)
-        self.negatives = Negatives(config, dim, generator)
+        self.config, self.tolerance = config, tolerance
+        self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """See `temporal_hinge`."""
@@ -143,7 +137,7 @@ class TemporalHinge(Objective):
             z,
             relation,
             tolerance=self.tolerance,
-            margin=self.margin,
+            margin=self.config.margin,
             negative_weight=self.config.negative_weight,
             same_video=self.config.same_video,
             embedding_norm=self.config.embedding_norm,

@@ -14,21 +14,18 @@ from seqff.relation import Relation
 EPSILON = 1e-4
 
 
-def vicreg_terms(
-    x: Tensor, y: Tensor, *, deviation: float = 1.0, tolerance: Tolerance | float | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def vicreg_terms(x: Tensor, y: Tensor, *, tolerance: Tolerance | float | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The three terms of VICReg.
 
     Args:
         x: (P, D) float, earlier rows.
         y: (P, D) float, the positive of each.
-        deviation: gamma, the standard deviation each dimension is held up to.
         tolerance: what a positive's mean squared difference over dimensions may be before it counts (0 same,
-            2 gamma ** 2 unrelated); a Tolerance also learns from these positives. None: everything counts.
+            2 unrelated); a Tolerance also learns from these positives. None: everything counts.
 
     Returns:
         invariance: mean squared difference of the positives.
-        variance: mean over dimensions and both views of max(0, gamma - sqrt(var + 1e-4)).
+        variance: mean over dimensions and both views of max(0, 1 - sqrt(var + 1e-4)).
         covariance: squared covariances off the diagonal, summed, over D; of both views together.
 
     Reference: Bardes, Ponce, LeCun 2022, arXiv:2105.04906, equations 1 to 5, with the factors of the authors' code:
@@ -41,7 +38,7 @@ def vicreg_terms(
         apart = F.relu(apart - tolerance)
     centred = [view - view.mean(dim=0) for view in (x, y)]
     matrices = [covariance(view) for view in centred]
-    alive = [F.relu(deviation - (matrix.diagonal() + EPSILON).sqrt()).mean() for matrix in matrices]
+    alive = [F.relu(1 - (matrix.diagonal() + EPSILON).sqrt()).mean() for matrix in matrices]
     joint = [off_diagonal_squares(matrix) / x.shape[1] for matrix in matrices]
     return apart.mean(), (alive[0] + alive[1]) / 2, joint[0] + joint[1]
 
@@ -50,13 +47,13 @@ class VICReg(Objective):
     """VICReg as a term of a layer's loss.
 
     Args:
-        config: the weights of the three terms, gamma, and whether the layer's tolerance holds.
+        config: the weights of the three terms, and whether the layer's tolerance holds.
         tolerance: of the layer, used with `config.tolerant`.
     """
 
     def __init__(self, config: VICRegConfig, tolerance: Tolerance) -> None:
         super().__init__()
-        self.config = config
+        self.weights = config.weights
         self.tolerance = tolerance if config.tolerant else None
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
@@ -64,8 +61,6 @@ class VICReg(Objective):
         names = ("vicreg_invariance", "vicreg_variance", "vicreg_covariance")
         if not len(relation.positive):
             return nothing(z, *names)
-        config = self.config
-        terms = vicreg_terms(*views(z, relation.positive), deviation=config.deviation, tolerance=self.tolerance)
-        weights = (config.invariance, config.variance, config.covariance)
-        loss = sum((weight * term for weight, term in zip(weights, terms, strict=True)), z.new_zeros(()))
+        terms = vicreg_terms(*views(z, relation.positive), tolerance=self.tolerance)
+        loss = sum((weight * term for weight, term in zip(self.weights, terms, strict=True)), z.new_zeros(()))
         return loss, {name: term.detach() for name, term in zip(names, terms, strict=True)}

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.distance import unit
-from seqff.objectives.masks import video_pairs
 from seqff.objectives.temporal_hinge import masked_mean
 from seqff.relation import Relation
+
+TEMPERATURE = 0.1
+"""What the objective divides cosines by."""
 
 
 def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
@@ -41,6 +42,21 @@ def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float)
         return loss, masked_mean((scores > among.amax(dim=1, keepdim=True)).float(), same)
 
 
+def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
+    """Return which rows are to be alike for terms between videos, and which are not.
+
+    Args:
+        relation: of N rows.
+
+    Returns:
+        Two (N, N) bool: rows of the same video, positives and distant ones, and rows of different videos.
+    """
+    same = relation.same_video.clone()
+    first, second = relation.positive.unbind(dim=1)
+    same[first, second] = same[second, first] = True
+    return same, relation.other_video
+
+
 class VideoInfoNCE(Objective):
     """InfoNCE between videos as a term of a layer's loss.
 
@@ -50,13 +66,7 @@ class VideoInfoNCE(Objective):
 
     sees = "video_embedding"
 
-    def __init__(self, config: ObjectiveConfig) -> None:
-        super().__init__()
-        self.temperature = config.video_infonce.temperature
-        if self.temperature <= 0:
-            raise ValueError(f"objective.video_infonce.temperature must be above 0, got {self.temperature}")
-
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and `video_accuracy`, see `video_infonce`."""
-        loss, accuracy = video_infonce(z, *video_pairs(relation), temperature=self.temperature)
+        loss, accuracy = video_infonce(z, *video_pairs(relation), temperature=TEMPERATURE)
         return loss, {"video_accuracy": accuracy}

@@ -1,4 +1,4 @@
-"""The calibration before the first step: tolerances and margins from the distances that the untrained layers give."""
+"""The calibration before the first step: tolerances from the distances that the untrained layers give."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BATCHES = 4
 
 @torch.no_grad()
 def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None:
-    """Set the tolerances and margins that are to be measured to the quantile over a few batches, all layers untrained.
+    """Set the tolerances that are to be measured to the quantile over a few batches, all layers untrained.
 
-    The layers themselves stay as they are: copies are run, so that neither running statistics nor queues move. Where
+    The layers themselves stay as they are: copies are run, so that neither running statistics nor draws move. Where
     nothing is to be measured, no batch is asked for.
 
     Args:

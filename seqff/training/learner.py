@@ -223,7 +223,6 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             objective.head,
             info.channels,
             grid=grid,
-            width=objective.head_width,
             out=objective.head_out,
             video=loss.sees("video_embedding"),
             split=split,

@@ -21,7 +21,7 @@ SMALL = [
     "--steps", "4", "--pairs.size-px", "16", "--pairs.gap", "1", "--pairs.far", "6", "--pairs.videos-per-batch", "3",
     "--pairs.clips-per-video", "2", "--pairs.clip-frames", "3", "--encoder.widths", "4", "6",
     "--encoder.kernels", "5", "3", "--encoder.strides", "2", "1", "--encoder.pools", "1", "1",
-    "--objective.grid", "2", "--objective.head-width", "8", "--objective.head-out", "4", "--no-progress",
+    "--objective.grid", "2", "--objective.head-out", "4", "--no-progress",
 ]  # fmt: skip
 
 
@@ -98,13 +98,13 @@ def test_the_whole_way_by_commands(clips: Path, tmp_path: Path, capsys: pytest.C
 def test_config_file_and_flags(clips: Path, tmp_path: Path) -> None:
     """Flags win over the file, the file over the defaults; a typo in the file is named with a suggestion."""
     file = tmp_path / "config.yaml"
-    file.write_text("steps: 3\nobjective: {margin: 1.25, head_width: 9}\n")
+    file.write_text("steps: 3\nobjective: {margin: 1.25, head_out: 9}\n")
     run = tmp_path / "run"
     assert main(["train", str(clips), "--out", str(run), *SMALL, "--config", str(file)]) == 0
     text = (run / "config.yaml").read_text()
     assert "steps: 4" in text
     assert "margin: 1.25" in text
-    assert "head_width: 8" in text
+    assert "head_out: 4" in text
 
 
 def _empty_file(folder: Path) -> Path:

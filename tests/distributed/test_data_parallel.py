@@ -47,10 +47,9 @@ CASES = {
     "hinge, and between videos": changed(),
     "hinge, own negatives": changed(gather=False, same_video=1.0, terms=("temporal_hinge",)),
     "measured tolerance, clip, ema": changed(
-        tolerance="calibrated", margin_quantile=0.5, optim=OptimConfig(name="sgd", lr=0.05, clip=0.1, ema=0.5)
+        tolerance="calibrated", optim=OptimConfig(name="sgd", lr=0.05, clip=0.1, ema=0.5)
     ),
-    "queue": changed(queue=30),
-    "sampled": changed(negatives="sampled", negatives_k=3),
+    "sampled": changed(negatives="sampled"),
     "batch norm": changed(norm="batch"),
     "whitening": changed(norm="whitening"),
     "infonce, a matrix of its own": changed(
@@ -135,7 +134,7 @@ def both() -> list[Held]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_learn_what_one_learns_from_the_doubled_batch(both: list[Held], case: str) -> None:
-    """Weights, running statistics, tolerances, queues and averages are those of one process with the rows of both, to
+    """Weights, running statistics, tolerances, draws and averages are those of one process with the rows of both, to
     rounding; batches differ in size, and share a video. Both processes hold the same bits."""
     first, second = (one[case] for one in both)
     assert all(np.array_equal(first[name], second[name]) for name in first)
@@ -151,7 +150,7 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(both: list[H
 @pytest.mark.parametrize(
     ("config", "match"),
     [
-        (changed(gather=False, queue=8), "objective.queue and objective.negatives=sampled remember"),
+        (changed(gather=False, negatives="sampled"), "objective.negatives=sampled counts its draws"),
         (changed(terms=("goodness",)), "gather_negatives brings embeddings together"),
         (dataclasses.replace(changed(norm="batch"), compile=True), "cannot be compiled"),
         (dataclasses.replace(changed(), trainer="greedy", greedy_cache=True), "leave gather_negatives or the cache"),

@@ -6,9 +6,8 @@ import pytest
 import torch
 from helpers.rows import embeddings, mean, negatives, pairs, relation
 
-from seqff.config import CLAPPConfig, ObjectiveConfig
+from seqff.config import ObjectiveConfig
 from seqff.objectives.clapp import CLAPP, attract, repel
-from seqff.objectives.masks import pick
 
 
 def by_hand(term: CLAPP, z: torch.Tensor) -> list[list[float]]:
@@ -38,21 +37,6 @@ def test_hinges_worked_by_hand() -> None:
     negative = torch.tensor([[False, False, True, True]])
     assert float(attract(scores, positive)) == 0.75
     assert [float(value) for value in repel(scores, positive, negative)] == [0.75, -0.75]
-
-
-def test_one_negative_is_one_of_them() -> None:
-    """With negatives="one" the loss takes, for each positive, a single negative of its anchor."""
-    z = embeddings()
-    config = ObjectiveConfig(same_video=0.0, clapp=CLAPPConfig(negatives="one"))
-    term = CLAPP(config, 5, torch.Generator().manual_seed(1))
-    loss, _ = term(z, relation())
-    scores = by_hand(term, z)
-    anchors = torch.tensor([a for a, _ in pairs()])
-    found = pick(relation().other_video, anchors)[0].tolist()
-    assert all(k in negatives(a, same=False) for a, k in zip(anchors.tolist(), found, strict=True))
-    expected = mean([max(0, 1 - scores[a][b]) for a, b in pairs()])
-    expected += mean([max(0, 1 + scores[a][k]) for a, k in zip(anchors.tolist(), found, strict=True)])
-    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_matrix_learns_and_is_kept() -> None:

@@ -10,7 +10,7 @@ import torch
 from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation, without_negatives, without_positives
 from helpers.small_nets import save_checkpoint
 
-from seqff.config import EncoderConfig, ObjectiveConfig, SlownessConfig, TrainConfig
+from seqff.config import EncoderConfig, LogisticHingeConfig, ObjectiveConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.objectives import OBJECTIVES, build_objectives
 from seqff.pairs import FrameBatch, Relation
@@ -123,8 +123,10 @@ def test_each_term_follows_its_own_tolerance() -> None:
 
 def test_wrong_settings_name_the_setting() -> None:
     """A setting out of range is refused when the objectives are built."""
-    with pytest.raises(ValueError, match=r"objective\.slowness\.noise"):
-        build_objectives(ObjectiveConfig(terms=("slowness",), slowness=SlownessConfig(noise=-1.0)), [4], [5])
+    with pytest.raises(ValueError, match=r"objective\.logistic_hinge\.scale"):
+        build_objectives(
+            ObjectiveConfig(terms=("logistic_hinge",), logistic_hinge=LogisticHingeConfig(scale=-1.0)), [4], [5]
+        )
 
 
 @pytest.mark.gpu

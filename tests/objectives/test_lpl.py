@@ -16,7 +16,7 @@ from seqff.objectives.lpl import LPL, lpl_terms
 def test_loss_equals_the_formula_written_as_loops() -> None:
     """Loops over pairs, dimensions and couples of dimensions give the same loss."""
     z = embeddings(3)
-    loss, _ = LPL(LPLConfig(predictive=2.0, hebbian=3.0, decorrelation=5.0))(z, relation())
+    loss, _ = LPL(LPLConfig(weights=(2.0, 3.0, 5.0)))(z, relation())
     rows = z.tolist()
     views = [[rows[a] for a, _ in pairs()], [rows[b] for _, b in pairs()]]
     predictive = mean([(x - y) ** 2 for one, two in zip(*views, strict=True) for x, y in zip(one, two, strict=True)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqff.objectives.masks import pick
+from seqff.objectives.negatives import pick
 
 
 def test_a_pick_is_a_negative_and_a_row_without_any_is_said_to_have_none() -> None:

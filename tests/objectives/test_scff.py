@@ -10,13 +10,13 @@ from helpers.rows import VIDEO, mean, pairs, relation, without_positives
 from torch import nn
 
 from seqff.config import ObjectiveConfig, SCFFConfig
-from seqff.objectives.masks import pick
+from seqff.objectives.negatives import pick
 from seqff.objectives.scff import SCFF, fall, rise
 
 CONFIG = ObjectiveConfig(
     same_video=0.25,
     negative_weight=2.0,
-    scff=SCFFConfig(threshold_positive=3.0, threshold_negative=0.5, penalty=0.1),
+    scff=SCFFConfig(thresholds=(3.0, 0.5), penalty=0.1),
 )
 
 

@@ -17,7 +17,7 @@ from seqff.objectives.vicreg import VICReg, vicreg_terms
 def test_loss_equals_the_formula_written_as_loops() -> None:
     """Loops over pairs, dimensions and couples of dimensions give the same loss and figures."""
     z = embeddings(3)
-    config = VICRegConfig(invariance=2.0, variance=3.0, covariance=5.0, deviation=1.2)
+    config = VICRegConfig(weights=(2.0, 3.0, 5.0))
     loss, figures = VICReg(config, Tolerance(0.1))(z, relation())
     rows = z.tolist()
     views = [[rows[a] for a, _ in pairs()], [rows[b] for _, b in pairs()]]
@@ -25,7 +25,7 @@ def test_loss_equals_the_formula_written_as_loops() -> None:
     alive, joint = [], 0.0
     for view in views:
         columns = list(zip(*view, strict=True))
-        alive += [max(0.0, 1.2 - math.sqrt(statistics.variance(column) + 1e-4)) for column in columns]
+        alive += [max(0.0, 1.0 - math.sqrt(statistics.variance(column) + 1e-4)) for column in columns]
         for i, one in enumerate(columns):
             for j, two in enumerate(columns):
                 joint += statistics.covariance(one, two) ** 2 / 3 if i != j else 0.0
@@ -58,7 +58,7 @@ def test_a_tolerance_lets_positives_differ() -> None:
 
 
 def test_collapse_costs_what_the_variance_term_says() -> None:
-    """All rows alike: no invariance or covariance to pay, and almost gamma in the variance."""
+    """All rows alike: no invariance or covariance to pay, and almost 1 in the variance."""
     invariance, variance, covariance = vicreg_terms(torch.ones(6, 4), torch.ones(6, 4))
     assert float(invariance) == float(covariance) == 0
     assert float(variance) == pytest.approx(0.99)

@@ -9,10 +9,7 @@ import pytest
 import torch
 from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation
 
-from seqff.config import ObjectiveConfig, VideoInfoNCEConfig
-from seqff.objectives import build_objectives
-from seqff.objectives.masks import video_pairs
-from seqff.objectives.video_infonce import video_infonce
+from seqff.objectives.video_infonce import video_infonce, video_pairs
 from seqff.pairs import relate
 
 
@@ -52,10 +49,3 @@ def test_rows_of_one_video_teach_nothing() -> None:
     assert float(loss.detach()) == 0
     assert z.grad is not None
     assert not z.grad.any()
-
-
-def test_settings_that_make_no_sense_are_refused() -> None:
-    """A temperature of 0."""
-    config = ObjectiveConfig(terms=("video_infonce",), video_infonce=VideoInfoNCEConfig(temperature=0.0))
-    with pytest.raises(ValueError, match=r"objective\.video_infonce"):
-        build_objectives(config, [4], [5])

@@ -19,7 +19,7 @@ from seqff.train import train
 from seqff.training.callbacks.alarms import LOOKS, MAY_DIE, MAY_DIE_BARE, Alarms
 from seqff.training.checkpoint import list_checkpoints
 
-BARE = {"tolerance": "explicit", "tolerances": (0.0, 0.0, 0.0), "negative_weight": 0.0}
+BARE = {"tolerance": 0.0, "negative_weight": 0.0}
 
 
 def changed(**objective: Any) -> TrainConfig:
@@ -184,7 +184,7 @@ def test_a_collapse_that_stops_is_a_failed_command(
 
 def test_a_tolerance_that_nothing_violates_is_said_at_once(manifest: Path, tmp_path: Path) -> None:
     """Tolerance 4 without negatives: every layer is dead at step 0; with negatives, or tolerance 0, it is not."""
-    dead = {"tolerance": "constant", "tolerance_range": (4.0, 4.0), "negative_weight": 0.0}
+    dead = {"tolerance": 4.0, "negative_weight": 0.0}
     for name, objective, expected in (
         ("dead", dead, 3),
         ("negatives", {**dead, "negative_weight": 1.0}, 0),
@@ -200,7 +200,7 @@ def test_a_tolerance_that_nothing_violates_is_said_at_once(manifest: Path, tmp_p
 
 def test_a_tolerance_out_of_reach_is_said(manifest: Path, tmp_path: Path) -> None:
     """A tolerance of 1e-9, and negatives that hold everything apart: it is never kept; the default one is."""
-    config = dataclasses.replace(changed(tolerance="constant", tolerance_range=(1e-9, 1e-9)), steps=12, monitor_every=2)
+    config = dataclasses.replace(changed(tolerance=1e-9), steps=12, monitor_every=2)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
     assert "never keeps its tolerance: 0% of its positives" in said(run)
     config = dataclasses.replace(WATCHED, steps=12, monitor_every=2)

@@ -88,7 +88,7 @@ def test_a_finished_run(finished_run: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_alarms_are_said_in_words(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the training warned of stands below the table, with its step."""
-    bare = {"terms": ("temporal_hinge",), "negative_weight": 0.0, "tolerance_range": (4.0, 4.0)}
+    bare = {"terms": ("temporal_hinge",), "negative_weight": 0.0, "tolerance": 4.0}
     objective = dataclasses.replace(CONFIG.objective, **bare)
     run = train(
         clips, out=tmp_path / "run", config=dataclasses.replace(CONFIG, steps=2, objective=objective), progress=False
