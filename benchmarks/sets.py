@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,14 +208,19 @@ def _number(path: Path) -> int:
 
 
 def _part(name: str, pattern: str, part: str) -> Callable[[Path, Path], Path]:
-    """All videos of a set, or those of even ("study") or odd ("rest") sources or objects."""
+    """All videos of a set, or those of even ("study") or odd ("rest") sources or objects.
+
+    A class of which a part has one video alone is left out there: a probe could not test it.
+    """
 
     def videos(data: Path, made: Path) -> Path:
         source = data / name
         if part == "all":
             return source
         chosen = [path for path in sorted(source.glob(pattern)) if _number(path) % 2 == (part == "rest")]
-        return _linked(source, made / f"{name}-{part}", chosen)
+        videos_of = Counter(path.parent for path in chosen)
+        kept = [path for path in chosen if videos_of[path.parent] > 1]
+        return _linked(source, made / f"{name}-{part}", kept)
 
     return videos
 
