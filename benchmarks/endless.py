@@ -41,7 +41,7 @@ CONFIG = TrainConfig(
     log_every=250,
     monitor_every=100_000,
     monitor_minutes=0.5,
-    pairs=PairsConfig(size_px=SIZE_PX, gap=2, far=25, videos_per_batch=8, clips_per_video=4, clip_frames=3, every=2),
+    pairs=PairsConfig(size_px=SIZE_PX, gap=2, far=25, videos_per_batch=8, clips_per_video=4, clip_frames=3),
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1)),
     objective=ObjectiveConfig(head="mlp", head_out=32),
     live=LiveConfig(new_frames=48, reservoir_frames=4096, backoff_seconds=0.2, at_end="retry"),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -106,7 +107,7 @@ def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: P
                 tasks[(*key, "ffmpeg")] = partial(run_ffmpeg, ["-threads", "1", "-i", str(path), "-f", "null", "-"])
     for entry in pair_clips(manifest):
         path, copies = manifest.path(entry), variants(manifest, entry, made / entry.path)
-        size, folder = TRANSFORM.decode_size(entry.height, entry.width), made / "cache"
+        size, folder = TRANSFORM.decode_size(entry.height, entry.width), made / "frames"
         if "pairs" in sections:
             key = ("pairs", entry.path)
             stream = PairStream(copies, TRANSFORM, VISITS, seed=0)
@@ -123,8 +124,7 @@ def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: P
                 fill_cache(copies, size_of=sizes, cache=cache, folder=folder, progress=False, workers=1)
             for cache in ("none", "u8", "jpeg"):
                 tasks[(*key, cache)] = partial(per_unit, partial(collated, copies, cache, folder))
-                config = replace(VISITS, cache=cache, cache_folder=str(folder))
-                stream = PairStream(copies, TRANSFORM, config, seed=0)
+                stream = PairStream(copies, TRANSFORM, replace(VISITS, cache=cache), seed=0)
                 tasks[(*key, f"{cache} batches")] = partial(per_unit, partial(pairs_stream, stream, 1))
     return tasks
 
@@ -245,6 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     sections, (tools, rows) = set(options.sections), find_tools()
     with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made, freed_memory_kept():  # as trainings do
+        os.environ["SEQFF_CACHE"] = made
         folder = options.folder or Path(made, "clips")
         if options.folder is None:
             folder.mkdir()

@@ -26,7 +26,7 @@ SIZE = (112, 112)
 TRANSFORM = FrameTransform(*SIZE)
 VISITS = PairsConfig(
     gap=1, clips_per_video=4, clip_frames=17, batches_per_visit=1, videos_per_batch=8, buffer_videos=8,
-    crop=1.0, flip=False, brightness=0.0, color_jitter=0.0, skip_cuts=False,
+    crop=1.0, flip=False, brightness=0.0, color_jitter=0.0, skip="none",
 )  # fmt: skip
 OPENINGS = 24  # pairs read with an opening each
 

@@ -49,7 +49,7 @@ optimizers = [
 # mean over positives of max(0, d - tolerance) + mean over negatives of max(0, margin - d).
 steps = 20
 for step, batch in zip(range(steps), stream.batches(), strict=False):
-    relation = batch.relation(gap=pairs.gap, far=pairs.far)  # which rows are positives, which negatives
+    relation = batch.relation(gap=2, far=8)  # which rows are positives, which negatives
     h = batch.frames
     for info, layer, head, optimizer in zip(encoder.feature_info, encoder.layers, heads, optimizers, strict=True):
         out = layer(h)

@@ -20,7 +20,7 @@ from seqff.online import open_live
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
 
 CONFIG = TrainConfig(
-    pairs=PairsConfig(size_px=32, gap=2, every=2, clip_frames=3, far=20, videos_per_batch=8),
+    pairs=PairsConfig(size_px=32, gap=2, clip_frames=3, far=20, videos_per_batch=8),
     encoder=EncoderConfig(widths=(8, 16), kernels=(5, 3), strides=(2, 1), pools=(1, 2)),
     live=LiveConfig(new_frames=24, reservoir_frames=2048),
 )

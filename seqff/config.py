@@ -59,18 +59,16 @@ class PairsConfig:
     """Shorter side of the frames the encoder sees, px (the other side follows the videos' shape)."""
     fit: Literal["crop", "letterbox", "squeeze"] = "crop"
     """What becomes of videos of another shape than the median one: cut to it, shown whole between bars, or squeezed."""
-    gap: int = 1
-    """Frames between x_n and its positive."""
-    far: int = 8
-    """Minimum distance, in frames, of a negative in the same video."""
+    gap: int | str = 1
+    """Distance from x_n to its positive: a number of frames, or seconds of presentation time, such as 0.2s."""
+    far: int | str = 8
+    """Least distance of a negative in the same video, in frames or seconds as `gap` is."""
     videos_per_batch: int = 16
     """Videos that share a batch."""
     clips_per_video: int = 4
     """Clips (consecutive frames decoded together) of each video in a batch, spread over the video."""
     clip_frames: int = 2
     """Frames of a clip; more than `gap`."""
-    every: int = 1
-    """Take every n-th frame of a clip; with `gap` itself every frame taken has a partner. Must divide `gap`."""
     batches_per_visit: int = 4
     """Batches that one opening of a video feeds: more means fewer openings, and batches more alike."""
     buffer_videos: int = 64
@@ -89,20 +87,14 @@ class PairsConfig:
     """Draw crop and flip once for all frames of a video in a batch, for each clip, or for each frame."""
     photometric: Literal["shared", "clip", "independent"] = "independent"
     """The same of exposure and colors. What all frames of a video share tells videos apart, and layers learn that."""
-    gap_seconds: float = 0.0
-    """Seconds between x_n and its positive, by presentation time; 0 = `gap` counts, in frames."""
-    far_seconds: float = 0.0
-    """Minimum distance of a negative in the same video, seconds; given together with `gap_seconds`."""
     weights: Literal["video", "frame", "sqrt"] = "video"
     """How often a video is visited: each once an epoch, in proportion to its frames, or to their square root."""
-    skip_cuts: bool = True
-    """No positive pair spans a shot cut."""
-    skip_still: bool = False
-    """No positive pair is the same picture twice (a still, or a rate made up by repeating frames)."""
+    skip: Literal["none", "cuts", "still"] = "cuts"
+    """Pairs that are no positives. cuts: those that span a shot cut. still: those, and the same picture twice (a still,
+    or a rate made up by repeating frames)."""
     cache: Literal["none", "u8", "jpeg"] = "none"
-    """Keep decoded frames on disk: not at all, as they are (3 bytes a pixel), or as JPEG (small, not bit for bit)."""
-    cache_folder: str = ""
-    """Where that cache lies; empty = the user's cache folder."""
+    """Keep decoded frames in the user's cache folder ($SEQFF_CACHE): not at all, as they are (3 bytes a pixel), or as
+    JPEG (small, not bit for bit)."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,19 @@ _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
 RUN_ONLY = ("seed", "init")
 """What config.yaml of a run says besides its settings: the seed, and which encoder it began with."""
 
+RENAMED = {
+    "pairs.stretches": "pairs.clips_per_video",
+    "pairs.stretch_frames": "pairs.clip_frames",
+    "pairs.uses": "pairs.batches_per_visit",
+    "pairs.colour": "pairs.color_jitter",
+    "pairs.jitter": "pairs.brightness",
+    "pairs.gap_seconds": "pairs.gap: 0.2s",
+    "pairs.far_seconds": "pairs.far: 2s",
+    "pairs.skip_cuts": "pairs.skip",
+    "pairs.skip_still": "pairs.skip",
+}
+"""Settings of before, and what they are now."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Turn a settings dataclass into plain dicts, lists and numbers."""
@@ -54,6 +67,8 @@ def from_dict(kind: type[T], data: Any, where: str = "") -> T:
     values: dict[str, Any] = {}
     for key, value in data.items():
         if key not in hints:
+            if f"{prefix}{key}" in RENAMED:
+                raise ConfigError(f"unknown key '{prefix}{key}'; it is now '{RENAMED[f'{prefix}{key}']}'")
             elsewhere = [] if where else [name for name in names_of(kind) if name.rpartition(".")[2] == key]
             guess = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggest(str(key), hints, prefix)
             raise ConfigError(f"unknown key '{prefix}{key}'; {guess}")
@@ -121,7 +136,7 @@ def _words(hint: Any) -> list[str]:
         return [str(choice) for choice in get_args(hint)]
     if get_origin(hint) is tuple:
         return ["a list of numbers"]
-    return ["a number" if hint in (int, float) else f"of type {hint.__name__}"]
+    return [{int: "a whole number", float: "a number", str: "text"}.get(hint, f"of type {hint.__name__}")]
 
 
 def load_preset(name: str) -> TrainConfig:

@@ -42,7 +42,7 @@ def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests a test writes by default land in its own folder."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -349,9 +349,9 @@ def test_a_cache_that_cannot_be_written(clips: Path, tmp_path: Path) -> None:
     for place in (tmp_path / "file" / "cache", Path("/proc/nowhere"), Path("/dev/null")):
         done = subprocess.run(
             [sys.executable, "-c", code, str(clips)],
-            env={**os.environ, "XDG_CACHE_HOME": str(place)}, capture_output=True, text=True, check=True,
+            env={**os.environ, "SEQFF_CACHE": str(place)}, capture_output=True, text=True, check=True,
             cwd=Path(__file__).resolve().parents[1],
         )  # fmt: skip
         assert done.stdout.strip() == "8"
-        assert "XDG_CACHE_HOME" in done.stderr
+        assert "SEQFF_CACHE" in done.stderr
         assert "Traceback" not in done.stderr

@@ -22,7 +22,7 @@ import seqff
 from seqff.config import TrainConfig
 from seqff.nets import build_encoder
 from seqff.objectives.distance import squared_distances, unit
-from seqff.pairs import PairStream
+from seqff.pairs import PairStream, distances
 from seqff.pairs.synthetic import write_digit_clips
 from seqff.training import build_learners
 from seqff.transform import fit_transform
@@ -59,8 +59,9 @@ def measure(folder: Path) -> tuple[list[str], dict[tuple[str, str], list[Tensor]
     learners = build_learners(build_encoder(config.encoder, transform, seed=0), config, seed=0)
     found: dict[tuple[str, str], list[list[Tensor]]] = {}
     stream = PairStream(manifest, transform, config.pairs, seed=0)
+    gap, far, frames_or_seconds = distances(config.pairs)
     for _, batch in zip(range(BATCHES), stream.batches(), strict=False):
-        relation = batch.relation(gap=config.pairs.gap, far=config.pairs.far)
+        relation = batch.relation(gap=gap, far=far, unit=frames_or_seconds)
         h = batch.frames
         for place, learner in enumerate(learners):
             h = learner.run_layer(h).float()

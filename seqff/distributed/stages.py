@@ -90,4 +90,4 @@ class StageStrategy(LocalStrategy):
 
 def most_rows(pairs: PairsConfig) -> int:
     """Return the most rows that a batch can have."""
-    return pairs.videos_per_batch * pairs.clips_per_video * len(range(0, pairs.clip_frames, pairs.every))
+    return pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_frames

@@ -68,8 +68,8 @@ def training_facts(origin: Path | None) -> dict[str, Any]:
         return dict(read_json(origin / "config.json").get("training") or {})
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         settings = parse_yaml(read_plain(origin / RUN_SETTINGS, MOST_YAML_BYTES).decode())
-        settings["pairs"]["cache_folder"] = ""  # where things lay on one machine helps nobody
-        settings["encoder"]["weights"] = Path(settings["encoder"].get("weights", "")).name
+        weights = Path(settings["encoder"].get("weights", "")).name  # where things lay on one machine helps nobody
+        settings["encoder"]["weights"] = weights
         facts["settings"] = settings
     with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):
         entries = read_json(origin / RUN_MANIFEST)["entries"]

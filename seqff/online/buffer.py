@@ -39,10 +39,9 @@ class StreamBuffer:
         check_settings(config.pairs)
         self.transform, self.config, self.seed = transform, config.pairs, seed
         self.gap, self.far, self.unit = distances(config.pairs)
-        self.offsets = range(0, config.pairs.clip_frames, config.pairs.every)
         self.clips = config.pairs.videos_per_batch * config.pairs.clips_per_video
         new, held = config.live.new_frames // config.pairs.clip_frames, config.live.reservoir_frames
-        places = held // len(self.offsets)
+        places = held // config.pairs.clip_frames
         if not 1 <= new < self.clips:
             raise ValueError(
                 f"live.new_frames={config.live.new_frames} are {new} clips of {config.pairs.clip_frames} "
@@ -51,12 +50,11 @@ class StreamBuffer:
             )
         if places < self.clips:
             raise ValueError(f"live.reservoir_frames={held} are {places} clips: it must hold a batch of {self.clips}")
-        shape = (len(self.offsets), transform.height, transform.width)
+        shape = (config.pairs.clip_frames, transform.height, transform.width)
         self.fresh = ClipBuffer(new, *shape)
         self.reservoir = Reservoir(places, *shape, RandomStream.RESERVOIR.generator(seed))
         self._images = np.zeros((*shape, 3), dtype=np.uint8)
         self._stamps: list[FrameStamp] = []
-        self._length, self._number, self._first = 0, 0, 0.0
 
     @property
     def nbytes(self) -> int:
@@ -74,15 +72,13 @@ class StreamBuffer:
             Whether a batch is due: enough new clips are there, and a past that reaches twice as far as `far`.
         """
         if not stamp.follows:
-            self._length, self._stamps = 0, []
-        if self._length in self.offsets:
-            self._images[len(self._stamps)] = image
-            self._stamps.append(stamp)
-        self._length += 1
-        if self._length < self.config.clip_frames:
+            self._stamps = []
+        self._images[len(self._stamps)] = image
+        self._stamps.append(stamp)
+        if len(self._stamps) < self.config.clip_frames:
             return False
         self.fresh.put(self.fresh.count, list(self._images), self._stamps)
-        self._length, self._stamps = 0, []
+        self._stamps = []
         if self.fresh.count < len(self.fresh):
             return False
         now = stamp.number if self.unit == "frames" else stamp.seconds
@@ -119,7 +115,7 @@ class StreamBuffer:
             rows("seconds") if seconds else None,
             rows("half_frame") if seconds else None,
             rows("shot"),
-            rows("picture") if self.config.skip_still else None,
+            rows("picture") if self.config.skip == "still" else None,
         )
 
     def _augmented(self, old: NDArray[np.int64], random: np.random.Generator) -> Tensor:
@@ -144,5 +140,5 @@ class StreamBuffer:
             needed = f"at least {round(self.gap / usual) + 1}" if usual else "larger"
             raise SeqffError(
                 f"no clip of {self.config.clip_frames} frames holds a pair {self.gap:g} s apart "
-                f"(pairs.gap_seconds): pairs.clip_frames must be {needed}"
+                f"(pairs.gap): pairs.clip_frames must be {needed}"
             )

@@ -22,6 +22,7 @@ from seqff.online.facts import add_up, read_facts, write_facts
 from seqff.online.reader import check_live
 from seqff.online.session import Session, StreamFacts
 from seqff.online.stamps import FrameClock
+from seqff.pairs import distances
 from seqff.training.average import averaged
 from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.loggers import check_loggers
@@ -138,8 +139,8 @@ class StreamLearner:
         check_frame(frame)
         if (time is None) != (self._last is None) and self.frames:
             raise ValueError("time must be given with every frame or with none")
-        if time is None and self.config.pairs.gap_seconds and not self.config.live.fps:
-            raise ValueError("pairs.gap_seconds needs times: give time with every frame, or fps (live.fps)")
+        if time is None and distances(self.config.pairs)[2] == "seconds" and not self.config.live.fps:
+            raise ValueError("pairs.gap in seconds needs times: give time with every frame, or fps (live.fps)")
         if time is not None:
             time = float(time)
             if not math.isfinite(time) or (self._last is not None and time < self._last):

@@ -50,7 +50,7 @@ class FrameClock:
     """
 
     def __init__(self, fps: float, config: PairsConfig) -> None:
-        self.fps, self._shots, self._looks = fps, config.skip_cuts, config.skip_cuts or config.skip_still
+        self.fps, self._looks = fps, config.skip != "none"
         self._usual: deque[float] = deque(maxlen=USUAL)
         self._levels: deque[float] = deque(maxlen=AROUND)
         self._change, self._clock = Change(), 0.0
@@ -103,7 +103,7 @@ class FrameClock:
         if not self._looks:
             return cut, True
         level = self._change(image)
-        turned = cut or (self._shots and is_cut(level, np.array(self._levels)))
+        turned = cut or is_cut(level, np.array(self._levels))
         if not cut:
             self._levels.append(level)
         return turned, cut or level >= STILL

@@ -1,6 +1,7 @@
 """From videos to batches: plan, visits, stream, augmentation, relations between frames."""
 
-from seqff.pairs.batch import FrameBatch, Unit, distances
+from seqff.pairs.batch import FrameBatch
+from seqff.pairs.coordinates import Unit, distances
 from seqff.pairs.plan import Plan, Visit
 from seqff.pairs.relations import relate
 from seqff.pairs.stream import PairStream

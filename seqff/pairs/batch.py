@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqff.config import PairsConfig
-from seqff.pairs.coordinates import Coordinates
+from seqff.pairs.coordinates import Coordinates, Unit
 from seqff.pairs.relations import relate
 from seqff.relation import Relation
-
-Unit = Literal["frames", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,9 @@ class FrameBatch:
         if unit == "frames":
             return relate(self.video, self.time, gap=gap, far=far, shot=self.shot, picture=self.picture)
         if self.seconds is None or self.half_frame is None:
-            raise ValueError("this batch has no presentation times: set pairs.gap_seconds and pairs.far_seconds")
+            raise ValueError(
+                "this batch has no presentation times: give pairs.gap and pairs.far in seconds, such as 0.2s and 2s"
+            )
         return relate(
             self.video,
             self.seconds,
@@ -87,10 +85,3 @@ class FrameBatch:
             raise ValueError("a frame of this batch has no negative: batches need two videos or distant frames")
         far_row = torch.multinomial(negatives, 1, generator=generator)[:, 0].to(anchor.device)
         return self.frames[anchor], self.frames[positive], self.frames[far_row]
-
-
-def distances(config: PairsConfig) -> tuple[float, float, Unit]:
-    """Return (gap, far, unit) as `FrameBatch.relation` takes them."""
-    if config.gap_seconds:
-        return config.gap_seconds, config.far_seconds, "seconds"
-    return config.gap, config.far, "frames"

@@ -6,7 +6,9 @@ not: at distance 0 they lie within every tolerance and train nothing, and a fixe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from seqff.config import PairsConfig
 from seqff.video import VideoEntry
 
+Unit = Literal["frames", "seconds"]
+_SECONDS = re.compile(r"(\d+\.?\d*|\.\d+) ?s")
 TIE = 1e-3
 """Share of half a frame by which comparisons of times lean one way, so that rounding decides nothing."""
 
@@ -41,16 +45,33 @@ class Coordinates:
         return Coordinates(*(None if column is None else column[indices] for column in vars(self).values()))  # type: ignore[arg-type]
 
 
+def distances(config: PairsConfig) -> tuple[float, float, Unit]:
+    """Return (gap, far, unit) as `FrameBatch.relation` takes them.
+
+    Raises:
+        ValueError: one is neither a number of frames nor seconds, or one is in frames and the other in seconds.
+    """
+    if isinstance(config.gap, int) and isinstance(config.far, int):
+        return config.gap, config.far, "frames"
+    gap, far = _SECONDS.fullmatch(str(config.gap)), _SECONDS.fullmatch(str(config.far))
+    if gap is None or far is None:
+        raise ValueError(
+            "pairs.gap and pairs.far must both be frames, such as 1 and 8, or both seconds, such as 0.2s and 2s, "
+            f"got {config.gap} and {config.far}"
+        )
+    return float(gap[1]), float(far[1]), "seconds"
+
+
 def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
     """Return the coordinates of all frames of a video that `config` asks for."""
     seconds, half_frame, shot, picture = None, None, None, None
     numbers = np.arange(entry.frames)
-    if config.gap_seconds:
+    if distances(config)[2] == "seconds":
         seconds = entry.times_seconds[: entry.frames]
         half_frame = np.full(entry.frames, np.median(np.diff(seconds)) / 2)
-    if config.skip_cuts:
+    if config.skip != "none":
         shot = np.searchsorted(entry.shot_cuts, numbers)
-    if config.skip_still:
+    if config.skip == "still":
         changed = np.delete(numbers[:-1], entry.still_pairs[entry.still_pairs < entry.frames - 1])
         picture = np.searchsorted(changed, numbers)
     return Coordinates(entry.positions if has_gaps(entry) else numbers, seconds, half_frame, shot, picture)
@@ -63,13 +84,13 @@ def has_gaps(entry: VideoEntry) -> bool:
 
 def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
     """Return for each frame of a video the number of its positive, (frames,) int64; `frames` where it has none."""
-    where, numbers = coordinates(entry, config), np.arange(entry.frames)
+    where, numbers, (gap, _, _) = coordinates(entry, config), np.arange(entry.frames), distances(config)
     if where.seconds is None or where.half_frame is None:
-        partner = np.searchsorted(where.time, where.time + config.gap)
+        partner = np.searchsorted(where.time, where.time + gap)
         found = partner < entry.frames
-        found[found] = where.time[partner[found]] == where.time[found] + config.gap
+        found[found] = where.time[partner[found]] == where.time[found] + gap
     else:
-        wanted, lean = where.seconds + config.gap_seconds, TIE * where.half_frame
+        wanted, lean = where.seconds + gap, TIE * where.half_frame
         partner = np.searchsorted(where.seconds, wanted - where.half_frame - lean)
         at = np.minimum(partner, entry.frames - 1)
         found = (partner < entry.frames) & (where.seconds[at] < wanted + where.half_frame - lean) & (partner > numbers)
@@ -89,7 +110,7 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
 
     Args:
         entry: of the video.
-        config: `gap` or `gap_seconds`, `clip_frames`, `skip_cuts`, `skip_still`.
+        config: `gap`, `clip_frames`, `skip`.
 
     Returns:
         Ascending frame numbers; empty if the video has no pair at all; None if all starts will do.
@@ -98,9 +119,10 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
         ValueError: the video has pairs, but none fits into a clip.
     """
     last = entry.frames - min(config.clip_frames, entry.frames)  # latest start
-    plain = not config.gap_seconds and not (config.skip_cuts and entry.cut_runs) and not has_gaps(entry)
-    if plain and not (config.skip_still and entry.still_runs):
-        return None if entry.frames > config.gap else np.zeros(0, dtype=np.int64)
+    gap, _, unit = distances(config)
+    skipped = (config.skip != "none" and entry.cut_runs) or (config.skip == "still" and entry.still_runs)
+    if unit == "frames" and not skipped and not has_gaps(entry):
+        return None if entry.frames > gap else np.zeros(0, dtype=np.int64)
     partner = partners(entry, config)
     if (partner == entry.frames).all():
         return np.zeros(0, dtype=np.int64)

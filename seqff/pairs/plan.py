@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
+from seqff.pairs.coordinates import distances
 from seqff.random_streams import RandomStream
 
 
@@ -58,12 +59,13 @@ class Plan:
         starts: Sequence[NDArray[np.int64] | None] | None = None,
     ) -> None:
         check_settings(config)
+        gap, far, unit = distances(config)
         if len(frames) < 2:
             raise ValueError(f"training needs at least 2 videos (other videos are the negatives), got {len(frames)}")
         self.starts = [None] * len(frames) if starts is None else list(starts)
         anywhere = [count for count, given in zip(frames, self.starts, strict=True) if given is None]
-        if not config.gap_seconds and min(anywhere, default=config.far) <= config.gap:
-            raise ValueError(f"a video of {min(anywhere)} frames has no pair {config.gap} frames apart (pairs.gap)")
+        if unit == "frames" and min(anywhere, default=far) <= gap:
+            raise ValueError(f"a video of {min(anywhere)} frames has no pair {gap} frames apart (pairs.gap)")
         if any(given is not None and not len(given) for given in self.starts):
             raise ValueError("a video without a pair cannot be visited: leave it out")
         self.frames = np.asarray(frames, dtype=np.int64)
@@ -121,7 +123,7 @@ class Plan:
         places = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
         places = np.minimum(places, count - 1)
         chosen = places if starts is None else starts[places]
-        return np.unique(chosen[:, None] + np.arange(0, length, self.config.every))
+        return np.unique(chosen[:, None] + np.arange(length))
 
     def deal(self, round_number: int) -> list[list[tuple[int, int]]]:
         """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""
@@ -158,7 +160,6 @@ def check_settings(config: PairsConfig) -> None:
     for name, least in (
         ("videos_per_batch", 2),
         ("clips_per_video", 1),
-        ("every", 1),
         ("batches_per_visit", 1),
         ("buffer_videos", 1),
     ):
@@ -170,20 +171,10 @@ def check_settings(config: PairsConfig) -> None:
         )
     if not 0 <= config.color_jitter <= 1:
         raise ValueError(f"pairs.color_jitter must be 0 (colors as they are) to 1, got {config.color_jitter}")
-    if config.gap_seconds or config.far_seconds:
-        if not 0 < config.gap_seconds < config.far_seconds:
-            raise ValueError(
-                "pairs.gap_seconds and pairs.far_seconds go together, 0 < gap < far, "
-                f"got gap_seconds={config.gap_seconds}, far_seconds={config.far_seconds}"
-            )
-        if config.every > 1:
-            raise ValueError(f"pairs.every={config.every} goes with a gap in frames, not with pairs.gap_seconds")
-        return
-    if not 1 <= config.gap < config.far:
-        raise ValueError(f"pairs.gap must be at least 1 and pairs.far larger, got {config.gap} and {config.far}")
-    if config.gap % config.every:
-        raise ValueError(f"pairs.every={config.every} must divide pairs.gap={config.gap}: else no pair is left")
-    if config.clip_frames <= config.gap:
+    gap, far, unit = distances(config)
+    if not 0 < gap < far:
+        raise ValueError(f"pairs.gap must be above 0 and pairs.far larger, got {config.gap} and {config.far}")
+    if unit == "frames" and config.clip_frames <= gap:
         raise ValueError(
             f"pairs.clip_frames={config.clip_frames} must be larger than pairs.gap={config.gap}: "
             "a clip must hold at least one pair"

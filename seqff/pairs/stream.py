@@ -15,7 +15,7 @@ from seqff.config import PairsConfig
 from seqff.errors import SeqffError
 from seqff.pairs.augment import augment
 from seqff.pairs.batch import FrameBatch
-from seqff.pairs.coordinates import find_starts
+from seqff.pairs.coordinates import distances, find_starts
 from seqff.pairs.plan import Plan, check_settings
 from seqff.pairs.visits import VisitDataset, VisitFrames, load_visits
 from seqff.random_streams import RandomStream
@@ -105,7 +105,6 @@ class PairStream:
                 Manifest(self.manifest.root, tuple(self.entries)),
                 size_of=lambda entry: self.transform.decode_size(entry.height, entry.width),
                 cache=config.cache,
-                folder=config.cache_folder or None,
                 progress=progress,
             )
 
@@ -168,10 +167,11 @@ class PairStream:
         """Say what the settings ask for and these videos cannot give."""
         config, plan, count = self.config, self.plan, len(self.entries)
         if self.without_pair:
-            gap = f"{config.gap_seconds} s" if config.gap_seconds else f"{config.gap} frames"
+            gap = f"{config.gap} frames" if isinstance(config.gap, int) else config.gap
+            within = "" if config.skip == "none" else " within a shot"
             log.warning(
                 "%d videos have no pair %s apart%s and are not trained on: %s",
-                len(self.without_pair), gap, " within a shot" * config.skip_cuts, ", ".join(self.without_pair[:10]),
+                len(self.without_pair), gap, within, ", ".join(self.without_pair[:10]),
             )  # fmt: skip
         if config.videos_per_batch > count:
             log.warning("pairs.videos_per_batch=%d, but there are only %d videos", config.videos_per_batch, count)
@@ -201,6 +201,7 @@ def identities(entries: Sequence[VideoEntry]) -> list[int]:
 
 
 def _reaches_far(entry: VideoEntry, config: PairsConfig) -> bool:
-    if config.gap_seconds:
-        return bool(np.ptp(entry.times_seconds[: entry.frames]) >= config.far_seconds)
-    return int(entry.positions[-1]) >= config.far
+    _, far, unit = distances(config)
+    if unit == "seconds":
+        return bool(np.ptp(entry.times_seconds[: entry.frames]) >= far)
+    return int(entry.positions[-1]) >= far

@@ -79,8 +79,7 @@ class VisitDataset(Dataset[VisitFrames]):
         """Open a video at the size the transform asks for, out of the cache if there is one."""
         entry, config = self.entries[video], self.config
         size = self.transform.decode_size(entry.height, entry.width)
-        folder = config.cache_folder or None
-        return open_cached(self.path(video), entry, size=size, cache=config.cache, folder=folder, beat=self._beat)
+        return open_cached(self.path(video), entry, size=size, cache=config.cache, beat=self._beat)
 
     def _beat(self) -> None:
         worker = get_worker_info()

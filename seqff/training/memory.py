@@ -120,7 +120,7 @@ def frame_bytes(pairs: PairsConfig, visits: int, size: tuple[int, int]) -> int:
         visits: in a round.
         size: height and width they are decoded at, px.
     """
-    frames = pairs.batches_per_visit * pairs.clips_per_video * len(range(0, pairs.clip_frames, pairs.every))
+    frames = pairs.batches_per_visit * pairs.clips_per_video * pairs.clip_frames
     return visits * frames * size[0] * size[1] * 3
 
 

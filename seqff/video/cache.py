@@ -23,7 +23,7 @@ from seqff.errors import SeqffError
 from seqff.video.base import FrameReader, checked_indices
 from seqff.video.cache_files import CACHE_FILES, DamagedCacheError, JpegFile, U8File
 from seqff.video.entry import VideoEntry, video_info
-from seqff.video.find import PathLikeStr, as_path, cache_folder
+from seqff.video.find import CACHE, PathLikeStr, as_path, cache_folder
 from seqff.video.info import Frames, Indices, VideoInfo, VideoReader
 from seqff.video.manifest import FORMAT as MANIFEST_FORMAT
 from seqff.video.manifest import Manifest
@@ -62,7 +62,8 @@ def open_cached(
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         cache: "none" decodes; "u8" keeps frames as they are (3 bytes a pixel); "jpeg" at an eighth of that or less,
             not bit for bit.
-        folder: where the cache lies; by default $XDG_CACHE_HOME/seqff/frames. It may be deleted at any time.
+        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff. It may be
+            deleted at any time.
         beat: called again and again while a remote file that is not cached is fetched.
 
     Returns:
@@ -131,8 +132,8 @@ def make_folder(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise SeqffError(
-            f"the cache of frames {folder} cannot be written ({error.strerror}): set pairs.cache_folder to a folder "
-            "that can be, or pairs.cache to none"
+            f"the cache of frames {folder} cannot be written ({error.strerror}): set the environment variable {CACHE} "
+            "to a folder that can be, or pairs.cache to none"
         ) from error
 
 
@@ -180,7 +181,7 @@ class CachedVideo:
         """Opens the file, which is written first if it is missing or not whole."""
         try:
             return self._kind(self.file, *self._shape)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         except DamagedCacheError as damage:
             self.warn(damage)

@@ -59,7 +59,7 @@ def fill_cache(
         manifest: of the videos.
         size_of: the (height, width) px a video is decoded at.
         cache: "u8" or "jpeg"; see `open_cached`.
-        folder: where the cache lies; by default $XDG_CACHE_HOME/seqff/frames.
+        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff.
         progress: say how much disk it will take, and show a progress bar on terminals.
         workers: threads that decode; by default one a core.
 

@@ -21,6 +21,7 @@ from seqff.video.remote.address import address_of, extension, shown
 from seqff.video.remote.filesystem import is_folder, list_folder, remote_stamp
 from seqff.video.walk import search
 
+CACHE = "SEQFF_CACHE"
 PathLikeStr = str | PathLike[str]
 
 
@@ -43,15 +44,17 @@ class Found(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Returns the user's cache folder for seqff; $XDG_CACHE_HOME or ~/.cache says where.
+    """Returns the user's cache folder for seqff: $SEQFF_CACHE, else seqff in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
         SeqffError: the user has no home, and nothing else is said.
     """
     try:
+        if own := os.environ.get(CACHE):
+            return Path(own)
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqff"
     except RuntimeError as error:
-        raise SeqffError("this user has no home folder for a cache: set XDG_CACHE_HOME to a folder") from error
+        raise SeqffError(f"this user has no home folder for a cache: set {CACHE} to a folder") from error
 
 
 def as_path(path: PathLikeStr) -> Path:

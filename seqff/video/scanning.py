@@ -23,7 +23,7 @@ from seqff.errors import ManifestError, SeqffError, VideoError
 from seqff.terminal import as_lines
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
-from seqff.video.find import Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
+from seqff.video.find import CACHE, Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.images import FPS
 from seqff.video.journal import Journal
 from seqff.video.levels import DECLARED, USED, levels_of
@@ -176,7 +176,7 @@ def _remembered(root: Path, paths: list[str]) -> Path:
         tempfile.TemporaryFile(dir=place).close()
     except (OSError, SeqffError) as error:
         what = "the manifest cannot be kept in the cache, so that the next scan decodes everything anew"
-        _log.warning("%s (%s): set XDG_CACHE_HOME to a folder that can be written, or give --out", what, error)
+        _log.warning("%s (%s): set %s to a folder that can be written, or give --out", what, error, CACHE)
         place = Path(tempfile.mkdtemp(prefix="seqff-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
     return place / f"{digest}.json"

@@ -82,9 +82,7 @@ def test_the_card_says_what_it_was_trained_on(clips: Path, tmp_path: Path) -> No
     config = TrainConfig(
         steps=2,
         encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
-        pairs=PairsConfig(
-            size_px=16, far=6, videos_per_batch=3, clips_per_video=2, batches_per_visit=2, cache_folder=str(tmp_path)
-        ),
+        pairs=PairsConfig(size_px=16, far=6, videos_per_batch=3, clips_per_video=2, batches_per_visit=2),
         objective=ObjectiveConfig(head_out=4, terms=("vicreg",)),
     )
     run = seqff.train(clips, out=tmp_path / "run", config=config, seed=7, progress=False)

@@ -60,7 +60,7 @@ def test_no_negative_is_nearer_than_far_and_positives_are_a_gap_apart(unit: str)
     config = stream_config(far=12)
     gap, far = 1, 12
     if unit == "seconds":
-        pairs = dataclasses.replace(config.pairs, gap_seconds=0.2, far_seconds=1.2, clip_frames=4)
+        pairs = dataclasses.replace(config.pairs, gap="0.2s", far="1.2s", clip_frames=4)
         config, gap = dataclasses.replace(config, pairs=pairs), 2
     distance, least, kind = distances(config.pairs)
     positives = negatives = 0
@@ -138,7 +138,7 @@ def test_settings_that_cannot_make_a_batch() -> None:
         with pytest.raises(ValueError, match=what):
             StreamBuffer(TRANSFORM, stream_config(live=live), seed=0)
     config = stream_config()
-    pairs = dataclasses.replace(config.pairs, gap_seconds=0.5, far_seconds=1.0)
+    pairs = dataclasses.replace(config.pairs, gap="0.5s", far="1s")
     config = dataclasses.replace(config, pairs=pairs)
     stamps, buffer = FrameClock(0.0, config.pairs), StreamBuffer(TRANSFORM, config, seed=0)
     for number in range(40):

@@ -67,7 +67,7 @@ def test_observe_is_what_train_does(tmp_path: Path) -> None:
 
 def test_frames_that_are_none(tmp_path: Path) -> None:
     """Another shape, another type, a time that runs backwards or is left out: named, and nothing is learned of it."""
-    seconds = dataclasses.replace(stream_config().pairs, gap_seconds=0.1, far_seconds=1.0)
+    seconds = dataclasses.replace(stream_config().pairs, gap="0.1s", far="1s")
     learner = seqff.stream_learner(out=tmp_path / "run", config=stream_config())
     with pytest.raises(SeqffError, match="no frame has come yet"):
         learner.save()
@@ -84,7 +84,7 @@ def test_frames_that_are_none(tmp_path: Path) -> None:
     assert learner.frames == 2
     learner.close()
     timed = seqff.stream_learner(out=tmp_path / "timed", config=stream_config(pairs=seconds))
-    with pytest.raises(ValueError, match=r"pairs\.gap_seconds needs times"):
+    with pytest.raises(ValueError, match=r"pairs\.gap in seconds needs times"):
         timed.observe(noise(0))
     with pytest.raises(SeqffError, match="exists"):
         seqff.stream_learner(out=tmp_path / "run", config=stream_config())

@@ -10,12 +10,12 @@ import torch
 
 from seqff.config import PairsConfig
 from seqff.pairs import FrameBatch, relate
-from seqff.pairs.coordinates import coordinates, find_starts, partners
+from seqff.pairs.coordinates import coordinates, distances, find_starts, partners
 from seqff.video import VideoEntry
 from seqff.video.runs import pack
 
 FRAMES = PairsConfig(gap=4, far=16, clip_frames=5)
-SECONDS = PairsConfig(gap_seconds=0.16, far_seconds=0.64, clip_frames=5)
+SECONDS = PairsConfig(gap="0.16s", far="0.64s", clip_frames=5)
 
 
 def entry(milliseconds: list[int], *, cuts: tuple[int, ...] = (), still: tuple[int, ...] = ()) -> VideoEntry:
@@ -73,7 +73,7 @@ def test_no_pair_spans_a_cut_and_such_frames_are_no_negatives_either() -> None:
     assert relation.positive.tolist() == [[n, n + 4] for n in range(26) if not 6 <= n <= 9]
     assert not relation.same_video[8, 12]
     assert relation.same_video[8, 24]
-    free = batch(video, replace(FRAMES, skip_cuts=False)).relation(gap=4, far=16)
+    free = batch(video, replace(FRAMES, skip="none")).relation(gap=4, far=16)
     assert len(free.positive) == 26
     starts = find_starts(video, FRAMES)
     assert starts is not None
@@ -83,7 +83,7 @@ def test_no_pair_spans_a_cut_and_such_frames_are_no_negatives_either() -> None:
 def test_the_same_picture_twice_is_no_pair_if_asked() -> None:
     """Frames 5..12 are one picture: pairs inside it go, pairs that leave it stay; by default all stay."""
     video = entry(list(range(0, 1200, 40)), still=tuple(range(5, 12)))
-    skipped = batch(video, replace(FRAMES, skip_still=True)).relation(gap=4, far=16).positive
+    skipped = batch(video, replace(FRAMES, skip="still")).relation(gap=4, far=16).positive
     assert skipped.tolist() == [[n, n + 4] for n in range(26) if not 5 <= n <= 8]
     assert len(batch(video, FRAMES).relation(gap=4, far=16).positive) == 26
 
@@ -91,11 +91,11 @@ def test_the_same_picture_twice_is_no_pair_if_asked() -> None:
 def test_every_start_found_holds_a_pair_and_no_other_does() -> None:
     """Against a search by hand, on a video with irregular times, cuts and stills."""
     random = np.random.default_rng(0)
-    for config in (FRAMES, SECONDS, replace(SECONDS, skip_still=True), replace(FRAMES, skip_still=True)):
+    for config in (FRAMES, SECONDS, replace(SECONDS, skip="still"), replace(FRAMES, skip="still")):
         times = np.cumsum(random.choice([30, 40, 50], 80)).tolist()
         video = entry(times, cuts=(11, 14, 30), still=(3, 4, 5, 6, 7, 8, 40))
-        gap, far = (4, 16) if config is FRAMES or not config.gap_seconds else (0.16, 0.64)
-        relation = batch(video, config).relation(gap=gap, far=far, unit="seconds" if config.gap_seconds else "frames")
+        gap, far, unit = distances(config)
+        relation = batch(video, config).relation(gap=gap, far=far, unit=unit)
         spans = relation.positive.tolist()
         by_hand = [a for a in range(76) if any(a <= i and j < a + 5 for i, j in spans)]
         found = find_starts(video, config)

@@ -129,20 +129,13 @@ def test_clips_start_only_where_they_may() -> None:
         ({"crop": 0.0}, r"crop must be in \(0, 1\]"),
         ({"color_jitter": 1.5}, r"color_jitter must be 0 .* to 1, got 1\.5"),
         ({"far": 4}, "far larger"),
-        ({"gap_seconds": 0.2}, "go together"),
-        ({"gap_seconds": 0.2, "far_seconds": 0.1}, "0 < gap < far"),
+        ({"gap": 0}, "gap must be above 0"),
+        ({"gap": "0.2s"}, "both be frames.* or both seconds.* got 0.2s and 8"),
+        ({"gap": "0.2", "far": "2"}, "such as 0.2s and 2s, got 0.2 and 2"),
+        ({"gap": "0.2s", "far": "0.1 s"}, "far larger, got 0.2s and 0.1 s"),
     ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
     """Before anything is decoded, with the value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         Plan([30] * 8, replace(CONFIG, **change), 0)
-
-
-def test_every_takes_the_frames_that_have_partners() -> None:
-    """every = gap: of a clip of 13 frames with gap 6 three are taken, and all gaps among them are multiples."""
-    config = PairsConfig(videos_per_batch=2, clips_per_video=1, clip_frames=13, gap=6, every=6, far=20)
-    for use in Plan([40] * 4, config, 0).visit(0, 0).uses:
-        assert len(use) == 3
-    with pytest.raises(ValueError, match="must divide"):
-        Plan([40] * 4, PairsConfig(clip_frames=13, gap=6, every=4, far=20), 0)

@@ -171,7 +171,7 @@ def test_copies_share_an_identity_whatever_became_of_the_original(manifest: Mani
         ({}, {"workers": 9}, "workers=9, but a round opens only 4 videos"),
         ({}, {"world": 3}, "world=3, but an epoch is only 2 rounds of 4 videos"),
         ({"far": 16}, {}, "no video is longer than pairs.far"),
-        ({"gap_seconds": 0.08, "far_seconds": 0.61}, {}, "no video is longer than pairs.far"),
+        ({"gap": "0.08s", "far": "0.61s"}, {}, "no video is longer than pairs.far"),
     ],
 )
 def test_what_the_videos_cannot_give_is_said_at_once(
@@ -195,19 +195,19 @@ def test_impossible_arguments_are_refused(manifest: Manifest, arguments: Any) ->
 
 
 def test_a_video_of_short_shots_is_left_out_by_name(manifest: Manifest, caplog: pytest.LogCaptureFixture) -> None:
-    """Cuts after every second frame leave no pair of gap 2: named, not trained on; with skip_cuts off it is."""
+    """Cuts after every second frame leave no pair of gap 2: named, not trained on; with skip="none" it is."""
     cut = replace(manifest.usable[0], cut_runs=((1, 1), (2, 7)))
     given = replace(manifest, entries=(cut, *manifest.entries[1:]))
     stream = PairStream(given, SMALL, CONFIG, seed=0)
     assert stream.without_pair == [cut.path]
     assert "within a shot" in caplog.text
     assert cut.path in caplog.text
-    assert len(PairStream(given, SMALL, replace(CONFIG, skip_cuts=False), seed=0).entries) == 8
+    assert len(PairStream(given, SMALL, replace(CONFIG, skip="none"), seed=0).entries) == 8
 
 
 def test_seconds_reach_the_batch(manifest: Manifest) -> None:
     """At 25 frames per second 0.08 s is a gap of 2 frames: the same positives, found by time."""
-    config = replace(CONFIG, gap_seconds=0.08, far_seconds=0.24)
+    config = replace(CONFIG, gap="0.08s", far="0.24s")
     for by_time, by_frames in zip(
         take(PairStream(manifest, SMALL, config, seed=0).batches(), 3),
         take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 3),
@@ -219,10 +219,13 @@ def test_seconds_reach_the_batch(manifest: Manifest) -> None:
         assert torch.equal(one.same_video, two.same_video)
 
 
-def test_the_cache_changes_nothing_but_the_time(manifest: Manifest, tmp_path: Path) -> None:
+def test_the_cache_changes_nothing_but_the_time(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """u8: batches equal bit for bit, from files that outlive the videos' decoding; filled ahead or on the way."""
     plain = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 4)
-    config = replace(CONFIG, cache="u8", cache_folder=str(tmp_path / "frames"))
+    monkeypatch.setenv("SEQFF_CACHE", str(tmp_path))
+    config = replace(CONFIG, cache="u8")
     stream = PairStream(manifest, SMALL, config, seed=0)
     stream.fill_cache(progress=False)
     files = sorted((tmp_path / "frames").iterdir())
@@ -232,12 +235,14 @@ def test_the_cache_changes_nothing_but_the_time(manifest: Manifest, tmp_path: Pa
     assert all(same(a, b) for a, b in zip(plain, take(stream.batches(), 4), strict=True))
 
 
-def test_a_cache_that_cannot_be_written_is_told_as_such(manifest: Manifest, tmp_path: Path) -> None:
-    """A file where the folder should be is no fault of the videos: the stream says what is in the way."""
+def test_a_cache_that_cannot_be_written_is_told_as_such(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where the folder should be is no fault of the videos: the stream says what is wrong and what to set."""
     (tmp_path / "file").write_text("")
-    config = replace(CONFIG, cache="u8", cache_folder=str(tmp_path / "file" / "frames"))
-    with pytest.raises(SeqffError, match="file"):
-        next(PairStream(manifest, SMALL, config, seed=0).batches())
+    monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SeqffError, match=r"file.* SEQFF_CACHE"):
+        next(PairStream(manifest, SMALL, replace(CONFIG, cache="u8"), seed=0).batches())
 
 
 def test_visits_know_their_videos(manifest: Manifest) -> None:

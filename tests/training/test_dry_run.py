@@ -52,12 +52,15 @@ def test_the_plan_counts_videos_batches_and_pairs(manifest: Path) -> None:
     assert 0 < plan.pairs_per_epoch <= most * 8
 
 
-def test_nothing_is_left_behind(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_left_behind(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No run folder, no cache of frames; the text names figures and the next command; --json holds the same."""
-    settings, run, cache = tmp_path / "mine.yaml", tmp_path / "run", tmp_path / "frames"
+    settings, run = tmp_path / "mine.yaml", tmp_path / "run"
+    monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "cache"))
     settings.write_text(dump_yaml(to_dict(CONFIG)))
     command = ["train", str(clips), "--out", str(run), "--config", str(settings), "--dry-run", "--no-progress"]
-    command += ["--pairs.cache", "u8", "--pairs.cache-folder", str(cache)]
+    command += ["--pairs.cache", "u8"]
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "plan:    40 steps" in out
@@ -66,7 +69,7 @@ def test_nothing_is_left_behind(clips: Path, tmp_path: Path, capsys: pytest.Capt
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["batches_per_epoch"] == 8
     assert not run.exists()
-    assert not cache.exists()
+    assert not (tmp_path / "cache" / "frames").exists()
     run.mkdir()
     (run / "thesis.txt").write_text("precious")
     assert main(command) == 1  # as the training would

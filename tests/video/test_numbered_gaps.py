@@ -34,7 +34,7 @@ def quick(videos: Path, **settings: object) -> Manifest:
 
 def pairs(entry: VideoEntry, numbers: list[int], **settings: object) -> list[tuple[int, int]]:
     """The positive pairs of a video, by the numbers of its pictures."""
-    config = PairsConfig(**{"skip_cuts": False, "far": 2000, "clip_frames": 1001, **settings})  # type: ignore[arg-type]
+    config = PairsConfig(**{"skip": "none", "far": 2000, "clip_frames": 1001, **settings})  # type: ignore[arg-type]
     found = partners(entry, config)
     return [(numbers[n], numbers[m]) for n, m in enumerate(found.tolist()) if m < entry.frames]
 
@@ -73,7 +73,7 @@ def test_no_pair_across_a_gap_unless_it_spans_it(tmp_path: Path) -> None:
     assert pairs(entry, LAPSE, gap=1) == [(0, 1), (1, 2), (2, 3), (1000, 1001), (1001, 1002), (1002, 1003)]
     assert pairs(entry, LAPSE, gap=998) == [(2, 1000), (3, 1001)]
     assert pairs(entry, LAPSE, gap=4) == []
-    by_time = pairs(entry, LAPSE, gap_seconds=1 / 25, far_seconds=80.0)
+    by_time = pairs(entry, LAPSE, gap="0.04s", far="80s")
     assert by_time == pairs(entry, LAPSE, gap=1)
 
 
@@ -84,7 +84,7 @@ def test_batches_keep_to_the_numbers(tmp_path: Path) -> None:
     pictures(root / "two", [*range(100, 103), *range(106, 112)])
     pictures(root / "whole", range(200, 212))
     config = PairsConfig(
-        size_px=48, gap=2, far=5, clip_frames=3, videos_per_batch=3, skip_cuts=False,
+        size_px=48, gap=2, far=5, clip_frames=3, videos_per_batch=3, skip="none",
         crop=1.0, flip=False, brightness=0.0, color_jitter=0.0,
     )  # fmt: skip
     stream = PairStream(quick(root), FrameTransform(48, 64, 0.0, 1.0), config, seed=0)

@@ -138,7 +138,7 @@ def test_the_default_folder(manifest: Manifest, tmp_path: Path) -> None:
     """Without a folder the cache lies in the user's cache folder."""
     entry = by_name(manifest, "asp.avi")
     open_cached(manifest.path(entry), entry, size=SIZE, cache="u8").close()
-    assert only_file(tmp_path / "cache" / "seqff" / "frames").suffix == ".npy"
+    assert only_file(tmp_path / "cache" / "frames").suffix == ".npy"
 
 
 def test_raw_files_are_numpy_files(manifest: Manifest, tmp_path: Path) -> None:
