@@ -36,6 +36,20 @@ def tolerance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructo
     )
 
 
+@RULES.primitive_rule
+def distance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Read a distance in time: frames, or seconds such as 0.2s."""
+    if info.type != int | str:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FRAMES|SECONDS",
+        instance_from_str=lambda words: int(words[0]) if words[0].isdecimal() else words[0],
+        is_instance=lambda value: isinstance(value, (int, str)),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 def _tolerance(words: list[str]) -> Any:
     parts = [part for part in ",".join(words).split(",") if part]
     if len(parts) == 1 and parts[0] in ("falling", "calibrated"):
