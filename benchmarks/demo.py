@@ -1,6 +1,6 @@
 """The table of `make demo`, kept for the README: the whole demo, seed 0.
 
-python -m benchmarks.demo
+python -m benchmarks.demo    # 3 CPU minutes; then python -m benchmarks.tables
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import seqff
+from benchmarks.measuring import arguments
 from benchmarks.records import Records, machine
 
 
 def main() -> int:
     """Run the demo and keep its accuracies and CPU seconds."""
+    arguments(__doc__, json=False).parse_args()
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = seqff.demo(out=Path(folder) / "demo", overwrite=True).result.to_dict()

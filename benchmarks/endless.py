@@ -4,18 +4,16 @@ A source without end gives small moving pictures. It is cut three times on the w
 error, it ends by itself, it is lost again and cannot be opened twice in a row. Printed now and then: the memory the
 process holds, the losses, and what the monitors say of each layer beside itself untrained.
 
-    python benchmarks/endless.py [--frames 200000]
+    python -m benchmarks.endless [--frames 200000]    # 6 minutes on one core
 
 Memory must stay within 50 MB of what it is once the reservoir is full; the cuts must be named.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -25,9 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
-
 import seqff
+from benchmarks.measuring import arguments, memory_mb, write
 from seqff.config import EncoderConfig, LiveConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.online.facts import describe
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
@@ -46,12 +43,6 @@ CONFIG = TrainConfig(
     objective=ObjectiveConfig(head="mlp", head_out=32),
     live=LiveConfig(new_frames=48, reservoir_frames=4096, backoff_seconds=0.2, at_end="retry"),
 )
-
-
-def resident_mb() -> float:
-    """Return the memory that the process holds, MB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Source:
@@ -99,7 +90,7 @@ class Source:
         raise StreamEnded
 
     def _look(self) -> None:
-        self.memory.append((self.given, resident_mb()))
+        self.memory.append((self.given, memory_mb()))
         rate = self.given / (time.monotonic() - self.began)
         print(f"{self.given:>8} frames  {self.memory[-1][1]:7.1f} MB  {rate:6.0f} frames/s", flush=True)
 
@@ -110,13 +101,12 @@ class StreamEnded(Exception):
 
 def main() -> int:
     """Run the benchmark; 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--frames", type=int, default=200_000)
-    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    total = arguments.frames
+    total = options.frames
     source = Source(total, [total // 4, total // 2, 3 * total // 4], max(1, total // 20))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -125,7 +115,7 @@ def main() -> int:
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         facts = json.loads((run / "stream.json").read_text())
         checkpoints = sorted(path.name for path in (run / "checkpoints").iterdir())
-    return report(source, lines, facts, checkpoints, arguments.json)
+    return report(source, lines, facts, checkpoints, options.json)
 
 
 def report(source: Source, lines: list[dict], facts: dict, checkpoints: list[str], out: Path | None) -> int:  # type: ignore[type-arg]
@@ -150,15 +140,7 @@ def report(source: Source, lines: list[dict], facts: dict, checkpoints: list[str
     print(f"{flat} (at most {ALLOWED_MB:g}): {'met' if spread <= ALLOWED_MB else 'MISSED'}")
     named = facts["connections_lost"] == 3 and facts["frames"] >= source.frames
     print(f"three cuts named, all {facts['frames']} frames seen: {'met' if named else 'MISSED'}")
-    if out:
-        found = {
-            "memory_mb": source.memory,
-            "facts": facts,
-            "alarms": alarms,
-            "looks": looks,
-            "torch": torch.__version__,
-        }
-        out.write_text(json.dumps(found, indent=1) + "\n")
+    write(out, {"memory_mb": source.memory, "facts": facts, "alarms": alarms, "looks": looks})
     return int(spread > ALLOWED_MB or not named or bool(alarms))
 
 

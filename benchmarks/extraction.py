@@ -1,6 +1,6 @@
 """How well extraction keeps decoder and encoder busy at the same time, and how much memory an hour of video takes.
 
-    python benchmarks/extraction.py [FOLDER] [--frames 20000] [--minutes 60] [--json extraction.json]
+    python -m benchmarks.extraction [FOLDER] [--frames 20000] [--minutes 60] [--json extraction.json]
 
 FOLDER holds the clips (default: clips made with PyAV); they are taken again and again until there are enough frames.
 Bare decoding (every video opened and read in batches by `seqff.open_video`), bare forward (transform and encoders on
@@ -16,28 +16,23 @@ after the first tenth of the time, less the most held within it.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
-
 import av
 import numpy as np
 import torch
-from reading_clips import make_clips
 
 import seqff
+from benchmarks.measuring import arguments, memory_mb, seconds_of, take_turns, write
+from benchmarks.reading_clips import make_clips
 from seqff.config import EncoderConfig
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder
 from seqff.transform import FrameTransform, fit_transform
@@ -100,18 +95,6 @@ def make_forward(manifest: Manifest, encoders: list[Encoder], batch: int, device
     return forward
 
 
-def measure(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """Wall and CPU seconds of each way, repeat by repeat, in turns."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for repeat in range(repeats):
-        for name, way in ways.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            way()
-            seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-        print(f"repeat {repeat + 1} of {repeats} done", file=sys.stderr)
-    return seconds
-
-
 def speed(manifest: Manifest, run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The ratio for extraction with and without baselines."""
     device, frames = torch.device(options.device), sum(entry.frames for entry in manifest)
@@ -132,7 +115,7 @@ def speed(manifest: Manifest, run: Path, work: Path, options: argparse.Namespace
             "forward": make_forward(manifest, encoders, options.batch, device),
             "extraction": extract,
         }
-        seconds = measure(ways, options.repeats)
+        seconds = take_turns({name: lambda _, way=way: seconds_of(way) for name, way in ways.items()}, options.repeats)
         rounds = list(zip(*seconds.values(), strict=True))
         ratios = [max(decoding[0], forward[0]) / whole[0] for decoding, forward, whole in rounds]
         wall = {name: statistics.median(w for w, _ in times) for name, times in seconds.items()}
@@ -180,7 +163,7 @@ def memory(run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]
 
     def watch() -> None:
         while not done.wait(0.1):
-            resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6)
+            resident.append(memory_mb())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -202,7 +185,7 @@ def memory(run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="folder of clips")
     parser.add_argument("--frames", type=int, default=20000, help="of the speed part, 0 = leave it out")
     parser.add_argument("--minutes", type=float, default=60, help="of the memory part, 0 = leave it out")
@@ -211,7 +194,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="threads that decode in extraction; bare decoding has 1")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     found: dict[str, Any] = {}
@@ -229,8 +211,7 @@ def main() -> None:
             found["speed"] = speed(manifest, work, work, options)
         if options.minutes:
             found["memory"] = memory(work, work, options)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    write(options.json, found)
 
 
 if __name__ == "__main__":

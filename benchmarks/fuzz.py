@@ -1,7 +1,7 @@
 """Changed inputs of every kind that seqff reads from strangers: does each end in a result, or in one line?
 
-    python benchmarks/fuzz.py [--minutes 30] [--seed 0] [--kinds films,runs] [--keep tests/fuzz_inputs]
-    python benchmarks/fuzz.py --rounds 1 --replay tests/fuzz_inputs
+    python -m benchmarks.fuzz [--minutes 30] [--seed 0] [--kinds films,runs] [--keep tests/fuzz_inputs]
+    python -m benchmarks.fuzz --rounds 1 --replay tests/fuzz_inputs
 
 Every round a process of its own gets a folder of changed inputs of one kind (see `fuzz_inputs`) and does with them all
 that seqff does (see `fuzz_targets`). It fails where that process dies, an error other than ours comes out, it takes
@@ -13,7 +13,6 @@ does with kept ones what was done when they were found. Linux only; one core.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import os
@@ -30,14 +29,13 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from fuzz_inputs import changed, copy_of, make_seeds
-from fuzz_targets import TARGETS, TIMEOUT_SECONDS
+from benchmarks.fuzz_inputs import changed, copy_of, make_seeds
+from benchmarks.fuzz_targets import TARGETS, TIMEOUT_SECONDS
+from benchmarks.measuring import arguments, memory_mb, peak_mb
 
 INPUTS = {"films": 24, "pictures": 12, "arrays": 24, "manifests": 30, "configs": 60, "runs": 5, "stores": 12}
 """Of each kind a round has so many: as many as take a few seconds."""
-CALLER_BYTES, DECODER_BYTES = 2**30, 2**32
+CALLER_MB, DECODER_MB = 1074, 4295
 ROUND_SECONDS = 30.0
 """Beside the timeout of two files: as a file may hang, and be tried once more alone."""
 
@@ -132,18 +130,16 @@ def _work(kind: str, box: Path, send: int, proxy: str) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 8 * 2**30,) * 2)
-    begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (int(1e6 * memory_mb("VmSize")) + 8 * 2**30,) * 2)
+    begin = peak_mb()
     said = ""
     try:
         TARGETS[kind](box)
     except BaseException:
         said = traceback.format_exc()
-    took = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - begin
-    decoders = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    if took > CALLER_BYTES or decoders > DECODER_BYTES:
-        said = said or f"{took / 2**20:.0f} MiB, decoders {decoders / 2**20:.0f} MiB"
+    took, decoders = peak_mb() - begin, peak_mb(resource.RUSAGE_CHILDREN)
+    if took > CALLER_MB or decoders > DECODER_MB:
+        said = said or f"{took:.0f} MB, decoders {decoders:.0f} MB"
     os.write(send, said.encode(errors="replace")[-60_000:])
     os._exit(0)
 
@@ -232,7 +228,7 @@ class Fuzz:
 
 def main() -> int:
     """Make rounds until the time is over, or so many of each kind."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, json=False)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rounds", type=int, default=0, help="of each kind, in place of minutes")
     parser.add_argument("--seed", type=int, default=0)

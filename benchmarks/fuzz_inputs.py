@@ -6,7 +6,6 @@ import copy
 import json
 import shutil
 import struct
-import sys
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -16,8 +15,6 @@ import av
 import cv2
 import numpy as np
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
 
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.config_io import to_dict

@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzz_inputs import CONFIG
-
+from benchmarks.fuzz_inputs import CONFIG
 from seqff.config_io import load_config, load_facts
 from seqff.errors import SeqffError
 from seqff.features import FeatureStore, export, extract

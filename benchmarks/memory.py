@@ -1,5 +1,7 @@
 """Peak memory of a training step against depth, for every trainer side by side, at one resolution throughout.
 
+    python -m benchmarks.memory [--depths 4 8 16 32] [--json memory.json]    # 5 minutes on one core
+
 Every measurement is a process of its own: it warms up on a tiny net (imports, kernels), notes the memory it holds, then
 builds the net and takes two steps. What is printed is the most it held during that over what it held before: weights,
 gradients, optimiser state, the batch and all activations. On the CPU that is resident memory as the kernel counts it
@@ -9,8 +11,6 @@ glibc keeps tensors that were freed as holes in its heap, and fills them with sm
 up to twice as much in one process as in the next. Therefore the processes run with a fixed mmap threshold, which gives
 every larger tensor back at once; the trainers compared run alike. --malloc glibc leaves the allocator as it is.
 
-Example (the table in README.md):
-    python benchmarks/memory.py --json memory.json
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 
+from benchmarks.measuring import ONE_THREAD, arguments, forget_peak, memory_mb, take_turns, write
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.pairs import FrameBatch
@@ -48,13 +49,7 @@ MB = 1e6
 STEPS = 2  # from the second on there is optimiser state
 
 
-def resident(field: str) -> int:
-    """Read VmRSS (memory held now) or VmHWM (the most held) of this process, bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
-
-
-def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: int, size: int, batch: int) -> int:
+def step_all(options: argparse.Namespace, settings: dict[str, Any], *, depth: int, size: int, batch: int) -> int:
     """Build a net, take two steps in which the last layer learns, and return the bytes of its state.
 
     Returns:
@@ -63,13 +58,13 @@ def step_all(arguments: argparse.Namespace, settings: dict[str, Any], *, depth: 
     same = (1,) * depth
     config = TrainConfig(
         steps=STEPS * depth,
-        precision=arguments.precision,
-        encoder=EncoderConfig(widths=(arguments.channels,) * depth, kernels=(3,) * depth, strides=same, pools=same),
+        precision=options.precision,
+        encoder=EncoderConfig(widths=(options.channels,) * depth, kernels=(3,) * depth, strides=same, pools=same),
         objective=ObjectiveConfig(terms=("temporal_hinge",), head="mlp", grid=(2,)),
         optim=OptimConfig(name="adamw"),
         **settings,
     )
-    device = torch.device(arguments.device)
+    device = torch.device(options.device)
     encoder = build_encoder(config.encoder, FrameTransform(size, size), seed=0)
     encoder = encoder.to(device, memory_format=torch.channels_last)
     learners = build_learners(encoder, config, seed=0)
@@ -91,34 +86,35 @@ def state_bytes(learners: list[LayerLearner]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def measure(arguments: argparse.Namespace, name: str, depth: int) -> dict[str, float]:
+def measure(options: argparse.Namespace, name: str, depth: int) -> dict[str, float]:
     """Measure in this process, which must be a fresh one."""
     torch.set_num_threads(1)
-    step_all(arguments, TRAINERS[name], depth=2, size=8, batch=8)
-    if arguments.device == "cpu":
-        before = resident("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from here
-        state = step_all(arguments, TRAINERS[name], depth=depth, size=arguments.size, batch=arguments.batch)
-        peak = resident("VmHWM")
+    step_all(options, TRAINERS[name], depth=2, size=8, batch=8)
+    if options.device == "cpu":
+        before = memory_mb()
+        forget_peak()
+        state = step_all(options, TRAINERS[name], depth=depth, size=options.size, batch=options.batch)
+        peak = memory_mb("VmHWM")
     else:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        state = step_all(arguments, TRAINERS[name], depth=depth, size=arguments.size, batch=arguments.batch)
-        peak = torch.cuda.max_memory_allocated()
-    return {"peak": (peak - before) / MB, "state": state / MB}
+        before = torch.cuda.memory_allocated() / MB
+        state = step_all(options, TRAINERS[name], depth=depth, size=options.size, batch=options.batch)
+        peak = torch.cuda.max_memory_allocated() / MB
+    return {"peak": peak - before, "state": state / MB}
 
 
-def in_process(name: str, depth: int, *, steady: bool) -> dict[str, float]:
+def in_process(name: str, depth: int, steady: bool, turn: int) -> dict[str, float]:
     """Measure in a fresh process with the arguments of this one.
 
     Args:
         name: of the trainer.
         depth: layers.
         steady: let the allocator give larger tensors back at once.
+        turn: its number; it changes nothing.
     """
-    command = [sys.executable, __file__, *sys.argv[1:], "--one", f"{name}:{depth}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "benchmarks.memory", *sys.argv[1:], "--one", f"{name}:{depth}"]
+    environment = {**os.environ, **ONE_THREAD}
     if steady:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -127,16 +123,12 @@ def in_process(name: str, depth: int, *, steady: bool) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
-def collect(arguments: argparse.Namespace) -> dict[str, dict[int, list[dict[str, float]]]]:
-    """Measure every trainer at every depth, interleaved, again and again."""
-    found: dict[str, dict[int, list[dict[str, float]]]] = {name: {} for name in TRAINERS}
-    for repeat in range(arguments.repeats):
-        for depth in arguments.depths:
-            for name in TRAINERS:
-                one = in_process(name, depth, steady=arguments.malloc == "steady")
-                found[name].setdefault(depth, []).append(one)
-                print(f"round {repeat + 1}: {name}, {depth} layers: {one['peak']:.0f} MB", file=sys.stderr)
-    return found
+def collect(options: argparse.Namespace) -> dict[str, dict[int, list[dict[str, float]]]]:
+    """Measure every trainer at every depth, in turns."""
+    steady = options.malloc == "steady"
+    ways = {(name, d): partial(in_process, name, d, steady) for d in options.depths for name in TRAINERS}
+    found = take_turns(ways, options.repeats)
+    return {name: {depth: found[name, depth] for depth in options.depths} for name in TRAINERS}
 
 
 def summarise(found: dict[str, dict[int, list[dict[str, float]]]]) -> dict[str, Any]:
@@ -185,7 +177,7 @@ def table(summary: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run the benchmark; 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--depths", type=int, nargs="+", default=[4, 8, 16, 32])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, default=64, help="side of the frames, px")
@@ -194,22 +186,19 @@ def main() -> int:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--malloc", choices=["steady", "glibc"], default="steady")
-    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
     parser.add_argument("--one", default=None, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        name, depth = arguments.one.split(":")
-        print(json.dumps(measure(arguments, name, int(depth))))
+    options = parser.parse_args()
+    if options.one:
+        name, depth = options.one.split(":")
+        print(json.dumps(measure(options, name, int(depth))))
         return 0
-    if len(arguments.depths) < 2:
+    if len(options.depths) < 2:
         parser.error("--depths: a slope needs two depths at least")
-    found = collect(arguments)
+    found = collect(options)
     summary = summarise(found)
     print(table(summary))
-    if arguments.json:
-        settings = {key: value for key, value in vars(arguments).items() if key not in ("json", "one")}
-        content = {"settings": settings, "torch": torch.__version__, **summary, "measurements": found}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    settings = {key: value for key, value in vars(options).items() if key not in ("json", "one")}
+    write(options.json, {"settings": settings, **summary, "measurements": found})
     return int(any(bar["found"] > bar["at_most"] for bar in summary["bars"].values()))
 
 

@@ -1,19 +1,17 @@
 """The linear probe's path of 13 penalties against 13 warm-started fits of scikit-learn's LogisticRegression.
 
+    OMP_NUM_THREADS=1 python -m benchmarks.probes            # half an hour
+    OMP_NUM_THREADS=1 python -m benchmarks.probes --small    # a minute
+
 Both get the same standardised float32 rows and penalties, and must come within 1e-4 of the least loss at each:
 scikit-learn is given the loosest tolerance that does, and the rows in float64 where none does in float32 (its default
 stops far too early at weak penalties; what that costs and leaves is shown, too). CPU seconds of the whole process, the
 turn to principal axes included; the two take turns within one run and the median counts.
 
-Example:
-    OMP_NUM_THREADS=1 python benchmarks/probes.py
-    OMP_NUM_THREADS=1 python benchmarks/probes.py --small
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 import warnings
@@ -26,6 +24,7 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.measuring import arguments, take_turns, write
 from seqff.probes.preprocessing import principal_axes, standardise
 from seqff.probes.softmax import lambda_path, softmax_path
 
@@ -58,7 +57,7 @@ def features(rows: int, width: int, classes: int, *, decay: float, seed: int) ->
     return train.astype(np.float32), y[:rows], test.astype(np.float32)
 
 
-def ours(x: Any, y: Any, lambdas: Sequence[float], *, tolerance: float | None = None) -> Weights:
+def ours(x: Any, y: Any, lambdas: Sequence[float], tolerance: float | None = None) -> Weights:
     """The path as the probe takes it; the weights of every lambda in the coordinates of x."""
     axes = principal_axes(x)
     options = {} if tolerance is None else {"tolerance": tolerance}
@@ -66,7 +65,7 @@ def ours(x: Any, y: Any, lambdas: Sequence[float], *, tolerance: float | None = 
     return [np.vstack([axes @ weights[:-1], weights[-1:]]).astype(np.float64) for weights, _ in path]
 
 
-def theirs(x: Any, y: Any, lambdas: Sequence[float], *, tolerance: float) -> Weights:
+def theirs(x: Any, y: Any, lambdas: Sequence[float], tolerance: float) -> Weights:
     """Thirteen fits, each from the one before."""
     model = LogisticRegression(warm_start=True, max_iter=100_000, tol=tolerance)
     found = []
@@ -88,10 +87,10 @@ def answers(x: Any, weights: Any) -> Any:
     return (x @ weights[:-1] + weights[-1]).argmax(axis=1)
 
 
-def timed(call: Callable[..., Weights], *arguments: Any, **options: Any) -> tuple[float, Weights]:
+def timed(call: Callable[..., Weights], *given: Any) -> tuple[float, Weights]:
     """CPU seconds of a call, and its result."""
     began = time.process_time()
-    found = call(*arguments, **options)
+    found = call(*given)
     return time.process_time() - began, found
 
 
@@ -99,7 +98,7 @@ def measure(rows: int, width: int, classes: int, *, decay: float, repeats: int) 
     """Take one problem through both, in turns."""
     x, y, test = features(rows, width, classes, decay=decay, seed=0)
     lambdas, exact = lambda_path(rows), x.astype(np.float64)
-    best = ours(exact, y, lambdas, tolerance=1e-10)
+    best = ours(exact, y, lambdas, 1e-10)
     optimum = [loss_of(weights, exact, y, value) for weights, value in zip(best, lambdas, strict=True)]
 
     def gap(found: Weights) -> float:
@@ -111,25 +110,25 @@ def measure(rows: int, width: int, classes: int, *, decay: float, repeats: int) 
             float((answers(test, one) == answers(test, two)).mean()) for one, two in zip(found, best, strict=True)
         )
 
-    default_seconds, default = timed(theirs, x, y, lambdas, tolerance=DEFAULT)
+    default_seconds, default = timed(theirs, x, y, lambdas, DEFAULT)
     tries = [(part, tolerance) for part in (x, exact) for tolerance in TOLERANCES]
-    enough = (each for each in tries if gap(theirs(each[0], y, lambdas, tolerance=each[1])) <= CLOSE)
+    enough = (each for each in tries if gap(theirs(each[0], y, lambdas, each[1])) <= CLOSE)
     given, tolerance = next(enough, tries[-1])
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(repeats):
-        spent, mine = timed(ours, x, y, lambdas)
-        seconds["ours"].append(spent)
-        spent, other = timed(theirs, given, y, lambdas, tolerance=tolerance)
-        seconds["theirs"].append(spent)
-    middle = {name: float(np.median(values)) for name, values in seconds.items()}
+    ways = {
+        "ours": lambda _: timed(ours, x, y, lambdas),
+        "theirs": lambda _: timed(theirs, given, y, lambdas, tolerance),
+    }
+    turns = take_turns(ways, repeats)
+    seconds = {name: np.array([spent for spent, _ in found]) for name, found in turns.items()}
+    mine, other = (turns[name][-1][1] for name in ("ours", "theirs"))
     return {
         "rows": rows,
         "width": width,
         "classes": classes,
         "decay": decay,
-        "ours_cpu_seconds": middle["ours"],
-        "scikit_learn_cpu_seconds": middle["theirs"],
-        "times_faster": float(np.median(np.array(seconds["theirs"]) / np.array(seconds["ours"]))),
+        "ours_cpu_seconds": float(np.median(seconds["ours"])),
+        "scikit_learn_cpu_seconds": float(np.median(seconds["theirs"])),
+        "times_faster": float(np.median(seconds["theirs"] / seconds["ours"])),
         "ours_gap": gap(mine),
         "scikit_learn_gap": gap(other),
         "scikit_learn_tolerance": tolerance,
@@ -141,35 +140,43 @@ def measure(rows: int, width: int, classes: int, *, decay: float, repeats: int) 
     }
 
 
+COLUMNS = (
+    *("rows x features x classes", "decay", "ours, s", "gap", "scikit-learn, s", "gap", "its tol, rows"),
+    *("times faster", "answers as at the optimum", "its default tol, s", "gap"),
+)
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+
+
+def row(one: dict[str, Any]) -> str:
+    """A problem in Markdown; a gap is how far the loss is above the least one, as a share of it."""
+    cells = (
+        f"{one['rows']} x {one['width']} x {one['classes']}",
+        f"{one['decay']:g}",
+        *(f"{one['ours_cpu_seconds']:.2f}", f"{one['ours_gap']:.0e}"),
+        *(f"{one['scikit_learn_cpu_seconds']:.2f}", f"{one['scikit_learn_gap']:.0e}"),
+        f"{one['scikit_learn_tolerance']:.0e}, {one['scikit_learn_rows']}",
+        f"{one['times_faster']:.1f}",
+        f"{one['ours_same_answers']:.4f} and {one['scikit_learn_same_answers']:.4f}",
+        *(f"{one['default_tolerance_cpu_seconds']:.2f}", f"{one['default_tolerance_gap']:.0e}"),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> int:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--small", action="store_true", help="small problems: a minute instead of many")
     parser.add_argument("--repeats", type=int, default=3, help="turns; the median counts")
     parser.add_argument("--decay", type=float, nargs="+", default=[0.0, 1.0], help="of the features' variances")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     found = []
-    for rows, width, classes in SMALL if arguments.small else PROBLEMS:
-        for decay in arguments.decay:
-            one = measure(rows, width, classes, decay=decay, repeats=arguments.repeats)
-            found.append(one)
-            if not arguments.json:
-                print(
-                    f"{rows} x {width} x {classes}, decay {decay:g}: ours {one['ours_cpu_seconds']:.2f} s (gap "
-                    f"{one['ours_gap']:.0e}), scikit-learn {one['scikit_learn_cpu_seconds']:.2f} s (tol "
-                    f"{one['scikit_learn_tolerance']:.0e}, {one['scikit_learn_rows']}, gap "
-                    f"{one['scikit_learn_gap']:.0e}), "
-                    f"{one['times_faster']:.1f} times faster; "
-                    f"answers as at the optimum {one['ours_same_answers']:.4f} and "
-                    f"{one['scikit_learn_same_answers']:.4f} or more; "
-                    f"scikit-learn's default tol: {one['default_tolerance_cpu_seconds']:.2f} s, gap "
-                    f"{one['default_tolerance_gap']:.0e}",
-                    flush=True,
-                )
-    if arguments.json:
-        print(json.dumps(found, indent=1))
+    print(HEADER)
+    for rows, width, classes in SMALL if options.small else PROBLEMS:
+        for decay in options.decay:
+            found.append(measure(rows, width, classes, decay=decay, repeats=options.repeats))
+            print(row(found[-1]), flush=True)
+    write(options.json, {"problems": found})
     return 0
 
 

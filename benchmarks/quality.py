@@ -32,6 +32,7 @@ import numpy as np
 import yaml
 
 import seqff
+from benchmarks.measuring import arguments
 from benchmarks.records import Records, machine
 from benchmarks.sets import SETS, STUDY_SETS, VideoSet
 from seqff.config import TrainConfig
@@ -140,7 +141,7 @@ def line(record: dict[str, Any]) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, json=False)
     parser.add_argument("data", type=Path, help="folder with the data sets")
     parser.add_argument(
         "--sets", nargs="+", choices=[*SETS, *STUDY_SETS, "study", "reported"], default=["reported"], metavar="SET"

@@ -1,23 +1,17 @@
 """How fast seqff reads video, beside ffmpeg, bare decord, torchcodec and code that opens a video for every pair.
 
-    python benchmarks/reading.py [FOLDER] [--json reading.json]
-    python benchmarks/reading.py FOLDER --sections scan --against OTHER_CHECKOUT
+    python -m benchmarks.reading [FOLDER] [--json reading.json]    # half an hour on speed_clips
 
 FOLDER holds the clips; without it clips are made with PyAV. Every ratio is of medians over repeats in which all ways
 take turns; CPU seconds of this process with its threads, and of ffmpeg with its start taken off; wall seconds for
 workers. Rows whose tool is not there say so. Run it on an idle machine.
-
-The section scan compares the scan of FOLDER and of many tiny files with that of another checkout of seqff, such as an
-older one, in CPU seconds of whole processes; taskset -c 0 keeps them to one core.
+The scan beside that of another checkout: python -m benchmarks.against.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -28,8 +22,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from reading_clips import gop_of, make_clips, make_tiny, pair_clips, variants
-from reading_ways import (
+
+from benchmarks.measuring import arguments, take_turns, write
+from benchmarks.reading_clips import gop_of, make_clips, pair_clips, variants
+from benchmarks.reading_ways import (
     SIZE,
     TRANSFORM,
     VISITS,
@@ -40,18 +36,16 @@ from reading_ways import (
     pairs_torchcodec,
     per_unit,
     run_ffmpeg,
-    scan_cpu,
     wall_of_stream,
     whole_decord,
     whole_seqff,
     whole_torchcodec,
 )
-
 from seqff.allocator import freed_memory_kept
 from seqff.pairs import PairStream
 from seqff.video import Manifest, fill_cache, scan
 
-SECTIONS = ("whole", "pairs", "cache", "workers", "memory")  # and "scan", on demand
+SECTIONS = ("whole", "pairs", "cache", "workers", "memory")
 
 
 @dataclass(frozen=True)
@@ -80,13 +74,7 @@ Task = Callable[[int], float]  # takes the number of the repeat, returns a cost 
 
 def interleaved(tasks: dict[tuple[str, ...], Task], repeats: int) -> dict[tuple[str, ...], float]:
     """Runs all tasks in turn, several times, once more before to warm up; returns the median of each."""
-    found: dict[tuple[str, ...], list[float]] = {key: [] for key in tasks}
-    for repeat in range(repeats + (repeats > 1)):
-        for key, task in tasks.items():
-            cost = task(repeat)
-            if repeat or repeats == 1:
-                found[key].append(cost)
-        print(f"repeat {repeat} of {repeats} done", file=sys.stderr)
+    found = take_turns(tasks, repeats, warm_up=repeats > 1)
     return {key: statistics.median(costs) for key, costs in found.items()}
 
 
@@ -186,24 +174,6 @@ def other_rows(manifest: Manifest, sections: set[str], repeats: int, visits: int
         yield Row(f"memory, MB over {visits} visits", clips[0].path, f"{drift:+.1f} MB", "-", drift, "<= 50")
 
 
-def scan_rows(folder: Path, against: Path | None, repeats: int, tiny_files: int, made: Path) -> Iterator[Row]:
-    """The scan of a folder and of many tiny files, beside that of another checkout."""
-    make_tiny(made / "tiny", tiny_files)
-    here = Path(__file__).resolve().parents[1]
-    checkouts = {"here": here} if against is None else {"here": here, "other": against.resolve()}
-    sets = {str(folder): folder, f"{tiny_files} tiny files": made / "tiny"}
-    cost = interleaved(
-        {(name, who): partial(scan_cpu, at, place) for name, place in sets.items() for who, at in checkouts.items()},
-        repeats,
-    )
-    for name in sets:
-        own, other = cost[name, "here"], cost.get((name, "other"))
-        if other is None:
-            yield Row("scan", name, f"{own:.2f} s", "-", None, note="no --against")
-        else:
-            yield Row("scan, speed", name, f"{own:.2f} s", f"{against} {other:.2f} s", other / own, ">= 1")
-
-
 def find_tools() -> tuple[set[str], list[Row]]:
     """Looks which peers are there; a row for each that is not."""
     tools = {name for name in ("decord", "torchcodec") if importlib.util.find_spec(name)}
@@ -227,21 +197,18 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Measures, prints the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="of clips; without it they are made")
-    parser.add_argument("--json", type=Path, help="write the rows here, too")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--sections", nargs="+", choices=(*SECTIONS, "scan"), default=SECTIONS)
-    parser.add_argument("--against", type=Path, help="scan: another checkout of seqff, such as of an older commit")
-    parser.add_argument("--tiny-files", type=int, default=2000, help="scan: how many are made")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--visits", type=int, default=3000, help="for the memory")
     parser.add_argument(
         "--widths", nargs="+", type=int, default=(320, 640, 1280), help="of the clips that are made, px"
     )
     parser.add_argument("--frames", type=int, default=500, help="of the clips that are made")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     torch.set_num_threads(1)
     sections, (tools, rows) = set(options.sections), find_tools()
     with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made, freed_memory_kept():  # as trainings do
@@ -250,17 +217,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.folder is None:
             folder.mkdir()
             make_clips(folder, options.widths, options.frames)
-        if "scan" in sections:
-            rows = [*scan_rows(folder, options.against, options.repeats, options.tiny_files, Path(made)), *rows]
         manifest = scan(folder, out=Path(made, "manifest.json"), workers=1, max_bad=1.0)
         tasks = speed_tasks(manifest, sections, tools, Path(made))
         rows = [*speed_rows(manifest, interleaved(tasks, options.repeats if tasks else 0)), *rows]
         rows = [*other_rows(manifest, sections, options.repeats, options.visits, Path(made)), *rows]
     print(table(rows))
-    if options.json:
-        machine = {"machine": platform.machine(), "python": platform.python_version(), "torch": torch.__version__}
-        content = {**machine, "rows": [{**asdict(row), "met": row.met} for row in rows]}
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+    write(options.json, {"rows": [{**asdict(row), "met": row.met} for row in rows]})
     return 0
 
 

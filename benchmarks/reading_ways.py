@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -17,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.measuring import command, cpu_seconds, memory_mb
 from seqff.config import PairsConfig
 from seqff.pairs import PairStream
 from seqff.transform import FrameTransform
@@ -29,12 +25,6 @@ VISITS = PairsConfig(
     crop=1.0, flip=False, brightness=0.0, color_jitter=0.0, skip="none",
 )  # fmt: skip
 OPENINGS = 24  # pairs read with an opening each
-
-
-def cpu_seconds(who: int = resource.RUSAGE_SELF) -> float:
-    """CPU seconds used so far."""
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
 
 
 def per_unit(work: Callable[[int], int], repeat: int) -> float:
@@ -73,27 +63,7 @@ def torchcodec_decoder(path: Path, size: tuple[int, int]) -> Any:
 
 def run_ffmpeg(arguments: Iterable[str], repeat: int) -> float:
     """CPU seconds of one run of ffmpeg."""
-    before = cpu_seconds(resource.RUSAGE_CHILDREN)
-    command = ["ffmpeg", "-nostdin", "-v", "error", *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return cpu_seconds(resource.RUSAGE_CHILDREN) - before
-
-
-_SCAN = """
-import sys
-from seqff.video import scan
-scan(sys.argv[1], out=sys.argv[2], max_bad=1, workers=1, progress=False)
-"""
-
-
-def scan_cpu(checkout: Path, folder: Path, repeat: int) -> float:
-    """CPU seconds of a scan from scratch by the seqff of a checkout, its start and its worker included."""
-    before = cpu_seconds(resource.RUSAGE_CHILDREN)
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-c", _SCAN, str(folder), f"{out}/manifest.json"]
-        environment = {**os.environ, "PYTHONPATH": str(checkout)}
-        subprocess.run(command, check=True, cwd=checkout, env=environment, stderr=subprocess.DEVNULL)
-    return cpu_seconds(resource.RUSAGE_CHILDREN) - before
+    return command(["ffmpeg", "-nostdin", "-v", "error", *arguments]).cpu_seconds
 
 
 def open_per_pair(path: Path, frames: int, size: tuple[int, int], repeat: int) -> int:
@@ -161,6 +131,5 @@ def memory_drift(manifest: Manifest, visits: int) -> float:
     stream = PairStream(manifest, TRANSFORM, config, seed=0)
     seen = []
     for _ in islice(stream.batches(), visits // VISITS.videos_per_batch):
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        seen.append(resident / 1e6)
+        seen.append(memory_mb())
     return max(seen[-max(1, len(seen) // 10) :]) - max(seen[: max(1, len(seen) // 10)])

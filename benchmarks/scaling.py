@@ -1,39 +1,27 @@
-"""How much faster two processes train than one, and what to expect of more.
+"""How much faster two processes train than one.
 
-    python benchmarks/scaling.py [--videos FOLDER] [--steps 120] [--repeats 3] [--json scaling.json]
+    python -m benchmarks.scaling [--videos FOLDER] [--steps 120] [--json scaling.json]    # 5 minutes on two idle cores
 
-Needs two idle cores. One process, two with batches of their own (data parallel) and two with layers of their own (layer
-parallel) take turns, each by the public command, one thread a process, decoding included; frames a second are those
-between the steps after the warm-up and the last, of all processes together; medians over the repeats, ratios of turns
-that follow each other. Then the costs of a step's parts are measured, and a model made of them is printed for 1 to 64
-processes: a model, not a measurement.
-
-Without --videos it writes clips of moving digits.
+One process, two with batches of their own (data parallel) and two with layers of their own (layer parallel) take turns.
+Each is the public command, decoding included, with one thread a process. Frames a second are those of all processes
+together, from the end of the warm-up to the last step; figures are medians over the repeats, and ratios are of the same
+turn. Without --videos it writes clips of moving digits.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
-
-import numpy as np
-import scaling_model
-import torch
-
+from benchmarks.measuring import arguments, command, take_turns, write
 from seqff.config import PairsConfig, TrainConfig
 from seqff.config_io import dump_yaml, to_dict
-from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
+from seqff.pairs.synthetic import ClipSettings, write_digit_clips
 from seqff.video import scan
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -50,41 +38,20 @@ PAIRS = PairsConfig(buffer_videos=16)
 
 def write_clips(folder: Path, count: int = 48) -> Path:
     """Write clips of 32 frames of 64 px."""
-    folder.mkdir(parents=True)
-    images, settings = digits()[0], ClipSettings(size_px=64, frames=32)
-    for number in range(count):
-        clip = moving_object(images[number % len(images)], settings, np.random.default_rng(number))
-        write_clip(folder / f"clip_{number:03d}.mp4", clip)
+    write_digit_clips(folder, clips=count, settings=ClipSettings(size_px=64, frames=32), progress=False)
     return folder
 
 
-def run(way: str, manifest: Path, settings: Path, folder: Path) -> float:
+def run(way: str, manifest: Path, settings: Path, folder: Path, turn: int) -> float:
     """Train once and return frames a second."""
     start, flags, replicas = WAYS[way]
-    command = [sys.executable, *start, "-m", "seqff", "train", str(manifest), "--config", str(settings)]
-    one_thread = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
-    out = folder / way
-    given = [*command, *flags, "--out", str(out), "--overwrite", "--no-progress"]
-    done = subprocess.run(given, env=one_thread, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(given)} failed:\n{done.stderr}")
+    out = folder / f"{way}_{turn}"
+    given = ["train", manifest, "--config", settings, *flags, "--out", out, "--no-progress"]
+    command([sys.executable, *start, "-m", "seqff", *given])
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     first, last = (next(line for line in lines if line["step"] == step) for step in (WARM_UP, lines[-1]["step"]))
     frames = replicas * last["frames"] * (last["step"] - first["step"])
     return float(frames / (last["seconds"] - first["seconds"]))
-
-
-def take_turns(manifest: Path, settings: Path, folder: Path, repeats: int) -> dict[str, list[float]]:
-    """Frames a second of every way, repeat by repeat."""
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
-    names = list(WAYS)
-    for repeat in range(repeats):
-        for way in names[repeat % 3 :] + names[: repeat % 3]:
-            found[way].append(run(way, manifest, settings, folder))
-        print(
-            f"turn {repeat + 1}: " + ", ".join(f"{way} {found[way][-1]:.0f}" for way in WAYS) + " frames/s", flush=True
-        )
-    return found
 
 
 def report(found: dict[str, list[float]]) -> tuple[list[dict[str, Any]], str]:
@@ -104,37 +71,27 @@ def report(found: dict[str, list[float]]) -> tuple[list[dict[str, Any]], str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--videos", type=Path, default=None)
     parser.add_argument("--steps", type=int, default=120, help=f"of each run, {WARM_UP} of them to warm up")
-    parser.add_argument("--repeats", type=int, default=3, help="0 = only the model")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
-    arguments = parser.parse_args(argv)
-    steps = max(arguments.steps, WARM_UP + 4)
+    options = parser.parse_args(argv)
+    steps = max(options.steps, WARM_UP + 4)
     config = TrainConfig(
-        steps=steps, log_every=WARM_UP, checkpoint_every=steps, precision=arguments.precision, pairs=PAIRS
+        steps=steps, log_every=WARM_UP, checkpoint_every=steps, precision=options.precision, pairs=PAIRS
     )
-    figures: dict[str, Any] = {"torch": torch.__version__, "processor": platform.processor(), "steps": steps}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        videos = arguments.videos or write_clips(folder / "clips")
+        videos = options.videos or write_clips(folder / "clips")
         manifest, settings = folder / "manifest.json", folder / "settings.yaml"
         scan(videos, out=manifest, progress=False)
-        settings.write_text(dump_yaml(to_dict(dataclasses.replace(config))))
-        met = True
-        if arguments.repeats:
-            found = take_turns(manifest, settings, folder, arguments.repeats)
-            figures["measured"], text = report(found)
-            met = all(line["met"] for line in figures["measured"])
-            print(f"\n{text}\n")
-        measured = scaling_model.measure_all(manifest, config)
-    print(scaling_model.describe(measured, config))
-    print("\nModel (not measured) of frames a second over those of one process, each process with a core of its own:\n")
-    print(scaling_model.table(measured))
-    if arguments.json:
-        arguments.json.write_text(json.dumps({**figures, "model_of": measured.to_dict()}, indent=1) + "\n")
-    return 0 if met else 1
+        settings.write_text(dump_yaml(to_dict(config)))
+        found = take_turns({way: partial(run, way, manifest, settings, folder) for way in WAYS}, options.repeats)
+    lines, text = report(found)
+    print(text)
+    write(options.json, {"steps": steps, "one": found["one"], "measured": lines})
+    return int(not all(line["met"] for line in lines))
 
 
 if __name__ == "__main__":

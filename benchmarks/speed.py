@@ -1,6 +1,6 @@
 """How long a training step takes when every layer learns by itself, beside backpropagation through the same net.
 
-    python benchmarks/speed.py [--widths 64 128 256] [--nets constant pooled] [--profile] [--layouts] [--json s.json]
+    python -m benchmarks.speed [--nets constant pooled] [--profile] [--layouts] [--json speed.json]    # 10 minutes
 
 Steps of the local trainer, of its end-to-end twin (loss on the last layer) and of the twin with activation
 checkpointing take turns in one process on one thread; CPU seconds, medians over the repeats; a ratio is of two medians,
@@ -17,22 +17,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
 import statistics
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.measuring import arguments, seconds_of, take_turns, write
 from seqff.allocator import freed_memory_kept
 from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
 from seqff.devices import choose_precision
@@ -116,15 +111,8 @@ def steps_of(config: TrainConfig, names: list[str], batch: int, layout: torch.me
 
 def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
     """CPU seconds of each step, repeat by repeat, in turns; the first round warms up and does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    names = list(steps)
-    for repeat in range(repeats + 1):
-        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
-            began = time.process_time()
-            steps[name]()
-            if repeat:
-                seconds[name].append(time.process_time() - began)
-    return seconds
+    ways = {name: lambda _, step=step: seconds_of(step)[1] for name, step in steps.items()}
+    return take_turns(ways, repeats, warm_up=True)
 
 
 def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
@@ -203,7 +191,7 @@ COLUMNS = (
 HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
-def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
+def nets_of(options: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
     """The nets to measure by name, with settings and batch; the default encoder last."""
     made = [
         (
@@ -215,17 +203,17 @@ def nets_of(arguments: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]
             ),
             BATCH,
         )
-        for name in arguments.nets
-        for width in arguments.widths
+        for name in options.nets
+        for width in options.widths
     ]
     default, pairs = TrainConfig(), TrainConfig().pairs
     frames = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_frames
-    return [*made, *([] if arguments.no_default else [("default", default, frames)])]
+    return [*made, *([] if options.no_default else [("default", default, frames)])]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--nets", nargs="*", choices=list(POOLS), default=list(POOLS))
     parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
@@ -233,36 +221,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--no-default", action="store_true", help="leave the default encoder out")
     parser.add_argument("--layouts", action="store_true", help="compare memory layouts, too")
     parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
-    parser.add_argument("--json", type=Path, default=None, help="write all figures here")
-    arguments = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    if "bf16" in arguments.precisions and choose_precision("auto", torch.device("cpu")) is not torch.bfloat16:
+    if "bf16" in options.precisions and choose_precision("auto", torch.device("cpu")) is not torch.bfloat16:
         print("bf16 is left out: this processor has no AVX512-BF16, and emulating it says nothing\n")
-        arguments.precisions.remove("bf16")
+        options.precisions.remove("bf16")
     print(HEADER)
     with freed_memory_kept():  # as trainings do
-        lines = [measured(arguments, *place) for place in places(arguments)]
+        lines = [measured(options, *place) for place in places(options)]
     tell_more(lines)
-    if arguments.json:
-        machine = {"torch": torch.__version__, "processor": platform.processor(), "repeats": arguments.repeats}
-        arguments.json.write_text(json.dumps({**machine, "lines": lines}, indent=1) + "\n")
+    write(options.json, {"repeats": options.repeats, "lines": lines})
     return int(any(line[twin]["met"] is False for line in lines for twin in ("end_to_end", "checkpointing")))
 
 
-def places(arguments: argparse.Namespace) -> Iterator[tuple[str, TrainConfig, int]]:
+def places(options: argparse.Namespace) -> Iterator[tuple[str, TrainConfig, int]]:
     """Yield the nets in every precision: name, settings, frames of a batch."""
-    for name, config, batch in nets_of(arguments):
-        for precision in arguments.precisions:
+    for name, config, batch in nets_of(options):
+        for precision in options.precisions:
             yield name, dataclasses.replace(config, precision=precision, steps=STEPS), batch
 
 
-def measured(arguments: argparse.Namespace, name: str, config: TrainConfig, batch: int) -> dict[str, Any]:
+def measured(options: argparse.Namespace, name: str, config: TrainConfig, batch: int) -> dict[str, Any]:
     """Measure a net, and print its line."""
-    line = compare(config, name, batch, arguments.repeats)
+    line = compare(config, name, batch, options.repeats)
     print(show(line), flush=True)
-    if arguments.layouts:
-        line["contiguous_over_channels_last"] = layouts(config, batch, arguments.repeats)
-    if arguments.profile:
+    if options.layouts:
+        line["contiguous_over_channels_last"] = layouts(config, batch, options.repeats)
+    if options.profile:
         steps = steps_of(config, ["local", "end_to_end"], batch, torch.channels_last)
         line["where"] = {trainer: where(step) for trainer, step in steps.items()}
     return line

@@ -1,6 +1,6 @@
 """Sudden death and company: what is killed at random moments, and what is started twice, ends with the same bytes.
 
-    python benchmarks/survival.py [--kills 20] [--times 10] [--seed 0] [--only PART ...]
+    python -m benchmarks.survival [--kills 20] [--times 10] [--seed 0] [--only PART ...]    # an hour, all parts
 
 workers   a training with two decoding processes is killed (kill -9), so many times: 5 s later no process of it lives,
           and nothing of it is in shared memory.
@@ -14,7 +14,6 @@ What ends must be, byte for byte, what it is when nothing happens to it. One thr
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -28,10 +27,8 @@ import time
 import uuid
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs in a checkout, too
-
-from scaling import TORCHRUN, write_clips
-
+from benchmarks.measuring import ONE_THREAD, arguments
+from benchmarks.scaling import TORCHRUN, write_clips
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.config_io import dump_yaml, to_dict
 from seqff.video import scan
@@ -81,7 +78,7 @@ class Trials:
             "extract": [self.folder / "run", self.manifest, "--per", "frame", "--batch-frames", "4", "--device", "cpu"],
         }[deed]
         command = [sys.executable, *before, "-m", "seqff", deed, *map(str, given), "--out", str(self.folder / name)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", MARK: mark}
+        environment = {**os.environ, **ONE_THREAD, MARK: mark}
         return subprocess.Popen(
             [*command, "--no-progress", *more],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -238,28 +235,28 @@ def variable(pid: int, name: str) -> str | None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the parts asked for; 1 if one of them failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, json=False)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    arguments = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     found: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(Path(folder), arguments.seed, arguments.kills)
+        trials = Trials(Path(folder), options.seed, options.kills)
         trials.finish("train", "run", config=trials.short)
-        if "workers" in arguments.only:
-            found[f"{arguments.times} trainings with workers killed, nothing of them left"] = trials.workers(
-                arguments.times
+        if "workers" in options.only:
+            found[f"{options.times} trainings with workers killed, nothing of them left"] = trials.workers(
+                options.times
             )
-        if "together" in arguments.only:
+        if "together" in options.only:
             for deed, more in [*((deed, ()) for deed in DEEDS), ("train", ("--resume",)), ("extract", ("--resume",))]:
-                what = f"two at once, {arguments.times} times: {' '.join((deed, *more))}"
-                found[what] = trials.together(deed, arguments.times, *more)
+                what = f"two at once, {options.times} times: {' '.join((deed, *more))}"
+                found[what] = trials.together(deed, options.times, *more)
         for deed in DEEDS:
-            if deed in arguments.only:
-                found[f"{arguments.kills} kills of {deed}, the same bytes"] = trials.killed(deed, arguments.kills)
-        if "ranks" in arguments.only:
+            if deed in options.only:
+                found[f"{options.kills} kills of {deed}, the same bytes"] = trials.killed(deed, options.kills)
+        if "ranks" in options.only:
             found["a worker of two killed, the same bytes"] = trials.one_of_two()
     for what, sound in found.items():
         print(f"{what}: {'yes' if sound else 'NO'}")

@@ -7,13 +7,13 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import arguments
 from benchmarks.records import Record, Records
 
 ROOT = Path(__file__).parents[1]
@@ -184,7 +184,7 @@ def page() -> str:
 
 def main() -> int:
     """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, json=False)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
     pages = {PAGE: page(), README: readme()}
     if parser.parse_args().check:

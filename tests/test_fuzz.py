@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer watches its processes as Linux allows")
 def test_changed_inputs_do_no_harm(tmp_path: Path) -> None:
     """No death, hang, request, gigabytes or file elsewhere out of changed films, pictures, arrays, manifests, runs."""
-    command = [sys.executable, "benchmarks/fuzz.py", "--rounds", "1", "--replay", "tests/fuzz_inputs"]
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--rounds", "1", "--replay", "tests/fuzz_inputs"]
     command += ["--keep", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout

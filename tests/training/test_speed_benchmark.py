@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
+from benchmarks import speed
 from seqff.config import EncoderConfig
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "speed.py"
 
-
-@pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module."""
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_net_gives_its_line(speed: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_net_gives_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ratios, limits, layouts and shares of time come out in Markdown and JSON."""
     small = ["--nets", "pooled", "--widths", "4", "--repeats", "1", "--no-default", "--precisions", "fp32"]
     assert speed.main([*small, "--layouts", "--profile", "--json", str(tmp_path / "s.json")]) == 0
@@ -42,7 +27,7 @@ def test_every_net_gives_its_line(speed: ModuleType, tmp_path: Path, capsys: pyt
 
 
 def test_bf16_is_left_out_with_a_reason_where_it_is_emulated(
-    speed: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is measured, and the reason is printed."""
     monkeypatch.setattr(speed, "choose_precision", lambda name, device: torch.float32)
@@ -52,7 +37,7 @@ def test_bf16_is_left_out_with_a_reason_where_it_is_emulated(
     assert "constant 4" not in said
 
 
-def test_the_limit_is_that_of_the_nets_own_convolutions(speed: ModuleType) -> None:
+def test_the_limit_is_that_of_the_nets_own_convolutions() -> None:
     """(3L - 1) / 2L for L equal layers; the first layer's stride and channels count, and a pooling does after it."""
     same = EncoderConfig(widths=(3,) * 4, kernels=(3,) * 4, strides=(1,) * 4, pools=(1,) * 4)
     assert speed.limit(same, 8) == pytest.approx(11 / 8)
