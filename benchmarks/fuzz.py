@@ -126,7 +126,7 @@ def _work(kind: str, box: Path, send: int, proxy: str) -> None:
     os.setpgid(0, 0)
     os.chdir(box.parent / "here")
     os.environ |= {"http_proxy": f"http://{proxy}", "HTTP_PROXY": f"http://{proxy}", "https_proxy": f"http://{proxy}"}
-    os.environ |= {"SEQFF_CACHE": str(box / "out" / "cache"), "SEQFF_SPOOL": str(box / "out" / "spool")}
+    os.environ |= {"SEQFF_CACHE": str(box / "out" / "cache"), "SEQFF_DOWNLOADS": str(box / "out" / "downloads")}
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from seqff.errors import RunError
 from seqff.files import LOCKS, writing
-from seqff.locks import try_exclusive, try_shared
+from seqff.locks import try_lock
 
 PATIENCE_SECONDS = 0.4
 """A process that was killed, and one that only looks (see `seqff.locks.is_held`), are gone after that."""
@@ -89,7 +89,7 @@ class Claim:
 
     def _lock(self, file: int) -> bool:
         try:
-            return try_shared(file) if self._shared else try_exclusive(file)
+            return try_lock(file, shared=self._shared)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -119,7 +119,7 @@ class Claim:
             return
         with suppress(OSError):
             stays = self._keep and any(entry != self._path for entry in self.folder.iterdir())
-            if not stays and (not self._shared or try_exclusive(file)):  # else others are still there
+            if not stays and (not self._shared or try_lock(file)):  # else others are still there
                 self._path.unlink()
         with suppress(OSError):
             for place in self._made:  # as far as they are empty

@@ -25,37 +25,31 @@ def lock_shared(file: IO[Any]) -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
 
 
-def try_exclusive(file: IO[Any] | int) -> bool:
-    """Take an open file for oneself, if nobody else has a lock on it; closing the file gives it back.
+def try_lock(file: IO[Any] | int, *, shared: bool = False) -> bool:
+    """Lock an open file, if nobody else has a lock on it; closing the file gives it back.
+
+    Args:
+        file: the open file.
+        shared: others that lock it so may have it, too.
 
     Raises:
         OSError: a disk without locks.
     """
     if sys.platform != "win32":
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
-def try_shared(file: IO[Any] | int) -> bool:
-    """Take an open file together with others that take it so, if nobody has it for himself; else as `try_exclusive`."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
     return True
 
 
 @contextmanager
-def alone(path: Path, beat: Callable[[], None] = lambda: None) -> Iterator[IO[Any]]:
-    """Wait until no other process or thread is in such a block with this file.
+def exclusive(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Iterator[IO[Any]]:
+    """Wait until no other process or thread is in such a block with this lock file.
 
     Args:
         path: made if it is not there; who removes it lets others into the block.
-        beat: called while waiting; may raise to give up.
+        heartbeat: called while waiting; may raise to give up.
 
     Yields:
         The open file.
@@ -65,15 +59,15 @@ def alone(path: Path, beat: Callable[[], None] = lambda: None) -> Iterator[IO[An
     """
     with path.open("a+b") as file:
         wait = _LEAST_SECONDS
-        while not try_exclusive(file):
-            beat()
+        while not try_lock(file):
+            heartbeat()
             time.sleep(wait)
             wait = min(2 * wait, _MOST_SECONDS)
         yield file
 
 
-class Held:
-    """Holds a lock until `close`, or until this process ends; on a disk without locks it does nothing.
+class LivenessLock:
+    """Says that this process lives: a lock held until `close`, or until the process ends; nothing without locks.
 
     Args:
         path: the file, made if need be; it stays, and means nothing when nobody holds it.
@@ -86,7 +80,7 @@ class Held:
         self._file = path.open("ab")
         for _ in range(ATTEMPTS):
             try:
-                if try_exclusive(self._file):
+                if try_lock(self._file):
                     return
             except OSError:  # a disk without locks
                 break
@@ -106,9 +100,6 @@ def is_held(path: Path) -> bool | None:
         return None
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
+            return not try_lock(file, shared=True)
     except OSError:
         return None

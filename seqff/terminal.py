@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1].replace(r"\udc", r"\x"), text)
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things for people, as "1 video" or "2 videos"."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def visible(text: str) -> str:
     """Return text for a terminal: as `printable`, but `Lines` keep their line breaks."""
     return "\n".join(map(printable, text.split("\n"))) if isinstance(text, Lines) else printable(text)

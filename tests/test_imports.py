@@ -59,8 +59,8 @@ LATE_PACKAGES = {
     "fcntl",
 }
 """What may be imported where it is used: what may be missing, what is slow to come, what some systems lack."""
-LATE_ROOMS = {"seqff", "cli", "seqff.video.worker"}
-"""Whose own imports may be late: the public names, commands (their help needs no torch), a process of its own."""
+LATE_ROOMS = {"seqff", "cli"}
+"""Whose own imports may be late: the public names, commands (their help needs no torch)."""
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 

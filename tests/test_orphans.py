@@ -53,7 +53,7 @@ if __name__ == "__main__":
 """
 DECODES = """
 import sys, threading
-from seqff.video.pool import Worker
+from seqff.video.workers import Worker
 worker = Worker(600.0)
 print(worker._started().pid, flush=True)
 sys.stdin.read()

@@ -17,7 +17,7 @@ from seqff.errors import RunError
 from seqff.features.describe import Columns
 from seqff.files import read_json, write_all, write_json, writing
 from seqff.untrusted import open_plain
-from seqff.video.archive import parse_header
+from seqff.video.arrays import parse_header
 
 _BLOCK_BYTES = 2**24
 Write = Callable[[NDArray[np.floating]], None]

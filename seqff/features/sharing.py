@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from seqff.locks import alone
+from seqff.locks import exclusive
 
 T = TypeVar("T")
 
@@ -65,4 +65,4 @@ class Share:
         Args:
             file: one that all share and none replaces.
         """
-        return alone(file) if self.world_size > 1 else nullcontext()
+        return exclusive(file) if self.world_size > 1 else nullcontext()

@@ -19,7 +19,7 @@ from seqff.errors import RunError
 from seqff.features.parts import writing_array
 from seqff.files import read_csv, read_json, whole_folder, write_csv, write_json
 from seqff.untrusted import check_inside, check_plain, open_plain
-from seqff.video.archive import parse_header
+from seqff.video.arrays import parse_header
 
 if TYPE_CHECKING:
     import pandas

@@ -16,7 +16,7 @@ from seqff.pairs.augment import augment
 from seqff.pairs.plan import check_settings
 from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 
 class StreamBuffer:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.online.stamps import FrameStamp
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 
 class ClipBuffer:

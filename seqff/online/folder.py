@@ -15,10 +15,9 @@ from seqff.errors import VideoError
 from seqff.online.live import Size, open_live
 from seqff.online.source import Arrival
 from seqff.video.images import FPS, load_samples
-from seqff.video.kinds import VIDEO_EXTENSIONS
-from seqff.video.levels import SeenLevels
+from seqff.video.levels import SeenLevels, to_uint8
 from seqff.video.numbered import ImageSequence, names_in, sort_pictures
-from seqff.video.picture import shown
+from seqff.video.search import VIDEO_EXTENSIONS
 
 log = logging.getLogger(__name__)
 Stamp = tuple[int, int]
@@ -83,7 +82,7 @@ class GrowingFolder:
                 continue
             try:
                 samples, _ = load_samples(file)
-                image = shown(samples, self._levels(samples))
+                image = to_uint8(samples, self._levels(samples))
             except (OSError, ValueError) as error:
                 log.warning("%s is passed over: %s", file, error)
                 self._bad[file.name] = _stamp(file)

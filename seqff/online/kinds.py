@@ -17,7 +17,7 @@ from seqff.online.folder import GrowingFolder
 from seqff.online.live import LiveFrame, Size, open_live, shown_name
 from seqff.online.source import Arrival, StreamSource
 from seqff.video.find import as_path
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 FrameLike = Frames | tuple[float, Frames] | LiveFrame
 StreamLike = int | str | PathLike[str] | IO[bytes] | Iterable[FrameLike] | Callable[[], Iterable[FrameLike]]

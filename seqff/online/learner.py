@@ -29,7 +29,7 @@ from seqff.training.callbacks.loggers import check_loggers
 from seqff.training.run_folder import MANIFEST, check_run, claim_run, create_run
 from seqff.transform import FrameTransform, fit_transform
 from seqff.video.images import resized
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 GRID = 2
 """Cells along each side that `features` pools maps to, as `seqff extract` does by default."""

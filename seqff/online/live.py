@@ -13,16 +13,14 @@ from typing import IO, Any, Protocol, cast
 import av
 
 from seqff.errors import VideoError
-from seqff.video.base import cause_of
+from seqff.video.container import NoVideoError, decoded, limit_pixels, local_url, open_input, video_stream
+from seqff.video.conversion import ToRgb, declared_bits, orientation_of
 from seqff.video.find import as_path
-from seqff.video.frames import ToRgb, orientation_of
+from seqff.video.geometry import display_size, pixel_aspect, plausible_aspect
 from seqff.video.images import FPS, resized
-from seqff.video.info import Frames
 from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size
-from seqff.video.pixels import declared_bits
-from seqff.video.shape import believed, display_size, said_shape
-from seqff.video.source import NoVideoError, decoded, limit_pixels, local_url, open_input, video_stream
+from seqff.video.reader import Frames, cause_of
 
 Size = tuple[int, int]
 """(height, width), px."""
@@ -201,11 +199,11 @@ class _Stream:
                 raise self._broken(error) from error
             for frame in frames:
                 if to_rgb is None:
-                    turn, pixel = orientation_of(frame), believed(said_shape(self._stream))
+                    turn, pixel = orientation_of(frame), plausible_aspect(pixel_aspect(self._stream))
                     shape = self._size(*display_size((frame.height, frame.width), pixel)[:: -1 if turn[1] else 1])
                     to_rgb = ToRgb(*shape, turn)
                 if deep(frame.format.name):
-                    to_rgb.plain.levels = levels(samples_of(frame), declared_bits(frame.format.name))
+                    to_rgb.levels = levels(samples_of(frame), declared_bits(frame.format.name))
                 if frame.time is None:
                     seconds += self._step
                 else:

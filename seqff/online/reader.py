@@ -15,7 +15,7 @@ from typing import Any
 from seqff.config import LiveConfig
 from seqff.errors import SeqffError, VideoError
 from seqff.online.source import Arrival, StreamSource
-from seqff.video.base import one_line
+from seqff.video.reader import one_line
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS = 60.0

@@ -24,7 +24,7 @@ from seqff.training.callbacks.progress import ProgressBar
 from seqff.training.learner import build_learners
 from seqff.training.strategies import build_strategy
 from seqff.training.trainer import Callback, StepReport, Trainer
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 log = logging.getLogger(__name__)
 LATE = 5000

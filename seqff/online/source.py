@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 
 @dataclass(eq=False)

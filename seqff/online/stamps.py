@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqff.config import PairsConfig
-from seqff.video.changes import AROUND, STILL, Change, is_cut
-from seqff.video.info import Frames
+from seqff.video.content import AROUND, STILL, Change, is_cut
+from seqff.video.reader import Frames
 
 USUAL = 32
 """Distances in time that the usual one is the median of."""

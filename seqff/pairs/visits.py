@@ -79,9 +79,9 @@ class VisitDataset(Dataset[VisitFrames]):
         """Open a video at the size the transform asks for, out of the cache if there is one."""
         entry, config = self.entries[video], self.config
         size = self.transform.decode_size(entry.height, entry.width)
-        return open_cached(self.path(video), entry, size=size, cache=config.cache, beat=self._beat)
+        return open_cached(self.path(video), entry, size=size, cache=config.cache, heartbeat=self._heartbeat)
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         worker = get_worker_info()
         if worker is not None and self.fetched_at is not None:
             self.fetched_at[worker.id] = time.monotonic()

@@ -1,73 +1,151 @@
-"""A .npy or .npz file of uint8 or uint16 frames as a video."""
+"""A .npy or .npz file of uint8 or uint16 frames as a video; a .npz is unpacked as it is read."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqff.untrusted import open_plain
-from seqff.video.archive import PackedFrames, parse_header
-from seqff.video.base import FrameReader, cause_of
-from seqff.video.checking import MOST_FRAMES
-from seqff.video.entry import VideoEntry
+from seqff.video.container import MAX_PIXELS
+from seqff.video.content import ContentStatistics
+from seqff.video.entry import MOST_FRAMES, VideoEntry
 from seqff.video.images import FPS, resized
-from seqff.video.info import Frames, VideoInfo
-from seqff.video.levels import DECLARED, Levels
-from seqff.video.picture import Samples, shown
-from seqff.video.picture_facts import PictureFacts
-from seqff.video.source import MAX_PIXELS
+from seqff.video.levels import DECLARED, Levels, Samples, to_uint8
+from seqff.video.reader import Frames, VideoInfo, VideoReader, cause_of
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
+_MOST_BYTES = 2**30  # unpacked as a whole, where an array does not lie frame by frame
+_BLOCK_BYTES = 2**22
 
 
-def is_array(path: Path) -> bool:
-    """Whether the name is that of a numpy file."""
-    return path.suffix.lower() in ARRAY_EXTENSIONS
+def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Reads the header of a .npy.
+
+    Returns:
+        The shape, whether it lies in the order of Fortran, and the type.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        if not all(type(side) is int for side in shape):
+            raise ValueError(f"shape {shape}")
+    except Exception as error:  # the parser of Python's literals raises many kinds
+        raise ValueError(f"not the header of an array: {str(error) or type(error).__name__:.200}") from error
+    return shape, fortran, dtype
+
+
+class PackedFrames:
+    """Frames of an array within a .npz, one after another; going back begins anew.
+
+    It is unpacked as it is read, so that a small file cannot fill the memory.
+
+    Args:
+        path: the file.
+        name: of the array in it.
+        heartbeat: called again and again while it is unpacked.
+
+    Raises:
+        ValueError: it is damaged, or larger than may be unpacked at once.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, name: str, heartbeat: Callable[[], None]) -> None:
+        self._path, self._name, self._heartbeat = path, name, heartbeat
+        self._file: IO[bytes] | None = None
+        self._open()
+        self._whole: NDArray[Any] | None = None
+        if self._fortran:
+            count = int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize
+            if count > _MOST_BYTES:
+                raise ValueError(f"{count} bytes in the order of Fortran are too many to unpack: save them as .npy")
+            flat = np.frombuffer(self._read(count), self._dtype)
+            self._whole = flat.reshape(self._shape[::-1]).transpose()
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[index] for index in range(self._shape[0]))
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        if self._whole is not None:
+            return np.ascontiguousarray(self._whole[index])
+        if index < self._next or self._file is None:
+            self._open()
+        size = int(np.prod(self._shape[1:], dtype=object)) * self._dtype.itemsize
+        while self._next < index:
+            self._read(size)
+            self._next += 1
+        self._next += 1
+        return np.frombuffer(self._read(size), self._dtype).reshape(self._shape[1:])
+
+    def _open(self) -> None:
+        self.close()
+        with zipfile.ZipFile(self._path) as archive:
+            self._file = archive.open(f"{self._name}.npy")
+        self._shape, self._fortran, self._dtype = parse_header(self._file)
+        self._next = 0
+
+    def _read(self, count: int) -> bytearray:
+        """Reads so many bytes, in blocks: memory is taken as they come, not as the header claims."""
+        assert self._file is not None
+        data = bytearray()
+        try:
+            while len(data) < count:
+                self._heartbeat()
+                block = self._file.read(min(count - len(data), _BLOCK_BYTES))
+                if not block:
+                    raise ValueError("the archive ends before its frames do")
+                data += block
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # zlib, lzma and bz2 have errors of their own
+            raise ValueError(f"damaged: {error}") from error
+        return data
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def why_no_frames(path: Path) -> str:
     """Returns why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
     try:
-        _member(path)
+        _name_inside(path)
     except (OSError, ValueError) as error:
         return cause_of(error)
     return ""
 
 
-def _member(path: Path) -> str:
-    """Returns the name of the array with the frames within a .npz, "" for a .npy.
-
-    Raises:
-        ValueError: it is not uint8 or uint16 (T, H, W), (T, H, W, 1) or (T, H, W, 3), or damaged.
-        OSError: it cannot be read, or is no file.
-    """
+def _name_inside(path: Path) -> str:
+    """Returns the name of the array with the frames within a .npz, "" for a .npy; raises as `load_frames` does."""
     with open_plain(path) as file:
         if path.suffix.lower() == ".npy":
             _check(file)
             return ""
         try:
-            return _member_of(file)
+            with zipfile.ZipFile(file) as archive:
+                names = [name for name in archive.namelist() if name.endswith(".npy")]
+                if len(names) > 1:
+                    names = [name for name in names if name in ("frames.npy", "video.npy")]
+                if len(names) != 1:
+                    raise ValueError("a .npz video holds one array, or one named 'frames' or 'video'")
+                with archive.open(names[0]) as packed:
+                    _check(packed)
+            return names[0].removesuffix(".npy")
         except (OSError, ValueError):
             raise
         except Exception as error:  # archives of other kinds, with passwords, cut short
             raise ValueError(f"not an archive that can be read: {error}") from error
-
-
-def _member_of(file: IO[bytes]) -> str:
-    with zipfile.ZipFile(file) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".npy")]
-        if len(names) > 1:
-            names = [name for name in names if name in ("frames.npy", "video.npy")]
-        if len(names) != 1:
-            raise ValueError("a .npz video holds one array, or one named 'frames' or 'video'")
-        with archive.open(names[0]) as packed:
-            _check(packed)
-    return names[0].removesuffix(".npy")
 
 
 def _check(file: IO[bytes]) -> None:
@@ -83,29 +161,29 @@ def _check(file: IO[bytes]) -> None:
         raise ValueError(f"not an array of frames: it claims {shape[0]} of {shape[1]} x {shape[2]} px; {limit}")
 
 
-def load_frames(path: Path, beat: Callable[[], None] = lambda: None) -> Samples | PackedFrames:
+def load_frames(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Samples | PackedFrames:
     """Opens the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3); they stay on disk.
 
     Raises:
         ValueError: the file holds something else or is damaged.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no file.
     """
     try:
-        name = _member(path)
+        name = _name_inside(path)
         if name:
-            return PackedFrames(path, name, beat)
+            return PackedFrames(path, name, heartbeat)
         frames: Samples = np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, OverflowError) as error:
         raise ValueError(f"damaged: {error}") from error
     return frames
 
 
-def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEntry:
+def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> VideoEntry:
     """Reads all frames of an array once; see `seqff.video.examine.examine`."""
-    seen = PictureFacts()
-    for frame in load_frames(path, beat):
-        beat()
-        seen.note(_with_channels(frame), transparent=False)
+    seen = ContentStatistics()
+    for frame in load_frames(path, heartbeat):
+        heartbeat()
+        seen.add(_with_channels(frame), transparent=False)
     return replace(
         seen.described(entry),
         status="ok",
@@ -118,7 +196,7 @@ def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEn
     )
 
 
-class ArrayReader(FrameReader):
+class ArrayReader(VideoReader):
     """Reads frames out of a .npy or .npz file.
 
     Args:
@@ -143,7 +221,7 @@ class ArrayReader(FrameReader):
             samples = _with_channels(self._frames[index])
         except (OSError, ValueError) as error:
             raise self._error(f"frame {index}: {error}") from error
-        frame = np.broadcast_to(shown(samples, self._levels), (*samples.shape[:2], 3))
+        frame = np.broadcast_to(to_uint8(samples, self._levels), (*samples.shape[:2], 3))
         return np.array(resized(np.ascontiguousarray(frame), self._info.height, self._info.width))
 
     def _release(self) -> None:

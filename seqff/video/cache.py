@@ -8,9 +8,13 @@ import importlib.metadata
 import json
 import logging
 import shutil
+import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -18,18 +22,20 @@ from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from seqff.errors import SeqffError
-from seqff.video.base import FrameReader, checked_indices
+from seqff.errors import SeqffError, VideoError, size_text
+from seqff.terminal import counted, printable
 from seqff.video.cache_files import CACHE_FILES, DamagedCacheError, JpegFile, U8File
 from seqff.video.entry import VideoEntry, video_info
 from seqff.video.find import CACHE, PathLikeStr, as_path, cache_folder
-from seqff.video.info import Frames, Indices, VideoInfo, VideoReader
 from seqff.video.manifest import FORMAT as MANIFEST_FORMAT
 from seqff.video.manifest import Manifest
 from seqff.video.opening import checked_size, choose_reader, open_video, still_valid
+from seqff.video.reader import Frames, Indices, VideoReader
 from seqff.video.remote.address import shown
-from seqff.video.remote.filesystem import no_beat
+from seqff.video.remote.filesystem import no_heartbeat
+from seqff.video.scanning import cores
 
 Cache = Literal["none", "u8", "jpeg"]
 SizeOf = Callable[[VideoEntry], tuple[int, int]]
@@ -37,6 +43,7 @@ SizeOf = Callable[[VideoEntry], tuple[int, int]]
 _FORMAT = 1
 """Raised whenever files of an older seqff can no longer be read."""
 _RESERVE_BYTES = 2**28  # left free on the disk
+_STALE_SECONDS = 24 * 3600
 _PACKAGES = {"decord": "decord", "pyav": "av", "opencv": "opencv-python", "array": "numpy"}
 
 _log = logging.getLogger("seqff.video")
@@ -49,7 +56,7 @@ def open_cached(
     size: tuple[int, int] | None,
     cache: Cache = "none",
     folder: PathLikeStr | None = None,
-    beat: Callable[[], None] = no_beat,
+    heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoReader:
     """Opens a video for reading by this thread, out of the cache if one is wanted.
 
@@ -62,9 +69,8 @@ def open_cached(
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         cache: "none" decodes; "u8" keeps frames as they are (3 bytes a pixel); "jpeg" at an eighth of that or less,
             not bit for bit.
-        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff. It may be
-            deleted at any time.
-        beat: called again and again while a remote file that is not cached is fetched.
+        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff. It may be deleted any time.
+        heartbeat: called again and again while a remote file that is not cached is downloaded.
 
     Returns:
         The reader; close it or use it in a `with`.
@@ -74,59 +80,146 @@ def open_cached(
         SeqffError: the disk has no room.
         ValueError: the size or the cache is none that can be had.
     """
-    check_cache(cache)
+    _check_cache(cache)
     if cache == "none" or not entry.frames:
-        return open_video(path, size=size, entry=entry, beat=beat)
+        return open_video(path, size=size, entry=entry, heartbeat=heartbeat)
     file = as_path(path)
-    height, width = checked_size(size) if size is not None else (entry.height, entry.width)
+    size = checked_size(size) if size is not None else (entry.height, entry.width)
     still_valid(file, entry)
-    return CachedReader(CachedVideo(file, entry, (height, width), cache, as_folder(folder), beat))
+    return CachedReader(_CachedVideo(file, entry, size, cache, _as_folder(folder), heartbeat))
 
 
-def estimate_cache_bytes(manifest: Manifest, size_of: SizeOf, cache: Cache) -> int:
-    """Says how much disk the cache of all usable videos takes, bytes; exact for "u8", about right for "jpeg".
+@dataclass(frozen=True)
+class CacheReport:
+    """What filling the cache has done.
+
+    Args:
+        folder: of the cache.
+        videos: how many are in it now.
+        decoded: how many of those were not before.
+        bytes: what they take on disk.
+        failed: path and cause of each video that could not be decoded.
+    """
+
+    folder: Path
+    videos: int
+    decoded: int
+    bytes: int
+    failed: tuple[tuple[str, str], ...]
+
+
+def fill_cache(
+    manifest: Manifest,
+    *,
+    size_of: SizeOf,
+    cache: Cache,
+    folder: PathLikeStr | None = None,
+    progress: bool = True,
+    workers: int | None = None,
+) -> CacheReport:
+    """Decodes every usable video that is not in the cache yet; goes on where an interrupted one was.
 
     Args:
         manifest: of the videos.
         size_of: the (height, width) px a video is decoded at.
-        cache: see `open_cached`.
+        cache: "u8" or "jpeg"; see `open_cached`.
+        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff.
+        progress: say how much disk it will take, and show a progress bar on terminals.
+        workers: threads that decode; by default one a core.
+
+    Returns:
+        What was done.
+
+    Raises:
+        SeqffError: the disk has no room for all; found out before anything is written.
+        ValueError: an argument is none that can be had.
     """
-    check_cache(cache)
+    _check_cache(cache)
     if cache == "none":
-        return 0
-    identities = {e.content_hash or e.path: e for e in manifest.usable}  # copies share a file
-    return sum(CACHE_FILES[cache].estimate_bytes(e.frames, *size_of(e)) for e in identities.values())
+        raise ValueError("cache 'none' cannot be filled: choose u8 or jpeg")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    place = _as_folder(folder)
+    entries = {entry.content_hash or entry.path: entry for entry in reversed(manifest.usable)}  # copies share a file
+    wanted = [
+        _CachedVideo(manifest.path(entry), entry, checked_size(size_of(entry)), cache, place)
+        for entry in sorted(entries.values(), key=lambda entry: entry.path)
+    ]
+    todo = [video for video in wanted if not video.file.exists()]
+    needed = sum(video.estimated_bytes for video in todo)
+    if progress:
+        there = f"{len(wanted) - len(todo)} of {counted(len(wanted), 'video')} are in {printable(str(place))}"
+        tqdm.write(f"cache: {there}; the others take about {size_text(needed)}", file=sys.stderr)
+    _check_room(needed, place, counted(len(todo), "video"))
+    if todo:
+        _make_folder(place)
+    _remove_stale(place)
+    failed = _write_all(wanted, len(todo), workers or cores(), progress)
+    written = [video for video in wanted if video.path not in failed]
+    size = sum(video.file.stat().st_size for video in written)
+    causes = tuple((path.relative_to(manifest.root).as_posix(), cause) for path, cause in sorted(failed.items()))
+    return CacheReport(place, len(written), max(0, len(todo) - len(failed)), size, causes)
 
 
-def check_cache(cache: str) -> None:
-    """Raises ValueError unless `cache` is a kind of cache."""
+def _write_all(videos: Iterable[_CachedVideo], missing: int, workers: int, progress: bool) -> dict[Path, str]:
+    """Opens every video through the cache; returns what went wrong with which."""
+    failed: dict[Path, str] = {}
+    with (
+        ThreadPoolExecutor(workers) as threads,  # decoders let go of Python's lock
+        tqdm(desc="cache", total=missing, unit="video", disable=None if progress else True) as bar,
+    ):
+        running = {threads.submit(_ensure, video): video for video in videos}
+        try:
+            for future in as_completed(running):
+                try:
+                    bar.update(future.result())
+                except VideoError as error:
+                    failed[running[future].path] = str(error)
+                    _log.warning("not in the cache: %s", error)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def _ensure(video: _CachedVideo) -> int:
+    """Makes sure a whole file is there; returns whether it was missing."""
+    missing = not video.file.exists()
+    video.open().close()
+    return int(missing)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Removes what processes that were killed have left half written."""
+    for partial in folder.glob(".*.partial"):
+        try:
+            if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
+                partial.unlink()
+        except FileNotFoundError:  # another process was faster
+            continue
+
+
+def _check_cache(cache: str) -> None:
     if cache not in ("none", *CACHE_FILES):
         raise ValueError(f"cache {cache!r} is unknown: choose one of none, {', '.join(CACHE_FILES)}")
 
 
-def as_folder(folder: PathLikeStr | None) -> Path:
-    """Returns the folder of the cache."""
+def _as_folder(folder: PathLikeStr | None) -> Path:
     return cache_folder() / "frames" if folder is None else as_path(folder)
 
 
-def check_room(needed: int, folder: Path, what: str) -> None:
-    """Raises SeqffError unless the disk has room for so many bytes."""
+def _check_room(needed: int, folder: Path, what: str) -> None:
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     if needed > free - _RESERVE_BYTES:
         raise SeqffError(
-            f"the cache of {what} takes about {gigabytes(needed)}, and the disk of {folder} has {gigabytes(free)} "
-            f"free (of which {gigabytes(_RESERVE_BYTES)} are kept): make room, choose another folder, a smaller "
+            f"the cache of {what} takes about {size_text(needed)}, and the disk of {folder} has {size_text(free)} "
+            f"free (of which {size_text(_RESERVE_BYTES)} are kept): make room, choose another folder, a smaller "
             "size, cache='jpeg' or cache='none'"
         )
 
 
-def make_folder(folder: Path) -> None:
-    """Makes the folder of the cache.
-
-    Raises:
-        SeqffError: it cannot be made or written.
-    """
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -137,12 +230,7 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def gigabytes(count: int) -> str:
-    """Returns a number of bytes for people."""
-    return f"{count / 1e9:.3g} GB"
-
-
-class CachedVideo:
+class _CachedVideo:
     """One video at one size in the cache.
 
     Args:
@@ -151,7 +239,7 @@ class CachedVideo:
         size: (height, width) px.
         cache: "u8" or "jpeg".
         folder: of the cache.
-        beat: called while a remote file is fetched.
+        heartbeat: called while a remote file is downloaded.
     """
 
     def __init__(
@@ -161,9 +249,9 @@ class CachedVideo:
         size: tuple[int, int],
         cache: str,
         folder: Path,
-        beat: Callable[[], None] = no_beat,
+        heartbeat: Callable[[], None] = no_heartbeat,
     ) -> None:
-        self.path, self.entry, self.size, self._beat = path, entry, size, beat
+        self.path, self.entry, self.size, self._heartbeat = path, entry, size, heartbeat
         self._kind, self._shape = CACHE_FILES[cache], (entry.frames, *size)
         self.file = folder / f"{self._key(cache)}{self._kind.suffix}"
 
@@ -171,11 +259,6 @@ class CachedVideo:
     def estimated_bytes(self) -> int:
         """How much disk it takes or would take."""
         return self._kind.estimate_bytes(*self._shape)
-
-    @property
-    def info(self) -> VideoInfo:
-        """What a reader of it shows."""
-        return video_info(shown(self.path), self.entry, self.size)
 
     def open(self) -> U8File | JpegFile:
         """Opens the file, which is written first if it is missing or not whole."""
@@ -194,11 +277,11 @@ class CachedVideo:
 
     def write(self) -> None:
         """Decodes the video and writes the file; a reader sees the old file, none, or the whole new one."""
-        check_room(self.estimated_bytes, self.file.parent, str(self.path))
-        make_folder(self.file.parent)
+        _check_room(self.estimated_bytes, self.file.parent, str(self.path))
+        _make_folder(self.file.parent)
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.partial")
         try:
-            opened = open_video(self.path, size=self.size, entry=self.entry, beat=self._beat)
+            opened = open_video(self.path, size=self.size, entry=self.entry, heartbeat=self._heartbeat)
             with opened as video, partial.open("wb") as file:
                 self._kind.write(file, video, *self._shape)
             partial.replace(self.file)
@@ -225,7 +308,7 @@ def _version(reader: str) -> str:
         return ""
 
 
-class CachedReader(FrameReader):
+class CachedReader(VideoReader):
     """Reads frames out of the cache; what proves damaged is decoded anew, never shown.
 
     Args:
@@ -234,22 +317,21 @@ class CachedReader(FrameReader):
 
     name = "cache"
 
-    def __init__(self, video: CachedVideo) -> None:
-        super().__init__(video.info)
+    def __init__(self, video: _CachedVideo) -> None:
+        super().__init__(video_info(shown(video.path), video.entry, video.size))
         self._video, self._file = video, video.open()
 
     def at(self, indices: Indices, out: Frames | None = None) -> Frames:
         """Returns exactly these frames in this order; see `VideoReader.at`."""
-        wanted = checked_indices(indices, self._info.frames)
-        self._check_usable()
-        frames = self._room(len(wanted), out)
+        wanted = self._checked(indices)
+        frames = self._buffer(len(wanted), out)
         unique, places = np.unique(wanted, return_inverse=True)
         if np.array_equal(unique, wanted):
             return self._sound(unique, frames)
-        return np.take(self._sound(unique, self._room(len(unique))), places, axis=0, out=frames)
+        return np.take(self._sound(unique, self._buffer(len(unique))), places, axis=0, out=frames)
 
     def _frame(self, index: int) -> Frames:
-        return cast(Frames, self._sound(np.asarray([index]), self._room(1))[0])
+        return cast(Frames, self._sound(np.asarray([index]), self._buffer(1))[0])
 
     def _sound(self, ascending: NDArray[np.int64], frames: Frames) -> Frames:
         try:

@@ -13,7 +13,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
 _JPEG_QUALITY = 90
 _JPEG_BYTES_A_PIXEL, _JPEG_BYTES_A_FRAME = 0.5, 700  # measured: 0.35 bytes a pixel at 112 px, headers aside
@@ -101,16 +101,10 @@ def _u8_header(frames: int, height: int, width: int) -> bytes:
 
 
 def frame_sums(flat: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Sums each row of bytes: words of 8 bytes times odd weights, modulo 2**64.
+    """Sums each row of bytes (frames, bytes), contiguous: words of 8 bytes times odd weights, modulo 2**64.
 
     Any change within one word changes the sum, others all but surely. Five times faster than a CRC, which would cost
     more than the reading.
-
-    Args:
-        flat: (frames, bytes), contiguous.
-
-    Returns:
-        uint64, little-endian (frames,).
     """
     if flat.shape[1] % 8:
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))

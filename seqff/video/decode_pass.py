@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -11,15 +11,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.base import cause_of
-from seqff.video.complete import is_complete
-from seqff.video.crop import WHOLE, crop_of
-from seqff.video.frames import UPRIGHT, ToRgb, orientation_of
-from seqff.video.info import Frames
-from seqff.video.levels import DECLARED, Levels, deep, joined, levels_of, samples_of, span
-from seqff.video.pixels import declared_bits
-from seqff.video.shape import believed, display_size, said_shape
-from seqff.video.source import count_streams, decoded, open_source
+from seqff.video.container import decoded, open_source, video_streams
+from seqff.video.content import emptiness
+from seqff.video.conversion import ToRgb, declared_bits, orientation_of
+from seqff.video.geometry import UPRIGHT, WHOLE, crop_of, display_size, is_absurd, pixel_aspect, plausible_aspect
+from seqff.video.levels import DECLARED, Levels, deep, levels_of, samples_of, widened
+from seqff.video.reader import Frames, cause_of
+from seqff.video.truncation import is_complete
 
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
@@ -45,7 +43,7 @@ class DecodePass:
         darkest: the same.
         remark: something odd that does no harm, but that readers may take differently.
         stored_size: (height, width) px of the frames as they are stored.
-        sample_aspect_ratio: width to height of a stored pixel.
+        aspect: width to height of a stored pixel.
         interlaced: frames that are made of two fields.
         damage: why frames are missing; the frames noted are all sound.
     """
@@ -66,28 +64,28 @@ class DecodePass:
         self.packet_pts: list[int | None] = []
         self.key_packets: list[int] = []
         self.remark = self.damage = ""
-        self.stored_size, self.sample_aspect_ratio, self.interlaced = (0, 0), Fraction(1), 0
-        self.bits, self.color_range, self.video_streams = 8, "", count_streams(container)
+        self.stored_size, self.aspect, self.interlaced = (0, 0), Fraction(1), 0
+        self.bits, self.color_range, self.video_streams = 8, "", len(video_streams(container))
         self.crop = WHOLE
         self.samples, self._path, self._stream = samples, container.name.removeprefix("file:"), stream
         self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)
         self.darkest = np.full_like(self.brightest, 255)
         self._grey: NDArray[np.int16] | None = None
 
-    def note_packet(self, packet: Any) -> None:
-        """Notes a packet of the video stream before it is decoded."""
+    def add_packet(self, packet: Any) -> None:
+        """Takes in a packet of the video stream before it is decoded."""
         if packet.size:
             if packet.is_keyframe:
                 self.key_packets.append(len(self.packet_pts))
             self.packet_pts.append(packet.pts)
 
-    def note_frame(self, frame: Any) -> None:
-        """Notes a decoded frame."""
+    def add_frame(self, frame: Any) -> None:
+        """Takes in a decoded frame."""
         if not self.pts:
-            self._note_first(frame)
+            self._add_first(frame)
         elif (frame.height, frame.width) != self.stored_size and not self.remark:
             self.remark = f"changes its size at frame {len(self.pts)}; shown at its first size"
-        elif self._stream.codec_context.sample_aspect_ratio != self._coded_shape and not self.remark:
+        elif self._stream.codec_context.sample_aspect_ratio != self._coded_aspect and not self.remark:
             self.remark = f"changes the shape of its pixels at frame {len(self.pts)}; shown in the first shape"
         self.interlaced += frame.interlaced_frame
         if frame.key_frame:
@@ -103,27 +101,47 @@ class DecodePass:
         self.change.append(0.0 if self._grey is None else float(np.abs(grey - self._grey).mean()))
         self._grey = grey
 
-    def _note_first(self, frame: Any) -> None:
+    def _add_first(self, frame: Any) -> None:
         self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
         self.crop = crop_of(self._path, self.container, self.stored_size)
         self.bits = declared_bits(frame.format.name)
         levels = levels_of(self.samples, self.bits)
         self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, levels, self.crop)
-        self.sample_aspect_ratio = said_shape(self._stream)
-        size = display_size(self.stored_size, believed(self.sample_aspect_ratio), self.crop)
+        self.aspect = pixel_aspect(self._stream)
+        size = display_size(self.stored_size, plausible_aspect(self.aspect), self.crop)
         self.height, self.width = size[:: -1 if self.orientation[1] else 1]
-        self._coded_shape = self._stream.codec_context.sample_aspect_ratio
+        self._coded_aspect = self._stream.codec_context.sample_aspect_ratio
         self.color_range = {1: "limited", 2: "full"}.get(int(frame.color_range), "")
 
     @property
     def transparent(self) -> bool:
         """Whether a frame had transparent parts."""
-        return bool(self.pts) and self._to_thumb.plain.transparent
+        return bool(self.pts) and self._to_thumb.transparent
 
     @property
     def hidden_alpha(self) -> bool:
         """Whether the file has transparency that the decoder leaves out: WebM keeps it beside the frames."""
         return self._stream.metadata.get("alpha_mode") == "1" and not self.transparent
+
+    def remarks(self) -> Iterator[str]:
+        """Yields what is done with the pixels of a sound video, and what is odd about them; a few words each."""
+        aspect = self.aspect
+        if plausible_aspect(aspect) != 1:
+            yield f"pixels of {aspect.numerator}:{aspect.denominator} made square"
+        elif is_absurd(aspect):
+            yield f"pixels of {aspect.numerator}:{aspect.denominator} are not believed, and taken for square"
+        if self.crop != WHOLE:
+            left, top, right, bottom = self.crop
+            yield f"cropped by {left}, {top}, {right}, {bottom} px (left, top, right, bottom), as the container says"
+        if self.transparent:
+            yield "transparent parts, composed on black"
+        if self.hidden_alpha:
+            yield "transparency that FFmpeg's decoder leaves out; shown as opaque"
+        if self.interlaced:
+            yield f"interlaced ({self.interlaced} of {len(self.pts)} frames): a frame holds two moments, line by line"
+        if self.video_streams > 1:
+            yield f"{self.video_streams} video streams; that of {self.stored_size[1]}x{self.stored_size[0]} px is read"
+        yield from emptiness(self.brightest, self.darkest)
 
     def keep(self, frames: int) -> None:
         """Forgets all but the first frames."""
@@ -132,15 +150,8 @@ class DecodePass:
         self.keys = [key for key in self.keys if key < frames]
 
 
-def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
-    """Decodes a whole video; stops at the first damage.
-
-    Args:
-        path: the file.
-        beat: called after every packet, to show that the decoder has not hung.
-
-    Returns:
-        What was seen.
+def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
+    """Decodes a whole video, with a heartbeat after every packet; stops at the first damage.
 
     Raises:
         NoVideoError, ValueError, OSError, av.FFmpegError: the file cannot be opened; see `open_source`.
@@ -150,10 +161,10 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
         seen = DecodePass(container, stream, _samples(path, stream))
         end_seconds, before_flush = 0.0, 0
         for packet in container.demux():
-            beat()
+            heartbeat()
             end_seconds = max(end_seconds, _end_seconds(packet))
             if packet.stream.index == stream.index:
-                seen.note_packet(packet)
+                seen.add_packet(packet)
                 before_flush = len(seen.pts)
                 seen.damage = _decode(seen, packet)
                 if seen.damage:
@@ -168,7 +179,7 @@ def decode_pass(path: str, beat: Callable[[], None]) -> DecodePass:
 
 
 def _samples(path: str, stream: Any) -> Levels:
-    """Returns the span of the samples of a deep video, for which it is decoded a first time; of others (0, 0)."""
+    """Returns the least and greatest sample of a deep video, for which it is decoded a first time; else (0, 0)."""
     if deep(stream.codec_context.pix_fmt or "") is None:
         return DECLARED
     found: Levels | None = None
@@ -177,7 +188,7 @@ def _samples(path: str, stream: Any) -> Levels:
         try:
             for frame in (f for packet in container.demux(again) for f in decoded(packet)):
                 if deep(frame.format.name) is not None:
-                    found = joined(found, span(samples_of(frame)))
+                    found = widened(found, samples_of(frame))
         except av.FFmpegError:
             pass  # the pass that counts will say so
     return found or DECLARED
@@ -189,7 +200,7 @@ def _decode(seen: DecodePass, packet: Any) -> str:
         for frame in decoded(packet):
             if frame.is_corrupt:
                 return f"damaged at frame {len(seen.pts)}: the decoder had to conceal missing parts"
-            seen.note_frame(frame)
+            seen.add_frame(frame)
     except av.FFmpegError as error:
         # A stream cut out of a longer one begins with packets that nothing can decode: not yet damage.
         return f"damaged at frame {len(seen.pts)}: {cause_of(error)}" if seen.pts else ""

@@ -1,21 +1,26 @@
-"""decord, only for files on which the scan has proven its indices."""
+"""decord: the audit by which the scan finds out where its indices are right, and the reader for those files alone."""
 
 from __future__ import annotations
 
 import importlib.util
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seqff.video.base import FrameReader
-from seqff.video.entry import VideoEntry
-from seqff.video.info import Frames, VideoInfo
-from seqff.video.source import check_no_script, local_url
+from seqff.video.container import check_no_script, local_url
+from seqff.video.decode_pass import THUMB, DecodePass, fingerprint, sampled
+from seqff.video.entry import Access, VideoEntry
+from seqff.video.reader import Frames, VideoInfo, VideoReader
 
 _NEAR = 24  # frames: decord's seek decodes more than this many by itself
 _QUEUE_BYTES = 2**28
+_JUDGED_BY_CONTAINER = ("mpegts", "mpeg", "vob", "gif")  # decord agrees with itself there and is wrong all the same
+_MOST_FRAMES = 20_000  # decord's queue would not bear a longer video at any useful size
+_WINDOW, _SHIFTS = 8, 4
 
 
 def decord_available() -> bool:
@@ -52,7 +57,7 @@ def quiet_decord() -> Any:
     return decord
 
 
-class NativeDecord:
+class _Native:
     """decord's own reader with its traps taken out; moves forward, or seeks where told that it may.
 
     Args:
@@ -64,14 +69,15 @@ class NativeDecord:
 
     def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
         check_no_script(path)
-        self.shape = (height, width, 3)
+        self._height, self._width = height, width
         self._arguments = (local_url(path), decord)
         self._factor = 1
-        self._open()
+        self.restart()
 
-    def _open(self) -> None:
+    def restart(self) -> None:
+        """Goes to the first frame by opening anew, which never goes wrong."""
         path, decord = self._arguments
-        height, width = self.shape[0] * self._factor, self.shape[1] * self._factor
+        height, width = self._height * self._factor, self._width * self._factor
         self._reader = decord.VideoReader(path, ctx=decord.cpu(0), height=height, width=width, num_threads=1)
         self.position = 0
 
@@ -79,10 +85,6 @@ class NativeDecord:
         """Goes to a frame; only exact on the files the audit found so."""
         self._reader.seek_accurate(index)
         self.position = index
-
-    def restart(self) -> None:
-        """Goes to the first frame by opening anew, which never goes wrong."""
-        self._open()
 
     def hop_to(self, index: int) -> None:
         """Goes to a later frame of the same group of pictures without converting those between: half the work.
@@ -108,7 +110,7 @@ class NativeDecord:
         """
         while True:
             frame: Frames = self._reader.next().asnumpy()
-            k, (height, width, _) = self._factor, self.shape
+            k, height, width = self._factor, self._height, self._width
             if frame.shape == (height * k, width * k, 3):
                 self.position += 1
                 return frame if k == 1 else _block_means(frame, k)
@@ -116,7 +118,7 @@ class NativeDecord:
                 raise ValueError(f"decord cannot make frames of {height} x {width} px")
             back_to = self.position
             self._factor = k + 1
-            self._open()
+            self.restart()
             self.skip_to(back_to)
 
 
@@ -127,7 +129,7 @@ def _block_means(frame: Frames, k: int) -> Frames:
     return means
 
 
-class DecordReader(FrameReader):
+class DecordReader(VideoReader):
     """Reads through decord; see `decord_fits` for when.
 
     Args:
@@ -142,7 +144,7 @@ class DecordReader(FrameReader):
         super().__init__(info)
         self._keys: list[int] = entry.key_frames.tolist() if entry.access == "random" else []
         try:
-            self._native: NativeDecord | None = NativeDecord(path, info.height, info.width, load_decord())
+            self._native: _Native | None = _Native(path, info.height, info.width, load_decord())
         except Exception as error:
             raise self._error(error) from error
 
@@ -164,3 +166,78 @@ class DecordReader(FrameReader):
 
     def _release(self) -> None:
         self._native = None
+
+
+def decord_access(
+    path: str, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
+) -> Access | None:
+    """Decodes the video once more with decord and tries its seeking.
+
+    Args:
+        path: the file.
+        seen: PyAV's decode pass.
+        probes: the frames to try, in falling order.
+        decord: the module.
+        heartbeat: called after every frame.
+
+    Returns:
+        "random", "forward" when only decoding from the first frame on is right, None when decord is wrong or cannot.
+    """
+    if seen.codec == "av1" or len(seen.pts) > _MOST_FRAMES:
+        return None
+    if any(name in _JUDGED_BY_CONTAINER for name in seen.container.split(",")):
+        return None
+    try:
+        native = _Native(path, THUMB, THUMB, decord)
+        prints, small = dict[int, int](), list[NDArray[np.uint8]]()
+        for index in range(len(seen.pts)):
+            heartbeat()
+            frame = native.next()
+            small.append(sampled(frame))
+            if index in probes:
+                prints[index] = fingerprint(frame)
+        if not _aligned(np.stack(small), np.stack(seen.small)):
+            return None
+        if not _in_order(seen):
+            return "forward"
+        native = _Native(path, THUMB, THUMB, decord)
+        seeks = len(seen.key_packets) != 1  # with no key frame but the first, nobody does
+        for index in sorted(prints, reverse=seeks):
+            heartbeat()
+            (native.seek if seeks else native.hop_to)(index)
+            if fingerprint(native.next()) != prints[index]:
+                return "forward"
+        return "random"
+    except Exception:  # whatever decord says, the answer is the exact reader
+        return None
+
+
+def _aligned(ours: NDArray[np.uint8], truth: NDArray[np.uint8]) -> bool:
+    """Whether two decodes, (frames, 16, 16), show the same frame at each index, but for scaling noise.
+
+    In every window of frames the sum of differences must be least when the two are not shifted against each other.
+    """
+    a, b = ours.reshape(len(ours), -1).astype(np.int16), truth.reshape(len(truth), -1).astype(np.int16)
+    here = np.abs(a - b).mean(axis=1)
+    if not _windowed(here).max() < 16:  # not even the same pictures
+        return False
+    for shift in range(1, min(_SHIFTS, len(a) - 1) + 1):
+        for left, right, own in ((a[shift:], b[:-shift], here[shift:]), (a[:-shift], b[shift:], here[:-shift])):
+            if (_windowed(own) > _windowed(np.abs(left - right).mean(axis=1)) + 0.02).any():
+                return False
+    return True
+
+
+def _windowed(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Means over windows of up to 8 values."""
+    size = min(_WINDOW, len(values))
+    return np.convolve(values, np.full(size, 1 / size), mode="valid")
+
+
+def _in_order(seen: DecodePass) -> bool:
+    """Whether every key frame comes as the same number in the file as on the screen; decord takes that for granted."""
+    if any(pts is None for pts in seen.packet_pts):
+        return False
+    pts = np.asarray(seen.packet_pts, dtype=np.int64)
+    ranks = np.argsort(np.argsort(pts, kind="stable"), kind="stable")
+    return all(ranks[packet] == packet for packet in seen.key_packets) and len(pts) == len(seen.pts)

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from itertools import groupby
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.checking import check_sizes, check_types
-from seqff.video.info import VideoInfo
-from seqff.video.mending import PARTS
-from seqff.video.runs import Runs, unpack
+from seqff.video.container import MAX_PIXELS
+from seqff.video.geometry import Orientation
+from seqff.video.reader import VideoInfo
+from seqff.video.timestamps import PARTS
 
 Status = Literal["ok", "damaged", "unreadable", "no_video", "too_short", "timeout"]
 Access = Literal["random", "forward"]
-Orientation = tuple[int, int, int, int]
+Runs = tuple[tuple[int, int], ...]
+"""Whole numbers by the steps between them, as pairs (step, how often); the first step is from 0."""
+
+MOST_FRAMES = 10**8
+"""More than 40 days at 25 frames a second: a claim that no video bears out, and that memory would be taken for."""
+_READERS = ("", "decord", "pyav", "opencv", "array")
+_HASH = re.compile(r"[0-9a-f]{32}|")
+_LARGEST = 2**62
+_LENGTHS = {
+    "orientation": 4, "time_base": 2, "sample_aspect_ratio": 2, "stored_size": 2, "crop": 4, "samples": 2, "levels": 2,
+}  # fmt: skip
+_RUNS = ("pts_runs", "key_runs", "mended_runs", "cut_runs", "still_runs")
+
+
+def pack(numbers: Iterable[int]) -> Runs:
+    """Packs whole numbers, which mostly advance by equal steps; `unpack` gives them back."""
+    steps = np.diff(np.fromiter(numbers, dtype=np.int64), prepend=0).tolist()
+    return tuple((step, len(list(same))) for step, same in groupby(steps))
+
+
+def unpack(runs: Runs) -> NDArray[np.int64]:
+    """Gives back the numbers `pack` was given, int64 (count,)."""
+    table = np.asarray(runs, dtype=np.int64).reshape(-1, 2)
+    return np.cumsum(np.repeat(table[:, 0], table[:, 1]), dtype=np.int64)
 
 
 class Stamp(NamedTuple):
@@ -59,7 +85,7 @@ class VideoEntry:
         key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
             cannot be believed after a seek; empty elsewhere.
         mended_runs: where the file's times do not do (missing, falling, jumping): when each frame is shown, partly
-            guessed, in parts of a tick (see `seqff.video.mending.PARTS`) from the first frame; empty elsewhere.
+            guessed, in parts of a tick (see `seqff.video.timestamps.PARTS`) from the first frame; empty elsewhere.
         cut_runs: each n with a shot cut between the frames n and n + 1.
         still_runs: each n with the frames n and n + 1 the same.
         duplicate_of: path of the first video with the same bytes, if there is one.
@@ -203,21 +229,21 @@ class VideoEntry:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, sizes: bool = True) -> VideoEntry:
-        """Makes an entry of what `to_dict` returned, whoever wrote it down.
+        """Makes an entry of what `to_dict` returned, whoever wrote it down: manifests come from strangers, too.
 
         Args:
             values: the fields.
-            sizes: check that the figures agree with each other; not of an older seqff, where some meant something else.
+            sizes: check that the numbers agree with each other; not of an older seqff, where some meant something else.
 
         Raises:
             TypeError: a field is missing, unknown, or of another type.
-            ValueError: it says what cannot be (see `seqff.video.checking`).
+            ValueError: it says what cannot be.
         """
         given = {name: _tuples(value) for name, value in values.items()}
         defaults = {field.name: "" if field.name == "path" else field.default for field in fields(cls)}
-        check_types(given, defaults)
+        _check_types(given, defaults)
         if sizes:
-            check_sizes({**defaults, **given})
+            _check_sizes({**defaults, **given})
         return cls(**given)
 
 
@@ -228,6 +254,64 @@ def only_pyav(entry: VideoEntry) -> str:
     if entry.alpha:
         return "does not compose transparent parts on black"
     return "does not scale samples by the depth that is used" if entry.samples != (0, 0) else ""
+
+
+def _check_types(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raises unless every value is of the kind that the default of its field is of; lists are tuples."""
+    for name, value in values.items():
+        if name not in defaults:
+            raise TypeError(f"an entry has no {name!r}")
+        kinds = (int, float) if type(defaults[name]) is float else (type(defaults[name]),)
+        if type(value) not in kinds:
+            raise TypeError(f"{name} is {value!r:.40}, must be of type {kinds[-1].__name__}")
+        if isinstance(value, tuple):
+            pairs = value if name in _RUNS else (value,)
+            if not all(type(pair) is tuple and (name not in _RUNS or len(pair) == 2) for pair in pairs):
+                raise TypeError(f"{name} holds something else than pairs")
+            if not all(type(number) is int and abs(number) <= _LARGEST for pair in pairs for number in pair):
+                raise ValueError(f"{name} holds something else than whole numbers up to 2^62")
+        elif isinstance(value, (int, float)) and not (math.isfinite(value) and 0 <= value <= _LARGEST):
+            raise ValueError(f"{name} is {value!r:.40}, must be from 0 to 2^62")
+    if not _HASH.fullmatch(values.get("content_hash", "")):
+        raise ValueError(f"content_hash is {values['content_hash']!r:.80}, must be 32 digits from 0 to f")
+
+
+def _check_sizes(values: Mapping[str, Any]) -> None:
+    """Raises unless the numbers of an entry, whose types were checked, agree with each other."""
+    frames, key_frames = values["frames"], _count(values["key_runs"])
+    wrong = [name for name, length in _LENGTHS.items() if len(values[name]) != length]
+    wrong += [name for name in ("time_base", "sample_aspect_ratio") if min(values[name], default=0) < 1]
+    wrong += [name for name in ("stored_size", "crop", "samples", "levels") if min(values[name], default=0) < 0]
+    wrong += ["orientation"] * any(abs(sign) > 1 for sign in values["orientation"])
+    for name, allowed in (
+        ("status", get_args(Status)),
+        ("reader", _READERS),
+        ("access", get_args(Access)),
+        ("pyav_access", get_args(Access)),
+        ("frames", range(MOST_FRAMES + 1)),
+        ("bits", range(1, 33)),
+    ):
+        wrong += [name] * (values[name] not in allowed)
+    wrong += ["height and width"] * (values["height"] * values["width"] > 4 * MAX_PIXELS)  # square pixels may be more
+    wrong += [name for name in _RUNS if any(count < 1 for _, count in values[name])]
+    wrong += [name for name in ("pts_runs", "mended_runs") if values[name] and _count(values[name]) != frames]
+    wrong += [name for name in ("key_runs", "cut_runs", "still_runs") if _last(values[name]) >= max(frames, 1)]
+    wrong += ["key_prints"] * (bool(values["key_prints"]) and len(values["key_prints"]) != key_frames)
+    if values["status"] in ("ok", "damaged") and frames:
+        wrong += [name for name in ("height", "width", "reader", "content_hash") if not values[name]]
+    if wrong:
+        raise ValueError(f"{values['path']!r:.80}: {', '.join(wrong)} cannot be so")
+
+
+def _count(runs: Runs) -> int:
+    return sum(count for _, count in runs)
+
+
+def _last(runs: Runs) -> int:
+    """Returns the last of the ascending indices that runs give; of what is no such list a number beyond all."""
+    if any(step < (0 if place == 0 else 1) or (step == 0 and count > 1) for place, (step, count) in enumerate(runs)):
+        return _LARGEST
+    return sum(step * count for step, count in runs)
 
 
 def _tuples(value: Any) -> Any:

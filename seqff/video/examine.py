@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,26 +16,24 @@ import numpy as np
 from seqff.errors import VideoError
 from seqff.untrusted import open_plain
 from seqff.video import arrays, images
-from seqff.video.audit import decord_access, probe_indices, pyav_access
-from seqff.video.base import FrameReader, cause_of, one_line
-from seqff.video.changes import shot_cuts, still_pairs
-from seqff.video.decode_pass import THUMB, DecodePass, decode_pass
-from seqff.video.entry import Stamp, Status, VideoEntry, only_pyav, video_info
-from seqff.video.info import Frames
+from seqff.video.container import NoVideoError
+from seqff.video.content import shot_cuts, still_pairs
+from seqff.video.decode_pass import THUMB, DecodePass, decode_pass, fingerprint
+from seqff.video.decord_reader import decord_access
+from seqff.video.entry import Access, Stamp, VideoEntry, only_pyav, pack, video_info
+from seqff.video.geometry import plausible_aspect
+from seqff.video.image_headers import is_stack
 from seqff.video.levels import levels_of
-from seqff.video.mending import fewest_faults, findable, grows, mended
 from seqff.video.pyav_reader import PyavReader
-from seqff.video.remarks import remarks
+from seqff.video.reader import cause_of, one_line
 from seqff.video.remote.address import address_of
-from seqff.video.remote.filesystem import no_beat, remote_stamp
-from seqff.video.remote.spool import borrow
-from seqff.video.runs import pack
-from seqff.video.shape import believed
-from seqff.video.source import NoVideoError
-from seqff.video.tiff import is_stack
+from seqff.video.remote.download_cache import local_file
+from seqff.video.remote.filesystem import no_heartbeat, remote_stamp
+from seqff.video.timestamps import fewest_faults, findable, grows, repaired
 
 _JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
 _DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, too
+_TELL_EVERY_TIME = ("matroska", "mov", "avi", "flv", "asf")  # in streams FFmpeg guesses some, after a seek wrongly
 
 
 def stamp(path: Path) -> Stamp:
@@ -43,35 +41,39 @@ def stamp(path: Path) -> Stamp:
     address = address_of(path)
     if address is not None:
         return remote_stamp(address)
-    stats = [file.stat() for file in images.stamped_files(path)]
+    stats = [file.stat() for file in images.files_of(path)]
     return Stamp(sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
 
 
 def examine_there(
-    path: Path, wanted: Stamp | None = None, *, how: Callable[[Path], VideoEntry], beat: Callable[[], None] = no_beat
+    path: Path,
+    wanted: Stamp | None = None,
+    *,
+    how: Callable[[Path], VideoEntry],
+    heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoEntry:
-    """Examines a file where it is, or fetches it first; never raises for what is wrong with the file or its server.
+    """Examines a file where it is, or downloads it first; never raises for what is wrong with the file or its server.
 
     Args:
         path: as `examine` takes it, or what stands for an address.
         wanted: the version, if it is known.
         how: examines a file on this machine.
-        beat: called while a file is fetched; may raise to give up.
+        heartbeat: called while a file is downloaded; may raise to give up.
 
     Returns:
         The entry; of a remote file with the server's stamp.
 
     Raises:
-        SeqffError: nothing can be fetched at all: a package is missing, or the disk is full.
+        SeqffError: nothing can be downloaded at all: a package is missing, or the disk is full.
     """
     address = address_of(path)
     if address is None:
         return how(path)
     there = VideoEntry(path=path.as_posix())
     try:
-        found = wanted or remote_stamp(address, beat)
+        found = wanted or remote_stamp(address, heartbeat)
         there = replace(there, bytes=found.bytes, version=found.version)
-        with borrow(path, found, beat=beat) as file:
+        with local_file(path, found, heartbeat=heartbeat) as file:
             return replace(how(file), path=there.path, bytes=found.bytes, mtime_ns=0, version=found.version)
     except VideoError as error:
         return replace(there, cause=error.cause)
@@ -80,7 +82,7 @@ def examine_there(
 
 
 def examine(
-    path: Path, *, decord: Any = None, insist: bool = False, beat: Callable[[], None] = lambda: None
+    path: Path, *, decord: Any = None, insist: bool = False, heartbeat: Callable[[], None] = no_heartbeat
 ) -> VideoEntry:
     """Reads a whole video once and says what it holds; never raises for what is wrong with the file.
 
@@ -88,7 +90,7 @@ def examine(
         path: a video, a folder of numbered images, or a .npy / .npz file.
         decord: the module, if decord may be considered; it is tried where PyAV may not seek.
         insist: try it also where PyAV may.
-        beat: called again and again while the work goes on.
+        heartbeat: called again and again while the work goes on.
 
     Returns:
         The entry, with `path` as given and no duplicates marked.
@@ -98,19 +100,19 @@ def examine(
         size, mtime_ns, _ = stamp(path)
         entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
         if path.is_dir() or not path.exists():  # numbered pictures
-            found = images.describe(entry, path, beat)
+            found = images.describe(entry, path, heartbeat)
         else:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise OSError("not a file")
             if not size:
                 raise OSError("the file is empty")
-            if arrays.is_array(path):
-                found = arrays.describe(entry, path, beat)
+            if path.suffix.lower() in arrays.ARRAY_EXTENSIONS:
+                found = arrays.describe(entry, path, heartbeat)
             elif is_stack(path):
-                found = images.describe(entry, path, beat)
+                found = images.describe(entry, path, heartbeat)
             else:
-                found = _video(entry, path, decord, insist, beat)
-            found = replace(found, content_hash=_content_hash(path, beat))
+                found = _describe_video(entry, path, decord, insist, heartbeat)
+            found = replace(found, content_hash=_content_hash(path, heartbeat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:
@@ -119,55 +121,66 @@ def examine(
         return replace(entry, cause=f"damaged: {one_line(error)}")
     except (av.FFmpegError, OSError, ValueError) as error:
         inside = Path(str(getattr(error, "filename", None) or path).removeprefix("file:"))
-        return replace(
-            entry, cause=cause_of(error) if inside in (path, path.absolute()) else f"{inside.name}: {cause_of(error)}"
-        )
-    return _too_short(found)
+        cause = cause_of(error)
+        return replace(entry, cause=cause if inside in (path, path.absolute()) else f"{inside.name}: {cause}")
+    if found.frames < 2 and found.status == "ok":
+        return replace(found, status="too_short", cause=f"{found.frames} frame, needs at least 2")
+    return found
 
 
-def _too_short(entry: VideoEntry) -> VideoEntry:
-    if entry.frames < 2 and entry.status == "ok":
-        return replace(entry, status="too_short", cause=f"{entry.frames} frame, needs at least 2")
-    return entry
-
-
-def _content_hash(path: Path, beat: Callable[[], None]) -> str:
+def _content_hash(path: Path, heartbeat: Callable[[], None]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open_plain(path) as file:
         while block := file.read(2**20):
-            beat()
+            heartbeat()
             digest.update(block)
     return digest.hexdigest()
 
 
-def _video(entry: VideoEntry, path: Path, decord: Any, insist: bool, beat: Callable[[], None]) -> VideoEntry:
-    seen = decode_pass(str(path), beat)
+def _describe_video(
+    entry: VideoEntry, path: Path, decord: Any, insist: bool, heartbeat: Callable[[], None]
+) -> VideoEntry:
+    seen = decode_pass(str(path), heartbeat)
     if not seen.pts:
         raise ValueError(seen.damage or "no frame can be decoded")
     entry = _describe(entry, seen)
-    probes = probe_indices(entry.frames, seen.keys)
+    probes = _probe_indices(entry.frames, seen.keys)
     if entry.pts_runs:
-        trial = replace(entry, pyav_access="random")
-        with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
-            # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
-            order = probes if len(entry.key_frames) > 1 else sorted(probes)
-            access = pyav_access(lambda i: _beating(reader, i, beat), seen, order)
+        access = _pyav_access(entry, path, seen, probes, heartbeat)
         entry = replace(entry, pyav_access=access, access=access)
     wanted = decord is not None and (insist or entry.pyav_access == "forward")
     if wanted and entry.status == "ok" and not seen.remark and not only_pyav(entry):
-        fast = decord_access(str(path), seen, probes, decord, beat)
+        fast = decord_access(str(path), seen, probes, decord, heartbeat)
         entry = entry if fast is None else replace(entry, reader="decord", access=fast)
     return entry
 
 
-def _beating(reader: FrameReader, index: int, beat: Callable[[], None]) -> Frames:
-    beat()
-    frame: Frames = reader.at([index])[0]
-    return frame
+def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
+    """Chooses the frames by which seeking is tried, in falling order, so that each needs a seek of its own.
+
+    They are around a few key frames, the middle, the tail.
+    """
+    later = [key for key in keys if key > 0]
+    chosen = {later[i] for i in np.linspace(0, len(later) - 1, 3).astype(int)} if later else set()
+    wanted = {key + step for key in chosen for step in (-1, 0, 2)} | {frames // 2, frames - 1}
+    return sorted((index for index in wanted if 0 <= index < frames), reverse=True)
+
+
+def _pyav_access(
+    entry: VideoEntry, path: Path, seen: DecodePass, probes: Sequence[int], heartbeat: Callable[[], None]
+) -> Access:
+    """Tries PyAV's seeking: "random" when every frame is the one the decode pass showed."""
+    trial = replace(entry, pyav_access="random")
+    with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
+        # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
+        for index in probes if len(entry.key_frames) > 1 else sorted(probes):
+            heartbeat()
+            if fingerprint(reader.at([index])[0]) != seen.prints[index]:
+                return "forward"
+    return "random"
 
 
 def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
-    status: Status = "damaged" if seen.damage else "ok"
     entry, guessed = _timed(entry, seen)
     gaps, tick = np.diff(entry.times_seconds), float(seen.time_base)
     rounding = tick * (0.5 if abs(seen.rate * tick - 1) < 0.01 else 2.5)  # where a tick is a frame, nothing is rounded
@@ -175,10 +188,12 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     mean_rate = 1 / float(gaps.mean()) if len(gaps) else seen.rate
     steady = not variable and abs(seen.rate - mean_rate) < 0.01 * mean_rate
     change = np.asarray(seen.change, dtype=np.float64)
+    causes = [seen.damage] if seen.damage else [seen.remark, *seen.remarks()]
+    timed_by_index = any(name in _TELL_EVERY_TIME for name in seen.container.split(","))
     return replace(
         entry,
-        status=status,
-        cause="; ".join(filter(None, (seen.damage or "; ".join(filter(None, (seen.remark, *remarks(seen)))), guessed))),
+        status="damaged" if seen.damage else "ok",
+        cause="; ".join(filter(None, [*causes, guessed])),
         height=seen.height,
         width=seen.width,
         fps=seen.rate if steady or not len(gaps) else mean_rate,
@@ -188,10 +203,10 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
         variable_rate=variable or bool(guessed),
         reader="pyav",
         key_runs=pack(seen.keys),
-        key_prints=() if _timed_by_index(seen) else tuple(seen.prints[key] for key in seen.keys),
+        key_prints=() if timed_by_index else tuple(seen.prints[key] for key in seen.keys),
         cut_runs=pack(shot_cuts(change)),
         still_runs=pack(still_pairs(change)),
-        sample_aspect_ratio=believed(seen.sample_aspect_ratio).as_integer_ratio(),
+        sample_aspect_ratio=plausible_aspect(seen.aspect).as_integer_ratio(),
         stored_size=seen.stored_size,
         crop=seen.crop,
         bits=seen.bits,
@@ -204,11 +219,6 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     )
 
 
-def _timed_by_index(seen: DecodePass) -> bool:
-    """Whether the container stores the time of every frame; in streams FFmpeg guesses some, after a seek wrongly."""
-    return any(name in seen.container.split(",") for name in ("matroska", "mov", "avi", "flv", "asf"))
-
-
 def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
     """Adds the frames and their times; says what was guessed of them, nothing where all are the file's."""
     tick, pts, exact = seen.time_base, [time for time in seen.pts if time is not None], grows(seen.pts)
@@ -219,6 +229,6 @@ def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
     most = (_JUMP_SECONDS if seen.may_jump else _DAY_SECONDS) / float(tick)
     if exact and not seen.timeless and not (np.diff(pts) > most).any():
         return entry, ""
-    said = [None] * len(seen.pts) if seen.timeless else fewest_faults(seen.pts, seen.dts)
-    times, guessed = mended(said, 1 / ((seen.rate or 25.0) * float(tick)), most)
+    given = [None] * len(seen.pts) if seen.timeless else fewest_faults(seen.pts, seen.dts)
+    times, guessed = repaired(given, 1 / ((seen.rate or 25.0) * float(tick)), most)
     return replace(entry, mended_runs=pack(times.tolist())), guessed

@@ -1,4 +1,4 @@
-"""Finding the videos a person means: a folder, a file, or a list."""
+"""Finding the videos a person means: a folder, a file, or a list; here or at addresses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from urllib.request import url2pathname
 from seqff.errors import SeqffError
 from seqff.terminal import as_lines
 from seqff.video.arrays import ARRAY_EXTENSIONS
-from seqff.video.kinds import SKIPPED_FOLDERS, VIDEO_EXTENSIONS
 from seqff.video.levels import USED
 from seqff.video.numbered import sequence_at
-from seqff.video.passed import PassedBy
 from seqff.video.remote.address import address_of, extension, shown
 from seqff.video.remote.filesystem import is_folder, list_folder, remote_stamp
-from seqff.video.walk import search
+from seqff.video.search import SYSTEM_FOLDERS, VIDEO_EXTENSIONS, Skipped, search
 
 CACHE = "SEQFF_CACHE"
 PathLikeStr = str | PathLike[str]
+_EXTENSIONS = (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
 
 
 class Found(NamedTuple):
@@ -31,14 +30,14 @@ class Found(NamedTuple):
     Args:
         root: folder of the videos, absolute.
         paths: of the videos, relative to the root, with forward slashes, sorted.
-        passed: what was passed by, one line a kind.
+        skipped: what was taken for no video, one line a kind.
         fps: of pictures and arrays, as a manifest says; 0 if nothing does.
         levels: of deep pictures, as a manifest says.
     """
 
     root: Path
     paths: list[str]
-    passed: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     fps: float = 0.0
     levels: str = USED
 
@@ -87,7 +86,7 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
         videos: a folder (searched with all folders in it), a video, or a list of videos; here or at addresses.
 
     Returns:
-        Root, paths, and what was passed by. A folder of numbered pictures is a video, unless it is remote; where
+        Root, paths, and what was skipped. A folder of numbered pictures is a video, unless it is remote; where
         several lie in one folder, each goes by a name such as `camA_%d.jpg`. Files that cannot be read are found like
         any others, and so are remote files of a list that may not be there.
 
@@ -117,46 +116,38 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
     return Found(root, sorted({path.relative_to(root).as_posix() for path in paths}))
 
 
+def _check_there(path: Path) -> None:
+    if not os.path.lexists(path) and sequence_at(path) is None:
+        raise FileNotFoundError(f"no such file or folder: {path}")
+
+
 def _find_here(path: Path) -> Found:
-    found, passed = search(path)
+    found, skipped = search(path)
     if not found:
-        kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
-        raise ValueError(
-            as_lines([
-                f"no video in {path} or its folders; looked for {kinds}, TIFF files of several pages and folders of "
-                "numbered images",
-                *passed.lines(),
-            ])
-        )  # fmt: skip
-    return Found(path.parent, [path.name], passed.lines()) if found == [""] else Found(path, found, passed.lines())
+        looked_for = f"{' '.join(_EXTENSIONS)}, TIFF files of several pages and folders of numbered images"
+        raise ValueError(as_lines([f"no video in {path} or its folders; looked for {looked_for}", *skipped.lines()]))
+    return Found(path.parent, [path.name], skipped.lines()) if found == [""] else Found(path, found, skipped.lines())
 
 
 def _find_remote(path: Path, address: str) -> Found:
-    looks_like_one = extension(address) in (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
-    if looks_like_one and not is_folder(address):
+    if extension(address) in _EXTENSIONS and not is_folder(address):
         remote_stamp(address)  # is it there?
         return Found(path.parent, [path.name])
     names = list_folder(address)
     if names == [""]:  # a file, whatever its name
         return Found(path.parent, [path.name])
-    passed = PassedBy()
-    found = [name for name in names if _is_remote_video(name, passed)]
+    skipped, found = Skipped(), list[str]()
+    for name in names:
+        *folders, file = name.split("/")
+        if file.startswith(".") or any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in folders):
+            skipped.count("hidden or of a system")
+        elif extension(name) in _EXTENSIONS:
+            found.append(name)
+        else:
+            skipped.count(extension(name))
     if not found:
-        kinds = " ".join((*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS))
-        raise ValueError(f"no video at {shown(path)} or in its folders; looked for {kinds}")
-    return Found(path, found, passed.lines())
-
-
-def _is_remote_video(name: str, passed: PassedBy) -> bool:
-    *folders, file = name.split("/")
-    if file.startswith(".") or any(part.startswith(".") or part.lower() in SKIPPED_FOLDERS for part in folders):
-        passed.file("hidden or of a system")
-        return False
-    kind = extension(name)
-    if kind in (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS):
-        return True
-    passed.file(kind)
-    return False
+        raise ValueError(f"no video at {shown(path)} or in its folders; looked for {' '.join(_EXTENSIONS)}")
+    return Found(path, found, skipped.lines())
 
 
 def read_list(file: Path, beside: Path) -> list[Path]:
@@ -178,8 +169,3 @@ def read_list(file: Path, beside: Path) -> list[Path]:
     if not named:
         raise ValueError(f"{file} names no video: write one path or address a line")
     return [path if address_of(path) is not None else beside / path for path in named]
-
-
-def _check_there(path: Path) -> None:
-    if not os.path.lexists(path) and sequence_at(path) is None:
-        raise FileNotFoundError(f"no such file or folder: {path}")

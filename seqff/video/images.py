@@ -9,29 +9,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqff.untrusted import read_plain
-from seqff.video.base import FrameReader
-from seqff.video.complete import is_complete_image
-from seqff.video.entry import VideoEntry
-from seqff.video.info import Frames, VideoInfo
-from seqff.video.levels import DECLARED, Levels
+from seqff.video.content import ContentStatistics
+from seqff.video.conversion import on_black
+from seqff.video.entry import VideoEntry, pack
+from seqff.video.image_headers import (
+    check_pixels,
+    full_pages,
+    is_complete_image,
+    is_stack,
+    may_be_transparent,
+    tiff_has_alpha,
+)
+from seqff.video.levels import DECLARED, Levels, Samples, to_uint8
 from seqff.video.numbered import pictures_in, sequence_at
-from seqff.video.picture import Samples, decode_page, decode_picture, shown
-from seqff.video.picture_facts import PictureFacts
-from seqff.video.picture_size import check_pixels
-from seqff.video.runs import pack
-from seqff.video.tiff import full_pages, is_stack
+from seqff.video.reader import Frames, VideoInfo, VideoReader
 
 _MOST_BYTES = 2**30  # of a picture file: the samples of the largest frame allowed, twice
 FPS = 25.0  # pictures carry no times; this is what FFmpeg assumes
 
 
-class Stills:
+class ImageStack:
     """The pictures that a path stands for, one by one.
 
     Args:
         path: a folder of numbered pictures, a name such as `two/camA_%d.jpg`, or a TIFF of several pages.
+
+    Attributes:
+        files: one a picture, or the TIFF.
+        positions: where each picture stands; see `VideoEntry.positions`.
+        damage: why pages of a TIFF are missing; "" where none are.
 
     Raises:
         ValueError: it is none of them, or two pictures have one number.
@@ -41,7 +50,6 @@ class Stills:
     def __init__(self, path: Path) -> None:
         self.damage = ""
         self._pages: list[int] = []
-        self._bytes: Any = None
         sequence = sequence_at(path)
         if sequence is not None:
             if sequence.same:
@@ -53,8 +61,11 @@ class Stills:
             self.files, self.positions = [path], np.arange(len(self._pages))
             self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
             check_pixels(self._bytes.data)
+        elif path.is_dir() and (several := pictures_in(path).sequences):
+            example = f"{path.name}/{several[0].name}"
+            raise ValueError(f"holds {len(several)} numbered sequences: give one of them, as {example}")
         else:
-            raise ValueError(_why_not(path))
+            raise ValueError("is a folder, and not one of numbered images")
 
     @property
     def in_files(self) -> bool:
@@ -65,27 +76,18 @@ class Stills:
         return len(self.positions)
 
     def samples(self, number: int) -> tuple[Samples, bool]:
-        """Reads one picture; see `load_samples`.
-
-        Raises:
-            ValueError: it is damaged or no picture.
-            OSError: it cannot be read.
-        """
+        """Reads one picture; see `load_samples`."""
         if self.in_files:
             return load_samples(self.files[number])
         page = self._pages[number]
-        found = decode_page(self._bytes, page)
+        found = _decode_page(self._bytes, page)
         if found is None:
             raise ValueError(f"page {page} is damaged")
         return found
 
 
-def stamped_files(path: Path) -> list[Path]:
-    """Returns the files that make up a video: its pictures, or the one file.
-
-    Raises:
-        OSError: it is not there, or cannot be read.
-    """
+def files_of(path: Path) -> list[Path]:
+    """Returns the files that make up a video: its pictures, or the one file; raises OSError where they are not."""
     sequence = sequence_at(path)
     if sequence is None:
         return [path]
@@ -93,15 +95,11 @@ def stamped_files(path: Path) -> list[Path]:
     return [folder / name for name in sequence.files]
 
 
-def _why_not(path: Path) -> str:
-    several = [sequence.name for sequence in pictures_in(path).sequences] if path.is_dir() else []
-    if several:
-        return f"holds {len(several)} numbered sequences: give one of them, as {path.name}/{several[0]}"
-    return "is a folder, and not one of numbered images"
-
-
 def load_samples(file: Path) -> tuple[Samples, bool]:
-    """Reads one image at its depth; see `decode_picture`.
+    """Reads a picture of any kind OpenCV knows at its depth, upright as its EXIF says.
+
+    Returns:
+        Its samples, uint8 or uint16 (H, W, 3), RGB on black, and whether it has transparent parts.
 
     Raises:
         ValueError: it is damaged or no image.
@@ -112,12 +110,59 @@ def load_samples(file: Path) -> tuple[Samples, bool]:
         whole = data and is_complete_image(data)
         if whole:
             check_pixels(data)
-        found = decode_picture(data) if whole else None
+        found = _decode(data) if whole else None
     except ValueError as error:
         raise ValueError(f"{file.name} {error}") from error
     if found is None:
         raise ValueError(f"{file.name} is damaged or no image")
     return found
+
+
+def _decode(data: bytes) -> tuple[Samples, bool] | None:
+    import cv2
+
+    coded = np.frombuffer(data, dtype=np.uint8)
+    try:
+        image = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if may_be_transparent(data) else None
+        if image is None or image.ndim < 3 or image.shape[2] != 4:
+            image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+        if image is None:  # OpenCV makes no colors of grey floating-point TIFFs
+            image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        return None
+    return None if image is None else _opaque_rgb(image)
+
+
+def _decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | None:
+    """Decodes one page of a TIFF, of which `data` (bytes,) is the file and `page` the number of its directory."""
+    import cv2
+
+    color = [cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, cv2.IMREAD_ANYDEPTH]
+    for how in [cv2.IMREAD_UNCHANGED] if tiff_has_alpha(data) else color:
+        try:
+            read, pages = cv2.imdecodemulti(data, how, range=(page, page + 1))
+        except cv2.error:
+            return None
+        if read and pages:
+            return _opaque_rgb(pages[0])
+    return None
+
+
+def _opaque_rgb(image: NDArray[Any]) -> tuple[Samples, bool]:
+    """Turns a picture as OpenCV gives it, (H, W) or BGR or BGRA, into RGB on black; says whether it was transparent."""
+    if image.dtype == np.int16 and image.min() >= 0:
+        image = image.astype(np.uint16)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"holds samples of {image.dtype}; allowed are whole numbers from 0 of 8 or 16 bits")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    transparent = False
+    if image.shape[2] == 4:
+        alpha, opaque = image[:, :, 3:], int(np.iinfo(image.dtype).max)
+        transparent = int(alpha.min()) < opaque
+        image = on_black(image[:, :, :3], alpha, opaque) if transparent else image
+    colors = image[:, :, 2::-1] if image.shape[2] > 2 else np.repeat(image[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(colors), transparent
 
 
 def resized(image: Frames, height: int, width: int) -> Frames:
@@ -131,34 +176,34 @@ def resized(image: Frames, height: int, width: int) -> Frames:
     return scaled
 
 
-def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEntry:
+def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> VideoEntry:
     """Reads all pictures of a video once; see `seqff.video.examine.examine`."""
-    stills = Stills(path)
-    digest, damage, seen = hashlib.blake2b(digest_size=16), stills.damage, PictureFacts()
-    for number in range(len(stills)):
-        beat()
+    stack = ImageStack(path)
+    digest, damage, seen = hashlib.blake2b(digest_size=16), stack.damage, ContentStatistics()
+    for number in range(len(stack)):
+        heartbeat()
         try:
-            samples, transparent = stills.samples(number)
+            samples, transparent = stack.samples(number)
         except ValueError as error:
             damage = f"damaged at frame {number}: {error}"
             break
-        if stills.in_files:
-            file = stills.files[number]
+        if stack.in_files:
+            file = stack.files[number]
             digest.update(file.name.encode(errors="surrogateescape") + read_plain(file, _MOST_BYTES))
-        seen.note(samples, transparent)
+        seen.add(samples, transparent)
     if not seen.sizes:
         raise ValueError(damage)
-    positions = stills.positions[: len(seen.sizes)]
+    positions = stack.positions[: len(seen.sizes)]
     missing = int(positions[-1]) + 1 - len(positions)
     remarks = [*seen.remarks(), *[f"{missing} numbers missing: gaps in time"] * bool(missing)]
     return replace(
         seen.described(entry),
         status="damaged" if damage else "ok",
         cause=damage or "; ".join(remarks),
-        pages=1 if stills.in_files else len(stills),
+        pages=1 if stack.in_files else len(stack),
         fps=FPS,
         codec="images",
-        container="images" if stills.in_files else "tiff",
+        container="images" if stack.in_files else "tiff",
         variable_rate=bool(missing),
         reader="opencv",
         access="random",
@@ -168,11 +213,11 @@ def describe(entry: VideoEntry, path: Path, beat: Callable[[], None]) -> VideoEn
     )
 
 
-class ImagesReader(FrameReader):
+class ImagesReader(VideoReader):
     """Reads numbered pictures, or the pages of a TIFF; frame i is the i-th by number.
 
     Args:
-        path: see `Stills`.
+        path: see `ImageStack`.
         info: what `VideoReader.info` shows.
         levels: of images of 16 bits; see `VideoEntry`.
     """
@@ -183,13 +228,13 @@ class ImagesReader(FrameReader):
         super().__init__(info)
         self._levels = levels
         try:
-            self._stills = Stills(Path(path))
+            self._stack = ImageStack(Path(path))
         except (OSError, ValueError) as error:
             raise self._error(error) from error
 
     def _frame(self, index: int) -> Frames:
         try:
-            samples, _ = self._stills.samples(index)
-            return resized(shown(samples, self._levels), self._info.height, self._info.width)
+            samples, _ = self._stack.samples(index)
+            return resized(to_uint8(samples, self._levels), self._info.height, self._info.width)
         except (OSError, ValueError, IndexError) as error:
             raise self._error(f"frame {index}: {error}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seqff.errors import WriteError
 from seqff.files import append, writing
-from seqff.locks import Held, alone, is_held
+from seqff.locks import LivenessLock, exclusive, is_held
 from seqff.video.entry import VideoEntry
 from seqff.video.manifest import FORMAT
 
@@ -45,16 +45,16 @@ class Journal:
         self._read: dict[Path, int] = {}
         self._claims: dict[Path, set[str]] = {}
         self._own: Path | None = None
-        self._life: Held | None = None
+        self._liveness: LivenessLock | None = None
         self.found: dict[str, VideoEntry] = {}
         self.out, self._noted, self._told = out, False, False
-        with self._gate():
+        with self._locked():
             if fresh:
                 for other in self._others():
                     if not is_held(other):
                         other.unlink()
             self._own = self.folder / f"{uuid.uuid4().hex}.jsonl"
-            self._life = Held(self._own)
+            self._liveness = LivenessLock(self._own)
             self._look()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
@@ -64,7 +64,7 @@ class Journal:
             paths: relative to the root.
         """
         for path in paths:
-            with self._gate():
+            with self._locked():
                 self._look()
                 if path in self.found or path in (busy := self._busy()):
                     continue
@@ -82,13 +82,13 @@ class Journal:
 
     def look(self) -> None:
         """Read what others have noted since."""
-        with self._gate():
+        with self._locked():
             self._look()
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
         """Write the manifest in this block; the journal is gone after it, unless others are still at work."""
-        with self._gate():
+        with self._locked():
             yield
             self._end()
             if not any(is_held(other) for other in self._others()):
@@ -100,18 +100,18 @@ class Journal:
         if own is not None and not self._noted:
             with suppress(OSError):
                 own.unlink()
-                with self._gate():
+                with self._locked():
                     if not self._others():
                         shutil.rmtree(self.folder)
 
     def _end(self) -> Path | None:
         own, self._own = self._own, None
-        if self._life is not None:
-            self._life.close()
+        if self._liveness is not None:
+            self._liveness.close()
         return own
 
     @contextmanager
-    def _gate(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Keep other processes out of such a block."""
         with ExitStack() as stack:
             while not self._enter(stack):
@@ -119,15 +119,15 @@ class Journal:
             yield
 
     def _enter(self, stack: ExitStack) -> bool:
-        """Wait at the gate; say whether it still is the gate, as the last to finish deletes it with the folder."""
-        gate = self.folder / "gate"
+        """Wait for the lock file; say whether it still is there, as the last to finish deletes it with the folder."""
+        path = self.folder / "lock"
         with writing(self.folder):
             if self.folder.is_file():  # a journal of seqff before 0.1
                 self.folder.unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            file = stack.enter_context(alone(gate))
-            return os.path.samestat(os.fstat(file.fileno()), gate.stat())
+            file = stack.enter_context(exclusive(path))
+            return os.path.samestat(os.fstat(file.fileno()), path.stat())
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.info import Frames
+from seqff.video.reader import Frames
 
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+"""A picture at the depth of its file, (H, W, channels)."""
 Levels = tuple[int, int]
 """The samples that are shown as 0 and 255."""
 DECLARED: Levels = (0, 0)
 """Levels of a picture that is shown by what its pixel format declares."""
 USED = "used"
-LEVELS = (USED, "declared", "range")
+_WAYS = (USED, "declared", "range")
 _DEPTHS = (8, 10, 12, 14, 16)  # what sensors give
 _PIXELS = re.compile(r"(gray|ya|gbrap|gbrp|rgba|bgra|rgb|bgr)(9|10|12|14|16|48|64)(le|be)")
 _ORDER = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "bgr": (2, 1, 0), "bgra": (2, 1, 0, 3)}
 
 
-class Deep(NamedTuple):
+class DeepFormat(NamedTuple):
     """How the frames of a deep pixel format lie in memory.
 
     Args:
@@ -41,7 +43,7 @@ class Deep(NamedTuple):
 
 
 @cache
-def deep(pixels: str) -> Deep | None:
+def deep(pixels: str) -> DeepFormat | None:
     """Says how grey and RGB frames of 9 to 16 bits are stored, by FFmpeg's name; None for all others.
 
     YUV is none of them: cameras that write it use the depth it declares.
@@ -51,7 +53,7 @@ def deep(pixels: str) -> Deep | None:
         return None
     kind, channels = match[1], {"gray": 1, "ya": 2, "gbrap": 4, "rgba": 4, "bgra": 4}.get(match[1], 3)
     order = _ORDER.get(kind, tuple(range(channels)))
-    return Deep(min(int(match[2]), 16), channels, order, kind[0] == "g", "<u2" if match[3] == "le" else ">u2")
+    return DeepFormat(min(int(match[2]), 16), channels, order, kind[0] == "g", "<u2" if match[3] == "le" else ">u2")
 
 
 def samples_of(frame: Any) -> NDArray[np.uint16]:
@@ -68,21 +70,12 @@ def samples_of(frame: Any) -> NDArray[np.uint16]:
     return samples
 
 
-def span(samples: NDArray[np.uint8] | NDArray[np.uint16]) -> Levels:
-    """Returns the least and the greatest sample of a picture (H, W) or (H, W, channels), alpha aside."""
+def widened(known: Levels | None, samples: Samples) -> Levels:
+    """Returns the least and the greatest sample of a picture (H, W, channels), alpha aside, and of those before it."""
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
         samples = samples[:, :, :-1]
-    return int(samples.min()), int(samples.max())
-
-
-def joined(first: Levels | None, second: Levels) -> Levels:
-    """Returns the span of two spans together."""
-    return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))
-
-
-def used_depth(greatest: int) -> int:
-    """Returns how many bits a sensor has that gives such samples: 8, 10, 12, 14 or 16."""
-    return next(depth for depth in _DEPTHS if greatest < 2**depth)
+    low, high = int(samples.min()), int(samples.max())
+    return (low, high) if known is None else (min(known[0], low), max(known[1], high))
 
 
 def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
@@ -99,18 +92,20 @@ def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
     """
     given = re.fullmatch(r"(\d+)-(\d+)", how)
     fixed = (int(given[1]), int(given[2])) if given else DECLARED
-    if how not in LEVELS and not fixed[0] < fixed[1] < 2**16:
+    if how not in _WAYS and not fixed[0] < fixed[1] < 2**16:
         raise ValueError(
-            f"levels {how!r} are unknown: choose one of {', '.join(LEVELS)}, or two samples that become black and "
+            f"levels {how!r} are unknown: choose one of {', '.join(_WAYS)}, or two samples that become black and "
             "white, such as 0-4095"
         )
-    if samples[1] == 0 or how == "declared":
+    low, high = samples
+    if high == 0 or how == "declared":
         return DECLARED
     if given:
         return fixed
     if how == "range":
-        return samples[0], max(samples[1], samples[0] + 1)
-    return 0, 2 ** min(used_depth(samples[1]), bits) - 1
+        return low, max(high, low + 1)
+    used = next(depth for depth in _DEPTHS if high < 2**depth)
+    return 0, 2 ** min(used, bits) - 1
 
 
 class SeenLevels:
@@ -119,11 +114,11 @@ class SeenLevels:
     def __init__(self) -> None:
         self._span: Levels | None = None
 
-    def __call__(self, samples: NDArray[np.uint8] | NDArray[np.uint16], bits: int = 16) -> Levels:
+    def __call__(self, samples: Samples, bits: int = 16) -> Levels:
         """Returns the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
         if samples.dtype == np.uint8:
             return DECLARED
-        self._span = joined(self._span, span(samples))
+        self._span = widened(self._span, samples)
         return levels_of(self._span, bits)
 
 
@@ -134,10 +129,13 @@ def _table(levels: Levels) -> Frames:
     return np.rint(shown).clip(0, 255).astype(np.uint8)
 
 
-def in_eight_bits(samples: NDArray[np.uint16], levels: Levels) -> Frames:
-    """Shows samples, uint16 of any shape, at these levels; alpha is for the caller to take off.
+def to_uint8(samples: Samples, levels: Levels) -> Frames:
+    """Returns a picture in 8 bits: deep ones at these levels, by 16 bits where there are none."""
+    if samples.dtype == np.uint8:
+        return cast(Frames, samples)
+    return in_eight_bits(samples.astype(np.uint16, copy=False), (0, 2**16 - 1) if levels == DECLARED else levels)
 
-    Returns:
-        uint8 of the same shape.
-    """
+
+def in_eight_bits(samples: NDArray[np.uint16], levels: Levels) -> Frames:
+    """Shows samples, uint16 of any shape, at these levels as uint8; alpha is for the caller to take off."""
     return _table(levels)[samples]

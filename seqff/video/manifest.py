@@ -15,7 +15,7 @@ from typing import Any
 
 from seqff.errors import ManifestError
 from seqff.files import write_atomically
-from seqff.terminal import Lines, as_lines, printable
+from seqff.terminal import Lines, as_lines, counted, printable
 from seqff.untrusted import check_inside, parse_json, read_plain
 from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
@@ -52,7 +52,7 @@ class Manifest:
     Args:
         root: the folder, absolute.
         entries: one a video, sorted by path.
-        passed_by: what the search found and took for no video, one line a kind.
+        skipped: what the search found and took for no video, one line a kind.
         fps: pictures and arrays a second, as the scan was told; 0: it was not told.
         levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
         format: of the file it was loaded from.
@@ -60,7 +60,7 @@ class Manifest:
 
     root: Path
     entries: tuple[VideoEntry, ...]
-    passed_by: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     fps: float = 0.0
     levels: str = USED
     format: int = FORMAT
@@ -96,10 +96,10 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data."""
-        return {**self._head(), "entries": [entry.to_dict() for entry in self.entries]}
+        return self._head() | {"entries": [entry.to_dict() for entry in self.entries]}
 
     def _head(self) -> dict[str, Any]:
-        more = {"passed_by": list(self.passed_by), "fps": self.fps}
+        more = {"skipped": list(self.skipped), "fps": self.fps}
         head = {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
         return head | {name: value for name, value in more.items() if value}
 
@@ -128,14 +128,14 @@ class Manifest:
             entries = tuple(VideoEntry.from_dict(entry, sizes=found == FORMAT) for entry in values["entries"])
             for entry in entries:
                 check_inside(entry.path)
-            passed_by = tuple(map(str, values.get("passed_by", ())))
+            skipped = tuple(map(str, values.get("skipped", ())))
             fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
             root = as_path(values["root"])
             if not (root.is_absolute() or is_below(root)):
                 raise ValueError(f"its root {str(root)!r} is neither an absolute path nor an address")
             if not 0 <= fps < math.inf:
                 raise ValueError(f"its fps is {fps}")
-            return cls(root, entries, passed_by, fps, levels, found)
+            return cls(root, entries, skipped, fps, levels, found)
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -144,14 +144,12 @@ class Manifest:
             ) from error
 
     def table(self) -> str:
-        """Returns lines for people: every video with its state, then the sums and what was passed by."""
-        rows = [("status", "frames", "size", "fps", "codec", "reader", "video", "remark")]
-        rows += [_row(entry) for entry in self.entries]
-        widths = [max(len(row[column]) for row in rows) for column in range(7)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[7]]).rstrip() for row in rows
-        ]
-        return as_lines([*lines, "", self.summary(), *self.passed_by])
+        """Returns lines for people: every video with its state, then the sums and what was skipped."""
+        head = ("status", "frames", "size", "fps", "codec", "reader", "video", "remark")
+        rows = [head, *map(_row, self.entries)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return as_lines([*lines, "", self.summary(), *self.skipped])
 
     def summary(self) -> str:
         """Returns one line: how many videos of which status."""
@@ -159,25 +157,17 @@ class Manifest:
         copies = sum(bool(entry.duplicate_of) for entry in self.entries)
         parts = [f"{count} {status}" for status, count in sorted(counts.items())] + [f"{copies} copies"] * bool(copies)
         frames = sum(entry.frames for entry in self.usable)
-        return f"{len(self)} videos: {', '.join(parts)}; {len(self.usable)} usable with {frames} frames"
+        return f"{counted(len(self), 'video')}: {', '.join(parts)}; {len(self.usable)} usable with {frames} frames"
 
 
-def _row(entry: VideoEntry) -> tuple[str, str, str, str, str, str, str, str]:
+def _row(entry: VideoEntry) -> tuple[str, ...]:
     copy = f"same as {entry.duplicate_of}" if entry.duplicate_of else ""
     reader = " ".join(entry.best) if entry.reader else "-"
     size = f"{entry.width}x{entry.height}" if entry.width else "-"
     fps = f"{entry.fps:.4g}{' var' if entry.variable_rate else ''}" if entry.fps else "-"
     remark = "; ".join(filter(None, (entry.cause, entry.depth_remark, copy)))
-    return (
-        printable(entry.status),
-        str(entry.frames),
-        size,
-        fps,
-        printable(entry.codec or "-"),
-        reader,
-        printable(entry.path),
-        printable(remark),
-    )
+    cells = (entry.status, str(entry.frames), size, fps, entry.codec or "-", reader, entry.path, remark)
+    return tuple(map(printable, cells))
 
 
 def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> Lines:
@@ -189,7 +179,7 @@ def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> Lines:
         f"  {one[0].path}: {one[0].status}: {one[0].cause}{_more(one[1:])}"
         for one in sorted(alike.values(), key=len, reverse=True)
     ]
-    return as_lines(lines[:most] + [f"  ... and {len(lines) - most} more kinds"] * (len(lines) > most))
+    return as_lines(lines[:most] + [f"  ... and {counted(len(lines) - most, 'more kind')}"] * (len(lines) > most))
 
 
 def _more(entries: Sequence[VideoEntry]) -> str:

@@ -18,8 +18,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.video.kinds import ending
-from seqff.video.tiff import is_stack
+from seqff.video.image_headers import is_stack
 
 _EXTENSIONS = ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp"
 IMAGE_EXTENSIONS = tuple(_EXTENSIONS.split())
@@ -93,11 +92,7 @@ class Pictures:
 
 
 def pictures_in(folder: Path) -> Pictures:
-    """Sorts the pictures of a folder; asks the disk again only when the folder has changed.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
+    """Sorts the pictures of a folder; asks the disk again only when the folder has changed."""
     changed = folder.stat().st_mtime_ns
     if time.time_ns() - changed < _SETTLED_NS:  # what comes within a tick of the clock does not change the time again
         return sort_pictures(folder, names_in(folder))
@@ -110,11 +105,7 @@ def _remembered(folder: Path, changed: int) -> Pictures:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Returns the names of the files directly in a folder.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Returns the names of the files directly in a folder."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if not is_folder(entry)]
 
@@ -128,13 +119,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Pictures:
-    """Sorts the pictures of a folder.
-
-    Args:
-        folder: where they are.
-        names: of all files in it; those that are no pictures, hidden or stacks of pages count for nothing.
-        least: pictures of a sequence.
-    """
+    """Sorts the pictures among the names of a folder's files into sequences of at least so many pictures."""
     pictures = sorted(name for name in names if is_picture(name) and not is_stack(folder / name))
     found, loose = list[ImageSequence](), list[str]()
     for sequence in _sequences(pictures):
@@ -149,20 +134,18 @@ def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Picture
     return Pictures(tuple(s for s in found if s not in masks), tuple(masks), tuple(sorted(loose)))
 
 
+def extension_of(name: str) -> str:
+    """Returns a name's extension in small letters, with the dot; "" where there is none."""
+    return PurePath(name).suffix.lower()
+
+
 def is_picture(name: str) -> bool:
     """Whether a name is that of a picture, and not hidden."""
-    return not name.startswith(".") and ending(name) in IMAGE_EXTENSIONS
+    return not name.startswith(".") and extension_of(name) in IMAGE_EXTENSIONS
 
 
 def sequence_at(path: Path) -> ImageSequence | None:
-    """Returns the sequence that a path stands for: a folder with one, or a name such as `two/camA_%d.jpg`.
-
-    Returns:
-        The sequence; None if the path is something else.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
+    """Returns the sequence that a path stands for: a folder with one, or a name such as `two/camA_%d.jpg`; or None."""
     if path.is_dir():
         sequences = pictures_in(path).sequences
         return sequences[0] if len(sequences) == 1 else None
@@ -181,7 +164,7 @@ def _sequences(names: Sequence[str]) -> Iterable[ImageSequence]:
     alike: dict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for name in names:
         parts = _DIGITS.split(PurePath(name).stem)
-        key = (*parts[::2], ending(name))
+        key = (*parts[::2], extension_of(name))
         alike[key].append((tuple(parts[1::2]), name))
     joined: dict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for texts, rows in alike.items():

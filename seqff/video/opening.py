@@ -9,17 +9,16 @@ from pathlib import Path
 
 from seqff.errors import VideoError
 from seqff.video.arrays import ArrayReader
-from seqff.video.base import FrameReader
 from seqff.video.decord_reader import DecordReader, decord_available, decord_fits, load_decord
 from seqff.video.entry import Stamp, VideoEntry, video_info
 from seqff.video.examine import examine, examine_there, stamp
 from seqff.video.find import PathLikeStr, as_path
 from seqff.video.images import ImagesReader
-from seqff.video.info import VideoInfo, VideoReader
 from seqff.video.pyav_reader import PyavReader
+from seqff.video.reader import VideoInfo, VideoReader
 from seqff.video.remote.address import address_of, shown
-from seqff.video.remote.filesystem import no_beat
-from seqff.video.remote.spool import borrow
+from seqff.video.remote.download_cache import local_file
+from seqff.video.remote.filesystem import no_heartbeat
 from seqff.video.torchcodec_reader import TorchcodecReader, why_not_torchcodec
 
 READERS = ("auto", "decord", "pyav", "torchcodec", "opencv", "array")
@@ -32,27 +31,27 @@ def open_video(
     size: tuple[int, int] | None = None,
     reader: str = "auto",
     entry: VideoEntry | None = None,
-    beat: Callable[[], None] = no_beat,
+    heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoReader:
     """Opens a video for reading by this thread.
 
     Args:
         path: a video, a folder of numbered images, or a .npy / .npz file of frames; or the address of a file
-            (s3://, gs://, https://, ...), which is fetched into the spool and read there.
+            (s3://, gs://, https://, ...), which is downloaded and read here.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
             "torchcodec" (optional, never taken by "auto") insist on one.
         entry: of the video, from a manifest. Without it the whole video is decoded once now to find out which reader
             is exact, which is remembered as long as the process lives and the file does not change. So it is for
             reader="decord", which a scan tries only where PyAV may not seek.
-        beat: called again and again while a remote file is fetched.
+        heartbeat: called again and again while a remote file is downloaded.
 
     Returns:
         The reader; close it or use it in a `with`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        VideoError: it cannot be read or fetched, or has changed since it was scanned.
+        VideoError: it cannot be read or downloaded, or has changed since it was scanned.
         ValueError: the size or the reader is none that can be had.
     """
     file = as_path(path)
@@ -68,19 +67,19 @@ def open_video(
     name = choose_reader(file, entry, reader, height or entry.height, width or entry.width)
     info = video_info(shown(file), entry, size)
     try:
-        lent = borrow(file, entry.stamp, beat=beat)
+        lease = local_file(file, entry.stamp, heartbeat=heartbeat)
     except FileNotFoundError as error:
         raise VideoError(info.path, name, "gone since it was scanned") from error
     try:
-        opened = _open(name, str(lent.path), info, entry)
+        opened = _open(name, str(lease.path), info, entry)
     except BaseException:
-        lent.close()
+        lease.close()
         raise
-    opened.hold(lent)
+    opened.on_close(lease.close)
     return opened
 
 
-def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> FrameReader:
+def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> VideoReader:
     if name == "decord":
         return DecordReader(file, info, entry)
     if name == "pyav":
@@ -131,7 +130,7 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
 
 
 def still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
-    """Returns the entry of a file that is still the one that was scanned; a remote one is looked at when it is fetched.
+    """Returns the entry of a file that is still the one that was scanned; a remote one is checked when downloaded.
 
     Raises:
         VideoError: it has changed or is gone.

@@ -10,20 +10,19 @@ from typing import Any
 import av
 import numpy as np
 
-from seqff.video.base import FrameReader
+from seqff.video.container import NoVideoError, decoded, open_source
+from seqff.video.conversion import ToRgb
 from seqff.video.decode_pass import THUMB, fingerprint
 from seqff.video.entry import VideoEntry
-from seqff.video.frames import ToRgb
-from seqff.video.info import Frames, VideoInfo
 from seqff.video.levels import Levels, levels_of
-from seqff.video.mending import findable
-from seqff.video.source import NoVideoError, decoded, open_source
+from seqff.video.reader import Frames, VideoInfo, VideoReader
+from seqff.video.timestamps import findable
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
 _DISPOSABLE = "h264"  # the codec whose stream marks frames that no other frame refers to, of any layer
 
 
-class PyavReader(FrameReader):
+class PyavReader(VideoReader):
     """Reads any file FFmpeg can decode.
 
     Frames are counted from the first one on. Where the entry allows random access the reader seeks to a key frame and

@@ -28,9 +28,9 @@ from seqff.video.images import FPS
 from seqff.video.journal import Journal
 from seqff.video.levels import DECLARED, USED, levels_of
 from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_alike
-from seqff.video.pool import examine_all
 from seqff.video.remote.address import address_of, is_below, shown
-from seqff.video.remote.spool import borrow
+from seqff.video.remote.download_cache import local_file
+from seqff.video.workers import examine_all
 
 _REQUESTS = 16  # at a time
 _LOOK_SECONDS = 0.2
@@ -82,7 +82,7 @@ def scan(
     """
     video = video or VideoConfig()
     _check_arguments(max_bad, workers, timeout_seconds, video)
-    (root, paths, passed_by, fps, levels), out = _resolve(videos, out)
+    (root, paths, skipped, fps, levels), out = _resolve(videos, out)
     count = workers or min(cores(), 16)
     with closing(Journal(out, root, fresh=refresh)) as journal:
         before = _before(out, root, refresh=refresh)
@@ -94,12 +94,12 @@ def scan(
         fps = video.fps or before.fps or fps
         levels = video.levels or (before.levels if len(before) else levels)
         ready = [_as_told(entries[path], fps, levels) for path in paths]
-        manifest = Manifest(root, tuple(_mark_copies(ready)), passed_by, fps, levels)
+        manifest = Manifest(root, tuple(_mark_copies(ready)), skipped, fps, levels)
         with journal.finishing():
             if manifest != before:
                 manifest.save(out)
-    if passed_by and passed_by != before.passed_by:
-        _log.warning("%s", as_lines(passed_by))
+    if skipped and skipped != before.skipped:
+        _log.warning("%s", as_lines(skipped))
     _remark([entry for entry in manifest if entry.path not in known_before])
     _judge(manifest, max_bad, out)
     return manifest
@@ -150,15 +150,15 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
     given = as_path(videos) if isinstance(videos, (str, os.PathLike)) else None
     kind = given.suffix.lower() if given is not None else ""
     if given is not None and kind == ".json":
-        with borrow(given) as file:
+        with local_file(given) as file:
             manifest = Manifest.load(file, older=True)
         there = [entry.path for entry in manifest]
-        listed = Found(manifest.root, there, manifest.passed_by, manifest.fps, manifest.levels)
+        listed = Found(manifest.root, there, manifest.skipped, manifest.fps, manifest.levels)
         if out is None and address_of(given) is None:
             return listed, given
         return listed, as_path(out) if out is not None else _remembered(listed.root, listed.paths)
     if given is not None and kind == ".txt":
-        with borrow(given) as file:
+        with local_file(given) as file:
             videos = read_list(file, given.parent)
     found = find_videos(videos)
     if out is not None:

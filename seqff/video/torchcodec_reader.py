@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from seqff.video.base import FrameReader
+from seqff.video.container import check_no_script, local_url
 from seqff.video.entry import VideoEntry, only_pyav
 from seqff.video.images import resized
-from seqff.video.info import Frames, VideoInfo
-from seqff.video.source import check_no_script, local_url
+from seqff.video.reader import Frames, VideoInfo, VideoReader
 
 
 def torchcodec_available() -> bool:
     """Whether torchcodec is installed; it works only with FFmpeg's libraries beside it."""
     return importlib.util.find_spec("torchcodec") is not None
-
-
-@cache
-def load_torchcodec() -> Any:
-    """Imports torchcodec's decoders, which takes seconds."""
-    import torchcodec.decoders
-
-    return torchcodec.decoders
 
 
 def why_not_torchcodec(entry: VideoEntry) -> str:
@@ -51,7 +41,7 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
     return ""
 
 
-class TorchcodecReader(FrameReader):
+class TorchcodecReader(VideoReader):
     """Reads through torchcodec; each frame must bear the time the scan has noted for it.
 
     Args:
@@ -66,15 +56,15 @@ class TorchcodecReader(FrameReader):
         super().__init__(info)
         stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
         self._native_shape = (*stored, 3)
-        self._since = (
-            int(entry.pts[0]) * entry.time_base[0] / entry.time_base[1]
-        )  # torchcodec: by the clock of the file
+        # torchcodec counts by the clock of the file.
+        self._since = int(entry.pts[0]) * entry.time_base[0] / entry.time_base[1]
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
             check_no_script(path)
-            decoders = load_torchcodec()
-            self._decoder: Any = decoders.VideoDecoder(
+            from torchcodec.decoders import VideoDecoder  # takes seconds
+
+            self._decoder: Any = VideoDecoder(
                 local_url(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
             found = len(self._decoder)

@@ -99,6 +99,6 @@ def serving(folder: Path) -> Iterator[Served]:
             thread.join()
 
 
-def spooled(folder: Path) -> list[Path]:
-    """The whole files in a spool."""
+def downloaded(folder: Path) -> list[Path]:
+    """The whole files in a download cache."""
     return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))

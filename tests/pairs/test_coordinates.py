@@ -12,7 +12,7 @@ from seqff.config import PairsConfig
 from seqff.pairs import FrameBatch, relate
 from seqff.pairs.coordinates import coordinates, distances, find_starts, partners
 from seqff.video import VideoEntry
-from seqff.video.runs import pack
+from seqff.video.entry import pack
 
 FRAMES = PairsConfig(gap=4, far=16, clip_frames=5)
 SECONDS = PairsConfig(gap="0.16s", far="0.64s", clip_frames=5)

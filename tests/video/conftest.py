@@ -66,12 +66,12 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A spool of its own for each test, and no waiting between attempts."""
-    monkeypatch.setenv("SEQFF_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.delenv("SEQFF_SPOOL_GB", raising=False)
+def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A download cache of its own for each test, and no waiting between attempts."""
+    monkeypatch.setenv("SEQFF_DOWNLOADS", str(tmp_path / "downloads"))
+    monkeypatch.delenv("SEQFF_DOWNLOADS_GB", raising=False)
     monkeypatch.setattr(filesystem, "WAITS_SECONDS", (0.0, 0.0, 0.0))
-    return tmp_path / "spool"
+    return tmp_path / "downloads"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from helpers.painted import paint, read_numbers
 from seqff.errors import VideoError
 from seqff.video import open_video, scan
 from seqff.video.examine import examine
-from seqff.video.picture_size import check_pixels
+from seqff.video.image_headers import check_pixels
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURE = (
@@ -103,7 +103,7 @@ def test_unpacking_gives_signs_of_life(tmp_path: Path) -> None:
     """Whoever waits for an archive to be unpacked hears of it again and again."""
     beats: list[int] = []
     path = bomb(tmp_path / "a.npz", (4, 4096, 4096))
-    examine(path, beat=lambda: beats.append(1))
+    examine(path, heartbeat=lambda: beats.append(1))
     assert len(beats) > 12
 
 

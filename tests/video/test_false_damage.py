@@ -13,8 +13,9 @@ from helpers.bytes_of import remux
 from helpers.painted import count_wrong, paint, read_numbers, write_painted
 
 from seqff.video import open_video, scan
-from seqff.video.complete import is_complete, is_complete_image
 from seqff.video.examine import examine
+from seqff.video.image_headers import is_complete_image
+from seqff.video.truncation import is_complete
 
 
 def assert_sound(path: Path, expected: list[int]) -> None:

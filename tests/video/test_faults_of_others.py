@@ -16,7 +16,7 @@ from helpers.painted import has_encoder, numbers, paint, write_painted
 from seqff.online import open_live
 from seqff.video import open_video, scan
 from seqff.video.examine import examine
-from seqff.video.pool import Worker
+from seqff.video.workers import Worker
 
 KILLER = """
 import os, signal, sys, av

@@ -127,7 +127,7 @@ def test_a_playlist_here_asks_no_server(streamed: Path) -> None:
 
 
 @needs_http
-@pytest.mark.usefixtures("spool")
+@pytest.mark.usefixtures("downloads")
 def test_a_fetched_playlist_reads_nothing_here(streamed: Path, tmp_path: Path) -> None:
     """A server's film that is a playlist or a script of files of this machine is unreadable."""
     away = tmp_path / "away"

@@ -18,7 +18,7 @@ from seqff.errors import SeqffError, VideoError
 from seqff.video import open_video, scan
 from seqff.video.remote import filesystem, web
 
-pytestmark = [needs_http, pytest.mark.usefixtures("spool")]
+pytestmark = [needs_http, pytest.mark.usefixtures("downloads")]
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -142,12 +142,12 @@ def test_packed_bodies_are_not_unpacked(tmp_path: Path, kind: str) -> None:
 
     with answering(answer) as server:
         assert "packed" in cause_of(f"{server.address}/a.mp4", tmp_path)
-    assert not [file for file in (tmp_path / "spool").rglob("*") if file.is_file() and file.stat().st_size > 2**20]
+    assert not [file for file in (tmp_path / "downloads").rglob("*") if file.is_file() and file.stat().st_size > 2**20]
 
 
 def test_more_than_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a length no more comes than the spool may hold."""
-    monkeypatch.setenv("SEQFF_SPOOL_GB", "0.001")
+    """Without a length no more comes than the download cache may hold."""
+    monkeypatch.setenv("SEQFF_DOWNLOADS_GB", "0.001")
 
     def answer(asked: _Handler) -> None:
         asked.head()
@@ -220,7 +220,7 @@ def test_redirects_in_a_circle(tmp_path: Path) -> None:
         assert len(server.asked) < 200
 
 
-def test_a_spool_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which setting says where files are fetched to stands in the error."""
     film = write_painted(tmp_path / "film.mp4", frames=5).read_bytes()
 
@@ -231,7 +231,7 @@ def test_a_spool_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
     (tmp_path / "file").touch()
     with answering(give) as server:
-        for place in (tmp_path / "file" / "spool", "/proc/nowhere", "/dev/null"):
-            monkeypatch.setenv("SEQFF_SPOOL", str(place))
-            with pytest.raises(SeqffError, match="SEQFF_SPOOL"):
+        for place in (tmp_path / "file" / "downloads", "/proc/nowhere", "/dev/null"):
+            monkeypatch.setenv("SEQFF_DOWNLOADS", str(place))
+            with pytest.raises(SeqffError, match="SEQFF_DOWNLOADS"):
                 open_video(f"{server.address}/a.mp4")

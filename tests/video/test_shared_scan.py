@@ -15,7 +15,7 @@ from helpers.painted import write_painted
 
 from seqff.video import Manifest, VideoEntry, journal, scan
 from seqff.video.journal import Journal
-from seqff.video.pool import Worker
+from seqff.video.workers import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 COUNT = 7

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.painted import read_numbers, write_painted
-from helpers.serving import NAMES, Served, needs_http, serving, spooled
+from helpers.serving import NAMES, Served, downloaded, needs_http, serving
 
 from seqff.config import PairsConfig
 from seqff.errors import ManifestError, SeqffError, VideoError
@@ -23,7 +23,7 @@ from seqff.video.find import find_videos
 from seqff.video.remote.address import address_of
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'seqff[remote]'")
-pytestmark = pytest.mark.usefixtures("spool")
+pytestmark = pytest.mark.usefixtures("downloads")
 
 
 def quick(videos: object, out: Path, **options: object) -> Manifest:
@@ -32,11 +32,11 @@ def quick(videos: object, out: Path, **options: object) -> Manifest:
 
 
 def test_a_remote_folder_is_scanned_and_read_like_one_here(
-    bucket: str, videos: Path, tmp_path: Path, spool: Path
+    bucket: str, videos: Path, tmp_path: Path, downloads: Path
 ) -> None:
     """Same videos by the same names, contents, frames and times; only the stamp is the server's, also once saved."""
     far, near = quick(bucket, tmp_path / "far.json"), quick(videos, tmp_path / "near.json")
-    assert (far.hash, far.passed_by) == (near.hash, ("passed by: 1 file (1 .txt)",))
+    assert (far.hash, far.skipped) == (near.hash, ("skipped: 1 file (1 .txt)",))
     assert [entry.path for entry in far] == list(NAMES)
     loaded = Manifest.load(tmp_path / "far.json")
     assert (loaded, loaded.to_dict()["root"]) == (far, bucket)
@@ -45,7 +45,7 @@ def test_a_remote_folder_is_scanned_and_read_like_one_here(
             assert there.info.path == f"{bucket}/{entry.path}"
             assert read_numbers(there.at([7, 3])) == [7, 3]
             assert np.array_equal(there.info.times_seconds, here.info.times_seconds)
-    assert len(spooled(spool)) == 3
+    assert len(downloaded(downloads)) == 3
 
 
 def test_one_remote_video_opens_without_a_scan(bucket: str) -> None:
@@ -57,7 +57,7 @@ def test_one_remote_video_opens_without_a_scan(bucket: str) -> None:
 
 
 def test_a_changed_file_is_noticed_and_the_old_frames_are_never_mixed_with_the_new(
-    bucket: str, videos: Path, tmp_path: Path, spool: Path
+    bucket: str, videos: Path, tmp_path: Path, downloads: Path
 ) -> None:
     """The next scan decodes it anew and nothing else; the old manifest reads what it describes, or says so."""
     out = tmp_path / "m.json"
@@ -68,14 +68,14 @@ def test_a_changed_file_is_noticed_and_the_old_frames_are_never_mixed_with_the_n
     assert new.entries[1].duplicate_of == NAMES[0]
     with open_video(old.path(old.entries[1]), entry=old.entries[1]) as video:
         assert len(video.clip(0, 25)) == 25  # the new one has 24
-    shutil.rmtree(spool)
+    shutil.rmtree(downloads)
     with pytest.raises(VideoError, match=r"^memory://bucket/walk/anna\.mp4: changed since it was scanned: scan again"):
         open_video(old.path(old.entries[1]), entry=old.entries[1])
 
 
 @needs_http
 def test_a_server_that_is_down_costs_no_scan(videos: Path, tmp_path: Path) -> None:
-    """When nobody can say whether videos have changed, they are taken as scanned, and the spool still has them."""
+    """When nobody can say whether videos have changed, they are taken as scanned, and the cache still has them."""
     out = tmp_path / "m.json"
     with serving(videos) as server:
         before = quick(server.address, out)
@@ -134,7 +134,7 @@ def test_workers_of_other_processes_read_the_same_batches(server: Served, videos
 
 
 @needs_http
-def test_errors_of_the_network_are_tried_again_then_named(server: Served, tmp_path: Path, spool: Path) -> None:
+def test_errors_of_the_network_are_tried_again_then_named(server: Served, tmp_path: Path, downloads: Path) -> None:
     """A server's bad moments and a body cut short pass; what goes on is one bad file of the scan, with its cause."""
     server.failures = {"/run/anna.mp4": [503, "cut", 503], "/walk/anna.mp4": ["cut"] * 9, "/walk/boris.mp4": [403] * 9}
     with pytest.raises(ManifestError) as caught:
@@ -144,14 +144,14 @@ def test_errors_of_the_network_are_tried_again_then_named(server: Served, tmp_pa
     assert "walk/anna.mp4: unreadable: fetching it failed 4 times" in text
     assert "walk/boris.mp4: unreadable: fetching it failed: 403" in text
     assert server.asked["GET", "/walk/boris.mp4"] == 1  # asking again would not help
-    assert len(spooled(spool)) == 1
-    assert not list(spool.glob(".*partial"))
+    assert len(downloaded(downloads)) == 1
+    assert not list(downloads.glob(".*partial"))
     server.failures.clear()
     assert len(quick(server.address, tmp_path / "m.json").usable) == 3
 
 
 @needs_http
-def test_a_hostile_listing_leads_nowhere(server: Served, tmp_path: Path, spool: Path) -> None:
+def test_a_hostile_listing_leads_nowhere(server: Served, tmp_path: Path, downloads: Path) -> None:
     """Links out of the folder, to other hosts and in circles are not followed; names never become paths here."""
     links = ["anna.mp4", "../secret.mp4", "%2e%2e/secret.mp4", "/etc/a.mp4", "//evil.example/a.mp4", "a\x07b.mp4", "./"]
     links += ["http://evil.example/a.mp4", "?C=N;O=D", "/", "/walk/", "loop/", "x/../../a.mp4", "evil.mp4/../../a"]
@@ -160,8 +160,8 @@ def test_a_hostile_listing_leads_nowhere(server: Served, tmp_path: Path, spool: 
     found = quick(f"{server.address}/walk", tmp_path / "m.json")
     assert [entry.path for entry in found] == ["anna.mp4"]
     assert not [path for _, path in server.asked if "secret" in path or "etc" in path]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "spool"]
-    assert all(len(path.stem) == 32 and path.suffix == ".mp4" for path in spooled(spool))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "downloads"]
+    assert all(len(path.stem) == 32 and path.suffix == ".mp4" for path in downloaded(downloads))
 
 
 def run_without(modules: str, *arguments: str) -> subprocess.CompletedProcess[str]:

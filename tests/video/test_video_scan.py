@@ -19,7 +19,7 @@ from seqff.cli import main
 from seqff.errors import ManifestError
 from seqff.video import Manifest, scan
 from seqff.video.manifest import FORMAT
-from seqff.video.pool import Worker
+from seqff.video.workers import Worker
 
 
 def quick(videos: object, out: Path, **settings: object) -> Manifest:

@@ -1,4 +1,4 @@
-"""Times: counted from the first picture in every container, and mended where a file's own do not do."""
+"""Times: counted from the first picture in every container, and repaired where a file's own do not do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seqff.features.sampling import Sampling
 from seqff.online import open_live
 from seqff.video import open_video
 from seqff.video.examine import examine
-from seqff.video.mending import PARTS, mended
+from seqff.video.timestamps import PARTS, repaired
 
 STEADY = list(range(0, 4000, 40))
 LATE = [20_000 + 40 * n for n in range(30)]
@@ -99,17 +99,17 @@ def _replaced(times: list[int], **new: int | None) -> list[int | None]:
 )
 def test_mending_gives_back_a_steady_clock(times: list[int | None]) -> None:
     """Of a steady clock with bad times, holes, restarts and jumps, each said, the steady clock is made again."""
-    parts, said = mended(times, usual=40, most=60_000)
+    parts, said = repaired(times, usual=40, most=60_000)
     assert (parts / PARTS).tolist() == STEADY
     assert said
 
 
-def test_mended_times_always_grow() -> None:
-    """Whatever the times, the mended ones begin at 0 and grow."""
+def test_repaired_times_always_grow() -> None:
+    """Whatever the times, the repaired ones begin at 0 and grow."""
     rng = np.random.default_rng(0)
     for _ in range(50):
         times = [int(t) if t > 200 else None for t in rng.integers(0, rng.integers(300, 10**6), rng.integers(2, 60))]
-        parts, _ = mended(times, usual=rng.uniform(0.01, 100), most=10_000)
+        parts, _ = repaired(times, usual=rng.uniform(0.01, 100), most=10_000)
         assert len(parts) == len(times)
         assert parts[0] == 0
         assert (np.diff(parts) > 0).all()

@@ -1,4 +1,4 @@
-"""What is an address and what is a path: both travel through the house as paths."""
+"""What is an address and what is a path: both are handed on as paths."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+READER = "remote"
 # Path() makes one slash of two, so "s3://bucket/a.mp4" and "s3:/bucket/a.mp4" are the same; one letter is a drive.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.+)", re.DOTALL)
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")

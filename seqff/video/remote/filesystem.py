@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqff.errors import SeqffError, VideoError
-from seqff.video.base import one_line
 from seqff.video.entry import Stamp
+from seqff.video.reader import one_line
 from seqff.video.remote import web
-from seqff.video.remote.address import sound_name
+from seqff.video.remote.address import READER, sound_name
 
 T = TypeVar("T")
-READER = "remote"
 WAITS_SECONDS = (0.5, 2.0, 5.0)
 """Before the second, third and fourth attempt."""
 LEAST_BYTES_A_SECOND, OVER_SECONDS = 1000, 30.0
@@ -33,7 +32,7 @@ _VERSIONS = """
 _log = logging.getLogger("seqff.video")
 
 
-def no_beat() -> None:
+def no_heartbeat() -> None:
     """Does nothing."""
 
 
@@ -48,8 +47,9 @@ def connect(address: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise SeqffError(f"{address}: remote files are read with fsspec: pip install 'seqff[remote]'") from None
+    options = web.options() if _on_web(address) else {}
     try:
-        filesystem, path = url_to_fs(address, **_options(address))
+        filesystem, path = url_to_fs(address, **options)
     except ImportError as error:
         raise SeqffError(
             f"{address}: {one_line(error)} (pip install 'seqff[remote]' brings fsspec with http and https; other kinds "
@@ -60,18 +60,18 @@ def connect(address: str) -> tuple[Any, str]:
     return filesystem, str(path)
 
 
-def _options(address: str) -> dict[str, Any]:
-    return web.options() if address.startswith(("http://", "https://")) else {}
+def _on_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
-def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], None] = no_beat) -> T:
+def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[[], None] = no_heartbeat) -> T:
     """Does what goes over the network, a few times if need be.
 
     Args:
         address: of the file or folder.
         what: is done, for the error.
         work: does it.
-        beat: called before each attempt; may raise to give up.
+        heartbeat: called before each attempt; may raise to give up.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -79,7 +79,7 @@ def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], N
         SeqffError: the disk here is full.
     """
     for wait in (*WAITS_SECONDS, None):
-        beat()
+        heartbeat()
         try:
             return work()
         except SeqffError:
@@ -92,13 +92,13 @@ def attempt(address: str, what: str, work: Callable[[], T], beat: Callable[[], N
                 raise FileNotFoundError(errno.ENOENT, "no such file", address) from error
             if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
                 raise SeqffError(f"{address} cannot be fetched: the disk here is full") from error
-            said = one_line(cause) or type(cause).__name__
+            reason = one_line(cause)
             if not _may_pass(cause):
-                raise VideoError(address, READER, f"{what} failed: {said}") from error
+                raise VideoError(address, READER, f"{what} failed: {reason}") from error
             if wait is None:
                 times = len(WAITS_SECONDS) + 1
-                raise VideoError(address, READER, f"{what} failed {times} times: {said}") from error
-            _log.info("%s: %s failed (%s), again in %g s", address, what, said, wait)
+                raise VideoError(address, READER, f"{what} failed {times} times: {reason}") from error
+            _log.info("%s: %s failed (%s), again in %g s", address, what, reason, wait)
             time.sleep(wait)
     raise AssertionError("unreachable")
 
@@ -117,12 +117,8 @@ def _may_pass(cause: BaseException) -> bool:
     return not refused and not isinstance(cause, (PermissionError, IsADirectoryError, NotImplementedError))
 
 
-def remote_stamp(address: str, beat: Callable[[], None] = no_beat) -> Stamp:
-    """Asks the server which version of a file it has now.
-
-    Raises:
-        FileNotFoundError, SeqffError: see `attempt` and `connect`; a folder is no file.
-    """
+def remote_stamp(address: str, heartbeat: Callable[[], None] = no_heartbeat) -> Stamp:
+    """Asks the server which version of a file it has now; raises as `attempt` and `connect` do, for a folder too."""
     filesystem, path = connect(address)
 
     def ask() -> Stamp:
@@ -133,7 +129,7 @@ def remote_stamp(address: str, beat: Callable[[], None] = no_beat) -> Stamp:
         known = (found.get(name) for name in _VERSIONS.split())
         return Stamp(int(found.get("size") or 0), 0, str(next((value for value in known if value), "")))
 
-    return attempt(address, "asking for it", ask, beat)
+    return attempt(address, "asking for it", ask, heartbeat)
 
 
 def is_folder(address: str) -> bool:
@@ -154,7 +150,7 @@ def list_folder(address: str) -> list[str]:
     """
     filesystem, path = connect(address)
     root = path.rstrip("/")
-    if address.startswith(("http://", "https://")):
+    if _on_web(address):
         names = _follow_links(filesystem, root)
     else:
         filesystem.invalidate_cache()
@@ -194,18 +190,15 @@ def _follow_links(filesystem: Any, root: str) -> list[str]:
     return [name for name in files if not name.endswith("/")]
 
 
-def download(address: str, to: Path, *, bytes: int, most: int, beat: Callable[[], None]) -> None:
-    """Writes a file's bytes to a path here.
+def download(address: str, to: Path, *, bytes: int, most: int, heartbeat: Callable[[], None]) -> None:
+    """Writes a file's bytes to a path here; raises as `attempt` and `connect` do, and where it comes too slowly.
 
     Args:
         address: of the file.
         to: is written, also when it fails.
         bytes: how many there must be; 0 where nobody knows.
         most: as many may come.
-        beat: called whenever bytes came; may raise to give up.
-
-    Raises:
-        FileNotFoundError, SeqffError: see `attempt` and `connect`; it comes too slowly, or more comes than may.
+        heartbeat: called whenever bytes came; may raise to give up.
     """
     filesystem, path = connect(address)
     from fsspec.callbacks import Callback
@@ -214,7 +207,7 @@ def download(address: str, to: Path, *, bytes: int, most: int, beat: Callable[[]
         since, had = time.monotonic(), 0
 
         def call(self, *_: object, **__: object) -> None:
-            beat()
+            heartbeat()
             now = time.monotonic()
             if now - self.since > OVER_SECONDS:
                 speed = (self.value - self.had) / (now - self.since)
@@ -231,4 +224,4 @@ def download(address: str, to: Path, *, bytes: int, most: int, beat: Callable[[]
         if bytes and size != bytes:
             raise OSError(f"{size} of {bytes} bytes came")
 
-    attempt(address, "fetching it", fetch, beat)
+    attempt(address, "fetching it", fetch, heartbeat)

@@ -7,13 +7,13 @@ import os
 from typing import Any
 
 from seqff.errors import VideoError
+from seqff.video.remote.address import READER
 
 REDIRECTS = "SEQFF_REDIRECT_HOSTS"
 TIMEOUT_SECONDS = 60.0
 """Without a byte of a body, and for all of the headers; there is no limit on the whole, videos are large."""
 _PAGE_SECONDS = 300.0
 MOST_PAGE_BYTES = 2**26
-_READER = "remote"
 
 
 def options() -> dict[str, Any]:
@@ -41,7 +41,7 @@ async def _client(**given: Any) -> Any:
                     pieces += piece
                     if len(pieces) > MOST_PAGE_BYTES:
                         self.close()
-                        raise VideoError(str(self.url), _READER, f"the page has more than {MOST_PAGE_BYTES} bytes")
+                        raise VideoError(str(self.url), READER, f"the page has more than {MOST_PAGE_BYTES} bytes")
                 self._body = bytes(pieces)
             return self._body
 
@@ -69,12 +69,12 @@ async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
     names = {"*", str(there.host).lower(), f"{there.host}:{there.port}".lower()}
     if there.scheme not in ("http", "https"):
         raise VideoError(
-            f"{here.origin()}{here.path}", _READER, f"the server sends on to {str(there)!r:.80}: no web address"
+            f"{here.origin()}{here.path}", READER, f"the server sends on to {str(there)!r:.80}: no web address"
         )
     if not (same or upgraded or names & allowed):
         raise VideoError(
             f"{here.origin()}{here.path}",
-            _READER,
+            READER,
             f"the server sends on to another host, {there.scheme}://{there.host}:{there.port}: allow it by {REDIRECTS}="
             f"{there.host} (several with commas, * for all), or give the address there",
         )
@@ -87,6 +87,6 @@ async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
         asked.response.close()
         raise VideoError(
             f"{asked.url.origin()}{asked.url.path}",
-            _READER,
+            READER,
             f"the server sends it packed ({packed:.20}) although it was asked not to: files are fetched as they are",
         )

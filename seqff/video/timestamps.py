@@ -1,4 +1,4 @@
-"""Times one can use, made of those a file bears: what grows is kept, jumps are spliced, holes are filled."""
+"""Presentation times made usable: what grows is kept, jumps of the clock are spliced, holes are filled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = 60
-"""Mended times are counted in parts of a tick, so many to one: frames may be nearer to each other than a tick."""
+"""Repaired times are counted in parts of a tick, so many to one: frames may be nearer to each other than a tick."""
 _AROUND = 5  # frames: a clock that starts anew stays behind for longer than this
 _DELAY = 16  # frames that a decoder may hold back
 
@@ -43,7 +43,7 @@ def _faults(times: Sequence[int | None]) -> int:
     return len(times) - len(known) + sum(b <= a for a, b in pairwise(known))
 
 
-def mended(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
+def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
     """Makes times that grow from frame to frame.
 
     Single times that do not fit are dropped: as few as possible, so that the others grow. Where the clock starts anew,
@@ -60,11 +60,11 @@ def mended(times: Sequence[int | None], usual: float, most: float) -> tuple[NDAr
     known = [(index, time) for index, time in enumerate(times) if time is not None]
     if len(known) < 2:
         return np.rint(np.arange(len(times)) * usual * PARTS).astype(np.int64), "no times in the file: guessed by rate"
-    stretches = [part for stretch in _between_resets(known) for part in _between_jumps(_growing(stretch), most)]
-    steps = [(b - a) / (j - i) for part in stretches for (i, a), (j, b) in pairwise(part)]
+    spans = [part for span in _between_resets(known) for part in _between_jumps(_growing(span), most)]
+    steps = [(b - a) / (j - i) for part in spans for (i, a), (j, b) in pairwise(part)]
     usual = float(np.median(steps)) if steps else usual
-    places, shown = [index for part in stretches for index, _ in part], list[float]()
-    for part in stretches:
+    places, shown = [index for part in spans for index, _ in part], list[float]()
+    for part in spans:
         (first, begin), before = part[0], len(shown)
         offset = shown[-1] + usual * (first - places[before - 1]) - begin if shown else -begin
         shown += [time + offset for _, time in part]
@@ -73,7 +73,7 @@ def mended(times: Sequence[int | None], usual: float, most: float) -> tuple[NDAr
     filled += usual * (np.minimum(every - places[0], 0) + np.maximum(every - places[-1], 0))
     parts = np.rint((filled - filled[0]) * PARTS).astype(np.int64)
     parts = np.maximum.accumulate(parts - every) + every  # many frames within a tick
-    guessed, jumps = len(times) - len(places), len(stretches) - 1
+    guessed, jumps = len(times) - len(places), len(spans) - 1
     if guessed == len(times) - 1 - known[-1][0] <= _DELAY and len(set(steps)) == 1:
         guessed = 0  # decoders give the last frames out without times; at a constant rate that is no guess
     said = [f"{guessed} of {len(times)} frames bear no time that fits: guessed from those around"] * bool(guessed)

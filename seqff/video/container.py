@@ -11,15 +11,13 @@ from av.format import ContainerFormat, formats_available
 
 MAX_PIXELS = 2**26
 """Most pixels a frame may claim (8192 x 8192): more is a damaged header, or an attack on memory."""
-
-
 _READ_OTHERS = """
     alsa android_camera avfoundation avisynth concat dash decklink dshow fbdev gdigrab gfxcapture hls iec61883 image2
     imf jack kmsgrab lavfi libcdio libdc1394 openal oss pulse rtp rtsp sap sdp sndio v4l2 vapoursynth vfwcap
     video4linux2 vobsub webm_dash_manifest x11grab xcbgrab
 """
 _SCRIPTS = (b"#EXTM3U", b"ffconcat version")
-_NAMED = "a playlist or script that names other files: only what lies in one file is read"
+_IS_SCRIPT = "a playlist or script that names other files: only what lies in one file is read"
 
 
 class NoVideoError(Exception):
@@ -32,7 +30,7 @@ def local_url(path: str | Path) -> str:
 
 
 @cache
-def formats(*more: str) -> str:
+def _formats(*more: str) -> str:
     """Returns FFmpeg's list of demuxers that read nothing but what they are given, and of these others."""
     known = {name for names in map(_demuxer, formats_available) for name in names.split(",")}
     return ",".join(sorted(known - {*_READ_OTHERS.split()} | {*more}))
@@ -58,25 +56,22 @@ def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how
         ValueError: it is a playlist or a script.
         OSError, av.FFmpegError: it cannot be opened.
     """
-    options = {"protocol_whitelist": protocols, "format_whitelist": formats(*more)}
+    options = {"protocol_whitelist": protocols, "format_whitelist": _formats(*more)}
     try:
         return av.open(source, options=options, metadata_errors="replace", **how)
     except av.ArgumentError as error:
-        raise ValueError(_NAMED) from error
+        raise ValueError(_IS_SCRIPT) from error
 
 
 def check_no_script(path: str) -> None:
     """Raises ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
     with Path(path).open("rb") as file:
         if file.read(32).startswith(_SCRIPTS) or "%" in Path(path).name:
-            raise ValueError(f"not for this reader: {_NAMED}")
+            raise ValueError(f"not for this reader: {_IS_SCRIPT}")
 
 
 def open_source(path: str) -> tuple[Any, Any]:
     """Opens a file for decoding by one thread.
-
-    Args:
-        path: the file.
 
     Returns:
         The PyAV container and its video stream; the caller closes the container.
@@ -89,8 +84,8 @@ def open_source(path: str) -> tuple[Any, Any]:
     container = open_input(local_url(path), protocols="file")
     try:
         stream = video_stream(container)
-        limit_pixels(stream.codec_context)
         codec = stream.codec_context
+        limit_pixels(codec)
         codec.thread_count = 1
         codec.thread_type = "NONE"
     except BaseException:
@@ -100,33 +95,21 @@ def open_source(path: str) -> tuple[Any, Any]:
 
 
 def limit_pixels(codec: Any) -> None:
-    """Makes a PyAV codec context refuse absurd frames.
-
-    Raises:
-        ValueError: the header claims them.
-    """
+    """Makes a PyAV codec context refuse absurd frames; raises ValueError where the header claims them."""
     if codec.width * codec.height > MAX_PIXELS:
         limit = f"allowed are {MAX_PIXELS} px"
         raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
     codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
 
 
-def count_streams(container: Any) -> int:
-    """Returns how many video streams a PyAV container has; cover pictures are none."""
-    return len(_streams(container))
-
-
-def _streams(container: Any) -> list[Any]:
+def video_streams(container: Any) -> list[Any]:
+    """Returns the video streams of a PyAV container; cover pictures are none."""
     return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def video_stream(container: Any) -> Any:
-    """Returns the video stream of a PyAV container.
-
-    Raises:
-        NoVideoError: there is none (a cover picture is none).
-    """
-    streams = _streams(container)
+    """Returns the video stream of a PyAV container; raises NoVideoError where there is none."""
+    streams = video_streams(container)
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
         raise NoVideoError(f"no video stream, only {', '.join(kinds)}")
@@ -135,11 +118,11 @@ def video_stream(container: Any) -> Any:
 
 
 def decoded(packet: Any) -> list[Any]:
-    """Returns the frames that a PyAV packet brings; none of an empty one, by which a file holds the picture before.
+    """Returns the frames of a PyAV packet; an empty one repeats the picture before and has none.
 
     Raises:
         av.FFmpegError: it is damaged.
     """
-    held = not packet.size and packet.dts is not None  # the packet that ends a stream is empty, too, and has no time
-    frames: list[Any] = [] if held else packet.decode()
+    repeats = not packet.size and packet.dts is not None  # the packet that ends a stream is empty, too, without a time
+    frames: list[Any] = [] if repeats else packet.decode()
     return frames

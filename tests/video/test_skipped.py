@@ -42,7 +42,7 @@ def test_pictures_are_read_in_the_order_of_their_number(tmp_path: Path, names: l
     """Brackets, suffixes, decimals, shots, times of day: one number counts the pictures, wherever it stands."""
     found = quick(pictures(tmp_path / "v", names), tmp_path / "m.json")
     assert seen(found) == {"v": list(range(len(names)))}
-    assert not found.passed_by
+    assert not found.skipped
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,17 @@ def test_what_stands_beside_pictures(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert [entry.path for entry in quick(root / "masked" / "masks", tmp_path / "masks.json")] == ["masks"]
 
 
-def test_what_is_passed_by_is_said_once_by_other_commands(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Every command that scans says what was passed by, and says it again only when it has changed."""
+def test_what_is_skipped_is_said_once_by_other_commands(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every command that scans says what was skipped, and says it again only when it has changed."""
     root = pictures(tmp_path / "v", ["1.jpg", "2.jpg"])
     (root / "notes.txt").write_text("no video")
     for said in (1, 0):
         quick(root, tmp_path / "m.json")
-        assert caplog.text.count("passed by: 1 file (1 .txt)") == said
+        assert caplog.text.count("skipped: 1 file (1 .txt)") == said
         caplog.clear()
     (root / "more.txt").write_text("no video")
-    assert quick(root, tmp_path / "m.json").passed_by == ("passed by: 2 files (2 .txt)",)
-    assert caplog.text.count("passed by: 2 files (2 .txt)") == 1
+    assert quick(root, tmp_path / "m.json").skipped == ("skipped: 2 files (2 .txt)",)
+    assert caplog.text.count("skipped: 2 files (2 .txt)") == 1
 
 
 def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -146,14 +146,14 @@ def test_folders_and_files_that_systems_make(tmp_path: Path) -> None:
         (root / name).write_bytes(b"\0\5\x16\7")
     found = quick(root, tmp_path / "m.json")
     assert [entry.path for entry in found] == ["%d.jpg", "a/a.mp4"]
-    said = "\n".join(found.passed_by)
-    assert "passed by: 7 files (3 AppleDouble (._*), 2 .txt, " in said
+    said = "\n".join(found.skipped)
+    assert "skipped: 7 files (3 AppleDouble (._*), 2 .txt, " in said
     assert "1 .db" in said
     assert "1 hidden" in said
     assert "folders of a system, by their name: 6 (#recycle, $RECYCLE.BIN, @eaDir, Thumbnails, __MACOSX, ...)" in said
     assert "hidden folders: 1 (.Trash)" in said
     assert Manifest.load(tmp_path / "m.json") == found
-    assert quick(tmp_path / "m.json", tmp_path / "m.json").passed_by == found.passed_by
+    assert quick(tmp_path / "m.json", tmp_path / "m.json").skipped == found.skipped
 
 
 @pytest.mark.parametrize(
@@ -190,18 +190,18 @@ def test_endings(tmp_path: Path, written: str, names: list[str]) -> None:
         (root / name).write_bytes(content)
     found = quick(root, tmp_path / "m.json")
     assert [(entry.path, entry.frames) for entry in found] == [(name, 6) for name in sorted([written, *names])]
-    assert found.passed_by == ("passed by: 3 files (3 without an ending)",)
+    assert found.skipped == ("skipped: 3 files (3 without an ending)",)
 
 
 def test_arrays_that_are_no_frames_are_named(tmp_path: Path) -> None:
-    """An array of another type or shape is passed by with the reason."""
+    """An array of another type or shape is skipped with the reason."""
     np.save(tmp_path / "good.npy", np.zeros((3, 8, 8), np.uint8))
     np.save(tmp_path / "floats.npy", np.zeros((3, 8, 8)))
     np.save(tmp_path / "first.npy", np.zeros((5, 3, 16, 16), np.uint8))
     (tmp_path / "cut.npy").write_bytes(b"\x93NUM")
     found = find_videos(tmp_path)
     assert found.paths == ["good.npy"]
-    (said,) = found.passed
+    (said,) = found.skipped
     assert "3 (cut.npy: " in said
     assert "first.npy: frames must be uint8 or uint16 (T, H, W) or (T, H, W, 3), got uint8 (5, 3, 16, 16)" in said
     assert "float64 (3, 8, 8)" in said
@@ -226,7 +226,7 @@ def test_links_and_folders_that_cannot_be_read(tmp_path: Path) -> None:
     os.close(place)
     found = quick(root, tmp_path / "m.json")
     assert [entry.path for entry in found] == ["one", "z/real"]
-    said = "\n".join(found.passed_by)
+    said = "\n".join(found.skipped)
     assert "folders that are searched elsewhere: 3 (a_link is z/real, back is ., two is one)" in said
     assert "folders that cannot be read: 1 (ddd" in said
     assert "File name too long" in said

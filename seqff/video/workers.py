@@ -1,4 +1,4 @@
-"""The parent's side of a scan: worker processes that are killed when they hang and replaced when they crash."""
+"""The processes that decode during a scan: killed when they hang, replaced when they crash."""
 
 from __future__ import annotations
 
@@ -8,19 +8,55 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import av
 
 from seqff.errors import SeqffError
+from seqff.orphans import end_with
+from seqff.video.decord_reader import decord_available, quiet_decord
 from seqff.video.entry import VideoEntry
-from seqff.video.examine import examine_there
-from seqff.video.worker import BEAT
+from seqff.video.examine import examine, examine_there
 
+_HEARTBEAT, _HEARTBEAT_SECONDS = ".", 0.5
+_SERVE = "from seqff.video.workers import serve; serve()"
 _DIED = "the decoder crashed"
 _SUSPECTS = 8  # files before, of which one may be why a process died
 
 _log = logging.getLogger("seqff.video")
+
+
+def serve() -> None:
+    """What a worker process does: reads one JSON path a line until the input ends, answers with one JSON entry.
+
+    Between them it gives signs of life. The first argument is the process id of the parent, with which it ends.
+    """
+    end_with(int(sys.argv[1]))
+    answers, last = sys.stdout, time.monotonic()
+
+    def answer(text: str) -> None:
+        answers.write(text + "\n")
+        answers.flush()
+
+    def heartbeat() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > _HEARTBEAT_SECONDS:
+            last = now
+            answer(_HEARTBEAT)
+
+    answer(_HEARTBEAT)
+    av.logging.set_level(av.logging.PANIC)  # print nothing, but let errors say what FFmpeg said
+    decord: Any = None
+    with suppress(Exception):  # installed, but not for this machine
+        decord = quiet_decord() if decord_available() else None
+    for line in sys.stdin:
+        answer(json.dumps(examine(Path(json.loads(line)), decord=decord, heartbeat=heartbeat).to_dict()))
 
 
 class Worker:
@@ -43,12 +79,12 @@ class Worker:
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[str] | None = None
         self._stopped = threading.Event()
-        self._had: list[Path] = []
+        self._read: list[Path] = []
         self.taken_back: list[VideoEntry] = []
 
     def examine(self, path: Path) -> VideoEntry:
-        """Examines a video, which is fetched first if it is remote; a hang and a crash become its entry's status."""
-        return examine_there(path, how=self._examine, beat=self._check_stopped)
+        """Examines a video, which is downloaded first if it is remote; hangs and crashes become its entry's status."""
+        return examine_there(path, how=self._examine, heartbeat=self._check_stopped)
 
     def _check_stopped(self) -> None:
         if self._stopped.is_set():
@@ -57,9 +93,9 @@ class Worker:
     def _examine(self, path: Path) -> VideoEntry:
         entry = self._ask(path)
         if not entry.cause.startswith(_DIED) or self._stopped.is_set():
-            self._had.append(path)
+            self._read.append(path)
             return entry
-        suspects, self._had = self._had[-_SUSPECTS:], []
+        suspects, self._read = self._read[-_SUSPECTS:], []
         if not suspects:
             return entry
         again = self._ask_alone(path)
@@ -87,7 +123,7 @@ class Worker:
             assert process.stdin is not None
             process.stdin.write(json.dumps(str(path)) + "\n")
             process.stdin.flush()
-            while (line := self._next_line(process, killed).strip()) == BEAT:
+            while (line := self._next_line(process, killed).strip()) == _HEARTBEAT:
                 pass
         except OSError:
             line = ""
@@ -115,23 +151,22 @@ class Worker:
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
-            home = str(Path(__file__).resolve().parents[2])
-            self._had = []
-            known = os.environ.get("PYTHONPATH")
+            self._read = []
+            paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "seqff.video.worker", str(os.getpid())],
+                [sys.executable, "-c", _SERVE, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # decoders chatter there
                 start_new_session=True,  # an interrupt from the keyboard is for the parent to handle
                 text=True,
                 encoding="ascii",
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([home, known] if known else [home])},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             )
         return self._process
 
     def kill(self) -> None:
-        """Ends the process; a thread that waits for its answer is told that it crashed, one that fetches gives up."""
+        """Ends the process; a thread that waits for its answer is told that it crashed, one that downloads gives up."""
         self._stopped.set()
         if self._process is not None:
             self._process.kill()
@@ -190,5 +225,5 @@ def _hand_out(
             yield name, future.result()
             while worker.taken_back:
                 harmful = worker.taken_back.pop()
-                if harmful.path in names:  # not of a remote file, which lies elsewhere once it is fetched
+                if harmful.path in names:  # not of a remote file, which lies elsewhere once it is downloaded
                     yield names[harmful.path], harmful

@@ -1,4 +1,4 @@
-"""Whether a file is all there, by its own structure: not by what a header counts, and whatever lies behind its end."""
+"""Whether a file was cut, by its own structure: not by what a header counts, and whatever lies behind its end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ _SLACK = 8  # bytes that writers of RIFF miscount by
 
 
 def is_complete(path: str) -> bool | None:
-    """Whether the parts a container declares end within the file.
-
-    Args:
-        path: a video.
-
-    Returns:
-        False for a file that was cut; None where the format does not say.
-    """
+    """Whether the parts a container declares end within the file; None where the format does not say."""
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
         head = file.read(12)
@@ -144,45 +137,3 @@ def _flv(file: BinaryIO, size: int) -> bool | None:
     tag = file.read(4)
     ends = tag[0] & 0x1F in (8, 9, 18) and int.from_bytes(tag[1:], "big") + 11 == length
     return True if ends else None
-
-
-_MARKER = re.compile(rb"\xff([^\x00\xff])")
-_AFTER_SCAN = re.compile(rb"\xff(?=[^\x00\xd0-\xd7\xff])")
-
-
-def is_complete_image(data: bytes) -> bool:
-    """Whether a JPEG or PNG reaches its own end; True for any other image.
-
-    Decoders fill up what is missing with grey. What lies behind the end (a motion photo's film, a phone's notes) is
-    not looked at.
-
-    Args:
-        data: the file.
-    """
-    if data[:2] == b"\xff\xd8":
-        return _jpeg(data)
-    return _png(data) if data[:8] == b"\x89PNG\r\n\x1a\n" else True
-
-
-def _jpeg(data: bytes) -> bool:
-    at = 2
-    while marker := _MARKER.search(data, at):
-        name, at = marker[1][0], marker.end()
-        if name == 0xD9:
-            return True
-        if name == 0x01 or 0xD0 <= name <= 0xD8:  # markers that stand alone
-            continue
-        at += int.from_bytes(data[at : at + 2], "big")
-        if name == 0xDA:  # the picture's data follow, with no length of their own
-            after = _AFTER_SCAN.search(data, at)
-            if after is None:
-                return False
-            at = after.start()
-    return False
-
-
-def _png(data: bytes) -> bool:
-    at = 8
-    while len(data) - at >= 12 and data[at + 4 : at + 8] != b"IEND":
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return len(data) - at >= 12

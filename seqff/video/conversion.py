@@ -1,0 +1,171 @@
+"""From a decoded PyAV frame to an upright RGB array: 8 bits, opaque, cropped, scaled, turned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import av
+import av.filter
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from seqff.video.geometry import UPRIGHT, WHOLE, Crop, Orientation
+from seqff.video.levels import DECLARED, Levels, deep, in_eight_bits, samples_of
+from seqff.video.reader import Frames
+
+_MATRIX, _KINDS = 6, 64  # FFmpeg's number of the display matrix among side data, and more kinds than it knows
+_Sample = TypeVar("_Sample", np.uint8, np.uint16)
+
+
+class ToRgb:
+    """Converts PyAV frames to upright RGB of one size.
+
+    Keeps one scaler for all frames: setting one up for each, as `frame.reformat` does, costs more than the scaling.
+    Frames that shrink are averaged over areas, which neither aliases nor rings and costs half of a bicubic filter.
+
+    Args:
+        height: px, after turning.
+        width: px, after turning.
+        orientation: how to turn.
+        levels: of deep pictures; see `VideoEntry`.
+        crop: px to take off the stored frame.
+
+    Attributes:
+        levels: may be changed between frames.
+        transparent: a frame had transparent parts.
+    """
+
+    def __init__(
+        self, height: int, width: int, orientation: Orientation, levels: Levels = DECLARED, crop: Crop = WHOLE
+    ) -> None:
+        self.levels, self.transparent = levels, False
+        self._crop, self._turn = crop, orientation
+        self._height, self._width = (width, height) if orientation[1] else (height, width)
+        self._scaler, self._converter = VideoReformatter(), VideoReformatter()
+
+    def __call__(self, frame: Any) -> Frames:
+        """Returns uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
+        pixels = frame.format.name
+        if self.levels != DECLARED and deep(pixels):
+            frame = self._shallow(frame)
+        elif has_alpha(pixels):
+            frame = self._opaque(frame)
+        if self._crop != WHOLE:
+            frame = self._cropped(frame)
+        shrinks = self._width <= frame.width and self._height <= frame.height
+        how: dict[str, Any] = {"interpolation": "AREA" if shrinks else "BICUBIC", **_one_thread()}
+        image = cast(Frames, self._scaler.reformat(frame, self._width, self._height, "rgb24", **how).to_ndarray())
+        return image if self._turn == UPRIGHT else _turned(image, self._turn)
+
+    def _shallow(self, frame: Any) -> Any:
+        """Returns a deep frame in 8 bits, opaque."""
+        how, samples = deep(frame.format.name), samples_of(frame)
+        assert how is not None
+        colors = 3 if how.channels > 2 else 1
+        image = in_eight_bits(samples[:, :, :colors], self.levels)
+        if how.channels > colors:
+            image = self._composed(image, samples[:, :, colors:], 2**how.bits - 1)
+        return _as_frame(image)
+
+    def _opaque(self, frame: Any) -> Any:
+        image = self._converted(frame, "rgba")
+        if image[:, :, 3].min() == 255:
+            return frame
+        return _as_frame(self._composed(image[:, :, :3], image[:, :, 3:], 255))
+
+    def _composed(self, image: Frames, alpha: NDArray[np.integer[Any]], opaque: int) -> Frames:
+        if int(alpha.min()) < opaque:
+            self.transparent = True
+            return on_black(image, alpha, opaque)
+        return image
+
+    def _cropped(self, frame: Any) -> Any:
+        left, top, right, bottom = self._crop
+        image = self._converted(frame, "rgb24")
+        return _as_frame(image[top : image.shape[0] - bottom, left : image.shape[1] - right])
+
+    def _converted(self, frame: Any, pixels: str) -> Frames:
+        return cast(Frames, self._converter.reformat(frame, format=pixels, **_one_thread()).to_ndarray())
+
+
+@cache
+def _one_thread() -> dict[str, Any]:
+    """Left to itself PyAV scales on every core, which costs three times as much; old releases have no such setting."""
+    return {"threads": 1} if "threads=" in (VideoReformatter.reformat.__doc__ or "") else {}
+
+
+@cache
+def has_alpha(pixels: str) -> bool:
+    """Whether a pixel format has room for transparency, by FFmpeg's name; palettes have."""
+    kind = av.VideoFormat(pixels)
+    return bool(kind.has_palette) or any(component.is_alpha for component in kind.components)
+
+
+@cache
+def declared_bits(pixels: str) -> int:
+    """Bits of a sample, as a pixel format declares them by FFmpeg's name; 8 for palettes."""
+    kind = av.VideoFormat(pixels)
+    return 8 if kind.has_palette else max(component.bits for component in kind.components)
+
+
+def on_black(image: NDArray[_Sample], alpha: NDArray[np.integer[Any]], opaque: int) -> NDArray[_Sample]:
+    """Composes a picture (H, W, 1 or 3), not yet multiplied by alpha (H, W, 1) from 0 to `opaque`, on black."""
+    composed = (image * alpha.astype(np.uint32) + opaque // 2) // opaque
+    return composed.astype(image.dtype)
+
+
+def _as_frame(image: Frames) -> Any:
+    grey = image.shape[2] == 1
+    plain = np.ascontiguousarray(image[:, :, 0] if grey else image)
+    return av.VideoFrame.from_ndarray(plain, format="gray" if grey else "rgb24")
+
+
+def _turned(image: Frames, orientation: Orientation) -> Frames:
+    """Turns and mirrors an image (H, W, 3) as the display matrix says; the result is contiguous."""
+    a, b, c, d = orientation
+    if b:
+        image = image.swapaxes(0, 1)
+        right, down = c, b
+    else:
+        right, down = a, d
+    return np.ascontiguousarray(image[:: down or 1, :: right or 1])
+
+
+def orientation_of(frame: Any) -> Orientation:
+    """Reads the display matrix of a PyAV frame."""
+    matrix = _display_matrix(frame)
+    if not matrix.any():
+        return UPRIGHT
+    a, b, c, d = np.rint(matrix / np.abs(matrix).max()).astype(int).tolist()
+    return (a, b, c, d) if abs(a * d - b * c) == 1 else UPRIGHT
+
+
+def _display_matrix(frame: Any) -> NDArray[np.float64]:
+    """Returns the four numbers that turn; zeros of a frame without a matrix."""
+    # PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
+    # some (a color profile's name) twice. So FFmpeg first takes away all but the matrix.
+    having_one = _filtered(frame, [f"mode=select:type={_MATRIX}"])
+    if having_one is None:
+        return np.zeros(4)
+    stripped: Any = _filtered(having_one, [f"mode=delete:type={kind}" for kind in range(_KINDS) if kind != _MATRIX])
+    (data,) = stripped.side_data
+    return np.frombuffer(bytes(data), dtype=np.int32)[[0, 1, 3, 4]].astype(np.float64)
+
+
+def _filtered(frame: Any, filters: Sequence[str]) -> Any | None:
+    """Returns a frame behind filters of side data; None where they let nothing through."""
+    graph = av.filter.Graph()
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
+    for node in [*(graph.add("sidedata", how) for how in filters), graph.add("buffersink")]:
+        last.link_to(node)
+        last = node
+    graph.configure()
+    graph.push(frame)
+    try:
+        return graph.pull()
+    except (av.BlockingIOError, av.EOFError):
+        return None
