@@ -55,7 +55,7 @@ DECODES = """
 import sys, threading
 from seqff.video.workers import Worker
 worker = Worker(600.0)
-print(worker._started().pid, flush=True)
+print(worker.start().pid, flush=True)
 sys.stdin.read()
 """
 LOADS = """

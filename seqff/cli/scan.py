@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show, speaks
+from seqff.cli.arguments import call_arguments, parse, print_json, show, speaks
 from seqff.config import VideoConfig
 
 
@@ -42,10 +43,6 @@ class ScanOptions:
     """Show a progress bar on a terminal."""
     video: VideoConfig = field(default_factory=VideoConfig)
     """How files are read, where they leave it open."""
-    seed: int = 0
-    """Taken by every command; nothing in a scan is random."""
-    device: Device = "auto"
-    """Taken by every command; a scan decodes on the CPU."""
     json: Annotated[bool, tyro.conf.arg(help="Print the manifest as JSON.")] = False
 
 
@@ -53,6 +50,7 @@ def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, scan, print the table."""
     options = parse(ScanOptions, "scan", arguments)
     from seqff.video import BadVideosError, Manifest, scan
+    from seqff.video.scanning import SKIPPED_LOG
 
     def tell(manifest: Manifest) -> None:
         if not speaks():
@@ -64,8 +62,12 @@ def run(arguments: Sequence[str]) -> None:
             if manifest.usable:
                 show(f"next: seqff train {options.out or options.videos} --out RUN")
 
+    skipped = logging.getLogger(SKIPPED_LOG)
+    skipped.disabled = True  # the table says it
     try:
         tell(scan(**{**call_arguments(options), "progress": options.progress and speaks()}))
     except BadVideosError as error:
         tell(error.manifest)  # what is good and what is not, before the line that says that it is too much
         raise
+    finally:
+        skipped.disabled = False

@@ -19,20 +19,21 @@ from seqff.video.entry import VideoEntry
 from seqff.video.manifest import FORMAT
 
 _CLAIM = "claim"
-_log = logging.getLogger("seqff.video")
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+_log = logging.getLogger("seqff.video")
 
 
 class Journal:
     """The folder beside a manifest that is being made, with a file for each process that scans to it.
 
-    A process notes there which video it begins with and what it found. What a living process is at, the others leave to
-    it; what one was at that has died is done by others. Where a disk has no locks, and on Windows, nobody can be known
-    to live: then each process does all the work.
+    A process writes there which video it begins with and what it found. What a living process is at, the others leave
+    to it; what one was at that has died is done by others. Where a disk has no locks, and on Windows, nobody can be
+    known to live: then each process does all the work.
 
     Args:
         out: file of the manifest.
-        root: of the videos; what was noted of others is left alone.
+        root: of the videos; what was found of others is left alone.
         fresh: forget what was found by processes that have died.
 
     Attributes:
@@ -41,13 +42,13 @@ class Journal:
 
     def __init__(self, out: Path, root: Path, *, fresh: bool) -> None:
         self.folder = out.with_name(out.name + ".partial")
-        self._root = root
-        self._read: dict[Path, int] = {}
+        self.found: dict[str, VideoEntry] = {}
+        self._out, self._root = out, root
+        self._read: dict[Path, int] = {}  # bytes, of the files of others
         self._claims: dict[Path, set[str]] = {}
         self._own: Path | None = None
         self._liveness: LivenessLock | None = None
-        self.found: dict[str, VideoEntry] = {}
-        self.out, self._noted, self._told = out, False, False
+        self._wrote = self._warned = False
         with self._locked():
             if fresh:
                 for other in self._others():
@@ -55,39 +56,39 @@ class Journal:
                         other.unlink()
             self._own = self.folder / f"{uuid.uuid4().hex}.jsonl"
             self._liveness = LivenessLock(self._own)
-            self._look()
+            self._read_others()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
-        """Yield videos to do, one after another; what others have done meanwhile, or are at, is left out.
+        """Yields videos to do, one after another; what others have done meanwhile, or are at, is left out.
 
         Args:
             paths: relative to the root.
         """
         for path in paths:
             with self._locked():
-                self._look()
+                self._read_others()
                 if path in self.found or path in (busy := self._busy()):
                     continue
-                if busy and not self._told and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share it on purpose
-                    self._told = True
-                    _log.warning("%s: another scan to it is under way; the work is shared", self.out)
+                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share it on purpose
+                    self._warned = True
+                    _log.warning("%s: another scan to it is under way; the work is shared", self._out)
                 self._write({_CLAIM: path})
             yield path
 
-    def note(self, entry: VideoEntry) -> None:
-        """Write down what was found of a video."""
+    def add(self, entry: VideoEntry) -> None:
+        """Writes down what was found of a video."""
         self._write({"entry": entry.to_dict()})
-        self._noted = True
+        self._wrote = True
         self.found[entry.path] = entry
 
-    def look(self) -> None:
-        """Read what others have noted since."""
+    def refresh(self) -> None:
+        """Reads what others have found since."""
         with self._locked():
-            self._look()
+            self._read_others()
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Write the manifest in this block; the journal is gone after it, unless others are still at work."""
+        """A block in which the manifest is written; the journal is gone after it, unless others are still at work."""
         with self._locked():
             yield
             self._end()
@@ -95,9 +96,9 @@ class Journal:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop being at work; what was noted stays, and where nothing was, nothing does."""
+        """Stops being at work; what was found stays, and where nothing was, nothing does."""
         own = self._end()
-        if own is not None and not self._noted:
+        if own is not None and not self._wrote:
             with suppress(OSError):
                 own.unlink()
                 with self._locked():
@@ -112,18 +113,16 @@ class Journal:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes out of such a block."""
+        """Keeps other processes out of such a block."""
         with ExitStack() as stack:
             while not self._enter(stack):
                 stack.close()
             yield
 
     def _enter(self, stack: ExitStack) -> bool:
-        """Wait for the lock file; say whether it still is there, as the last to finish deletes it with the folder."""
+        """Waits for the lock file; says whether it still is there, as the last to finish deletes it with the folder."""
         path = self.folder / "lock"
         with writing(self.folder):
-            if self.folder.is_file():  # a journal of seqff before 0.1
-                self.folder.unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             file = stack.enter_context(exclusive(path))
@@ -139,10 +138,10 @@ class Journal:
         return [file for file in sorted(self.folder.glob("*.jsonl")) if file != self._own]
 
     def _busy(self) -> set[str]:
-        """Videos that others are at."""
+        """Returns the videos that others are at."""
         return set().union(*(claims for file, claims in self._claims.items() if claims and is_held(file)))
 
-    def _look(self) -> None:
+    def _read_others(self) -> None:
         for file in self._others():
             try:
                 with file.open("rb") as opened:

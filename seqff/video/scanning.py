@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seqff.config import VideoConfig
 from seqff.errors import ManifestError, SeqffError, VideoError
-from seqff.terminal import as_lines
+from seqff.terminal import as_lines, counted
 from seqff.video.entry import VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import CACHE, Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
@@ -32,9 +32,11 @@ from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.download_cache import local_file
 from seqff.video.workers import examine_all
 
+SKIPPED_LOG = "seqff.video.skipped"
+"""Name of the logger that says what a scan has skipped."""
 _REQUESTS = 16  # at a time
-_LOOK_SECONDS = 0.2
-_PLACE = 2  # where remembered manifests lie; older formats too, so that they are found and refreshed
+_POLL_SECONDS = 0.2
+_KEY = 2  # of the names of remembered manifests; older formats have it, too, so that they are found and refreshed
 _MOST_FPS = 1e6
 
 _log = logging.getLogger("seqff.video")
@@ -50,8 +52,6 @@ def scan(
     refresh: bool = False,
     video: VideoConfig | None = None,
     progress: bool = True,
-    seed: int = 0,
-    device: str = "auto",
 ) -> Manifest:
     """Decodes every video once and writes down what it holds and how it may be read.
 
@@ -69,8 +69,6 @@ def scan(
         video: what files do not say of themselves, such as how many pictures make a second; what the manifest says
             already stays as it is where this says nothing.
         progress: show a progress bar, on terminals.
-        seed: taken as by every command; nothing in a scan is random.
-        device: taken as by every command; a scan decodes on the CPU.
 
     Returns:
         The manifest.
@@ -83,48 +81,29 @@ def scan(
     video = video or VideoConfig()
     _check_arguments(max_bad, workers, timeout_seconds, video)
     (root, paths, skipped, fps, levels), out = _resolve(videos, out)
-    count = workers or min(cores(), 16)
     with closing(Journal(out, root, fresh=refresh)) as journal:
         before = _before(out, root, refresh=refresh)
         known = {} if refresh else _by_path(before, out)
         known |= journal.found
-        entries = journal.found = _still_good(root, [known[path] for path in paths if path in known])
+        entries = journal.found = _unchanged(root, [known[path] for path in paths if path in known])
         known_before = set(entries)
+        count = workers or min(cores(), 16)
         _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
         fps = video.fps or before.fps or fps
         levels = video.levels or (before.levels if len(before) else levels)
-        ready = [_as_told(entries[path], fps, levels) for path in paths]
+        ready = [
+            replace(entry.at_rate(fps or FPS), levels=levels_of(entry.samples, entry.bits, levels))
+            for entry in (entries[path] for path in paths)
+        ]
         manifest = Manifest(root, tuple(_mark_copies(ready)), skipped, fps, levels)
         with journal.finishing():
             if manifest != before:
                 manifest.save(out)
     if skipped and skipped != before.skipped:
-        _log.warning("%s", as_lines(skipped))
-    _remark([entry for entry in manifest if entry.path not in known_before])
-    _judge(manifest, max_bad, out)
+        logging.getLogger(SKIPPED_LOG).warning("%s", as_lines(skipped))
+    _warn(manifest, known_before)
+    _check_bad(manifest, max_bad, out)
     return manifest
-
-
-def _examine(
-    root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
-) -> None:
-    """Find out about the videos that the journal has not; if other processes are at some of them, wait for those."""
-    known = len(journal.found)
-    with tqdm(desc="scan", total=len(_left(paths, journal)), unit="video", disable=None if progress else True) as bar:
-        while todo := _left(paths, journal):
-            claimed = ((path, root / path) for path in journal.claim(todo))
-            count = min(workers, len(todo))
-            with closing(examine_all(claimed, workers=count, timeout_seconds=timeout_seconds)) as examined:
-                for path, entry in examined:
-                    journal.note(replace(entry, path=path))
-                    bar.update(len(journal.found) - known - bar.n)
-            journal.look()
-            if _left(paths, journal):
-                time.sleep(_LOOK_SECONDS)
-
-
-def _left(paths: Sequence[str], journal: Journal) -> list[str]:
-    return [path for path in paths if path not in journal.found]
 
 
 def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float, video: VideoConfig) -> None:
@@ -137,6 +116,28 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
     if not 0 <= video.fps <= _MOST_FPS:
         raise ValueError(f"video.fps must be above 0 and at most {_MOST_FPS:g}, or 0 for {FPS:g}; got {video.fps}")
     levels_of(DECLARED, how=video.levels or USED)  # raises where they are none
+
+
+def _examine(
+    root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
+) -> None:
+    """Finds out about the videos that the journal has not; if other processes are at some of them, waits for those."""
+
+    def missing() -> list[str]:
+        return [path for path in paths if path not in journal.found]
+
+    known = len(journal.found)
+    with tqdm(desc="scan", total=len(missing()), unit="video", disable=None if progress else True) as bar:
+        while todo := missing():
+            claimed = ((path, root / path) for path in journal.claim(todo))
+            count = min(workers, len(todo))
+            with closing(examine_all(claimed, workers=count, timeout_seconds=timeout_seconds)) as examined:
+                for path, entry in examined:
+                    journal.add(replace(entry, path=path))
+                    bar.update(len(journal.found) - known - bar.n)
+            journal.refresh()
+            if missing():
+                time.sleep(_POLL_SECONDS)
 
 
 def cores() -> int:
@@ -168,8 +169,8 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
 
 
 def _remembered(root: Path, paths: list[str]) -> Path:
-    """Where the manifest of these videos is kept for the user; of all below the root, if none are named."""
-    digest = hashlib.blake2b(json.dumps([_PLACE, str(root), paths]).encode(), digest_size=12).hexdigest()
+    """Returns where the manifest of these videos is kept for the user; of all below the root, if none are named."""
+    digest = hashlib.blake2b(json.dumps([_KEY, str(root), paths]).encode(), digest_size=12).hexdigest()
     try:
         place = cache_folder() / "manifests"
         place.mkdir(parents=True, exist_ok=True)
@@ -183,7 +184,7 @@ def _remembered(root: Path, paths: list[str]) -> Path:
 
 
 def _before(out: Path, root: Path, *, refresh: bool) -> Manifest:
-    """The earlier manifest at `out`; an empty one if there is none of these videos."""
+    """Returns the earlier manifest at `out`; an empty one if there is none of these videos."""
     try:
         before = Manifest.load(out, older=True) if out.exists() else Manifest(root, ())
     except ManifestError:
@@ -200,16 +201,11 @@ def _by_path(manifest: Manifest, out: Path) -> dict[str, VideoEntry]:
     return {entry.path: replace(entry, duplicate_of="") for entry in manifest}
 
 
-def _as_told(entry: VideoEntry, fps: float, levels: str) -> VideoEntry:
-    """Returns the entry with what the scan was told about files that do not say it."""
-    return replace(entry.at_rate(fps or FPS), levels=levels_of(entry.samples, entry.bits, levels))
-
-
-def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
-    """Entries of the files that have not changed, or whose server cannot be asked now: the spool may have them."""
+def _unchanged(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
+    """Returns the entries of files that have not changed, or whose server cannot be asked now: they may be cached."""
     unasked: list[str] = []
 
-    def good(entry: VideoEntry) -> bool:
+    def unchanged(entry: VideoEntry) -> bool:
         # What may be better another time is examined again: files that could not be opened, and hangs.
         if entry.status in ("unreadable", "timeout"):
             return False
@@ -222,7 +218,7 @@ def _still_good(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
             return True
 
     with ThreadPoolExecutor(_REQUESTS if is_below(root) else 1) as threads:
-        known = [entry for entry, is_good in zip(entries, threads.map(good, entries), strict=True) if is_good]
+        known = [entry for entry, same in zip(entries, threads.map(unchanged, entries), strict=True) if same]
     if unasked:
         _log.warning("whether videos have changed cannot be asked; taken as they were scanned: %s", unasked[0])
     return {entry.path: entry for entry in known}
@@ -235,26 +231,25 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
         yield entry if original == entry.path else replace(entry, duplicate_of=original)
 
 
-def _remark(entries: Sequence[VideoEntry]) -> None:
-    """Say what is odd about sound videos, once: when they are scanned."""
-    remarks = [entry for entry in entries if entry.status == "ok" and entry.cause]
-    if remarks:
-        _log.warning("%d videos are read with a remark:\n%s", len(remarks), list_alike(remarks))
-
-
-def _judge(manifest: Manifest, max_bad: float, out: Path) -> None:
-    bad, copies = manifest.bad, [entry for entry in manifest if entry.duplicate_of]
+def _warn(manifest: Manifest, known_before: set[str]) -> None:
+    """Says what is odd about videos that can be used: of sound ones once, when they are scanned."""
+    odd = [e for e in manifest if e.status == "ok" and e.cause and e.path not in known_before]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
+    copies = [entry.path for entry in manifest if entry.duplicate_of]
+    if odd:
+        _log.warning("%s read with a remark:\n%s", counted(len(odd), "video"), list_alike(odd))
     if damaged:
-        _log.warning("%d damaged videos, used up to the damage:\n%s", len(damaged), list_alike(damaged))
+        _log.warning("%s damaged, used up to the damage:\n%s", counted(len(damaged), "video"), list_alike(damaged))
     if copies:
-        _log.warning("%d videos are copies of others: %s", len(copies), ", ".join(e.path for e in copies[:10]))
+        _log.warning("%s copied from another: %s", counted(len(copies), "video"), ", ".join(copies[:10]))
+
+
+def _check_bad(manifest: Manifest, max_bad: float, out: Path) -> None:
+    bad = manifest.bad
+    number = f"{len(bad)} of {counted(len(manifest), 'video')}"
     if len(bad) > max_bad * len(manifest):
-        head = (
-            f"{len(bad)} of {len(manifest)} videos under {shown(manifest.root)} cannot be used, more than "
-            f"max_bad = {max_bad:g} allows:"
-        )
+        under = f"{number} under {shown(manifest.root)} cannot be used, more than max_bad = {max_bad:g} allows:"
         end = f"Mend or remove them, or raise max_bad; the manifest is in {out}."
-        raise BadVideosError(as_lines([head, *list_alike(bad).split("\n"), end]), manifest)
+        raise BadVideosError(as_lines([under, *list_alike(bad).split("\n"), end]), manifest)
     if bad:
-        _log.warning("%d of %d videos are left out:\n%s", len(bad), len(manifest), list_alike(bad))
+        _log.warning("%s left out:\n%s", number, list_alike(bad))

@@ -72,12 +72,13 @@ class Worker:
         timeout_seconds: how long it may go without a sign of life.
 
     Attributes:
+        process: that examines, once it has started.
         taken_back: files found to end the process that reads them, whose entries said otherwise before.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._process: subprocess.Popen[str] | None = None
+        self.timeout_seconds = timeout_seconds
+        self.process: subprocess.Popen[str] | None = None
         self._stopped = threading.Event()
         self._read: list[Path] = []
         self.taken_back: list[VideoEntry] = []
@@ -117,7 +118,7 @@ class Worker:
             self.close()
 
     def _ask(self, path: Path) -> VideoEntry:
-        process = self._started()
+        process = self.start()
         killed = threading.Event()
         try:
             assert process.stdin is not None
@@ -131,7 +132,7 @@ class Worker:
             return VideoEntry.from_dict(json.loads(line))
         self.close()
         if killed.is_set():
-            cause = f"the decoder gave no sign of life for {self._timeout_seconds:g} s and was stopped"
+            cause = f"the decoder gave no sign of life for {self.timeout_seconds:g} s and was stopped"
             return VideoEntry(path=path.as_posix(), status="timeout", cause=cause)
         return VideoEntry(path=path.as_posix(), cause=f"{_DIED} (exit code {process.returncode})")
 
@@ -140,7 +141,7 @@ class Worker:
             killed.set()
             process.kill()
 
-        timer = threading.Timer(self._timeout_seconds, kill)
+        timer = threading.Timer(self.timeout_seconds, kill)
         timer.daemon = True
         timer.start()
         assert process.stdout is not None
@@ -149,11 +150,12 @@ class Worker:
         finally:
             timer.cancel()
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
+    def start(self) -> subprocess.Popen[str]:
+        """Returns the process, started if none is running."""
+        if self.process is None or self.process.poll() is not None:
             self._read = []
             paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-c", _SERVE, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -163,20 +165,20 @@ class Worker:
                 encoding="ascii",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             )
-        return self._process
+        return self.process
 
     def kill(self) -> None:
         """Ends the process; a thread that waits for its answer is told that it crashed, one that downloads gives up."""
         self._stopped.set()
-        if self._process is not None:
-            self._process.kill()
+        if self.process is not None:
+            self.process.kill()
 
     def close(self) -> None:
         """Ends the process and lets go of it; for the thread that uses the worker."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
 
 
 def examine_all(

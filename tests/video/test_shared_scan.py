@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from helpers.painted import write_painted
 
-from seqff.video import Manifest, VideoEntry, journal, scan
+from seqff.video import Manifest, VideoEntry, scan
 from seqff.video.journal import Journal
 from seqff.video.workers import Worker
 
@@ -84,7 +85,7 @@ def test_what_a_killed_process_was_at_is_done_by_others(root: Path, alone: Manif
         "import sys, time; from pathlib import Path; from seqff.video import Manifest; "
         "from seqff.video.journal import Journal; known = Manifest.load(sys.argv[3]); "
         "journal = Journal(Path(sys.argv[1]), Path(sys.argv[2]), fresh=False); "
-        "journal.note(known.entries[0]); print(next(journal.claim(['1.mp4'])), flush=True); time.sleep(600)"
+        "journal.add(known.entries[0]); print(next(journal.claim(['1.mp4'])), flush=True); time.sleep(600)"
     )
     alone.save(tmp_path / "alone.json")
     command = [sys.executable, "-c", write, str(out), str(alone.root), str(tmp_path / "alone.json")]
@@ -106,7 +107,7 @@ def test_damaged_lines_and_those_of_other_videos_are_left_alone(alone: Manifest,
     """A journal cut off in a line, or of another folder, costs what it says, not the scan."""
     out = tmp_path / "m.json"
     with closing(Journal(out, alone.root, fresh=False)) as first:
-        first.note(alone.entries[0])
+        first.add(alone.entries[0])
     (file,) = first.folder.glob("*.jsonl")
     whole = file.read_text()
     elsewhere = json.dumps({**json.loads(whole), "root": "/elsewhere"}).replace("0.mp4", "4.mp4")
@@ -123,7 +124,7 @@ def test_a_disk_without_locks(root: Path, alone: Manifest, tmp_path: Path, monke
     """There each process does all by itself, which is slower and no worse."""
 
     def none(*_: object) -> None:
-        raise OSError(journal._NO_LOCKS[0], "no locks available")
+        raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr("fcntl.flock", none)
     assert scan(root, out=tmp_path / "m.json", workers=1, progress=False) == alone

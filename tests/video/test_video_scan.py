@@ -216,11 +216,11 @@ def test_a_hanging_decoder_is_stopped(painted_clips: Path) -> None:
     worker = Worker(timeout_seconds=20)
     try:
         assert worker.examine(painted_clips / "asp.avi").status == "ok"
-        os.kill(worker._process.pid, signal.SIGSTOP)
-        worker._timeout_seconds = 0.3
+        os.kill(worker.process.pid, signal.SIGSTOP)
+        worker.timeout_seconds = 0.3
         stopped = worker.examine(painted_clips / "asp.avi")
         assert (stopped.status, "0.3 s" in stopped.cause) == ("timeout", True)
-        worker._timeout_seconds = 20
+        worker.timeout_seconds = 20
         assert worker.examine(painted_clips / "asp.avi").status == "ok"
     finally:
         worker.close()
@@ -231,7 +231,7 @@ def test_a_crashing_decoder_is_replaced(painted_clips: Path) -> None:
     worker = Worker(timeout_seconds=20)
     try:
         worker.examine(painted_clips / "asp.avi")
-        os.kill(worker._process.pid, signal.SIGSTOP)
+        os.kill(worker.process.pid, signal.SIGSTOP)
         threading.Timer(0.3, worker.kill).start()
         crashed = worker.examine(painted_clips / "asp.avi")
         assert (crashed.status, "crashed" in crashed.cause) == ("unreadable", True)
