@@ -16,7 +16,7 @@ from seqff.video.container import MAX_PIXELS
 from seqff.video.content import ContentStatistics
 from seqff.video.entry import MOST_FRAMES, VideoEntry
 from seqff.video.images import FPS, resized
-from seqff.video.levels import DECLARED, Levels, Samples, to_uint8
+from seqff.video.levels import Samples, to_uint8
 from seqff.video.reader import Frames, VideoInfo, VideoReader, cause_of
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
@@ -197,19 +197,13 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
 
 
 class ArrayReader(VideoReader):
-    """Reads frames out of a .npy or .npz file.
-
-    Args:
-        path: the file.
-        info: what `VideoReader.info` shows.
-        levels: of frames of 16 bits; see `VideoEntry`.
-    """
+    """Reads frames out of a .npy or .npz file."""
 
     name = "array"
 
-    def __init__(self, path: str, info: VideoInfo, levels: Levels = DECLARED) -> None:
+    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._levels = levels
+        self._levels = entry.levels
         try:
             self._frames: Samples | PackedFrames | None = load_frames(Path(path))
         except (OSError, ValueError) as error:

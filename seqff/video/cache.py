@@ -31,7 +31,7 @@ from seqff.video.entry import VideoEntry, video_info
 from seqff.video.find import CACHE, PathLikeStr, as_path, cache_folder
 from seqff.video.manifest import FORMAT as MANIFEST_FORMAT
 from seqff.video.manifest import Manifest
-from seqff.video.opening import checked_size, choose_reader, open_video, still_valid
+from seqff.video.opening import check_unchanged, checked_size, choose_reader, open_video
 from seqff.video.reader import Frames, Indices, VideoReader
 from seqff.video.remote.address import shown
 from seqff.video.remote.filesystem import no_heartbeat
@@ -85,7 +85,7 @@ def open_cached(
         return open_video(path, size=size, entry=entry, heartbeat=heartbeat)
     file = as_path(path)
     size = checked_size(size) if size is not None else (entry.height, entry.width)
-    still_valid(file, entry)
+    check_unchanged(file, entry)
     return CachedReader(_CachedVideo(file, entry, size, cache, _as_folder(folder), heartbeat))
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from seqff.video.container import decoded, open_source, video_streams
 from seqff.video.content import emptiness
 from seqff.video.conversion import ToRgb, declared_bits, orientation_of
-from seqff.video.geometry import UPRIGHT, WHOLE, crop_of, display_size, is_absurd, pixel_aspect, plausible_aspect
+from seqff.video.file_structure import crop_of, is_complete
+from seqff.video.geometry import UPRIGHT, WHOLE, display_size, is_absurd, pixel_aspect, plausible_aspect
 from seqff.video.levels import DECLARED, Levels, deep, levels_of, samples_of, widened
 from seqff.video.reader import Frames, cause_of
-from seqff.video.truncation import is_complete
 
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others

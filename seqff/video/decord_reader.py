@@ -130,13 +130,7 @@ def _block_means(frame: Frames, k: int) -> Frames:
 
 
 class DecordReader(VideoReader):
-    """Reads through decord; see `decord_fits` for when.
-
-    Args:
-        path: the file.
-        info: what `VideoReader.info` shows.
-        entry: of the scan, with reader "decord".
-    """
+    """Reads through decord what the scan has found it exact on; see `decord_fits`, too."""
 
     name = "decord"
 

@@ -23,7 +23,7 @@ from seqff.video.image_headers import (
     may_be_transparent,
     tiff_has_alpha,
 )
-from seqff.video.levels import DECLARED, Levels, Samples, to_uint8
+from seqff.video.levels import Samples, to_uint8
 from seqff.video.numbered import pictures_in, sequence_at
 from seqff.video.reader import Frames, VideoInfo, VideoReader
 
@@ -214,19 +214,13 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
 
 
 class ImagesReader(VideoReader):
-    """Reads numbered pictures, or the pages of a TIFF; frame i is the i-th by number.
-
-    Args:
-        path: see `ImageStack`.
-        info: what `VideoReader.info` shows.
-        levels: of images of 16 bits; see `VideoEntry`.
-    """
+    """Reads numbered pictures, or the pages of a TIFF; frame i is the i-th by number."""
 
     name = "opencv"
 
-    def __init__(self, path: str, info: VideoInfo, levels: Levels = DECLARED) -> None:
+    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._levels = levels
+        self._levels = entry.levels
         try:
             self._stack = ImageStack(Path(path))
         except (OSError, ValueError) as error:

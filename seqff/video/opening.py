@@ -21,7 +21,13 @@ from seqff.video.remote.download_cache import local_file
 from seqff.video.remote.filesystem import no_heartbeat
 from seqff.video.torchcodec_reader import TorchcodecReader, why_not_torchcodec
 
-READERS = ("auto", "decord", "pyav", "torchcodec", "opencv", "array")
+READERS: dict[str, Callable[[str, VideoInfo, VideoEntry], VideoReader]] = {
+    "decord": DecordReader,
+    "pyav": PyavReader,
+    "torchcodec": TorchcodecReader,
+    "opencv": ImagesReader,
+    "array": ArrayReader,
+}
 _LARGEST = 8192
 
 
@@ -56,9 +62,12 @@ def open_video(
     """
     file = as_path(path)
     height, width = checked_size(size) if size is not None else (0, 0)
-    if reader not in READERS:
-        raise ValueError(f"reader {reader!r} is unknown: choose one of {', '.join(READERS)}")
-    entry = _known_entry(file) if entry is None else still_valid(file, entry)
+    if reader not in ("auto", *READERS):
+        raise ValueError(f"reader {reader!r} is unknown: choose one of auto, {', '.join(READERS)}")
+    if entry is None:
+        entry = _known_entry(file)
+    else:
+        check_unchanged(file, entry)
     if reader == "decord" and entry.reader == "pyav" and decord_available():
         tried = _known_entry(file, insist=True)
         entry = replace(entry, reader=tried.reader, access=tried.access)
@@ -71,7 +80,7 @@ def open_video(
     except FileNotFoundError as error:
         raise VideoError(info.path, name, "gone since it was scanned") from error
     try:
-        opened = _open(name, str(lease.path), info, entry)
+        opened = READERS[name](str(lease.path), info, entry)
     except BaseException:
         lease.close()
         raise
@@ -79,22 +88,8 @@ def open_video(
     return opened
 
 
-def _open(name: str, file: str, info: VideoInfo, entry: VideoEntry) -> VideoReader:
-    if name == "decord":
-        return DecordReader(file, info, entry)
-    if name == "pyav":
-        return PyavReader(file, info, entry)
-    if name == "torchcodec":
-        return TorchcodecReader(file, info, entry)
-    return ImagesReader(file, info, entry.levels) if name == "opencv" else ArrayReader(file, info, entry.levels)
-
-
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns (height, width) as integers.
-
-    Raises:
-        ValueError: it is not a pair of whole numbers from 1 to 8192.
-    """
+    """Returns (height, width) as integers; raises ValueError unless they are whole numbers from 1 to 8192."""
     try:
         height, width = (int(side) for side in size)
         if (height, width) == tuple(size) and min(height, width) >= 1 and max(height, width) <= _LARGEST:
@@ -112,38 +107,31 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
     """
     if reader == "auto":
         best, _ = entry.best
-        if best == "decord" and not (decord_available() and decord_fits(entry, height, width)):
-            return "pyav"
-        return best
+        fits = best != "decord" or (decord_available() and decord_fits(entry, height, width))
+        return best if fits else "pyav"
+    possible = ("decord", "pyav") if entry.reader == "decord" else (entry.reader,)
+    cause = ""
     if reader == "torchcodec":
         cause = why_not_torchcodec(entry)
-        if cause:
-            raise VideoError(shown(file), reader, cause)
-        return reader
-    possible = ("decord", "pyav") if entry.reader == "decord" else (entry.reader,)
-    if reader not in possible:
+    elif reader not in possible:
         cause = f"this reader is not exact on this file; possible: {', '.join(possible)}"
+    elif reader == "decord" and not decord_available():
+        cause = "decord is not installed"
+    if cause:
         raise VideoError(shown(file), reader, cause)
-    if reader == "decord" and not decord_available():
-        raise VideoError(shown(file), reader, "decord is not installed")
     return reader
 
 
-def still_valid(file: Path, entry: VideoEntry) -> VideoEntry:
-    """Returns the entry of a file that is still the one that was scanned; a remote one is checked when downloaded.
-
-    Raises:
-        VideoError: it has changed or is gone.
-    """
+def check_unchanged(file: Path, entry: VideoEntry) -> None:
+    """Raises VideoError unless a file is still the one that was scanned; a remote one is checked when downloaded."""
     if address_of(file) is not None:
-        return entry
+        return
     try:
         now = stamp(file)
     except OSError as error:
         raise VideoError(file, entry.reader or "scan", f"gone since it was scanned: {error.strerror}") from error
     if now != entry.stamp:
         raise VideoError(file, entry.reader or "scan", "changed since it was scanned: scan again")
-    return entry
 
 
 def _known_entry(file: Path, *, insist: bool = False) -> VideoEntry:

@@ -32,11 +32,6 @@ class PyavReader(VideoReader):
     On the way to a frame, those that are shown before it and that no other frame refers to are not decoded at all.
     Times before that of the wanted frame may be missing then, its own not: else the reader goes back and decodes
     everything.
-
-    Args:
-        path: the file.
-        info: what `VideoReader.info` shows.
-        entry: of the scan.
     """
 
     name = "pyav"

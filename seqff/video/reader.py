@@ -47,10 +47,8 @@ class VideoReader(ABC):
     """One video, opened by one thread of one process; open another reader elsewhere.
 
     Frame i is the i-th frame a player shows, the same in every reader and process. A backend says how to reach one
-    frame; this class makes the contract out of it.
-
-    Args:
-        info: what is known of the video.
+    frame; this class makes the contract out of it. It is made of the path of a file, what is known of the video at the
+    size wanted, and its entry in the manifest.
     """
 
     name = "reader"

@@ -44,7 +44,7 @@ def _faults(times: Sequence[int | None]) -> int:
 
 
 def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
-    """Makes times that grow from frame to frame.
+    """Returns times that grow from frame to frame.
 
     Single times that do not fit are dropped: as few as possible, so that the others grow. Where the clock starts anew,
     or jumps ahead, the frame after follows the one before at the usual distance. Times between are interpolated.

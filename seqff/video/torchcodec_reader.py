@@ -42,13 +42,7 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
 
 
 class TorchcodecReader(VideoReader):
-    """Reads through torchcodec; each frame must bear the time the scan has noted for it.
-
-    Args:
-        path: the file.
-        info: what `VideoReader.info` shows.
-        entry: of the scan, one for which `why_not_torchcodec` has nothing to say.
-    """
+    """Reads what `why_not_torchcodec` lets through; each frame must bear the time that the scan has found for it."""
 
     name = "torchcodec"
 

@@ -14,8 +14,8 @@ from helpers.painted import count_wrong, paint, read_numbers, write_painted
 
 from seqff.video import open_video, scan
 from seqff.video.examine import examine
+from seqff.video.file_structure import is_complete
 from seqff.video.image_headers import is_complete_image
-from seqff.video.truncation import is_complete
 
 
 def assert_sound(path: Path, expected: list[int]) -> None:

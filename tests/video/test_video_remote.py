@@ -160,7 +160,7 @@ def test_a_hostile_listing_leads_nowhere(server: Served, tmp_path: Path, downloa
     found = quick(f"{server.address}/walk", tmp_path / "m.json")
     assert [entry.path for entry in found] == ["anna.mp4"]
     assert not [path for _, path in server.asked if "secret" in path or "etc" in path]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "downloads"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["downloads", "m.json"]
     assert all(len(path.stem) == 32 and path.suffix == ".mp4" for path in downloaded(downloads))
 
 
