@@ -122,9 +122,9 @@ def _unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tupl
 
 def equal_steps(videos: VideoSet, config: TrainConfig, first: TrainConfig, steps: int) -> int:
     """Steps that take the time of so many with the first settings: both are timed in turns, step by step."""
+    dry = {"out": "never-written", "dry_run": True, "progress": False}
     seconds = [
-        [seqff.dry_run(videos.videos, config=each, progress=False).step_seconds for each in (config, first)]
-        for _ in range(TURNS)
+        [seqff.train(videos.videos, config=each, **dry).step_seconds for each in (config, first)] for _ in range(TURNS)
     ]
     own, other = np.median(seconds, axis=0)
     return max(1, round(steps * other / own))

@@ -1,84 +1,27 @@
 """seqff: visual features from folders of unlabelled video, learned layer by layer.
 
-The public names; torch is imported only when one of them is used.
+The public names stand in `__init__.pyi`, for type checkers and for this file; torch is imported only when one of them
+is used.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqff.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from seqff.config import TrainConfig as TrainConfig
-    from seqff.demo import demo as demo
-    from seqff.doctor import doctor as doctor
-    from seqff.errors import SeqffError as SeqffError
-    from seqff.errors import VideoError as VideoError
-    from seqff.features import FeatureStore as FeatureStore
-    from seqff.features import export as export
-    from seqff.features import extract as extract
-    from seqff.features.video_features import VideoFeatures as VideoFeatures
-    from seqff.forward_forward import ForwardForward as ForwardForward
-    from seqff.forward_forward import load_forward_forward as load_forward_forward
-    from seqff.forward_forward import save_forward_forward as save_forward_forward
-    from seqff.nets import Encoder as Encoder
-    from seqff.nets import convert as convert
-    from seqff.nets import load_encoder as load  # noqa: F401
-    from seqff.online import StreamLearner as StreamLearner
-    from seqff.online import stream_learner as stream_learner
-    from seqff.probes import KNNProbe as KNNProbe
-    from seqff.probes import LinearProbe as LinearProbe
-    from seqff.probes import RidgeProbe as RidgeProbe
-    from seqff.probes import compare as compare
-    from seqff.probes import evaluate as evaluate
-    from seqff.probes import probe as probe
-    from seqff.probes import similarity as similarity
-    from seqff.report import report as report
-    from seqff.train import train as train
-    from seqff.training.dry_run import dry_run as dry_run
-    from seqff.video import Manifest as Manifest
-    from seqff.video import open_video as open_video
-    from seqff.video import scan as scan
-    from seqff.watch import watch as watch
-
 _HOMES = {
-    "Encoder": ("seqff.nets", "Encoder"),
-    "FeatureStore": ("seqff.features", "FeatureStore"),
-    "ForwardForward": ("seqff.forward_forward", "ForwardForward"),
-    "KNNProbe": ("seqff.probes", "KNNProbe"),
-    "LinearProbe": ("seqff.probes", "LinearProbe"),
-    "Manifest": ("seqff.video", "Manifest"),
-    "RidgeProbe": ("seqff.probes", "RidgeProbe"),
-    "SeqffError": ("seqff.errors", "SeqffError"),
-    "StreamLearner": ("seqff.online", "StreamLearner"),
-    "TrainConfig": ("seqff.config", "TrainConfig"),
-    "VideoFeatures": ("seqff.features.video_features", "VideoFeatures"),
-    "VideoError": ("seqff.errors", "VideoError"),
-    "compare": ("seqff.probes", "compare"),
-    "convert": ("seqff.nets", "convert"),
-    "demo": ("seqff.demo", "demo"),
-    "doctor": ("seqff.doctor", "doctor"),
-    "export": ("seqff.features", "export"),
-    "dry_run": ("seqff.training.dry_run", "dry_run"),
-    "evaluate": ("seqff.probes", "evaluate"),
-    "extract": ("seqff.features", "extract"),
-    "load": ("seqff.nets", "load_encoder"),
-    "load_forward_forward": ("seqff.forward_forward", "load_forward_forward"),
-    "open_video": ("seqff.video", "open_video"),
-    "probe": ("seqff.probes", "probe"),
-    "report": ("seqff.report", "report"),
-    "save_forward_forward": ("seqff.forward_forward", "save_forward_forward"),
-    "scan": ("seqff.video", "scan"),
-    "similarity": ("seqff.probes", "similarity"),
-    "stream_learner": ("seqff.online", "stream_learner"),
-    "train": ("seqff.train", "train"),
-    "watch": ("seqff.watch", "watch"),
+    alias.asname: (node.module, alias.name)
+    for node in ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
 }
-__all__ = [*sorted(_HOMES), "__version__"]
+__all__ = sorted(_HOMES)
 
 
 class _Package(ModuleType):
@@ -108,4 +51,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return sorted(__all__)
+    return list(__all__)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import os
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -19,6 +20,8 @@ from seqff.presets import PRESETS
 from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
 
 T = TypeVar("T")
+Settings: TypeAlias = "TrainConfig | Mapping[str, Any] | str | os.PathLike[str]"
+"""All settings, or what differs from the defaults: nested by name, or a YAML file or run folder."""
 _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
 """Numbers that YAML 1.1 takes for words, for want of a point: 2e-3."""
 RUN_ONLY = ("seed", "init")
@@ -150,16 +153,65 @@ def load_preset(name: str) -> TrainConfig:
     return PRESETS[name].config
 
 
-def load_config(path: str | Path, base: TrainConfig | None = None) -> TrainConfig:
+def load_settings(config: Settings | None = None, preset: str = "default", *, steps: int | None = None) -> TrainConfig:
+    """Return the settings of a training, however they are given.
+
+    Args:
+        config: all of them; or what differs from the preset, as a mapping such as `{"pairs": {"gap": 2}}` or as the
+            path of a YAML file or run folder. None for the preset alone.
+        preset: name of a published method (`seqff.presets`), "default" for none.
+        steps: instead of those in the settings.
+
+    Raises:
+        ConfigError: no such preset or setting (with a suggestion), a value of the wrong type, or no such file.
+        TypeError: `config` is something else.
+        ValueError: a preset beside a TrainConfig, which says everything already.
+    """
+    base = load_preset(preset)
+    if isinstance(config, TrainConfig):
+        if preset != "default":
+            raise ValueError(
+                f"a TrainConfig holds all settings: leave preset={preset!r} out, or give a mapping as config"
+            )
+        base = config
+    elif isinstance(config, (str, os.PathLike)):
+        base = load_config(config, base)
+    elif isinstance(config, Mapping):
+        base = overlaid(base, config)
+    elif config is not None:
+        raise TypeError(f"config must be a TrainConfig, a mapping or the path of a YAML file, got {config!r}")
+    return base if steps is None else dataclasses.replace(base, steps=steps)
+
+
+def seed_of(config: object, seed: int | None, init: object) -> int:
+    """Return the seed of a training: as given, else that of the run whose settings are given as a path, else 0.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        ValueError: that run began with an encoder of its own, and no `init` is given.
+    """
+    facts = load_facts(config) if isinstance(config, (str, os.PathLike)) else {}
+    if "init" in facts and init is None:
+        raise ValueError(f"{config} is of a run that began with an encoder of its own: name that by --init (init=)")
+    return int(facts.get("seed", 0)) if seed is None else seed
+
+
+def config_file(path: str | os.PathLike[str]) -> Path:
+    """Return the file of settings: the path itself, or config.yaml in a run folder."""
+    return Path(path, "config.yaml") if Path(path).is_dir() else Path(path)
+
+
+def load_config(path: str | os.PathLike[str], base: TrainConfig | None = None) -> TrainConfig:
     """Read the settings of a training run from YAML.
 
     Args:
-        path: the file; config.yaml of a run will do. What that says besides (`RUN_ONLY`) is passed over.
+        path: the file, or a run folder. What its config.yaml says besides (`RUN_ONLY`) is passed over.
         base: the settings that what the file does not name keeps; None for the defaults.
 
     Raises:
         ConfigError: the file is missing, not YAML, or not settings.
     """
+    path = config_file(path)
     data = read_yaml(path)
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if key not in RUN_ONLY}
@@ -178,12 +230,13 @@ def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
     return from_dict(TrainConfig, _over(to_dict(config), data))
 
 
-def load_facts(path: str | Path) -> dict[str, Any]:
+def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what config.yaml of a run says besides its settings (`RUN_ONLY`); nothing, from a file of settings.
 
     Raises:
         ConfigError: the file is missing or not YAML, or the seed is no whole number.
     """
+    path = config_file(path)
     data = read_yaml(path)
     facts = {name: data[name] for name in RUN_ONLY if name in data} if isinstance(data, dict) else {}
     if type(facts.get("seed", 0)) is not int:
@@ -210,7 +263,9 @@ def read_yaml(path: str | Path) -> Any:
 
 def _over(base: dict[str, Any], data: Any) -> Any:
     """Lay settings over others, part by part; what is not a mapping on both sides is taken as it is given."""
-    if not isinstance(data, dict):
+    if dataclasses.is_dataclass(data):
+        return to_dict(data)
+    if not isinstance(data, Mapping):
         return data
     both = {key: _over(base[key], data[key]) if isinstance(base.get(key), dict) else data[key] for key in data}
     return {**base, **both}

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from seqff.allocator import freed_memory_kept
-from seqff.config import TrainConfig
-from seqff.config_io import to_dict
+from seqff.config_io import Settings, load_settings, seed_of, to_dict
 from seqff.devices import choose_device
 from seqff.distributed.assemble import assemble_together
 from seqff.distributed.data_parallel import check_data_parallel
 from seqff.distributed.process_group import joined, own_device, quiet_unless_main
 from seqff.distributed.ranks import Ranks, restarts
 from seqff.errors import RunError
+from seqff.files import check_folder
 from seqff.nets import Encoder, load_encoder
 from seqff.online import StreamLike
 from seqff.online.facts import STREAM
@@ -28,25 +29,72 @@ from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.collapse import check_monitors
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.callbacks.loggers import check_loggers
-from seqff.training.run_folder import MANIFEST, Run, check_run, claim_run, recorded_steps
+from seqff.training.dry_run import dry_run_of
+from seqff.training.dry_run_result import DryRun
+from seqff.training.run_folder import CONFIG, MANIFEST, Run, check_run, claim_run, recorded_steps
 from seqff.training.setup import Setup, begin_with, build, open_run, with_steps
 from seqff.video import scan
 
+Videos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+
+@overload
 def train(
-    videos: str | Path | list[str] | list[Path] | None = None,
+    videos: Videos | None = None,
     *,
-    out: str | Path,
+    out: str | os.PathLike[str],
     stream: StreamLike | None = None,
-    config: TrainConfig | None = None,
+    config: Settings | None = None,
+    preset: str = "default",
+    steps: int | None = None,
     init: str | os.PathLike[str] | Encoder | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
     max_bad: float = 0.05,
+    dry_run: Literal[False] = False,
     progress: bool = True,
-) -> Run:
+) -> Run: ...
+
+
+@overload
+def train(
+    videos: Videos | None = None,
+    *,
+    out: str | os.PathLike[str],
+    stream: StreamLike | None = None,
+    config: Settings | None = None,
+    preset: str = "default",
+    steps: int | None = None,
+    init: str | os.PathLike[str] | Encoder | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    max_bad: float = 0.05,
+    dry_run: Literal[True],
+    progress: bool = True,
+) -> DryRun: ...
+
+
+def train(
+    videos: Videos | None = None,
+    *,
+    out: str | os.PathLike[str],
+    stream: StreamLike | None = None,
+    config: Settings | None = None,
+    preset: str = "default",
+    steps: int | None = None,
+    init: str | os.PathLike[str] | Encoder | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    max_bad: float = 0.05,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Run | DryRun:
     """Train an encoder on videos, by default every layer by its own objective (see `TrainConfig.trainer`).
 
     Under torchrun all processes call it alike and share the work (see `TrainConfig.parallel` and docs/scaling.md).
@@ -59,26 +107,37 @@ def train(
         stream: instead of videos, what comes once: a camera's number, an address, a named pipe, a folder that grows,
             an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function that
             gives such an iterator, each time the one before has broken off (OSError, EOFError). See docs/stream.md.
-        config: all settings; None for the defaults.
+        config: all settings (`TrainConfig`), or those that differ from the preset: a mapping such as
+            `{"pairs": {"gap": 2}}`, the path of a YAML file, or the folder of a run to repeat.
+        preset: settings of a published method, by its name in `seqff.presets`.
+        steps: batches to train on, instead of what the settings say.
         init: the encoder to begin with, which stays as it is: one of your own (`Encoder.from_sequential`), or the
             folder of a run or of a pretrained encoder. Its transform says the size of the frames; the run's untrained
             net is this one. None for fresh weights.
-        seed: of the initial weights, the batches and the augmentation.
+        seed: of the initial weights, the batches and the augmentation; None for 0, or that of the run in `config`.
         device: "auto", "cpu" or "cuda".
-        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. With more steps in
-            `config` than before it is made longer, and the schedule of the learning rate stretched. A stream cannot be
+        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. With more steps
+            than before it is made longer, and the schedule of the learning rate stretched. A stream cannot be
             replayed: it goes on with the frames that come.
         overwrite: delete the run in `out` first.
         max_bad: largest share of the videos that may be unreadable.
+        dry_run: only say what would be done, from one round of videos and a few steps that are forgotten. Nothing is
+            written but the scan's manifest in the user's cache folder, which spares the training the scan.
         progress: show progress bars (on a terminal).
 
     Returns:
-        The run: its folder and the trained encoder.
+        The run: its folder and the trained encoder. Of a dry run the plan.
 
     Raises:
-        SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used.
+        SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used; no such setting or preset.
         ValueError: settings that do not fit each other or the videos.
     """
+    seed, config, run = seed_of(config, seed, init), load_settings(config, preset, steps=steps), Path(out)
+    if dry_run:
+        if videos is None or stream is not None:
+            raise ValueError("a dry run (--dry-run) looks at videos: of a stream nobody knows what will come")
+        check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
+        return dry_run_of(videos, config, init=init, seed=seed, device=device, max_bad=max_bad, progress=progress)
     if restarts():  # torchrun gives the same command again: the run that is there is this one
         resume, overwrite = True, False
     if stream is not None and videos is None:
@@ -86,9 +145,9 @@ def train(
         return train_on_stream(stream, out=out, config=config, init=init, seed=seed, device=device, **ways)
     if videos is None or stream is not None:
         raise ValueError("give either videos or a stream (seqff train VIDEOS ... or seqff train --stream SOURCE ...)")
-    config, given = begin_with(init, config or TrainConfig())
+    config, given = begin_with(init, config)
     check_loggers(config)
-    target, run = own_device(choose_device(device)), Path(out)
+    target = own_device(choose_device(device))
     with joined(config, target) as ranks, ExitStack() as held:
         shown = progress and ranks.is_main
         with ranks.main_first("start"), quiet_unless_main(ranks):

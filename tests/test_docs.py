@@ -98,7 +98,7 @@ def test_the_reference_lists_every_setting_and_public_name(reference: ModuleType
     """Pages made from the code leave nothing out, and every setting says what it is."""
     pages = reference.pages()
     rows = [line for line in pages["settings"].splitlines() if line.startswith("| `")]
-    assert {row.split("`")[1] for row in rows} == {name for name, _ in reference.walk(seqff.TrainConfig)}
+    assert {row.split("`")[1] for row in rows} == {setting.name for setting in reference.walk(seqff.TrainConfig)}
     assert not [row for row in rows if row.endswith("|  |")]
     assert all(f"\n## {name}\n" in pages["python"] for name in seqff.__all__ if name != "__version__")
     assert all(f"\n## {name}\n" in pages["presets"] for name in PRESETS)

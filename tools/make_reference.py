@@ -6,19 +6,18 @@ Nothing is written into docs/: the pages cannot be older than the code. To look 
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from reference_fields import fields, flag, parts_of, table, walk
+from reference_fields import flag, parts_of, table
 from reference_text import escape, fence, members, prose, signature
 
 import seqff
-from seqff.cli import COMMANDS, overview
-from seqff.cli.flags import options_of
+from seqff.cli import COMMANDS, options_of, overview
+from seqff.cli.help import walk
 from seqff.config import TrainConfig
 from seqff.config_io import to_dict
 from seqff.presets import PRESETS
@@ -54,14 +53,11 @@ def commands() -> str:
 
 def flags(command: str) -> set[str]:
     """Return every flag a command knows, as one may write it (with - or with _)."""
-    found = {"--help", "--debug"}
+    found = {"--help", "--help-all", "--debug"}
     for options in options_of(command):
-        for setting in fields(options):
-            nested = dataclasses.is_dataclass(setting.kind)
-            names = [name for name, _ in walk(setting.kind)] if nested else [setting.name]
-            for name in names:
-                head, _, last = name.rpartition(".")
-                found |= {f"--{name}", f"--{head}.no_{last}" if head else f"--no_{last}"}
+        for setting in walk(options):
+            head, dot, last = setting.name.rpartition(".")
+            found |= {f"--{setting.name}", f"--{head}{dot}no_{last}"}
     return found | {name.replace("_", "-") for name in found}
 
 

@@ -34,11 +34,6 @@ def escape(text: str) -> str:
     return "".join(pieces)
 
 
-def flat(text: str) -> str:
-    """Put a text on one line."""
-    return " ".join(text.split())
-
-
 def fence(text: str, language: str = "text") -> str:
     """Make a block of code."""
     return f"```{language}\n{text.rstrip()}\n```"

@@ -8,7 +8,9 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
+from seqff.cli.arguments import parse
 from seqff.cli.stopping import stoppable, stopped
 from seqff.errors import SeqffError
 from seqff.terminal import Lines, log_line, printable, visible
@@ -52,6 +54,12 @@ the usual way:
 
 exit codes: 0 done, 1 the job failed (one line says why; --debug shows the trace),
 2 the command line is wrong, 130 interrupted."""
+
+
+def options_of(command: str) -> tuple[type, ...]:
+    """Return the dataclasses that hold a command's arguments: one, or one an action (`seqff config show`)."""
+    options = importlib.import_module(f"seqff.cli.{command}").Options
+    return tuple(get_args(kind)[0] for kind in get_args(options)) or (options,)
 
 
 def overview() -> str:
@@ -112,9 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stoppable() as came:
             module = importlib.import_module(f"seqff.cli.{name}")
-            return int(module.run([argument for argument in rest if argument != "--debug"]) or 0)
+            options = parse(module, name, [argument for argument in rest if argument != "--debug"])
+            return int(module.run(options) or 0)
     except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
-        return stop.code if isinstance(stop.code, int) else 2
+        return stop.code if isinstance(stop.code, int) else 2 * (stop.code is not None)
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = None
         return 0

@@ -1,4 +1,4 @@
-"""What all commands share: parsing with tyro, and printing results."""
+"""What all commands share: arguments, parsing with tyro, and printing results."""
 
 from __future__ import annotations
 
@@ -7,88 +7,74 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar, cast
+from types import ModuleType
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from seqff.config import TrainConfig
-from seqff.config_io import load_config, load_facts, load_preset
-from seqff.config_objective import Tolerances
+from seqff.cli.help import everyday_help, group_help
+from seqff.cli.rules import RULES
+from seqff.config_io import load_settings
+from seqff.presets import PRESETS
 from seqff.terminal import holds_escapes, visible
 
-T = TypeVar("T")
-Device = Literal["auto", "cpu", "cuda"]
-RULES = tyro.constructors.ConstructorRegistry()
-"""How flags are read whose kinds tyro does not know."""
+arg = tyro.conf.arg
+VIDEOS = "Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."
+Videos = Annotated[tyro.conf.Positional[str], arg(metavar="VIDEOS", help=VIDEOS)]
+Preset = Annotated[
+    str,
+    arg(
+        metavar="NAME",
+        help="Settings of a published method (seqff config list).",
+        constructor=Literal[tuple(PRESETS)],
+    ),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Where to compute; auto takes CUDA if there is any.")]
+MaxBad = Annotated[float, arg(help="Stop when more than this share of the videos cannot be read.")]
+Progress = Annotated[bool, arg(help="Show progress bars on a terminal.")]
+Json = Annotated[bool, arg(help="Print JSON instead.")]
 
 
-@RULES.primitive_rule
-def tolerance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Read a tolerance: a number, several (with spaces or commas between them), or a word."""
-    if info.type != Tolerances:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs="*",
-        metavar="NUMBER|NUMBERS|falling|calibrated",
-        instance_from_str=_tolerance,
-        is_instance=lambda value: isinstance(value, (int, float, str, tuple)),
-        str_from_instance=lambda value: [str(part) for part in value] if isinstance(value, tuple) else [str(value)],
-    )
+def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
+    """Parse a command's arguments, or print its help and exit.
 
-
-@RULES.primitive_rule
-def distance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Read a distance in time: frames, or seconds such as 0.2s."""
-    if info.type != int | str:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="FRAMES|SECONDS",
-        instance_from_str=lambda words: int(words[0]) if words[0].isdecimal() else words[0],
-        is_instance=lambda value: isinstance(value, (int, str)),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
-def _tolerance(words: list[str]) -> Any:
-    parts = [part for part in ",".join(words).split(",") if part]
-    if len(parts) == 1 and parts[0] in ("falling", "calibrated"):
-        return parts[0]
-    try:
-        numbers = tuple(float(part) for part in parts)
-    except ValueError:
-        numbers = ()
-    if not numbers:
-        raise ValueError(f"give a number, a number for every layer, falling or calibrated, not {' '.join(words)!r}")
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def parse(kind: type[T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
-    """Parse a command's arguments into its dataclass, whose docstrings are the help text."""
-    options = tyro.cli(
-        kind,
+    Args:
+        module: of the command: its dataclass `Options`, whose docstrings are the help text, and perhaps `EVERYDAY`,
+            the arguments that `--help` shows where there are too many for a screen.
+        command: its name.
+        arguments: what follows it.
+    """
+    everyday, given, rest = getattr(module, "EVERYDAY", ()), _defaults(module.Options, arguments), list(arguments)
+    for place, argument in enumerate(rest):
+        if argument == "--help-all":
+            rest = ["--help"]
+        elif argument in ("-h", "--help") and everyday:
+            group = next((word for word in rest[place + 1 :] if not word.startswith("-")), None)
+            print(
+                group_help(module.Options, group, given)
+                if group
+                else everyday_help(command, module.Options, everyday, given)
+            )
+            raise SystemExit(0)
+    return tyro.cli(
+        module.Options,
         prog=f"seqff {command}",
-        args=list(arguments),
-        default=default,
+        description=getattr(module, "HELP", None),
+        args=rest,
+        default=tyro.MISSING_NONPROP if given is None else given,
         config=(tyro.conf.HelptextFromCommentsOff,),
         registry=RULES,
     )
-    return cast(T, options)
 
 
-def settings_before(arguments: Sequence[str]) -> TrainConfig | None:
-    """Settings from --preset, then --config: the defaults of the other flags. None if neither is given."""
+def _defaults(kind: Any, arguments: Sequence[str]) -> Any:
+    """Return arguments with settings from --preset, then --config, as the defaults of the other flags."""
     preset, file = _find("--preset", arguments), _find("--config", arguments)
-    if preset is None and file is None:
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    if all(field.name != "settings" for field in fields) or (preset is None and file is None):
         return None
-    settings = load_preset(preset or "default")
-    return settings if file is None else load_config(file, settings)
-
-
-def facts_before(arguments: Sequence[str]) -> dict[str, Any]:
-    """What the file of --config says besides settings, if it is a run's: `seed`, and perhaps `init`."""
-    file = _find("--config", arguments)
-    return {} if file is None else load_facts(file)
+    required = [field.name for field in fields if field.default is field.default_factory is dataclasses.MISSING]
+    return kind(**dict.fromkeys(required, tyro.MISSING), settings=load_settings(file, preset or "default"))
 
 
 def _find(flag: str, arguments: Sequence[str]) -> str | None:
@@ -101,10 +87,12 @@ def _find(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
-def call_arguments(options: Any, *leave_out: str) -> dict[str, Any]:
-    """Turn a command's dataclass into keyword arguments of the public function of the same name."""
-    values = {spec.name: getattr(options, spec.name) for spec in dataclasses.fields(options)}
-    return {name: value for name, value in values.items() if name not in ("json", *leave_out)}
+def call_arguments(options: Any) -> dict[str, Any]:
+    """Turn a command's arguments into those of the public function of the same name."""
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options) if field.name != "json"}
+    if "settings" in values:  # made from preset, config and flags
+        values |= {"config": values.pop("settings"), "preset": "default"}
+    return values
 
 
 def speaks() -> bool:

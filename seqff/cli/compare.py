@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class Options:
     """Put several results side by side; results of other protocols, videos, labels or splits are refused.
 
     Reads:  folders that `seqff probe` or `seqff evaluate` (seedN/probe) wrote.
@@ -34,16 +33,13 @@ class CompareOptions:
     """File for the figure, *.png or *.svg."""
     seed: int = 0
     """Of the bootstrap."""
-    device: Device = "auto"
-    """Taken by every command; there is nothing to compute on it."""
     overwrite: bool = False
     """Replace the figure in --out."""
-    json: Annotated[bool, tyro.conf.arg(help="Print everything as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, compare, print the table."""
-    options = parse(CompareOptions, "compare", arguments)
+def run(options: Options) -> None:
+    """Compare, print the table."""
     from seqff.probes import compare
 
     found = compare(**call_arguments(options))

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli import COMMANDS, shells
-from seqff.cli.arguments import parse
-from seqff.cli.flags import flags_of
+from seqff.cli import COMMANDS
+from seqff.cli.rules import RULES
 
-ACTIONS = {"config": ("list", "show", "check"), "completion": ("bash", "zsh", "fish")}
+FILES = {
+    "bash": """\
+_seqff() { _tyro_seqff; [ -n "${COMPREPLY[*]}" ] || COMPREPLY=(); }
+complete -o default -F _seqff seqff""",
+    "zsh": "_files",
+    "fish": "complete --command seqff --force-files",
+}
+"""What tyro's scripts lack: file names where there is nothing else to offer."""
 
 
 @dataclass(frozen=True)
-class CompletionOptions:
+class Options:
     """Print the script that lets a shell complete commands, flags and their choices.
 
     Reads:  nothing.
 
     Writes: nothing; the script goes to standard output. Have it read by every new shell:
 
-            bash  echo 'eval "$(seqff completion bash)"' >> ~/.bashrc
+            bash  seqff completion bash > ~/.local/share/bash-completion/completions/seqff
 
-            zsh   echo 'eval "$(seqff completion zsh)"' >> ~/.zshrc   (after compinit)
+            zsh   seqff completion zsh > ~/.zfunc/_seqff   (with fpath+=~/.zfunc before compinit)
 
             fish  seqff completion fish > ~/.config/fish/completions/seqff.fish
 
@@ -36,9 +42,11 @@ class CompletionOptions:
     """Which shell."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, print the script."""
-    options = parse(CompletionOptions, "completion", arguments)
-    commands = {name: (text, ACTIONS.get(name, ()), flags_of(name)) for name, text in COMMANDS.items()}
-    write = {"bash": shells.bash, "zsh": shells.zsh, "fish": shells.fish}[options.shell]
-    print(write(commands), end="")
+def run(options: Options) -> None:
+    """Print the script, which tyro makes."""
+    commands = {name: importlib.import_module(f"seqff.cli.{name}").Options for name in COMMANDS}
+    script = ["--tyro-write-completion", options.shell, "-"]
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="seqff", args=script, registry=RULES)
+    finally:  # tyro exits
+        print(FILES[options.shell])

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from seqff.cli.arguments import parse, print_json, show
-from seqff.config import TrainConfig
-from seqff.config_io import dump_yaml, load_config, load_preset, suggest, to_dict
+from seqff.cli.arguments import Json, Preset, print_json, show
+from seqff.config_io import config_file, dump_yaml, load_settings, to_dict
 from seqff.presets import PRESETS
 from seqff.terminal import Lines
 
-CONFIG = "config.yaml"
 HELP = """\
-usage: seqff config list | show [RUN] [--preset NAME] | check FILE
-
 Look at settings of trainings, and check files of them.
 
 Reads:  config.yaml of a run folder, or a YAML file of settings.
 
 Writes: nothing.
-
-actions:
-  list   the presets, with a line and the source of each
-  show   all settings as YAML: the defaults, a preset's, a run's or a file's
-  check  say whether a YAML file holds settings, and what it changes; exit code 1 if it does not
 
 Example: seqff config show --preset infonce > mine.yaml
          seqff config check mine.yaml
@@ -43,7 +32,7 @@ class ListOptions:
     Example: seqff config list
     """
 
-    json: Annotated[bool, tyro.conf.arg(help="Print them as JSON.")] = False
+    json: Json = False
 
 
 @dataclass(frozen=True)
@@ -57,9 +46,8 @@ class ShowOptions:
 
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RUN]")] = None
     """Run folder, or a YAML file; without one the defaults."""
-    preset: str | None = None
-    """Settings of a published method, below those of the file."""
-    json: Annotated[bool, tyro.conf.arg(help="Print them as JSON.")] = False
+    preset: Preset = "default"
+    json: Json = False
 
 
 @dataclass(frozen=True)
@@ -74,31 +62,31 @@ class CheckOptions:
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """YAML file, or a run folder."""
-    preset: str | None = None
-    """Preset that the file is laid over."""
-    json: Annotated[bool, tyro.conf.arg(help="Print what it changes as JSON.")] = False
+    preset: Preset = "default"
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> int:
+Options = (
+    Annotated[ListOptions, tyro.conf.subcommand("list", description="The presets, with a line and the source of each.")]
+    | Annotated[
+        ShowOptions, tyro.conf.subcommand("show", description="All settings as YAML: defaults, a preset, a run.")
+    ]
+    | Annotated[CheckOptions, tyro.conf.subcommand("check", description="Whether a YAML file holds settings.")]
+)
+
+
+def run(options: ListOptions | ShowOptions | CheckOptions) -> None:
     """Do what the first argument says."""
-    actions = {"list": _list, "show": _show, "check": _check}
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP)
-        return 0 if arguments else 2
-    name, *rest = arguments
-    if name not in actions:
-        raise SystemExit(_wrong(name, actions))
-    actions[name](rest)
-    return 0
+    if isinstance(options, ListOptions):
+        _list(options)
+    elif isinstance(options, ShowOptions):
+        settings = to_dict(load_settings(options.source, options.preset))
+        print_json(settings) if options.json else show(Lines(dump_yaml(settings).rstrip("\n")))
+    else:
+        _check(options)
 
 
-def _wrong(name: str, actions: dict[str, Any]) -> int:
-    print(f"seqff config: no action {name!r}; {suggest(name, actions)}", file=sys.stderr)
-    return 2
-
-
-def _list(arguments: Sequence[str]) -> None:
-    options = parse(ListOptions, "config list", arguments)
+def _list(options: ListOptions) -> None:
     if options.json:
         print_json({name: {"text": preset.text, "source": preset.reference} for name, preset in PRESETS.items()})
         return
@@ -108,39 +96,23 @@ def _list(arguments: Sequence[str]) -> None:
     show("next: seqff config show --preset NAME")
 
 
-def _show(arguments: Sequence[str]) -> None:
-    options = parse(ShowOptions, "config show", arguments)
-    settings = to_dict(_settings(options.source, options.preset))
-    print_json(settings) if options.json else show(Lines(dump_yaml(settings).rstrip("\n")))
-
-
-def _check(arguments: Sequence[str]) -> None:
-    options = parse(CheckOptions, "config check", arguments)
-    plain = flat(to_dict(load_preset(options.preset or "default")))
-    found = flat(to_dict(_settings(options.file, options.preset)))
+def _check(options: CheckOptions) -> None:
+    plain = _flat(to_dict(load_settings(None, options.preset)))
+    found = _flat(to_dict(load_settings(options.file, options.preset)))
     changed = {name: value for name, value in found.items() if value != plain[name]}
     if options.json:
         print_json({"file": str(options.file), "changed": changed})
         return
-    base = "the defaults" if options.preset is None else f"preset {options.preset}"
+    base = "the defaults" if options.preset == "default" else f"preset {options.preset}"
     show(f"{options.file}: good; {len(changed)} settings differ from {base}")
     for name, value in changed.items():
         show(f"  {name}: {value} (else {plain[name]})")
-    show(f"next: seqff train VIDEOS --out RUN --config {_file(options.file)} --dry-run")
+    show(f"next: seqff train VIDEOS --out RUN --config {config_file(options.file)} --dry-run")
 
 
-def _settings(source: Path | None, preset: str | None) -> TrainConfig:
-    base = load_preset(preset or "default")
-    return base if source is None else load_config(_file(source), base)
-
-
-def _file(source: Path) -> Path:
-    return source / CONFIG if source.is_dir() else source
-
-
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings under dotted names."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return found

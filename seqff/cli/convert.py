@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments, parse, print_json, show
+from seqff.cli.arguments import Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class ConvertOptions:
+class Options:
     """Write an encoder for use without seqff, or for others to load with it.
 
     Reads:  a run folder that `seqff train` wrote, or the folder of a pretrained encoder.
@@ -33,12 +32,11 @@ class ConvertOptions:
     """Which layers the file gives: 0 is the first, -1 the last; none for all."""
     overwrite: bool = False
     """Replace what is there."""
-    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, convert, say where it is."""
-    options = parse(ConvertOptions, "convert", arguments)
+def run(options: Options) -> None:
+    """Convert, say where it is."""
     from seqff.nets import convert
 
     path = convert(**call_arguments(options))

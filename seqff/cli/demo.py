@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class DemoOptions:
+class Options:
     """Run the whole way on clips made on the spot: moving handwritten digits over moving textures.
 
     Reads:  nothing.
@@ -33,17 +29,14 @@ class DemoOptions:
     seed: int = 0
     """Of clips, training and probe."""
     device: Device = "auto"
-    """Where to compute: auto takes CUDA if there is any."""
     overwrite: bool = False
     """Replace what an earlier demo left in --out."""
-    progress: bool = True
-    """Show progress bars on a terminal."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the results as JSON.")] = False
+    progress: Progress = True
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, run the demo, print the table."""
-    options = parse(DemoOptions, "demo", arguments)
+def run(options: Options) -> None:
+    """Run the demo, print the table."""
     from seqff.demo import demo
 
     done = demo(**call_arguments(options))

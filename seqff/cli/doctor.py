@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
-
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class DoctorOptions:
+class Options:
     """Say what is installed and how fast this machine decodes.
 
     Reads:  nothing; it decodes a clip made on the spot.
@@ -22,16 +18,13 @@ class DoctorOptions:
     Example: seqff doctor --json
     """
 
-    seed: int = 0
-    """Of the clip."""
     device: Device = "auto"
     """Device to look for."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the findings as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, look, print."""
-    options = parse(DoctorOptions, "doctor", arguments)
+def run(options: Options) -> None:
+    """Look, print."""
     from seqff.doctor import doctor
 
     report = doctor(**call_arguments(options))

@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, settings_before, show
+from seqff.cli.arguments import Device, Json, MaxBad, Preset, Progress, Videos, call_arguments, print_json, show
 from seqff.config import TrainConfig
+
+EVERYDAY = (
+    "videos", "out", "labels", "groups", "splits", "folds", "seeds", "baselines", "preset", "config", "steps", "device",
+    "resume", "overwrite", "workers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
-    """Train, extract and probe fold by fold, so that no encoder has seen the videos it is tested on.
+class Options:
+    """Train, extract and probe fold by fold, on videos that no encoder has seen.
 
-    Reads:  a folder of videos (searched recursively) or a manifest, and labels; settings as `seqff train` takes them.
+    Reads:  a folder of videos (searched recursively) or a manifest, and labels;
+            settings as `seqff train` takes them.
 
-    Writes: per seed and fold a run and a feature store, per seed one result over all folds (seedN/probe), summary.json;
-            prints the table. The encoder untrained, raw pixels and the majority class are always in it.
+    Writes: per seed and fold a run and a feature store, per seed one result over
+            all folds (seedN/probe), summary.json; prints the table. The encoder
+            untrained, raw pixels and the majority class are always in it.
 
-    Example: seqff evaluate videos/ --groups '(?P<group>[a-z]+)_' --folds 3 --seeds 0 1 2 --out evaluations/first
+    Example: seqff evaluate videos/ --groups '(?P<group>[a-z]+)_' --folds 3 --out E
     """
 
-    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
+    videos: Videos
     out: Path
     """Folder for everything; must not exist, unless --resume or --overwrite is given."""
     labels: str = "folder"
     """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label."""
     groups: str | None = None
-    """What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns
+    """What must not stand on both sides of a split. 'folder' (the innermost folder), a CSV file with the columns
     video,group, or a regular expression on the file name whose group named `group` (else the first) is the group.
     Without it every video is its own group."""
     splits: Path | None = None
-    """Official splits instead of folds: a CSV file video,split or video,split1,split2,... that says train, test or
-    unused."""
+    """CSV file of official splits instead of folds. Its columns are video,split or video,split1,split2,...; they say
+    train, test or unused."""
     folds: int | None = None
     """Folds, one training each; by default one a group up to 20 groups, else 5."""
     baselines: tuple[Literal["end_to_end", "supervised"], ...] = ()
     """Further trainings to compare with: the same objective by backpropagation; labels by backpropagation."""
     config: Path | None = None
     """YAML file with settings of the training; what it does not name keeps its default. Flags win over the file."""
-    preset: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME", help="Settings of a published method; see seqff train --help.")
-    ] = None
+    preset: Preset = "default"
     seeds: tuple[int, ...] = (0,)
     """Of the trainings: one result each, and their mean and standard deviation."""
     per: Literal["video", "clip", "frame"] = "video"
@@ -58,27 +61,21 @@ class EvaluateOptions:
     seed: int = 0
     """Of the folds and the bootstrap."""
     device: Device = "auto"
-    """Where to compute: auto takes CUDA if there is any."""
     resume: bool = False
     """Go on with the evaluation in --out; finished folds are not done again, seeds may be added."""
     overwrite: bool = False
     """Delete the evaluation in --out and start again."""
-    max_bad: float = 0.05
-    """Stop when more than this share of the videos cannot be read."""
-    progress: bool = True
-    """Show progress bars on a terminal."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the results as JSON.")] = False
+    max_bad: MaxBad = 0.05
+    progress: Progress = True
+    json: Json = False
     settings: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, evaluate, print the table."""
-    settings = settings_before(arguments)
-    default = None if settings is None else EvaluateOptions(tyro.MISSING, tyro.MISSING, settings=settings)
-    options = parse(EvaluateOptions, "evaluate", arguments, default)
+def run(options: Options) -> None:
+    """Evaluate, print the table."""
     from seqff.probes import evaluate
 
-    done = evaluate(**{**call_arguments(options, "settings", "preset"), "config": options.settings})
+    done = evaluate(**call_arguments(options))
     if options.json:
         print_json(done.to_dict())
     else:

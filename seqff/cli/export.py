@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments, parse, print_json, show
+from seqff.cli.arguments import Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class ExportOptions:
+class Options:
     """Write a feature store to one file that other tools read.
 
     Reads:  a feature store that `seqff extract` wrote.
@@ -32,12 +31,11 @@ class ExportOptions:
     """Which arrays; none for all."""
     overwrite: bool = False
     """Replace the file."""
-    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, export, say where it is."""
-    options = parse(ExportOptions, "export", arguments)
+def run(options: Options) -> None:
+    """Export, say where it is."""
     from seqff.features import export
 
     file = export(**call_arguments(options))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class ExtractOptions:
+class Options:
     """Write the features of every layer for whole videos; each frame is decoded once for all of them.
 
     Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest.
@@ -26,8 +25,7 @@ class ExtractOptions:
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder."""
-    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
+    videos: Videos
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""
     per: Literal["video", "clip", "frame"] = "video"
@@ -57,23 +55,17 @@ class ExtractOptions:
     world_size: int | None = None
     """How many processes share the work; the last to finish joins the store."""
     device: Device = "auto"
-    """Where to compute: auto takes CUDA if there is any."""
-    seed: int = 0
-    """Taken by every command; nothing in extraction is random."""
     resume: bool = False
     """Go on where an extraction with the same settings stopped."""
     overwrite: bool = False
     """Delete the store in --out and start again."""
-    max_bad: float = 0.05
-    """Stop when more than this share of the videos cannot be read."""
-    progress: bool = True
-    """Show progress bars on a terminal."""
-    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+    max_bad: MaxBad = 0.05
+    progress: Progress = True
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, extract, say what to do next."""
-    options = parse(ExtractOptions, "extract", arguments)
+def run(options: Options) -> None:
+    """Extract, say what to do next."""
     from seqff.features import extract
 
     store = extract(**call_arguments(options))
@@ -92,7 +84,7 @@ def run(arguments: Sequence[str]) -> None:
     show(f"next: seqff probe {options.out} --labels folder --out PROBE")
 
 
-def _say_unfinished(options: ExtractOptions) -> None:
+def _say_unfinished(options: Options) -> None:
     if options.json:
         print_json({"features": str(options.out), "finished": False})
     else:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_json, show
 from seqff.files import read_json
 
 
 @dataclass(frozen=True)
-class ProbeOptions:
+class Options:
     """Measure with linear probes what each layer's features are worth, beside the untrained net and raw pixels.
 
     Reads:  a feature store that `seqff extract` wrote, and labels.
@@ -56,14 +55,12 @@ class ProbeOptions:
     """Let --groups frame deal frames at random, to show what that does to the score."""
     overwrite: bool = False
     """Replace the results in --out."""
-    progress: bool = True
-    """Show a progress bar on a terminal."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the results as JSON.")] = False
+    progress: Progress = True
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, probe, print the table."""
-    options = parse(ProbeOptions, "probe", arguments)
+def run(options: Options) -> None:
+    """Probe, print the table."""
     from seqff.probes import probe
 
     found = probe(**call_arguments(options))

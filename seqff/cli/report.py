@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class Options:
     """Write one HTML page about a run: did it learn, is it healthy, what does each layer see, what went in, the cost.
 
     Reads:  a run folder that `seqff train` wrote, folders that `seqff probe` wrote, and some frames of the videos.
@@ -43,14 +42,12 @@ class ReportOptions:
     """Where the encoder runs: auto takes CUDA if there is any."""
     overwrite: bool = False
     """Replace the page in --out."""
-    progress: bool = True
-    """Show a progress bar on a terminal."""
-    json: Annotated[bool, tyro.conf.arg(help="Print what was written as JSON.")] = False
+    progress: Progress = True
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, write the page, say what it lacks."""
-    options = parse(ReportOptions, "report", arguments)
+def run(options: Options) -> None:
+    """Write the page, say what it lacks."""
     from seqff.report import report
 
     done = report(**call_arguments(options))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from seqff.cli.arguments import call_arguments, parse, print_json, show, speaks
+from seqff.cli.arguments import Json, Progress, Videos, call_arguments, print_json, show, speaks
 from seqff.config import VideoConfig
 
 
 @dataclass(frozen=True)
-class ScanOptions:
+class Options:
     """Decode every video once and write down what is in it.
 
     Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
@@ -27,8 +23,7 @@ class ScanOptions:
     Example: seqff scan videos/ --out manifest.json
     """
 
-    videos: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VIDEOS")]
-    """Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."""
+    videos: Videos
     out: Path | None = None
     """Where the manifest is written; by default in the user's cache folder, where the other commands find it."""
     max_bad: float = 0.05
@@ -39,16 +34,14 @@ class ScanOptions:
     """A file whose decoding hangs for longer than this is given up."""
     refresh: bool = False
     """Decode everything again, changed or not."""
-    progress: bool = True
-    """Show a progress bar on a terminal."""
+    progress: Progress = True
     video: VideoConfig = field(default_factory=VideoConfig)
     """How files are read, where they leave it open."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the manifest as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, scan, print the table."""
-    options = parse(ScanOptions, "scan", arguments)
+def run(options: Options) -> None:
+    """Scan, print the table."""
     from seqff.video import BadVideosError, Manifest, scan
     from seqff.video.scanning import SKIPPED_LOG
 

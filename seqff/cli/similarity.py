@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, call_arguments, parse, print_json, show
+from seqff.cli.arguments import Device, Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
-class SimilarityOptions:
+class Options:
     """Compare layers, runs and seeds by their features, without labels: linear CKA, RSA, and the rank of each layer.
 
     Reads:  feature stores that `seqff extract` wrote, of the same videos.
@@ -34,15 +33,13 @@ class SimilarityOptions:
     seed: int = 0
     """Of the draw."""
     device: Device = "auto"
-    """Where to compute: auto takes CUDA if there is any."""
     overwrite: bool = False
     """Replace the file in --out."""
-    json: Annotated[bool, tyro.conf.arg(help="Print the numbers as JSON.")] = False
+    json: Json = False
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Parse the arguments, compare, print the table."""
-    options = parse(SimilarityOptions, "similarity", arguments)
+def run(options: Options) -> None:
+    """Compare, print the table."""
     from seqff.probes import similarity
 
     found = similarity(**call_arguments(options))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments, parse
+from seqff.cli.arguments import call_arguments
 
 UP_AND_CLEAR = "\x1b[{lines}F\x1b[J"
 
 
 @dataclass(frozen=True)
-class WatchOptions:
+class Options:
     """Show how a training is doing: step, speed, time left, each layer's figures, and alarms in words.
 
     Reads:  a run folder that `seqff train` writes or has written; the training does not notice.
@@ -39,9 +38,8 @@ class WatchOptions:
     json: Annotated[bool, tyro.conf.arg(help="Print a line of JSON instead, at every change.")] = False
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Parse the arguments, show the figures until the run ends."""
-    options = parse(WatchOptions, "watch", arguments)
+def run(options: Options) -> int:
+    """Show the figures until the run ends."""
     from seqff.watch import watch
     from seqff.watch.words import describe
 

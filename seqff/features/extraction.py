@@ -45,7 +45,6 @@ def extract(
     rank: int | None = None,
     world_size: int | None = None,
     device: str = "auto",
-    seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     max_bad: float = 0.05,
@@ -81,7 +80,6 @@ def extract(
         rank: of this process among those that share the work, from 0; None = torchrun's, or all the work.
         world_size: how many share it.
         device: "auto", "cpu" or "cuda".
-        seed: taken as by every command; no step of extraction is random.
         resume: go on where an extraction with the same settings was stopped; finished videos are not done again.
         overwrite: replace a store that is there.
         max_bad: largest share of videos that may be skipped because they cannot be read.
@@ -96,7 +94,6 @@ def extract(
             into fp16, or too many videos failed.
         SeqffError, FileNotFoundError, ValueError: from `scan`, or a wrong argument.
     """
-    del seed
     sampling = Sampling(per, every, every_seconds, clip_frames, clip_stride, tuple(statistics), batch_frames)
     share, folder = Share.of(rank, world_size), Path(out)
     resume = _resumes(share, workers, resume=resume, overwrite=overwrite)

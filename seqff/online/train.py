@@ -14,6 +14,7 @@ from typing import Any
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
+from seqff.config_io import Settings, load_settings
 from seqff.devices import choose_device
 from seqff.errors import SeqffError
 from seqff.nets import Encoder, load_encoder
@@ -90,7 +91,8 @@ def _decode_size(size_px: int, height: int, width: int) -> tuple[int, int]:
 def stream_learner(
     *,
     out: str | os.PathLike[str],
-    config: TrainConfig | None = None,
+    config: Settings | None = None,
+    preset: str = "default",
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     init: str | os.PathLike[str] | Encoder | None = None,
@@ -108,7 +110,9 @@ def stream_learner(
 
     Args:
         out: the run folder to write. Must not exist, unless resume or overwrite is given.
-        config: all settings; None for the defaults. It learns for as long as frames come, or for config.steps.
+        config: all settings, or those that differ from the preset; see `seqff.train`. It learns for as long as
+            frames come, or for config.steps.
+        preset: settings of a published method, by its name in `seqff.presets`.
         size: (height, width) of the frames to come, px; None waits for the first one to choose the encoder's input.
         fps: frames per second, if they are even (`live.fps`): a longer distance in time then counts as missing frames.
         init: the encoder to begin with, or the folder of one; None for fresh weights.
@@ -133,8 +137,8 @@ def stream_learner(
                 learner.observe(frame, time.monotonic())
             learner.save()
     """
+    config = load_settings(config, preset)
     if fps is not None:
-        config = config or TrainConfig()
         config = dataclasses.replace(config, live=dataclasses.replace(config.live, fps=float(fps)))
     learner = build_learner(
         out=out,
@@ -153,12 +157,12 @@ def stream_learner(
 def build_learner(
     *,
     out: str | os.PathLike[str],
-    config: TrainConfig | None,
+    config: TrainConfig,
     init: str | os.PathLike[str] | Encoder | None,
     seed: int,
     device: str,
     **options: bool,
 ) -> StreamLearner:
     """Make a learner that writes nothing before its first frame; for the arguments see `stream_learner`."""
-    config, given = begin_with(init, config or TrainConfig())
+    config, given = begin_with(init, config)
     return StreamLearner(Path(out), config, given=given, seed=seed, device=choose_device(device), **options)

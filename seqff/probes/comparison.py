@@ -84,7 +84,6 @@ def compare(
     seeds: bool = False,
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    device: str = "auto",
     overwrite: bool = False,
 ) -> Comparison:
     """Put several results side by side.
@@ -95,14 +94,12 @@ def compare(
         seeds: they are seeds of one thing: give mean and standard deviation.
         out: file for a figure, *.png or *.svg; None draws none.
         seed: of the bootstrap.
-        device: taken as by every command; there is nothing to compute on it.
         overwrite: replace the figure.
 
     Raises:
         RunError: a result cannot be read, results that differ in protocol, videos, labels or splits, or `out` exists.
         ValueError: fewer than two results, names that do not fit, or another kind of figure.
     """
-    del device
     figure = None if out is None else check_figure(Path(out), overwrite=overwrite)
     files = [Path(path) if Path(path).suffix == ".json" else Path(path) / RESULTS for path in probes]
     if len(files) < 2:

@@ -12,7 +12,7 @@ import torch
 
 from seqff.claim import Claim
 from seqff.config import TrainConfig
-from seqff.config_io import to_dict
+from seqff.config_io import Settings, load_settings, to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.features import FeatureStore
@@ -86,7 +86,8 @@ def evaluate(
     splits: str | os.PathLike[str] | None = None,
     folds: int | None = None,
     baselines: Sequence[Twin] = (),
-    config: TrainConfig | None = None,
+    config: Settings | None = None,
+    preset: str = "default",
     seeds: Sequence[int] = (0,),
     per: Literal["video", "clip", "frame"] = "video",
     grid: Literal[1, 2, 4] = 2,
@@ -113,7 +114,8 @@ def evaluate(
         folds: how many; see `probe`.
         baselines: "end_to_end" (the same objective by backpropagation) and "supervised" (labels of the training
             videos, by backpropagation: an upper bound).
-        config: settings of the training; None for the defaults.
+        config: settings of the trainings, or those that differ from the preset; see `seqff.train`.
+        preset: settings of a published method, by its name in `seqff.presets`.
         seeds: of the trainings, one result each; more may be added later with `resume`.
         per: a row a video, a clip or a frame.
         grid: cells along each side that maps are averaged over.
@@ -129,7 +131,7 @@ def evaluate(
         SeqffError: the videos, labels or folders cannot be used.
         ValueError: a wrong argument.
     """
-    target, config, folder = choose_device(device), config or TrainConfig(), Path(out)
+    target, config, folder = choose_device(device), load_settings(config, preset), Path(out)
     _check(labels, baselines, seeds)
     with Claim(folder):
         check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)

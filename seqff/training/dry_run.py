@@ -8,11 +8,8 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +25,7 @@ from seqff.training.calibrate import BATCHES as CALIBRATED
 from seqff.training.calibrate import calibrate
 from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.loggers import check_loggers
+from seqff.training.dry_run_result import DryRun
 from seqff.training.learner import LayerLearner
 from seqff.training.memory import (
     Memory,
@@ -48,83 +46,20 @@ TIMED = 3
 BATCHES = max(CALIBRATED, TIMED + 1)
 
 
-@dataclass(frozen=True)
-class DryRun:
-    """What a training would do.
-
-    Args:
-        videos: in the manifest.
-        usable: of them.
-        without_pair: usable, but without two frames that make a pair.
-        frames: in the videos trained on.
-        batches_per_epoch: an epoch visits as many videos as there are.
-        pairs_per_epoch: positive pairs in these batches, by the mean of those read here.
-        steps: batches of the whole training.
-        shape: of the first batch, (rows, channels, height, width).
-        fit: what becomes of videos of another shape (`pairs.fit`).
-        misfits: videos of which something is cut off (or squeezed, or shown beside bars).
-        lost: how much of those, the mean and the largest share.
-        shapes: the flattest and the widest video, width over height.
-        mean: of its frames, as the encoder sees them.
-        std: their standard deviation.
-        positives: pairs in the first batch.
-        layers: for each layer the figures of the first batch, before any step; names as in metrics.jsonl.
-        memory: what it will hold at its peak, bytes.
-        read_seconds: to make a batch ready, the mean over a round of videos.
-        step_seconds: to take a step.
-        seconds: of the whole training.
-        device: where it would compute.
-    """
-
-    videos: int
-    usable: int
-    without_pair: int
-    frames: int
-    batches_per_epoch: int
-    pairs_per_epoch: float
-    steps: int
-    shape: tuple[int, ...]
-    fit: str
-    misfits: int
-    lost: tuple[float, float]
-    shapes: tuple[float, float]
-    mean: float
-    std: float
-    positives: int
-    layers: Mapping[str, Mapping[str, float]]
-    memory: Memory
-    read_seconds: float
-    step_seconds: float
-    seconds: float
-    device: str
-
-    @property
-    def epochs(self) -> float:
-        """How often the training goes through the videos."""
-        return self.steps / self.batches_per_epoch
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        sums = {"host": self.memory.host, "computing": self.memory.computing}
-        return {**asdict(self), "epochs": self.epochs, "memory": {**asdict(self.memory), **sums}}
-
-
-def dry_run(
-    videos: str | Path | list[str] | list[Path],
+def dry_run_of(
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    config: TrainConfig,
     *,
-    config: TrainConfig | None = None,
-    init: str | os.PathLike[str] | Encoder | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    max_bad: float = 0.05,
-    progress: bool = True,
+    init: str | os.PathLike[str] | Encoder | None,
+    seed: int,
+    device: str,
+    max_bad: float,
+    progress: bool,
 ) -> DryRun:
-    """Say what `train` would do with the same arguments, from one round of videos and a few steps that are forgotten.
-
-    Nothing is written but the scan's manifest in the user's cache folder, which spares the training the scan.
+    """Say what a training would do; see `seqff.train`.
 
     Args:
-        videos: see `train`, as are the others.
+        videos: as there.
         config: all settings; the cache of frames is not filled.
         init: the encoder to begin with.
         seed: of the initial weights, the batches and the augmentation.
@@ -138,7 +73,7 @@ def dry_run(
     """
     if world_size() > 1:
         raise ValueError("a dry run is for one process: leave torchrun out")
-    config, given = begin_with(init, config or TrainConfig())
+    config, given = begin_with(init, config)
     check_loggers(config)
     check_saving(config)
     manifest = scan(videos, max_bad=max_bad, progress=progress)

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 
-from seqff.metrics import check_lines
-from seqff.terminal import as_lines, printable
+from seqff.metrics import LEGEND, check_lines, clock, table
+from seqff.terminal import as_lines
 from seqff.watch.progress import Progress
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "loss": ("loss",),
-    "within": ("within_tolerance",),
-    "d positive": ("positive_distance", "spread_positive"),
-    "d same video": ("same_video_distance", "spread_same_video"),
-    "d other videos": ("other_video_distance", "spread_other_video"),
-    "rank": ("effective_rank",),
-    "untrained": ("untrained_effective_rank",),
-}
-"""What is shown of a layer, and under which names it is noted: the first that is there. Objectives without distances
-of their own have those of embeddings as unit vectors."""
-LEGEND = (
-    "within: share of positives within the tolerance; d: squared distance of embeddings, of positives and of "
-    "negatives; rank: effective rank of the features"
-)
 
 
 def describe(now: Progress, *, width: int = 100) -> str:
@@ -59,32 +42,6 @@ def headline(now: Progress) -> str:
     if now.state == "stopped":
         return f"{now.run}: stopped at {share} - killed, interrupted or failed; {saved}"
     return f"{now.run}: running, {share}{speed}{left}; {saved}"
-
-
-def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return a line a layer, and one of headings; what no layer has is left out."""
-    found = {
-        title: [next((figures[name] for name in names if name in figures), None) for figures in layers.values()]
-        for title, names in COLUMNS.items()
-    }
-    shown = {title: values for title, values in found.items() if any(value is not None for value in values)}
-    rows = [["layer", *shown]]
-    for number, layer in enumerate(layers):
-        cells = [values[number] for values in shown.values()]
-        rows.append([printable(layer), *("-" if cell is None else f"{cell:.3g}" for cell in cells)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        aligned = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(aligned).rstrip())
-    return lines
-
-
-def clock(seconds: float) -> str:
-    """Write a time as 1:05 or 2:03:04."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _next(now: Progress) -> list[str]:

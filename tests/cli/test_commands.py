@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import json
 import subprocess
@@ -15,7 +14,8 @@ import numpy as np
 import pytest
 
 import seqff
-from seqff.cli import COMMANDS, SHELL_ONLY, main
+from seqff.cli import COMMANDS, SHELL_ONLY, main, options_of
+from seqff.config_io import names_of
 
 SMALL = [
     "--steps", "4", "--pairs.size-px", "16", "--pairs.gap", "1", "--pairs.far", "6", "--pairs.videos-per-batch", "3",
@@ -28,11 +28,10 @@ SMALL = [
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SHELL_ONLY])
 def test_a_command_takes_what_its_function_takes(name: str) -> None:
     """Names and defaults of the options are those of the public function's arguments."""
-    module = importlib.import_module(f"seqff.cli.{name}")
-    kind = getattr(module, f"{name.capitalize()}Options")
-    ours = ("json", "settings", "preset", "dry_run")
-    options = {spec.name: spec for spec in dataclasses.fields(kind) if spec.name not in ours}
-    parameters = inspect.signature(getattr(seqff, name)).parameters
+    (kind,) = options_of(name)
+    options = {spec.name: spec for spec in dataclasses.fields(kind) if spec.name not in ("json", "settings")}
+    parameters = dict(inspect.signature(getattr(seqff, name)).parameters)
+    parameters.pop("steps", None) if "settings" in kind.__dataclass_fields__ else None  # a setting, as a flag
     assert set(options) == set(parameters)
     for key, parameter in parameters.items():
         if parameter.default is not inspect.Parameter.empty:
@@ -52,11 +51,35 @@ def test_every_help_says_what_is_read_and_written_and_gives_an_example(
     assert f"Example: seqff {name}" in text
 
 
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_help_is_one_screen_and_leads_to_the_rest(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """40 lines of 80 columns; --help-all has every setting, --help GROUP those of a group, a typo a suggestion."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([name, "videos", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    assert "--help-all" in lines[-1]
+    assert main([name, "--help-all"]) == 0
+    everything = capsys.readouterr().out
+    assert all(f"--{setting.replace('_', '-')}" in everything for setting in names_of(seqff.TrainConfig))
+    for group in ("pairs", "encoder", "objective", "optim", "live"):
+        assert main([name, "--help", group]) == 0
+        shown = capsys.readouterr().out
+        settings = [setting for setting in names_of(seqff.TrainConfig) if setting.startswith(f"{group}.")]
+        assert all(f"--{setting.replace('_', '-')}" in shown for setting in settings)
+        assert shown.count("  --") == len(settings)
+    assert main([name, "--help", "pars"]) == 1
+    assert "did you mean 'pairs'?" in capsys.readouterr().err
+
+
 def test_help_imports_no_torch() -> None:
     """The overview and a command's help answer without waiting for torch."""
     code = (
         "import sys; from seqff.cli import main; main(['--help']); main(['train', '--help']); "
-        "sys.exit('torch' in sys.modules)"
+        "sys.exit(bool({'torch', 'torchvision', 'cv2', 'av', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 

@@ -10,7 +10,6 @@ import pytest
 from helpers.processes import context
 from helpers.small_runs import CONFIG
 
-import seqff
 from seqff.cli import main
 from seqff.config_io import dump_yaml, to_dict
 from seqff.metrics import METRICS, read_metrics
@@ -29,7 +28,7 @@ WIDE = dataclasses.replace(
 def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path, trainer: str) -> None:
     """Losses and distances are those that the training notes at its first step."""
     config = dataclasses.replace(CONFIG, steps=8, log_every=1, trainer=trainer)
-    plan = seqff.dry_run(manifest, config=config, progress=False)
+    plan = train(manifest, out=tmp_path / "run", config=config, dry_run=True, progress=False)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
     first = read_metrics(run / METRICS)[0]
     seen = {name: value for name, value in first.items() if "/" in name and "/untrained_" not in name}
@@ -41,15 +40,16 @@ def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path,
     assert plan.seconds > 0
 
 
-def test_the_plan_counts_videos_batches_and_pairs(manifest: Path) -> None:
+def test_the_plan_counts_videos_batches_and_pairs(manifest: Path, tmp_path: Path) -> None:
     """8 clips of 16 frames, 6 to a round, 3 to a batch, 2 uses each: 2 rounds of 4 batches are an epoch."""
-    plan = seqff.dry_run(manifest, config=CONFIG, progress=False)
+    plan = train(manifest, out=tmp_path / "run", config=CONFIG, dry_run=True, progress=False)
     assert (plan.videos, plan.usable, plan.frames) == (8, 8, 128)
     assert (plan.batches_per_epoch, plan.steps, plan.epochs) == (8, 40, 5.0)
     assert plan.shape[1:] == (3, 16, plan.shape[3])
     most = 3 * 5  # of 3 videos 2 clips of 3 frames each, which have 5 pairs where the clips meet
     assert 0 < plan.positives <= most
     assert 0 < plan.pairs_per_epoch <= most * 8
+    assert repr(plan).startswith("DryRun(40 steps on 8 videos, about 0:0")
 
 
 def test_nothing_is_left_behind(
@@ -78,7 +78,7 @@ def test_nothing_is_left_behind(
 
 def dry(manifest: str, run: str) -> tuple[int, int]:
     """What a dry run says of the memory: of the process, and of the largest step."""
-    memory = seqff.dry_run(manifest, config=WIDE, progress=False).memory
+    memory = train(manifest, out=run, config=WIDE, dry_run=True, progress=False).memory
     return memory.host, memory.step
 
 

@@ -161,7 +161,7 @@ def test_a_run_without_a_number_of_steps_finds_its_own(
     config = replace(CONFIG, steps=0)
     videos = len(seqff.scan(clips, progress=False).usable)
     assert videos > 3
-    assert seqff.dry_run(clips, config=config, progress=False).steps == videos
+    assert seqff.train(clips, out=tmp_path / "run", config=config, dry_run=True, progress=False).steps == videos
     run = train(clips, out=tmp_path / "run", config=config, progress=False).path
     assert load_config(run / "config.yaml") == replace(CONFIG, steps=videos)
     assert figures(run)[-1]["step"] == videos
