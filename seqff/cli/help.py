@@ -94,7 +94,9 @@ def everyday_help(command: str, kind: type, everyday: Sequence[str], given: Any)
     needed = [one.flag for one in known.values() if one.positional or one.default is dataclasses.MISSING]
     lines = [f"usage: seqff {command} {' '.join(needed)} [OPTIONS]", "", *(inspect.getdoc(kind) or "").splitlines(), ""]
     for name in everyday:
-        first, *_ = re.split(r"(?<=[.;]) ", known[name].text)
+        first = re.split(r"(?<=[.;]) ", known[name].text)[0]
+        head, _, _ = first.partition(": ")
+        first = head if " " in head else first
         lines += _two_columns(dataclasses.replace(known[name], text=first.rstrip(".;")))
     more = "All flags: --help-all." + f" One group: --help {', '.join(groups)}." * bool(groups)
     return "\n".join([*lines, "", more])
