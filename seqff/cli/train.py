@@ -37,7 +37,7 @@ class Options:
     """Run folder to write; must not exist, unless --resume or --overwrite is given."""
     videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS", help=VIDEOS)] = None
     stream: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
-    """Instead of VIDEOS: what comes once, such as a camera. Its number, an address (rtsp://, http://, ...), a named
+    """What comes once, such as a camera, instead of VIDEOS. Its number, an address (rtsp://, http://, ...), a named
     pipe, or a folder that grows (videos, or numbered images); see --live. Without --steps it learns for as long as
     frames come."""
     config: Path | None = None

@@ -55,7 +55,7 @@ def test_every_help_says_what_is_read_and_written_and_gives_an_example(
 def test_help_is_one_screen_and_leads_to_the_rest(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """About 40 lines of 80 columns; --help-all has every setting, --help GROUP those of a group, a typo a suggestion."""
+    """About 40 lines of 80 columns; --help-all has every setting, --help GROUP a group, a typo a suggestion."""
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "videos", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
