@@ -1,7 +1,7 @@
-"""The tables of docs/results.md and of the README, from benchmarks/results/*.json; none is written by hand.
+"""The tables of docs/results.md, docs/layers.md and the README, from benchmarks/results/*.json; none is written by hand.
 
 Examples:
-    python -m benchmarks.tables            # writes both
+    python -m benchmarks.tables            # writes all three
     python -m benchmarks.tables --check    # exits with 1 unless they are what the results give
 """
 
@@ -17,7 +17,7 @@ from benchmarks.measuring import arguments
 from benchmarks.records import Record, Records
 
 ROOT = Path(__file__).parents[1]
-PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
+PAGE, LAYERS, README = ROOT / "docs" / "results.md", ROOT / "docs" / "layers.md", ROOT / "README.md"
 SHOWN = {
     "jhmdb": "film clips, 21 actions, by source",
     "turntable-90": "42 objects on a turntable, from views every 90°",
@@ -146,6 +146,19 @@ def demo(records: Sequence[Record]) -> str:
     return "\n".join(rows)
 
 
+def best_layers(records: Sequence[Record]) -> str:
+    """A row a set: its best layer by the mean over seeds, and the accuracies of all layers."""
+    found = {name: of(records, name, "default") for name in NAMES}
+    found = {name: ones for name, ones in found.items() if ones}
+    heads = [layer["name"] for layer in next(iter(found.values()))[0]["layers"]]
+    rows = [f"| videos | best | {' | '.join(heads)} |", "|---" * (2 + len(heads)) + "|"]
+    for name, ones in found.items():
+        means = layers(ones, "trained").mean(axis=0)
+        cells = [f"{value:.3f}" for value in means]
+        rows.append(f"| {NAMES[name]} | **{heads[int(means.argmax())]}** | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def between(text: str, mark: str, content: str) -> str:
     """A text with other content between <!-- mark --> and <!-- /mark -->."""
     before, _, rest = text.partition(f"<!-- {mark} -->")
@@ -159,16 +172,21 @@ def readme() -> str:
     return between(text, "demo", demo(Records.of("demo").read()))
 
 
+def layers_page() -> str:
+    """The page on layers with its table."""
+    return between(LAYERS.read_text(), "layers", best_layers(Records.of("quality").read()))
+
+
 def page() -> str:
     """The whole page."""
     records = Records.of("quality").read()
     machines = sorted({record["processor"] for record in records})
     parts = [
         "# What the features are worth",
-        "Made by `python -m benchmarks.tables` from `benchmarks/results/`. Accuracy of a linear probe on each layer, "
-        "beside the same net untrained and raw pixels. Every number comes from "
-        "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`; "
-        f"measured on {'; '.join(machines) or 'no machine yet'}.",
+        "`python -m benchmarks.tables` makes this page from `benchmarks/results/`. It shows the accuracy of a linear probe "
+        "on each layer, beside the same net untrained and raw pixels. Every number comes from "
+        "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`. "
+        f"The processor was {'; '.join(machines) or 'none yet'}.",
         "## The default on all sets",
         summary(records, "default"),
     ]
@@ -186,7 +204,7 @@ def main() -> int:
     """Write or check the page."""
     parser = arguments(__doc__, json=False)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
-    pages = {PAGE: page(), README: readme()}
+    pages = {PAGE: page(), LAYERS: layers_page(), README: readme()}
     if parser.parse_args().check:
         return int(any(path.read_text() != text for path, text in pages.items()))
     for path, text in pages.items():
