@@ -1,4 +1,4 @@
-"""The tables of docs/results.md, docs/layers.md and the README, from benchmarks/results/*.json; none is written by hand.
+"""The tables of docs/results.md, docs/layers.md and the README, made from benchmarks/results/*.json.
 
 Examples:
     python -m benchmarks.tables            # writes all three
@@ -183,8 +183,8 @@ def page() -> str:
     machines = sorted({record["processor"] for record in records})
     parts = [
         "# What the features are worth",
-        "`python -m benchmarks.tables` makes this page from `benchmarks/results/`. It shows the accuracy of a linear probe "
-        "on each layer, beside the same net untrained and raw pixels. Every number comes from "
+        "`python -m benchmarks.tables` makes this page from `benchmarks/results/`. It shows the accuracy of a linear "
+        "probe on each layer, beside the same net untrained and raw pixels. Every number comes from "
         "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`. "
         f"The processor was {'; '.join(machines) or 'none yet'}.",
         "## The default on all sets",
