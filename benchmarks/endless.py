@@ -33,15 +33,13 @@ ALLOWED_MB = 50.0
 SIZE_PX, CLIP = 32, 250
 CONFIG = TrainConfig(
     steps=0,
-    checkpoint_every=10_000,
-    checkpoint_minutes=0.5,
+    checkpoint_every=1_000,
     log_every=250,
-    monitor_every=100_000,
-    monitor_minutes=0.5,
+    monitor_every=1_000,
     pairs=PairsConfig(size_px=SIZE_PX, gap=2, far=25, videos_per_batch=8, clips_per_video=4, clip_frames=3),
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 2, 1)),
     objective=ObjectiveConfig(head="mlp", head_out=32),
-    live=LiveConfig(new_frames=48, reservoir_frames=4096, backoff_seconds=0.2, at_end="retry"),
+    live=LiveConfig(new_frames=48, reservoir_frames=4096, at_end="retry"),
 )
 
 

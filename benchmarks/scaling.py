@@ -27,8 +27,8 @@ from seqff.video import scan
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 WAYS: dict[str, tuple[list[str], list[str], int]] = {  # what starts it, flags, replicas
     "one": ([], [], 1),
-    "data": (TORCHRUN, ["--parallel", "data"], 2),
-    "layers": (TORCHRUN, ["--parallel", "layers"], 1),
+    "data": (TORCHRUN, [], 2),
+    "layers": (TORCHRUN, ["--stages", "2"], 1),
 }
 BARS = {"data": 1.7, "layers": 1.6}
 WARM_UP = 20

@@ -134,14 +134,8 @@ class OptimConfig:
     not take up is left for the layer to learn."""
     weight_decay: float = 1e-4
     """Weight decay: decoupled in muon and adamw, part of the gradient in adam and sgd."""
-    momentum: float = 0.9
-    """sgd: weight of the past in the running gradient, 0 for none; the others do not look at it."""
     warmup: float = 0.05
     """Share of the steps in which the rate rises from 0; then it falls as a cosine."""
-    clip: float = 0.0
-    """Longest gradient (2-norm) of a layer and its head together; longer ones are shortened to it. 0 = as they are."""
-    ema: float = 0.0
-    """Decay of a running average of each layer's weights, such as 0.99; the encoder saved is the average. 0 = none."""
 
 
 @dataclass(frozen=True)
@@ -163,17 +157,11 @@ class LiveConfig:
     behind: Literal["auto", "drop", "wait"] = "auto"
     """When frames come faster than the layers learn: drop the oldest that wait (and count them), or make the sender
     wait. auto: cameras and addresses drop; files, folders, pipes and iterators wait."""
-    buffer_frames: int = 64
-    """Frames that may wait to be learned from."""
     at_end: Literal["auto", "stop", "retry"] = "auto"
     """When a source ends in good order: the training ends, or more is waited for as after a lost connection. auto:
     cameras and endless addresses are waited for."""
     retries: int = 8
-    """Attempts in a row to open a source again before it is given up."""
-    backoff_seconds: float = 1.0
-    """Wait before the first of them; doubled for each, up to a minute."""
-    settle_seconds: float = 2.0
-    """A file in a growing folder is read when it has not changed for so long."""
+    """Attempts in a row to open a source again before it is given up; after 1 second, 2, 4 and so on up to a minute."""
 
 
 @dataclass(frozen=True)
@@ -189,26 +177,19 @@ class TrainConfig:
     end_to_end, end_to_end_sum: backpropagation from the last layer's loss or from the sum of all, to compare with."""
     activation_checkpointing: bool = False
     """end_to_end and end_to_end_sum: keep only each layer's input and compute the rest again on the way back."""
-    greedy_cache: bool = False
-    """greedy: layers above the first train on a fixed set of batches, computed once and then read from disk.
-    What the layers below make of them lies in the run folder as bf16, and is removed at the end."""
-    greedy_cache_batches: int = 64
-    """greedy_cache: batches in that set."""
+    greedy_cache: int = 0
+    """greedy: layers above the first train on a fixed set of so many batches, such as 64, computed once and then read
+    from disk. What the layers below make of them lies in the run folder as bf16, and is removed at the end. 0 = off."""
     compile: bool = False
     """Compile each layer with torch.compile; where that fails, a warning says so and the layer runs uncompiled."""
-    parallel: Literal["data", "layers", "grid"] = "data"
-    """How the processes that torchrun starts share the work: data, each learns from batches of its own and gradients
-    are averaged; layers, each has some consecutive layers; grid, both, in `stages` groups of layers."""
-    stages: int = 0
-    """grid: groups of consecutive layers; must divide the number of processes."""
+    stages: int = 1
+    """Groups of consecutive layers that the processes of torchrun share out; must divide their number. 1: every process
+    has all layers and batches of its own, and gradients are averaged. As many as processes: each has some layers. In
+    between: both."""
     gather_negatives: bool = False
     """Several processes on batches of their own: compare each row with the rows of all, as in one large batch."""
     checkpoint_every: int = 100
-    """Steps between checkpoints."""
-    checkpoint_minutes: float = 0.0
-    """Minutes after which a checkpoint is due besides; 0 = only steps count."""
-    keep_checkpoints: int = 2
-    """Latest checkpoints that are kept."""
+    """Steps between checkpoints; the last two are kept."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
@@ -217,8 +198,6 @@ class TrainConfig:
     monitor_every: int = 25
     """Steps between looks at every layer beside itself untrained: effective rank, spread, dead units, and whether it
     has collapsed. 0 = never, and then no alarm comes."""
-    monitor_minutes: float = 0.0
-    """Minutes after which such a look is due besides; 0 = only steps count."""
     on_collapse: Literal["warn", "stop"] = "warn"
     """When a layer has collapsed: say so and go on, or write a checkpoint and stop."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -37,6 +37,8 @@ RENAMED = {
     "pairs.far_seconds": "pairs.far: 2s",
     "pairs.skip_cuts": "pairs.skip",
     "pairs.skip_still": "pairs.skip",
+    "parallel": "stages",
+    "greedy_cache_batches": "greedy_cache",
 }
 """Settings of before, and what they are now."""
 

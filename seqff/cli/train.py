@@ -30,7 +30,7 @@ class Options:
             `seqff watch RUN` shows the figures while it runs.
 
     Example: seqff train videos/ --out runs/first --steps 1200 --pairs.gap 4
-             torchrun --nproc-per-node=4 -m seqff train ... (see --help parallel)
+             torchrun --nproc-per-node=4 -m seqff train ... (see --help stages)
     """
 
     out: Path

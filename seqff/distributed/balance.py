@@ -79,10 +79,7 @@ def split(costs: Sequence[float], stages: int, *, before: float = 0.0) -> list[i
         ValueError: more stages than layers.
     """
     if stages > len(costs):
-        raise ValueError(
-            f"{stages} stages for {len(costs)} layers: start fewer processes, or use parallel='grid' with "
-            f"at most {len(costs)} stages"
-        )
+        raise ValueError(f"{stages} stages for {len(costs)} layers: set stages to at most {len(costs)}")
     ends = list(itertools.accumulate(costs, initial=0.0))
 
     @cache

@@ -145,7 +145,7 @@ class StageCheckpointer(Checkpointer):
             self.metrics.flush()
         for stage in range(1, self.ranks.stages):
             files |= self.ranks.take(f"part {step} {stage}")
-        folder = complete(self.run, self.progress(step), files, keep=self.config.keep_checkpoints)
+        folder = complete(self.run, self.progress(step), files)
         if self.others:
             load_checkpoint(folder, self.others, optimizer=False)
         self.save_encoder()

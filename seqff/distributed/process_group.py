@@ -25,22 +25,17 @@ def count_stages(config: TrainConfig, world: int) -> int:
     Raises:
         ValueError: settings that do not fit each other or the number of processes.
     """
-    if config.parallel not in ("data", "layers", "grid"):
-        raise ValueError(f"parallel is {config.parallel!r}: choose from data, layers, grid")
-    if config.stages and config.parallel != "grid":
-        raise ValueError(f"stages={config.stages} is for parallel='grid'; parallel={config.parallel!r} has its own")
+    if config.stages > 1 and world == 1:
+        raise ValueError(f"stages={config.stages} needs several processes: {EXAMPLE} ...")
+    if config.stages < 1 or world % config.stages:
+        raise ValueError(f"stages={config.stages} must be above 0 and divide {world} processes")
     if world == 1:
-        if config.parallel != "data":
-            raise ValueError(f"parallel={config.parallel!r} needs several processes: {EXAMPLE} ...")
         return 1
     if config.trainer.startswith("end_to_end"):
         raise ValueError(f"trainer={config.trainer!r} is there to be compared with, and runs in one process")
-    if config.parallel == "grid" and (config.stages < 1 or world % config.stages):
-        raise ValueError(f"parallel='grid': stages={config.stages} must be above 0 and divide {world} processes")
-    stages = {"data": 1, "layers": world, "grid": config.stages}[config.parallel]
-    if stages > 1 and config.trainer != "local":
-        raise ValueError(f"parallel={config.parallel!r} is for trainer='local', got trainer={config.trainer!r}")
-    return stages
+    if config.stages > 1 and config.trainer != "local":
+        raise ValueError(f"stages={config.stages} is for trainer='local', got trainer={config.trainer!r}")
+    return config.stages
 
 
 def own_device(device: torch.device) -> torch.device:

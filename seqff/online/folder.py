@@ -20,6 +20,8 @@ from seqff.video.numbered import ImageSequence, names_in, sort_pictures
 from seqff.video.search import VIDEO_EXTENSIONS
 
 log = logging.getLogger(__name__)
+SETTLE_SECONDS = 2.0
+"""How long a file must have been left alone before it is read."""
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change, ns."""
 
@@ -27,12 +29,12 @@ Stamp = tuple[int, int]
 class GrowingFolder:
     """Files of a folder as they come, oldest first; images by their number.
 
-    A file is read once, when neither its size nor its time has changed for `live.settle_seconds`. What cannot be read
+    A file is read once, when neither its size nor its time has changed for `SETTLE_SECONDS`. What cannot be read
     then is named, and tried again when it changes.
 
     Args:
         folder: with videos, also in folders below it, or with images of one numbered sequence.
-        live: how long a file must have been left alone, and how many images make a second.
+        live: how many images make a second.
         size: gives the size that frames of a (height, width) are wanted at; images are left as they are.
         drops: see `StreamSource`.
     """
@@ -41,7 +43,7 @@ class GrowingFolder:
 
     def __init__(self, folder: Path, live: LiveConfig, size: Callable[[int, int], Size], *, drops: bool) -> None:
         self.folder, self.name, self.size, self.drops = folder, str(folder), size, drops
-        self.settle, self.fps, self.live_fps = live.settle_seconds, live.fps or FPS, live.fps
+        self.fps, self.live_fps = live.fps or FPS, live.fps
         self._seen: dict[str, tuple[Stamp, float]] = {}  # of files that wait: what they were, and since when
         self._done: dict[str, Stamp] = {}  # what has been read
         self._bad: dict[str, Stamp] = {}  # what could not be, as it was then
@@ -56,7 +58,7 @@ class GrowingFolder:
                 raise VideoError(self.folder, "stream", "the folder has gone")
             images = self._sequence()
             yield from self._images(images, closed) if images else self._videos(closed)
-            closed.wait(min(1.0, self.settle / 2 + 0.01))
+            closed.wait(min(1.0, SETTLE_SECONDS / 2 + 0.01))
 
     def _sequence(self) -> ImageSequence | None:
         """Return the pictures, if they are one sequence; of several say so, once."""
@@ -130,8 +132,8 @@ class GrowingFolder:
             if self._done[name] != stamp:
                 self._done[name] = stamp
                 log.warning(
-                    "%s has changed after it was read, and is not read again: live.settle_seconds=%g is too short for "
-                    "what writes it", file, self.settle,
+                    "%s has changed after it was read, and is not read again: it had been still for %g seconds",
+                    file, SETTLE_SECONDS,
                 )  # fmt: skip
             return False
         if self._bad.get(name) == stamp:
@@ -139,7 +141,7 @@ class GrowingFolder:
         if name not in self._seen or self._seen[name][0] != stamp:
             self._seen[name] = stamp, now
             return False
-        return stamp[0] > 0 and now - self._seen[name][1] >= self.settle
+        return stamp[0] > 0 and now - self._seen[name][1] >= SETTLE_SECONDS
 
     def state(self) -> Mapping[str, Any]:
         """See `StreamSource`: the files that have been read."""

@@ -23,7 +23,6 @@ from seqff.online.reader import check_live
 from seqff.online.session import Session, StreamFacts
 from seqff.online.stamps import FrameClock
 from seqff.pairs import distances
-from seqff.training.average import averaged
 from seqff.training.callbacks.checkpoints import check_saving
 from seqff.training.callbacks.loggers import check_loggers
 from seqff.training.run_folder import MANIFEST, check_run, claim_run, create_run
@@ -197,8 +196,7 @@ class StreamLearner:
         names = [info.name for info in session.encoder.feature_info]
         session.encoder.eval()
         try:
-            with averaged(learner.average for learner in session.learners):
-                maps = session.encoder(x)
+            maps = session.encoder(x)
         finally:
             session.encoder.train()
         return {n: grid_mean(h.float(), GRID).flatten().cpu().numpy() for n, h in zip(names, maps, strict=True)}

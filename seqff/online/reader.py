@@ -18,7 +18,10 @@ from seqff.online.source import Arrival, StreamSource
 from seqff.video.reader import one_line
 
 log = logging.getLogger(__name__)
-LONGEST_WAIT_SECONDS = 60.0
+BUFFER_FRAMES = 64
+"""Frames that may wait to be taken."""
+BACKOFF_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
+"""Wait before the first attempt to open a source again, doubled for each; and the longest one."""
 NAMED = 50
 """Lost connections that are remembered with their causes; all are counted."""
 LOOK_SECONDS = 0.2
@@ -51,7 +54,7 @@ class StreamReader:
 
     Args:
         source: where frames come from.
-        live: how many frames may wait, and how often and when a source is opened again.
+        live: how often and when a source is opened again, and when it counts as ended.
 
     Attributes:
         came: frames that the source has given.
@@ -138,7 +141,7 @@ class StreamReader:
     def _put(self, arrival: Arrival) -> None:
         with self._changed:
             self.came += 1
-            while len(self._waiting) >= self.live.buffer_frames and not self._closed.is_set():
+            while len(self._waiting) >= BUFFER_FRAMES and not self._closed.is_set():
                 if self.source.drops:
                     old = self._waiting.popleft()
                     self.dropped += 1
@@ -162,7 +165,7 @@ class StreamReader:
             self.losses.append(Loss(time.time(), cause))
         if failures > retries:
             raise VideoError(name, "stream", f"given up after {retries} attempts to open it again; the last: {cause}")
-        wait = min(LONGEST_WAIT_SECONDS, self.live.backoff_seconds * 2 ** (failures - 1))
+        wait = min(LONGEST_WAIT_SECONDS, BACKOFF_SECONDS * 2 ** (failures - 1))
         log.warning("%s: %s; attempt %d of %d in %.3g s", name, cause, failures, retries, wait)
         self.losses[-1].attempts = failures
         self._closed.wait(wait)
@@ -204,10 +207,9 @@ class StreamReader:
 
 def check_live(live: LiveConfig) -> None:
     """Raise ValueError unless the settings of reading are in range."""
-    least = {"buffer_frames": 1, "retries": 0, "backoff_seconds": 0, "settle_seconds": 0, "idle_minutes": 0, "fps": 0}
-    for name, value in least.items():
-        if not getattr(live, name) >= value:
-            raise ValueError(f"live.{name} must be at least {value}, got {getattr(live, name)}")
+    for name in ("retries", "idle_minutes", "fps"):
+        if not getattr(live, name) >= 0:
+            raise ValueError(f"live.{name} must be at least 0, got {getattr(live, name)}")
     if live.behind not in ("auto", "drop", "wait") or live.at_end not in ("auto", "stop", "retry"):
         raise ValueError(
             "live.behind is one of auto, drop, wait and live.at_end one of auto, stop, retry, got "

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FORMAT, STATE, KEPT = 2, "state.json", 2
 MAX_STATE_BYTES = 1_000_000
 COPIES = 6
-"""A layer's file holds its weights, up to two moments of each, and an average; what is much larger is not ours."""
+"""A layer's file holds its weights and up to two moments of each; what is much larger is not ours."""
 Files = dict[str, dict[str, Any]]
 """Name of a file -> its `bytes` and `sha256`."""
 
@@ -70,8 +70,6 @@ def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
     for number, state in learner.optimizer.state_dict()["state"].items():
         found = {name: torch.as_tensor(value) for name, value in state.items() if value is not None}
         tensors |= {f"optimizer/{number}/{name}": value for name, value in found.items()}
-    if learner.average is not None:
-        tensors |= {f"average/{name}": value for name, value in learner.average.state_dict().items()}
     tensors |= {f"objective/{name}": value for name, value in learner.objective.state_dict().items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
@@ -83,8 +81,6 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor], *, optimizer: bo
     learner.layer.load_state_dict(part("layer/"), strict=True)
     learner.head.load_state_dict(part("head/"), strict=True)
     learner.objective.load_state_dict(part("objective/"), strict=True)
-    if learner.average is not None:
-        learner.average.load_state_dict(part("average/"))
     if not optimizer:
         return
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
@@ -131,14 +127,13 @@ def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
     return files
 
 
-def complete(run: Path, progress: Progress, files: Files, *, keep: int = KEPT) -> Path:
+def complete(run: Path, progress: Progress, files: Files) -> Path:
     """Put a checkpoint in place of which all parts are written, and drop the oldest ones.
 
     Args:
         run: the run folder.
         progress: how far the training has come.
         files: of all layers.
-        keep: latest checkpoints that stay.
 
     Returns:
         The checkpoint's folder. A kill at any moment leaves the previous checkpoint as it was.
@@ -154,7 +149,7 @@ def complete(run: Path, progress: Progress, files: Files, *, keep: int = KEPT) -
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
-        for old in list_checkpoints(run)[:-keep]:
+        for old in list_checkpoints(run)[:-KEPT]:
             shutil.rmtree(old)
     except OSError as error:
         raise _unwritten(run, progress.step, error) from error

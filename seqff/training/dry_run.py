@@ -87,7 +87,7 @@ def _try_out(
 ) -> DryRun:
     """Read a round, look at its first batch, take a few steps, and put together what that tells."""
     pairs = dataclasses.replace(config.pairs, cache="none")
-    bare = dataclasses.replace(config, workers=0, greedy_cache=False, pairs=pairs)
+    bare = dataclasses.replace(config, workers=0, greedy_cache=0, pairs=pairs)
     setup = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
     learners, stream = setup.learners, setup.stream
     examples, positives, read = _read_round(setup)

@@ -19,9 +19,8 @@ class GreedyStrategy:
     """One layer at a time, bottom to top.
 
     Layer l of L has the steps from l * steps // L to (l + 1) * steps // L, with a learning-rate schedule of its own.
-    Which layer learns thus follows from the number of the step, and a checkpoint need not say. A finished layer has
-    its average for weights, if there is one, and the statistics of its batch norm stand still: the layers above learn
-    from what the finished encoder will give them.
+    Which layer learns thus follows from the number of the step, and a checkpoint need not say. The statistics of a
+    finished layer's batch norm stand still: the layers above learn from what the finished encoder will give them.
 
     Without a cache step n learns from batch n, as with the other strategies. With one the first layer does so, too; the
     layers above learn from batches 0, 1, ..., `cache_batches` - 1 again and again. What the finished layers make of
@@ -114,6 +113,4 @@ class GreedyStrategy:
         for learner in self.learners[self.frozen : layer]:
             learner.apply_pending_step()
             learner.layer.eval()
-            if learner.average is not None:
-                learner.average.settle()
         self.frozen = max(self.frozen, layer)

@@ -16,7 +16,6 @@ from seqff.nets import ConvLayer, Encoder
 from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
 from seqff.objectives.heads import Head, split_channels
 from seqff.relation import Relation
-from seqff.training.average import WeightAverage
 from seqff.training.compiling import compile_layer
 from seqff.training.monitors import LayerMonitor
 from seqff.training.optimizers import build_optimizer, set_rate
@@ -47,7 +46,6 @@ class LayerLearner:
         channels: of the layer's map, for a head that splits them.
 
     Attributes:
-        average: of the layer's weights, if `optim` asks for one.
         monitor: looks at the layer when a loss is computed, if it is given one.
         synchronizer: joins it with its like in other processes, if it is given one. A step then waits for their
             gradients while other layers go on, and is taken when the layer is next needed (see `apply_pending_step`).
@@ -71,7 +69,7 @@ class LayerLearner:
         channels: int = 0,
     ) -> None:
         self.name, self.layer, self.head, self.objective = name, layer, head, objective
-        self.precision, self.recompute, self.clip = precision, recompute, optim.clip
+        self.precision, self.recompute = precision, recompute
         self.parameters = [*layer.parameters(), *head.parameters(), *objective.parameters()]
         self.optimizer = build_optimizer(
             layer.parameters(),
@@ -81,7 +79,6 @@ class LayerLearner:
             channels=channels,
             split=head.split if isinstance(head, Head) else 0,
         )
-        self.average = WeightAverage(layer, optim.ema) if optim.ema else None
         self.monitor: LayerMonitor | None = None
         self.synchronizer: Synchronizer | None = None
         self._averaged: Callable[[], None] | None = None
@@ -168,12 +165,8 @@ class LayerLearner:
 
     def _move(self) -> None:
         """Move the weights along the gradients, and let these go: no layer keeps any between steps."""
-        if self.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update()
 
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""

@@ -29,7 +29,7 @@ class Memory:
         peak: the most that this process has held.
         frames: decoded frames of the round of videos that batches are dealt from.
         workers: frames that decoding workers have read ahead.
-        state: weights of layers and heads, the optimiser's moments, averages, the monitors' copies, and gradients.
+        state: weights of layers and heads, the optimizer's moments, the monitors' copies, and gradients.
         batch: the input frames of one batch.
         step: the largest step: what a layer's graph keeps for the way back, its input and output, gradients of them.
         on_cuda: whether state, batch and step lie on the CUDA device, and not in the process.
@@ -103,9 +103,7 @@ def state_bytes(learners: list[LayerLearner], config: TrainConfig) -> int:
     for learner in learners:
         weights = sum(p.numel() * p.element_size() for p in learner.parameters)
         buffers = sum(b.numel() * b.element_size() for b in learner.objective.buffers())
-        optim = config.optim
-        copies = 1 + MOMENTS[optim.name] * (optim.name != "sgd" or optim.momentum > 0)
-        copies += bool(optim.ema) + bool(config.monitor_every)
+        copies = 1 + MOMENTS[config.optim.name] + bool(config.monitor_every)
         total += copies * weights + buffers
         largest = max(largest, weights)
     everyone = config.trainer.startswith("end_to_end")

@@ -23,10 +23,7 @@ from seqff.untrusted import check_plain, parse_yaml
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
 _RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
-FREE = (
-    "parallel", "stages", "workers", "checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "monitor_minutes",
-    "loggers", "live", "steps",
-)  # fmt: skip
+FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
 """Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
 (see `lengthen`)."""
 log = logging.getLogger(__name__)

@@ -146,7 +146,7 @@ def build_strategy(
         return OverlapStrategy(learners, steps=steps, optim=optim)
     if config.trainer == "greedy":
         kept = cache if config.greedy_cache else None
-        return GreedyStrategy(learners, steps=steps, optim=optim, cache=kept, cache_batches=config.greedy_cache_batches)
+        return GreedyStrategy(learners, steps=steps, optim=optim, cache=kept, cache_batches=config.greedy_cache)
     return EndToEndStrategy(learners, steps=steps, optim=optim, summed=config.trainer == "end_to_end_sum")
 
 
@@ -178,8 +178,8 @@ def check_strategy(config: TrainConfig, *, layers: int, endless: bool = False) -
             f"greedy_cache is for trainer='greedy', which has finished layers; trainer={name!r} has none: leave "
             "greedy_cache out"
         )
-    if config.greedy_cache_batches < 1:
-        raise ValueError(f"greedy_cache_batches must be at least 1, got {config.greedy_cache_batches}")
+    if config.greedy_cache < 0:
+        raise ValueError(f"greedy_cache is a number of batches, or 0 for none, got {config.greedy_cache}")
     if name == "greedy" and config.steps < layers:
         raise ValueError(
             f"trainer='greedy' shares the steps out among the layers: steps={config.steps} is less than one for each "

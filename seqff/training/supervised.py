@@ -113,9 +113,7 @@ def build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], *
     number = torch.tensor([names.index(label) for label in labels], device=device)
     objective = LabelObjective(last.channels, len(names), number).to(device)
     precision = choose_precision(config.precision, device)
-    return LayerLearner(
-        last.name, LastMap(encoder), nn.Identity(), objective, replace(config.optim, ema=0.0), precision
-    )
+    return LayerLearner(last.name, LastMap(encoder), nn.Identity(), objective, config.optim, precision)
 
 
 class LastMap(nn.Module):

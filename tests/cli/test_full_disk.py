@@ -100,7 +100,7 @@ def test_a_disk_that_is_full(
         out = disk / {"scan": "m.json", "export": "f.npz", "report": "page.html"}.get(command, "out")
         given = {
             "scan": [made.clips, "--workers", 1],
-            "train": [made.manifest, "--config", made.run / "config.yaml", "--optim.ema", 0.9],
+            "train": [made.manifest, "--config", made.run / "config.yaml", "--optim.name", "adamw"],
             "extract": [made.run, made.manifest, "--per", "frame", "--grid", 4],
             "probe": [made.features, "--labels", "folder"],
             "export": [made.features],

@@ -17,7 +17,7 @@ from helpers.processes import Together, together
 from helpers.small_runs import PAIRS
 
 import seqff
-from seqff.config import EncoderConfig, ObjectiveConfig, OptimConfig, TrainConfig
+from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.distributed.balance import split
 from seqff.distributed.gather import GatheredRelation
 from seqff.distributed.p2p import LAYOUT, _flatten, _relation
@@ -29,19 +29,17 @@ from seqff.training import LayerLearner
 from seqff.training.checkpoint import list_checkpoints
 
 CONFIG = TrainConfig(
-    steps=7,
+    steps=5,
     checkpoint_every=2,
-    keep_checkpoints=100,
     log_every=1,
     monitor_every=3,
     precision="fp32",
-    parallel="layers",
+    stages=2,
     pairs=dataclasses.replace(PAIRS, buffer_videos=3),
     encoder=EncoderConfig(widths=(4, 6, 6), kernels=(5, 3, 3), strides=(2, 1, 1), pools=(1, 1, 1), norm="batch"),
     objective=ObjectiveConfig(head_out=4, grid=(2,), tolerance="calibrated"),
-    optim=OptimConfig(ema=0.9),
 )
-ALONE = {"parallel": "data"}
+ALONE = {"stages": 1}
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +97,10 @@ def back_to(run: Path, step: int) -> None:
 def test_layers_over_processes_learn_what_one_process_learns(
     manifest: Path, straight: Path, tmp_path: Path, world: int
 ) -> None:
-    """Weights, averages, measured tolerances, figures of all layers and every checkpoint: the same bits. So are those
+    """Weights, measured tolerances, figures of all layers and every checkpoint: the same bits. So are those
     of a run that goes on from the middle, in one process or in several."""
     run = tmp_path / "run"
-    hashes = together(world, run_train, manifest, run, CONFIG, {})
+    hashes = together(world, run_train, manifest, run, dataclasses.replace(CONFIG, stages=world), {})
     assert set(hashes) == {seqff.load(straight).hash()}
     same(run, straight)
     back_to(run, 4)
@@ -130,7 +128,7 @@ def test_a_grid_of_replicas_and_stages_learns_what_replicas_learn(manifest: Path
     back_to(shutil.copytree(tmp_path / "data", tmp_path / "resumed"), 4)
     together(2, run_train, manifest, tmp_path / "resumed", data, {"resume": True})
     same(tmp_path / "resumed", tmp_path / "data")
-    grid = dataclasses.replace(data, parallel="grid", stages=2)
+    grid = dataclasses.replace(data, stages=2)
     together(4, run_train, manifest, tmp_path / "grid", grid, {})
     same(tmp_path / "grid", tmp_path / "data")
 
@@ -141,34 +139,34 @@ def test_another_number_of_replicas_goes_on_with_the_next_videos(
     """A run of two replicas is finished by one process: a warning says what differs, and no batch comes twice."""
     config = dataclasses.replace(CONFIG, **ALONE)
     together(2, run_train, manifest, tmp_path / "run", config, {})
-    back_to(tmp_path / "run", 2)
+    back_to(tmp_path / "run", 4)
     train(manifest, out=tmp_path / "run", config=config, resume=True, progress=False)
     assert "resumed by 1 processes with batches of their own, begun by 2" in caplog.text
     state = json.loads((list_checkpoints(tmp_path / "run")[-1] / "state.json").read_text())
-    # two steps of two processes took four batches, two rounds of two; the next round begins with batch 4
-    assert (state["step"], state["position"], state["replicas"]) == (7, 9, 1)
+    # four steps of two processes took eight batches, four rounds of two; the next round begins with batch 8
+    assert (state["step"], state["position"], state["replicas"]) == (5, 9, 1)
 
 
-@pytest.mark.parametrize("parallel", ["data", "layers"])
+@pytest.mark.parametrize("stages", [1, 2])
 def test_an_error_in_one_process_ends_all_with_its_words(
-    manifest: Path, straight: Path, tmp_path: Path, parallel: str
+    manifest: Path, straight: Path, tmp_path: Path, stages: int
 ) -> None:
     """The process that fails says why, and so do the others; none hangs, and what is left can be gone on with."""
-    config = dataclasses.replace(CONFIG, parallel=parallel)
+    config = dataclasses.replace(CONFIG, stages=stages)
     first, second = Together(2, run_slowly, manifest, tmp_path / "run", config, 0.0, 1).results()
     assert str(second) == "the tape is torn"
     assert isinstance(first, SeqffError)
     assert str(first) == "rank 0 stops: rank 1 failed: the tape is torn"
-    if parallel == "layers":
+    if stages > 1:
         alone = dataclasses.replace(config, **ALONE)
         same(train(manifest, out=tmp_path / "run", config=alone, resume=True, progress=False).path, straight)
         assert not list(tmp_path.glob("run/checkpoints/.*"))
 
 
-@pytest.mark.parametrize("parallel", ["data", "layers"])
-def test_a_killed_process_ends_the_others(manifest: Path, tmp_path: Path, parallel: str) -> None:
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_killed_process_ends_the_others(manifest: Path, tmp_path: Path, stages: int) -> None:
     """kill -9 of one: the other one ends by itself and says so."""
-    config = dataclasses.replace(CONFIG, parallel=parallel, steps=1000)
+    config = dataclasses.replace(CONFIG, stages=stages, steps=1000)
     started = Together(2, run_slowly, manifest, tmp_path / "run", config, 0.01, None)
     wait_for(tmp_path / "run" / "encoder.safetensors", started)
     started.processes[1].kill()
@@ -178,12 +176,12 @@ def test_a_killed_process_ends_the_others(manifest: Path, tmp_path: Path, parall
     assert "rank 0 stops: another process was killed, hangs, or its machine is gone" in str(first)
 
 
-@pytest.mark.parametrize(("parallel", "signalled"), [("data", 1), ("layers", 0), ("layers", 1)])
+@pytest.mark.parametrize(("stages", "signalled"), [(1, 1), (2, 0), (2, 1)])
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
-    manifest: Path, straight: Path, tmp_path: Path, parallel: str, signalled: int
+    manifest: Path, straight: Path, tmp_path: Path, stages: int, signalled: int
 ) -> None:
     """SIGTERM to any of them: one checkpoint of all layers at one step, from which the run goes on to the same bits."""
-    config = dataclasses.replace(CONFIG, parallel=parallel, steps=60, checkpoint_every=1000)
+    config = dataclasses.replace(CONFIG, stages=stages, steps=60, checkpoint_every=1000)
     run = tmp_path / "run"
     started = Together(2, run_slowly, manifest, run, config, 0.01, None)
     wait_for(run / "metrics.jsonl", started, lines=3)
@@ -194,7 +192,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
     assert 3 <= step < 60
     assert figures(run)[-1]["step"] == step
     assert seqff.load(run).hash()
-    if parallel == "layers":
+    if stages > 1:
         alone = dataclasses.replace(config, **ALONE, steps=60)
         train(manifest, out=run, config=alone, resume=True, progress=False)
         never = train(manifest, out=tmp_path / "never", config=alone, progress=False).path
@@ -214,7 +212,7 @@ def test_layers_are_split_so_that_the_slowest_stage_is_fast() -> None:
     assert split([1, 1, 1, 1], 2, before=2) == [0, 1, 4]
     assert split([5, 1, 1, 1, 4], 3) == [0, 1, 4, 5]
     assert split([1.0] * 40, 8) == list(range(0, 41, 5))
-    with pytest.raises(ValueError, match="3 stages for 2 layers: start fewer processes"):
+    with pytest.raises(ValueError, match="3 stages for 2 layers: set stages to at most 2"):
         split([1, 1], 3)
 
 
@@ -245,12 +243,11 @@ def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> N
 @pytest.mark.parametrize(
     ("settings", "world", "match"),
     [
-        ({"parallel": "layers"}, 1, "needs several processes: torchrun"),
-        ({"parallel": "grid", "stages": 3}, 4, "stages=3 must be above 0 and divide 4"),
-        ({"parallel": "data", "stages": 2}, 4, "stages=2 is for parallel='grid'"),
-        ({"parallel": "layers", "trainer": "greedy"}, 2, "is for trainer='local'"),
-        ({"parallel": "data", "trainer": "end_to_end"}, 2, "runs in one process"),
-        ({"parallel": "rows"}, 2, "choose from data, layers, grid"),
+        ({"stages": 2}, 1, "needs several processes: torchrun"),
+        ({"stages": 3}, 4, "stages=3 must be above 0 and divide 4"),
+        ({"stages": 0}, 1, "stages=0 must be above 0 and divide 1"),
+        ({"stages": 2, "trainer": "greedy"}, 2, "is for trainer='local'"),
+        ({"trainer": "end_to_end"}, 2, "runs in one process"),
     ],
 )
 def test_ways_to_share_the_work_that_do_not_exist_are_named(settings: dict[str, Any], world: int, match: str) -> None:

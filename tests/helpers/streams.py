@@ -19,7 +19,7 @@ def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes
         size_px=16, gap=1, far=far, videos_per_batch=3, clips_per_video=4, clip_frames=2,
         crop=1.0, flip=False, brightness=0.0, color_jitter=0.0,
     )  # fmt: skip
-    given = {"new_frames": 8, "reservoir_frames": 96, "backoff_seconds": 0.01, "settle_seconds": 0.1, **(live or {})}
+    given = {"new_frames": 8, "reservoir_frames": 96, **(live or {})}
     settings: dict[str, Any] = {
         "steps": 0,
         "precision": "fp32",

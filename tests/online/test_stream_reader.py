@@ -19,9 +19,11 @@ from helpers.streams import numbered
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
 from seqff.online import Arrival, StreamReader, open_stream
+from seqff.online import folder as growing_folder
+from seqff.online import reader as reader_of_streams
 from seqff.online.live import shown_name
 
-QUICK = LiveConfig(backoff_seconds=0.01, settle_seconds=0.1, idle_minutes=0.01)
+QUICK = LiveConfig(idle_minutes=0.01)
 
 
 def as_it_is(height: int, width: int) -> tuple[int, int]:
@@ -75,7 +77,7 @@ def test_a_source_that_does_not_come_back_is_given_up() -> None:
         yield from numbered(0, 3)
         raise OSError("unplugged")
 
-    live = LiveConfig(backoff_seconds=0.0, retries=3)
+    live = LiveConfig(retries=3)
     with StreamReader(open_stream(connect, live, size=as_it_is), live) as reader:
         frames = reader.frames()
         assert numbers_of([next(frames) for _ in range(3)]) == [0, 1, 2]
@@ -100,9 +102,12 @@ def test_at_first_a_source_must_be_there_and_bugs_come_through(tmp_path: Path) -
         StreamReader(open_stream(0, QUICK, size=as_it_is), LiveConfig(retries=-1))
 
 
-def test_behind_a_live_source_the_newest_frames_win_and_the_others_are_counted() -> None:
+def test_behind_a_live_source_the_newest_frames_win_and_the_others_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Who takes frames too slowly gets the latest ones; dropped ones are counted and stand before the next frame."""
-    live, all_given = LiveConfig(behind="drop", buffer_frames=5), threading.Event()
+    monkeypatch.setattr(reader_of_streams, "BUFFER_FRAMES", 5)
+    live, all_given = LiveConfig(behind="drop"), threading.Event()
 
     def source() -> Iterator[np.ndarray]:
         yield from numbered(0, 40)
@@ -120,7 +125,9 @@ def test_behind_a_live_source_the_newest_frames_win_and_the_others_are_counted()
     assert ahead == seen
 
 
-def test_a_growing_folder_of_videos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_growing_folder_of_videos(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files are read when they are finished, those that come later too, half-written and damaged ones never."""
     clip = write_painted(tmp_path / "clip.ts", frames=12).read_bytes()
     folder = tmp_path / "grows"
@@ -137,7 +144,8 @@ def test_a_growing_folder_of_videos(tmp_path: Path, caplog: pytest.LogCaptureFix
                 stop.wait(0.03)
 
     writer = threading.Thread(target=write_slowly)
-    live = LiveConfig(settle_seconds=0.25, idle_minutes=0.02)
+    monkeypatch.setattr(growing_folder, "SETTLE_SECONDS", 0.25)
+    live = LiveConfig(idle_minutes=0.02)
     with StreamReader(open_stream(folder, live, size=as_it_is), live) as reader:
         arrivals = []
         for arrival in reader.frames():
@@ -161,7 +169,7 @@ def test_a_growing_folder_of_images(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"frame_{number:04d}.png"), frame)
         whole[number] = (tmp_path / f"frame_{number:04d}.png").read_bytes()
     (tmp_path / "frame_0010.png").write_bytes(b"")
-    live = LiveConfig(settle_seconds=0.1, idle_minutes=0.02)
+    live = LiveConfig(idle_minutes=0.02)
     with StreamReader(open_stream(tmp_path, live, size=as_it_is), live) as reader:
         arrivals = []
         for arrival in reader.frames():
@@ -177,7 +185,7 @@ def test_a_growing_folder_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptu
     for number, frame in enumerate(numbered(0, 2)):
         cv2.imwrite(str(tmp_path / f"IMG ({number + 1}) a.png"), frame)
     cv2.imwrite(str(tmp_path / "cover.png"), next(numbered(9, 10)))
-    live = LiveConfig(settle_seconds=0.05, idle_minutes=0.02)
+    live = LiveConfig(idle_minutes=0.02)
     with StreamReader(open_stream(tmp_path, live, size=as_it_is), live) as reader:
         assert numbers_of(list(reader.frames())) == [0, 1]
     for number, frame in enumerate(numbered(0, 2)):
@@ -233,7 +241,7 @@ def test_http(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A file over HTTP comes whole, once, also if the connection is cut on the way; no password is ever told."""
     data = write_painted(tmp_path / "clip.ts", frames=200, options={"crf": "1"}).read_bytes()
     with Server(data, cuts=1) as address:
-        arrivals, reader = read(address, LiveConfig(backoff_seconds=0.01, behind="wait"))
+        arrivals, reader = read(address, LiveConfig(behind="wait"))
     seen = numbers_of(arrivals)
     assert seen == sorted(set(seen))
     assert seen[-1] == 199
@@ -249,7 +257,7 @@ def test_an_endless_http_stream_is_waited_for(tmp_path: Path) -> None:
     """An answer without a length is a camera: when it ends, it is asked again, until enough is enough."""
     data = write_painted(tmp_path / "clip.ts", frames=10).read_bytes()
     with Server(data, length=False) as address:
-        live = LiveConfig(backoff_seconds=0.01, behind="wait")
+        live = LiveConfig(behind="wait")
         with StreamReader(open_stream(address, live, size=as_it_is), live) as reader:
             frames = reader.frames(lambda: reader.lost < 2)
             assert len(list(frames)) >= 10

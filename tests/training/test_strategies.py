@@ -59,7 +59,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
     """Loss by loss a cached run equals one that recomputes the same batches, to the rounding of bfloat16; where layers
     work in bfloat16 already, bit by bit. The cache holds one layer's inputs at a time and is gone afterwards."""
     for precision, off in (("fp32", 2e-2), ("bf16", 0.0)):
-        config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=2, steps=12)
+        config = small_config(trainer="greedy", greedy_cache=2, steps=12)
         config = dataclasses.replace(config, precision=precision)
         learners = small_learners(config)
         trainer = build_strategy(learners, config, cache=tmp_path / "cache")
@@ -71,7 +71,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
         assert not (tmp_path / "cache").exists()
 
         learners = small_learners(config)
-        trainer = build_strategy(learners, dataclasses.replace(config, greedy_cache=False))
+        trainer = build_strategy(learners, dataclasses.replace(config, greedy_cache=0))
         plain = []
         for step in range(12):
             (learner,) = trainer.step(step, *small_batch(step if step < 4 else step % 2))
@@ -82,7 +82,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
 
 def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> None:
     """A run resumed at the third layer reads what it would have read had it never stopped."""
-    config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=2, steps=12)
+    config = small_config(trainer="greedy", greedy_cache=2, steps=12)
     learners = small_learners(config)
 
     def at_step_8(trainer: Strategy, start: int) -> tuple[torch.Tensor, Relation]:
@@ -104,9 +104,9 @@ def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> No
 
 def test_a_full_disk_stops_the_greedy_cache_in_words(tmp_path: Path) -> None:
     """More batches than fit: an error that says how much is missing, and nothing is left behind."""
-    config = small_config(trainer="greedy", greedy_cache=True, greedy_cache_batches=10**12, steps=3 * 10**12)
+    config = small_config(trainer="greedy", greedy_cache=10**12, steps=3 * 10**12)
     trainer = build_strategy(small_learners(config), config, cache=tmp_path / "cache")
-    with pytest.raises(RunError, match=r"take \d+\.\d GB.*lower greedy_cache_batches"):
+    with pytest.raises(RunError, match=r"take \d+\.\d GB.*lower greedy_cache"):
         next(trainer.examples(source, 10**12))
     assert not any(tmp_path.iterdir())
 
@@ -150,8 +150,8 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(trainer: str, 
         ({"activation_checkpointing": True}, "is for trainer='end_to_end'"),
         ({"activation_checkpointing": True, "trainer": "greedy"}, "keeps one layer's anyway"),
         ({"compile": True, "trainer": "overlap"}, "leave compile out"),
-        ({"greedy_cache": True}, "is for trainer='greedy'"),
-        ({"greedy_cache_batches": 0}, "at least 1, got 0"),
+        ({"greedy_cache": 2}, "is for trainer='greedy'"),
+        ({"greedy_cache": -1, "trainer": "greedy"}, "or 0 for none, got -1"),
         ({"trainer": "greedy", "steps": 2}, "steps=2 is less than one for each of 3"),
         ({"trainer": "gready"}, "unknown trainer 'gready'"),
         ({"steps": -2}, "steps must be at least 1, which `train` finds by itself for 0, got -2"),

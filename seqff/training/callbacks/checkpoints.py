@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 from seqff.config import TrainConfig
 from seqff.errors import RunError
 from seqff.nets import Encoder, save_encoder
-from seqff.training.average import averaged
 from seqff.training.checkpoint import Progress, clean_up, complete, list_checkpoints, load_checkpoint, write_part
 from seqff.training.learner import LayerLearner
 from seqff.training.trainer import Callback, StepReport
@@ -24,7 +22,7 @@ class Checkpointer(Callback):
         run: the run folder.
         encoder: the whole net.
         learners: all its layers.
-        config: when checkpoints are due, and how many are kept.
+        config: when checkpoints are due.
         replicas: processes that learn from batches of their own.
 
     Attributes:
@@ -40,7 +38,7 @@ class Checkpointer(Callback):
     ) -> None:
         check_saving(config)
         self.run, self.encoder, self.learners, self.config, self.replicas = run, encoder, learners, config, replicas
-        self.ahead, self.saved, self._last = 0, 0, time.monotonic()
+        self.ahead, self.saved = 0, 0
 
     def resume(self) -> Progress:
         """Put everything where the last usable checkpoint left it, and return how far that is.
@@ -79,10 +77,8 @@ class Checkpointer(Callback):
         return None
 
     def after_step(self, report: StepReport) -> None:
-        """Want a checkpoint after so many steps or minutes, and at the end."""
-        minutes = self.config.checkpoint_minutes
-        late = bool(minutes) and time.monotonic() - self._last >= 60 * minutes
-        report.save = report.save or report.step % self.config.checkpoint_every == 0 or report.last or late
+        """Want a checkpoint after so many steps, and at the end."""
+        report.save = report.save or report.step % self.config.checkpoint_every == 0 or report.last
 
     def on_checkpoint(self, step: int) -> None:
         """Write a checkpoint and the encoder.
@@ -90,14 +86,13 @@ class Checkpointer(Callback):
         Raises:
             RunError: the disk is full or the folder cannot be written.
         """
-        self._last = time.monotonic()
         self.write(step)
         self.saved = step
 
     def write(self, step: int) -> None:
         """Write them; a kill at any moment leaves the checkpoint before as it was."""
         files = write_part(self.run, step, self.learners)
-        complete(self.run, self.progress(step), files, keep=self.config.keep_checkpoints)
+        complete(self.run, self.progress(step), files)
         self.save_encoder()
 
     def progress(self, step: int) -> Progress:
@@ -105,18 +100,14 @@ class Checkpointer(Callback):
         return Progress(step, step + self.ahead, self.replicas)
 
     def save_encoder(self) -> None:
-        """Write the encoder, with the averages of its weights where there are any."""
+        """Write the encoder."""
         try:
-            with averaged(learner.average for learner in self.learners):
-                save_encoder(self.encoder, self.run)
+            save_encoder(self.encoder, self.run)
         except OSError as error:
             raise RunError(f"{self.run}: the encoder cannot be written ({error.strerror})") from error
 
 
 def check_saving(config: TrainConfig) -> None:
     """Raise ValueError unless the settings of checkpoints are in range."""
-    if config.checkpoint_every < 1 or config.keep_checkpoints < 1 or config.checkpoint_minutes < 0:
-        raise ValueError(
-            "checkpoint_every and keep_checkpoints must be at least 1 and checkpoint_minutes at least 0, got "
-            f"{config.checkpoint_every}, {config.keep_checkpoints} and {config.checkpoint_minutes}"
-        )
+    if config.checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be at least 1, got {config.checkpoint_every}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class CollapseMonitor(Callback):
-    """Looks at the layers every `monitor_every` steps or `monitor_minutes`, at the first step of each and at the last.
+    """Looks at the layers every `monitor_every` steps, at the first step of each and at the last.
 
     Args:
         learners: the layers before the first step; they are given their monitors.
-        config: `monitor_every`, `monitor_minutes`, `on_collapse`, and how long the warm-up is.
+        config: `monitor_every`, `on_collapse`, and how long the warm-up is.
 
     Raises:
         ValueError: a setting out of range.
@@ -30,7 +29,6 @@ class CollapseMonitor(Callback):
     def __init__(self, learners: list[LayerLearner], config: TrainConfig) -> None:
         check_monitors(config)
         self.learners, self.every, self.last = learners, config.monitor_every, config.steps - 1
-        self.minutes, self._looked = config.monitor_minutes, time.monotonic()
         self.stops = config.on_collapse == "stop"
         self.alarms = Alarms(
             warmup=round(config.optim.warmup * config.steps) if config.steps else ENDLESS_WARMUP,
@@ -46,12 +44,9 @@ class CollapseMonitor(Callback):
 
     def before_step(self, step: int) -> None:
         """Say which layers the coming step looks at."""
-        late = bool(self.minutes) and time.monotonic() - self._looked >= 60 * self.minutes
-        if late:
-            self._looked = time.monotonic()
         for learner in self.learners:
             if learner.monitor is not None:
-                usual = (step + 1) % self.every == 0 or step == self.last or late
+                usual = (step + 1) % self.every == 0 or step == self.last
                 learner.monitor.due = usual or not self.alarms.seen(learner.name)
 
     def after_step(self, report: StepReport) -> None:
@@ -71,10 +66,7 @@ class CollapseMonitor(Callback):
 
 def check_monitors(config: TrainConfig) -> None:
     """Raise ValueError unless the settings of monitors and alarms are in range."""
-    if config.monitor_every < 0 or config.monitor_minutes < 0:
-        raise ValueError(
-            "monitor_every must be at least 1, or 0 for never, and monitor_minutes at least 0, got "
-            f"{config.monitor_every} and {config.monitor_minutes}"
-        )
+    if config.monitor_every < 0:
+        raise ValueError(f"monitor_every must be at least 1, or 0 for never, got {config.monitor_every}")
     if config.on_collapse not in ("warn", "stop"):
         raise ValueError(f"on_collapse is {config.on_collapse!r}: choose from warn, stop")

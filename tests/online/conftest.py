@@ -1,0 +1,13 @@
+"""Streams in tests are opened again, and files of growing folders read, after fractions of a second."""
+
+from __future__ import annotations
+
+import pytest
+
+from seqff.online import folder, reader
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.1)
