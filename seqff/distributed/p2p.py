@@ -34,12 +34,23 @@ def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
     return padded(LAYOUT.head + rows * row_bytes + relations + ALIGN * len(_NAMES))
 
 
-def _flatten(relation: Relation) -> dict[str, Tensor | None]:
-    tensors: dict[str, Tensor | None] = {name: getattr(relation, name) for name in _OWN}
+def pack(h: Tensor, relation: Relation, outcome: StepOutcome, block: Tensor) -> None:
+    """Write a batch into a block of bytes.
+
+    Raises:
+        RunError: the block is too small.
+    """
+    tensors: dict[str, Tensor | None] = {"h": h, **{name: getattr(relation, name) for name in _OWN}}
     if isinstance(relation, GatheredRelation):
         tensors |= {f"everyone/{name}": getattr(relation.everyone, name) for name in _OWN}
         tensors["counts"] = torch.tensor(relation.counts)
-    return tensors
+    LAYOUT.pack(tensors, outcome, block)
+
+
+def unpack(block: Tensor) -> tuple[Tensor, Relation, StepOutcome]:
+    """Read a batch from a block; the activations are a view of it."""
+    tensors, numbers = LAYOUT.unpack(block)
+    return tensors.pop("h"), _relation(tensors), StepOutcome(*map(bool, numbers))
 
 
 def _relation(tensors: dict[str, Tensor]) -> Relation:
@@ -68,7 +79,7 @@ class Outbox:
         """Hand a batch on, with what is to be done after it; waits while the next stage is `DEPTH` batches behind."""
         place = self.sent % DEPTH
         self._wait(place)
-        LAYOUT.pack({"h": h, **_flatten(relation)}, outcome, self.blocks[place])
+        pack(h, relation, outcome, self.blocks[place])
         with self.ranks.comm_errors():
             self.works[place] = dist.isend(self.blocks[place], self.ranks.rank + 1)
         self.sent += 1
@@ -108,9 +119,8 @@ class Inbox:
             place = number % DEPTH
             with self.ranks.comm_errors():
                 works[place].wait()
-            tensors, numbers = LAYOUT.unpack(self.blocks[place])
-            self.outcome = StepOutcome(*map(bool, numbers))
-            yield tensors.pop("h"), _relation(tensors)
+            h, relation, self.outcome = unpack(self.blocks[place])
+            yield h, relation
             if number + DEPTH < count:
                 works[place] = self._ask(number + DEPTH)
 

@@ -20,8 +20,9 @@ import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.distributed.balance import split
 from seqff.distributed.gather import GatheredRelation
-from seqff.distributed.p2p import LAYOUT, _flatten, _relation
+from seqff.distributed.p2p import pack, unpack
 from seqff.distributed.process_group import count_stages
+from seqff.distributed.ranks import StepOutcome
 from seqff.errors import RunError, SeqffError
 from seqff.pairs import Relation
 from seqff.train import train
@@ -224,12 +225,11 @@ def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> N
     own = Relation(torch.empty(0, 2, dtype=torch.int64), mask, ~mask, video=torch.arange(4))
     every = Relation(torch.ones(3, 2, dtype=torch.int64), mask, ~mask, torch.rand(4) > 0.5)
     block = torch.empty(10_000, dtype=torch.uint8)
-    LAYOUT.pack({"h": h, **_flatten(GatheredRelation(**vars(own), everyone=every, counts=(1, 3)))}, (1, 0, 1), block)
-    tensors, numbers = LAYOUT.unpack(block)
-    found = tensors.pop("h")
+    outcome = StepOutcome(*(number % 2 == 0 for number in range(len(StepOutcome._fields))))
+    pack(h, GatheredRelation(**vars(own), everyone=every, counts=(1, 3)), outcome, block)
+    found, relation, told = unpack(block)
     assert torch.equal(found, h)
-    assert (found.stride(), numbers) == (h.stride(), [1, 0, 1])
-    relation = _relation(tensors)
+    assert (found.stride(), told) == (h.stride(), outcome)
     assert isinstance(relation, GatheredRelation)
     assert relation.counts == (1, 3)
     for mine, theirs in ((relation, own), (relation.everyone, every)):
@@ -237,7 +237,7 @@ def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> N
             a, b = getattr(mine, name), getattr(theirs, name)
             assert (a is None and b is None) or torch.equal(a, b)
     with pytest.raises(RunError, match="larger than the stages agreed on"):
-        LAYOUT.pack({"h": h}, (0, 0, 0), block[:1200])
+        pack(h, own, outcome, block[:1200])
 
 
 @pytest.mark.parametrize(

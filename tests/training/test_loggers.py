@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -52,6 +53,7 @@ class StandIn(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("wandb")
+        self.__spec__ = ModuleSpec("wandb", None)
         self.started: list[dict[str, Any]] = []
         self.logged: list[tuple[int, dict[str, float]]] = []
         self.finished = 0
@@ -75,7 +77,6 @@ def test_wandb_gets_the_same_figures_under_one_id(
     """The run's name and settings are told, a resumed run goes on under the same id, and each part is finished."""
     wandb = StandIn()
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    monkeypatch.setattr(loggers, "find_spec", lambda _: True)
     config, run = dataclasses.replace(SHORT, loggers=("wandb",)), tmp_path / "my_run"
     train(manifest, out=run, config=config, progress=False)
     assert wandb.logged == numbers(run)
@@ -91,7 +92,7 @@ def test_wandb_gets_the_same_figures_under_one_id(
 def starts(manifest: Path, run: Path, config: Any) -> int:
     """Train as one of several, and say how many loggers this process has started."""
     wandb = StandIn()
-    sys.modules["wandb"], loggers.find_spec = wandb, lambda _: True  # type: ignore[attr-defined]
+    sys.modules["wandb"] = wandb
     train(manifest, out=run, config=config, progress=False)
     return len(wandb.started)
 
@@ -107,7 +108,7 @@ def test_a_missing_package_is_one_line_before_anything_is_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It names the package and how to install it, and no run folder is left."""
-    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, name, None)
     assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--loggers", name]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{name} is not installed: pip install 'seqff[{name}]'" in line
