@@ -1,7 +1,6 @@
 """From video files to frames: exact readers, the scan that finds out which is exact on which file, and the cache."""
 
 from seqff.video.cache import Cache as Cache
-from seqff.video.cache import CacheReport as CacheReport
 from seqff.video.cache import fill_cache as fill_cache
 from seqff.video.cache import open_cached as open_cached
 from seqff.video.entry import VideoEntry as VideoEntry

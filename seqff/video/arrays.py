@@ -25,14 +25,7 @@ _BLOCK_BYTES = 2**22
 
 
 def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Reads the header of a .npy.
-
-    Returns:
-        The shape, whether it lies in the order of Fortran, and the type.
-
-    Raises:
-        ValueError: it is damaged.
-    """
+    """Reads shape, whether it is in the order of Fortran, and type off a .npy; a damaged one is a ValueError."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -47,16 +40,8 @@ def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 class PackedFrames:
     """Frames of an array within a .npz, one after another; going back begins anew.
 
-    It is unpacked as it is read, so that a small file cannot fill the memory.
-
-    Args:
-        path: the file.
-        name: of the array in it.
-        heartbeat: called again and again while it is unpacked.
-
-    Raises:
-        ValueError: it is damaged, or larger than may be unpacked at once.
-        OSError: it cannot be read.
+    It is unpacked as it is read, with a heartbeat, so that a small file cannot fill the memory. Making and reading it
+    raise ValueError where it is damaged, or larger than may be unpacked at once, and OSError.
     """
 
     def __init__(self, path: Path, name: str, heartbeat: Callable[[], None]) -> None:
@@ -162,12 +147,7 @@ def _check(file: IO[bytes]) -> None:
 
 
 def load_frames(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Samples | PackedFrames:
-    """Opens the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3); they stay on disk.
-
-    Raises:
-        ValueError: the file holds something else or is damaged.
-        OSError: it cannot be read, or is no file.
-    """
+    """Opens the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3), on disk; raises ValueError or OSError."""
     try:
         name = _name_inside(path)
         if name:

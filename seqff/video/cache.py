@@ -12,9 +12,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -89,25 +88,6 @@ def open_cached(
     return CachedReader(_CachedVideo(file, entry, size, cache, _as_folder(folder), heartbeat))
 
 
-@dataclass(frozen=True)
-class CacheReport:
-    """What filling the cache has done.
-
-    Args:
-        folder: of the cache.
-        videos: how many are in it now.
-        decoded: how many of those were not before.
-        bytes: what they take on disk.
-        failed: path and cause of each video that could not be decoded.
-    """
-
-    folder: Path
-    videos: int
-    decoded: int
-    bytes: int
-    failed: tuple[tuple[str, str], ...]
-
-
 def fill_cache(
     manifest: Manifest,
     *,
@@ -116,7 +96,7 @@ def fill_cache(
     folder: PathLikeStr | None = None,
     progress: bool = True,
     workers: int | None = None,
-) -> CacheReport:
+) -> dict[str, str]:
     """Decodes every usable video that is not in the cache yet; goes on where an interrupted one was.
 
     Args:
@@ -128,7 +108,7 @@ def fill_cache(
         workers: threads that decode; by default one a core.
 
     Returns:
-        What was done.
+        Why each video that could not be decoded could not, by its path in the manifest.
 
     Raises:
         SeqffError: the disk has no room for all; found out before anything is written.
@@ -154,27 +134,18 @@ def fill_cache(
     if todo:
         _make_folder(place)
     _remove_stale(place)
-    failed = _write_all(wanted, len(todo), workers or cores(), progress)
-    written = [video for video in wanted if video.path not in failed]
-    size = sum(video.file.stat().st_size for video in written)
-    causes = tuple((path.relative_to(manifest.root).as_posix(), cause) for path, cause in sorted(failed.items()))
-    return CacheReport(place, len(written), max(0, len(todo) - len(failed)), size, causes)
-
-
-def _write_all(videos: Iterable[_CachedVideo], missing: int, workers: int, progress: bool) -> dict[Path, str]:
-    """Opens every video through the cache; returns what went wrong with which."""
-    failed: dict[Path, str] = {}
+    failed: dict[str, str] = {}
     with (
-        ThreadPoolExecutor(workers) as threads,  # decoders let go of Python's lock
-        tqdm(desc="cache", total=missing, unit="video", disable=None if progress else True) as bar,
+        ThreadPoolExecutor(workers or cores()) as threads,  # decoders let go of Python's lock
+        tqdm(desc="cache", total=len(todo), unit="video", disable=None if progress else True) as bar,
     ):
-        running = {threads.submit(_ensure, video): video for video in videos}
+        running = {threads.submit(_ensure, video): video for video in wanted}
         try:
             for future in as_completed(running):
                 try:
                     bar.update(future.result())
                 except VideoError as error:
-                    failed[running[future].path] = str(error)
+                    failed[running[future].entry.path] = str(error)
                     _log.warning("not in the cache: %s", error)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
@@ -231,16 +202,7 @@ def _make_folder(folder: Path) -> None:
 
 
 class _CachedVideo:
-    """One video at one size in the cache.
-
-    Args:
-        path: the video.
-        entry: of the scan.
-        size: (height, width) px.
-        cache: "u8" or "jpeg".
-        folder: of the cache.
-        heartbeat: called while a remote file is downloaded.
-    """
+    """One video at one size, (height, width) px, in a cache of kind "u8" or "jpeg" in a folder."""
 
     def __init__(
         self,
@@ -309,11 +271,7 @@ def _version(reader: str) -> str:
 
 
 class CachedReader(VideoReader):
-    """Reads frames out of the cache; what proves damaged is decoded anew, never shown.
-
-    Args:
-        video: in the cache or not yet.
-    """
+    """Reads frames of a video that is in the cache or not yet; what proves damaged is decoded anew, never shown."""
 
     name = "cache"
 

@@ -29,17 +29,8 @@ class DamagedCacheError(Exception):
 class U8File:
     """Raw frames: a .npy file (frames, height, width, 3), and behind the array a sum of 8 bytes for each frame.
 
-    Read with plain reads and not mapped: a mapped file that another program cuts short kills the process.
-
-    Args:
-        path: the file.
-        frames: how many it holds.
-        height: of each, px.
-        width: of each, px.
-
-    Raises:
-        FileNotFoundError: there is none.
-        DamagedCacheError: it is not a whole file of that many frames of that size.
+    Read with plain reads and not mapped: a mapped file that another program cuts short kills the process. Opening
+    raises FileNotFoundError, and DamagedCacheError for what is not a whole file of that many frames of that size.
     """
 
     suffix = ".npy"
@@ -55,11 +46,7 @@ class U8File:
             raise DamagedCacheError(f"not a whole file of {frames} frames of {height} x {width} px")
 
     def read(self, start: int, out: Frames) -> None:
-        """Reads the frames from `start` on into `out` (count, height, width, 3), contiguous.
-
-        Raises:
-            DamagedCacheError: a frame is not what was written.
-        """
+        """Reads the frames from `start` on into `out` (count, height, width, 3), contiguous, unless one is damaged."""
         self._file.seek(self._sums_at + 8 * start)
         sums = self._file.read(8 * len(out))
         self._file.seek(self._first + start * self._frame_bytes)
@@ -120,18 +107,7 @@ def _weights(words: int) -> NDArray[np.uint64]:
 
 
 class JpegFile:
-    """Frames as JPEGs one after another, behind a table of where each begins and its CRC.
-
-    Args:
-        path: the file.
-        frames: how many it holds.
-        height: of each, px.
-        width: of each, px.
-
-    Raises:
-        FileNotFoundError: there is none.
-        DamagedCacheError: it is not a whole file of that many frames.
-    """
+    """Frames as JPEGs one after another, behind a table of where each begins and its CRC; used as `U8File`."""
 
     suffix = ".jpegs"
 

@@ -71,10 +71,7 @@ def check_no_script(path: str) -> None:
 
 
 def open_source(path: str) -> tuple[Any, Any]:
-    """Opens a file for decoding by one thread.
-
-    Returns:
-        The PyAV container and its video stream; the caller closes the container.
+    """Opens a file for decoding by one thread: a PyAV container, for the caller to close, and its video stream.
 
     Raises:
         NoVideoError: no video stream (a cover picture is none).

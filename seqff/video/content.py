@@ -39,13 +39,10 @@ class Change:
 
 
 def shot_cuts(change: NDArray[np.float64]) -> list[int]:
-    """Finds sudden changes of the picture.
+    """Finds each n with a cut between the frames n and n + 1.
 
     Args:
         change: (frames,), of each frame to the one before, mean absolute grey levels of 255.
-
-    Returns:
-        Each n with a cut between the frames n and n + 1.
     """
     cuts = []
     for index in np.flatnonzero(change > CUT).tolist():
@@ -67,12 +64,7 @@ def still_pairs(change: NDArray[np.float64]) -> list[int]:
 
 
 def emptiness(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> Iterator[str]:
-    """Yields that a video shows next to nothing, if it does.
-
-    Args:
-        brightest: uint8 (height, width, colors), each point at its brightest over all frames.
-        darkest: the same at its darkest.
-    """
+    """Yields that a video shows next to nothing, if it does, by each point at its brightest and darkest, (H, W, C)."""
     moves = brightest - darkest
     if moves.mean() > max(_BLACK, _CONSTANT) + 255 * 2 * _SHARE / 100:
         return  # none of these, and there is no need to sort all points

@@ -30,9 +30,7 @@ class ToRgb:
     Args:
         height: px, after turning.
         width: px, after turning.
-        orientation: how to turn.
-        levels: of deep pictures; see `VideoEntry`.
-        crop: px to take off the stored frame.
+        orientation, levels, crop: see `VideoEntry`.
 
     Attributes:
         levels: may be changed between frames.

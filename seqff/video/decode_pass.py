@@ -26,27 +26,7 @@ _DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose he
 
 
 class DecodePass:
-    """What one decode of a whole video shows; the lists have one item a frame or one a packet.
-
-    Attributes:
-        may_jump: whether clocks may start anew in such a file.
-        timeless: whether such a file has no times.
-        pts: presentation time of each frame in ticks.
-        dts: when each frame was decoded, by the clock of the file, in ticks.
-        keys: display indices of the key frames.
-        prints: a number for each frame that is the same for the same picture only.
-        small: a few points of each frame, uint8 (16, 16).
-        change: mean absolute grey difference of each frame to the one before, of 255; 0 for the first.
-        packet_pts: presentation time of each packet.
-        key_packets: indices of the packets marked as key frames.
-        brightest: of each point of a thumbnail over all frames, uint8 (64, 64, 3).
-        darkest: the same.
-        remark: something odd that does no harm, but that readers may take differently.
-        stored_size: (height, width) px of the frames as they are stored.
-        aspect: width to height of a stored pixel.
-        interlaced: frames that are made of two fields.
-        damage: why frames are missing; the frames noted are all sound.
-    """
+    """What one decode of a whole video shows; see `VideoEntry` for what is not explained here."""
 
     def __init__(self, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
         self.codec, self.container = stream.codec_context.codec.canonical_name, container.format.name
@@ -54,21 +34,25 @@ class DecodePass:
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.height, self.width, self.orientation = 0, 0, UPRIGHT
         flags = int(container.format.flags)
-        self.may_jump, self.timeless = bool(flags & _TS_DISCONT), bool(flags & _NO_TIMESTAMPS)
+        self.may_jump = bool(flags & _TS_DISCONT)  # whether clocks may start anew in such a file
+        self.timeless = bool(flags & _NO_TIMESTAMPS)  # whether such a file has no times
+        # One item a frame: times in ticks, to be shown and by the clock of the file; a number that only the same
+        # picture has; a few points, uint8 (16, 16); mean absolute grey difference to the frame before, of 255.
         self.pts: list[int | None] = []
         self.dts: list[int | None] = []
-        self.keys: list[int] = []
         self.prints: list[int] = []
         self.small: list[NDArray[np.uint8]] = []
         self.change: list[float] = []
-        self.packet_pts: list[int | None] = []
-        self.key_packets: list[int] = []
-        self.remark = self.damage = ""
-        self.stored_size, self.aspect, self.interlaced = (0, 0), Fraction(1), 0
+        self.keys: list[int] = []  # display indices of the key frames
+        self.packet_pts: list[int | None] = []  # one item a packet
+        self.key_packets: list[int] = []  # indices of those marked as key frames
+        self.damage = ""  # why frames are missing; those that are here are all sound
+        self.remark = ""  # something odd that does no harm, but that readers may take differently
+        self.stored_size, self.aspect, self.crop = (0, 0), Fraction(1), WHOLE
+        self.interlaced = 0  # frames that are made of two fields
         self.bits, self.color_range, self.video_streams = 8, "", len(video_streams(container))
-        self.crop = WHOLE
         self.samples, self._path, self._stream = samples, container.name.removeprefix("file:"), stream
-        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)
+        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)  # of each point of a thumbnail over all frames
         self.darkest = np.full_like(self.brightest, 255)
         self._grey: NDArray[np.int16] | None = None
 

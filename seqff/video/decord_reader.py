@@ -58,14 +58,7 @@ def quiet_decord() -> Any:
 
 
 class _Native:
-    """decord's own reader with its traps taken out; moves forward, or seeks where told that it may.
-
-    Args:
-        path: the file.
-        height: px, after rotation.
-        width: px, after rotation.
-        decord: the module.
-    """
+    """decord's own reader at a size after rotation, its traps taken out; moves forward, or seeks where it may."""
 
     def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
         check_no_script(path)
@@ -165,14 +158,7 @@ class DecordReader(VideoReader):
 def decord_access(
     path: str, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
 ) -> Access | None:
-    """Decodes the video once more with decord and tries its seeking.
-
-    Args:
-        path: the file.
-        seen: PyAV's decode pass.
-        probes: the frames to try, in falling order.
-        decord: the module.
-        heartbeat: called after every frame.
+    """Decodes the video once more with decord, beside PyAV's decode pass, and tries its seeking at some frames.
 
     Returns:
         "random", "forward" when only decoding from the first frame on is right, None when decord is wrong or cannot.

@@ -60,9 +60,6 @@ def examine_there(
         how: examines a file on this machine.
         heartbeat: called while a file is downloaded; may raise to give up.
 
-    Returns:
-        The entry; of a remote file with the server's stamp.
-
     Raises:
         SeqffError: nothing can be downloaded at all: a package is missing, or the disk is full.
     """

@@ -134,15 +134,8 @@ def _flv_complete(file: BinaryIO, size: int) -> bool | None:
 def crop_of(path: str, container: str, size: tuple[int, int]) -> Crop:
     """Returns what the container hides of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
 
-    FFmpeg's libraries know of it and leave the rest to the player, so it is read from the file itself.
-
-    Args:
-        path: the file.
-        container: as FFmpeg names the format.
-        size: (height, width) px of the stored frames.
-
-    Returns:
-        The crop; `WHOLE` where there is none, or none that leaves a picture.
+    FFmpeg's libraries know of it and leave the rest to the player, so it is read from the file itself. `WHOLE` where
+    there is none, or none that leaves a picture.
     """
     find = _mov_crops if "mov" in container else _matroska_crops if "matroska" in container else None
     if find is None:

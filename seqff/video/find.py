@@ -25,18 +25,10 @@ _EXTENSIONS = (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
 
 
 class Found(NamedTuple):
-    """What a search found.
-
-    Args:
-        root: folder of the videos, absolute.
-        paths: of the videos, relative to the root, with forward slashes, sorted.
-        skipped: what was taken for no video, one line a kind.
-        fps: of pictures and arrays, as a manifest says; 0 if nothing does.
-        levels: of deep pictures, as a manifest says.
-    """
+    """What a search found; all but `paths` as in a manifest."""
 
     root: Path
-    paths: list[str]
+    paths: list[str]  # relative to the root, with forward slashes, sorted
     skipped: tuple[str, ...] = ()
     fps: float = 0.0
     levels: str = USED
@@ -151,16 +143,7 @@ def _find_remote(path: Path, address: str) -> Found:
 
 
 def read_list(file: Path, beside: Path) -> list[Path]:
-    """Reads a list of videos, one path or address a line; empty lines and those that begin with # count for nothing.
-
-    Args:
-        file: UTF-8 text.
-        beside: the folder that relative paths start from.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it names no video, or is no text.
-    """
+    """Reads a list of videos, one path (relative to `beside`) or address a line; what begins with # is no line."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:

@@ -165,11 +165,7 @@ def is_stack(path: Path) -> bool:
 
 
 def full_pages(path: Path, most: int = _MOST_DIRECTORIES) -> tuple[list[int], str]:
-    """Finds the directories of a TIFF that hold pictures; smaller copies of others and masks are none.
-
-    Args:
-        path: the file.
-        most: stop when so many are found.
+    """Finds at most so many directories of a TIFF that hold pictures; smaller copies of others and masks do not.
 
     Returns:
         Their numbers, and what is wrong where the chain of directories breaks off; "" if it does not.

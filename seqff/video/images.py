@@ -32,19 +32,14 @@ FPS = 25.0  # pictures carry no times; this is what FFmpeg assumes
 
 
 class ImageStack:
-    """The pictures that a path stands for, one by one.
+    """The pictures of a folder of numbered ones, of a name such as `two/camA_%d.jpg`, or of a TIFF of several pages.
 
-    Args:
-        path: a folder of numbered pictures, a name such as `two/camA_%d.jpg`, or a TIFF of several pages.
+    Making and reading it raise ValueError for what is damaged or none of these, OSError for what cannot be read.
 
     Attributes:
         files: one a picture, or the TIFF.
         positions: where each picture stands; see `VideoEntry.positions`.
         damage: why pages of a TIFF are missing; "" where none are.
-
-    Raises:
-        ValueError: it is none of them, or two pictures have one number.
-        OSError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:

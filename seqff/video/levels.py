@@ -25,20 +25,12 @@ _ORDER = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "bgr": (2, 1, 0), "bgra": (2
 
 
 class DeepFormat(NamedTuple):
-    """How the frames of a deep pixel format lie in memory.
+    """How the frames of a deep pixel format lie in memory."""
 
-    Args:
-        bits: of a sample, as declared.
-        channels: samples of a pixel.
-        order: where red, green, blue and alpha lie.
-        planar: each in a plane of its own.
-        dtype: of a sample, with its byte order.
-    """
-
-    bits: int
+    bits: int  # of a sample, as declared
     channels: int
-    order: tuple[int, ...]
-    planar: bool
+    order: tuple[int, ...]  # where red, green, blue and alpha lie
+    planar: bool  # each channel in a plane of its own
     dtype: str
 
 

@@ -43,17 +43,11 @@ _Row = tuple[tuple[str, ...], str]
 
 @dataclass(frozen=True)
 class ImageSequence:
-    """Pictures that are one video.
+    """Pictures that are one video."""
 
-    Args:
-        name: of the sequence, with `NUMBER` in place of the number: `camA_%d.jpg`.
-        files: names by number.
-        numbers: of the files, ascending.
-    """
-
-    name: str
+    name: str  # with `NUMBER` in place of the number: `camA_%d.jpg`
     files: tuple[str, ...]
-    numbers: tuple[Fraction, ...]
+    numbers: tuple[Fraction, ...]  # of the files, ascending
 
     @property
     def same(self) -> tuple[str, str] | None:
@@ -78,17 +72,11 @@ class ImageSequence:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures directly in one folder.
-
-    Args:
-        sequences: each a video of 2 pictures or more.
-        masks: sequences beside them whose names say that they are masks or thumbnails of them.
-        loose: names of pictures in no sequence: without a number, or with no other like them.
-    """
+    """The pictures directly in one folder."""
 
     sequences: tuple[ImageSequence, ...]
-    masks: tuple[ImageSequence, ...]
-    loose: tuple[str, ...]
+    masks: tuple[ImageSequence, ...]  # sequences whose names say that they are masks or thumbnails of others
+    loose: tuple[str, ...]  # names without a number, or with no other like them
 
 
 def pictures_in(folder: Path) -> Pictures:

@@ -7,7 +7,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,9 +126,7 @@ class VideoReader(ABC):
     def __enter__(self) -> VideoReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -155,10 +152,8 @@ class VideoReader(ABC):
         if out is None:
             return np.empty(shape, dtype=np.uint8)
         if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
-            raise ValueError(
-                f"out must be uint8 {shape}, contiguous and writeable; got {out.dtype} {out.shape} with strides "
-                f"{out.strides}"
-            )
+            given = f"{out.dtype} {out.shape} with strides {out.strides}"
+            raise ValueError(f"out must be uint8 {shape}, contiguous and writeable; got {given}")
         return out
 
     def _check_usable(self) -> None:

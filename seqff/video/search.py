@@ -93,12 +93,9 @@ class _Folder:
 
 
 def search(root: Path) -> tuple[list[str], Skipped]:
-    """Finds the videos of a folder.
+    """Finds the videos of a folder, and says what was skipped.
 
     A folder that several links lead to is searched once, where it lies if that is below the root.
-
-    Args:
-        root: absolute.
 
     Returns:
         Sorted paths relative to the root, with forward slashes; "" is the root itself, when it is one sequence of

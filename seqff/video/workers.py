@@ -184,12 +184,7 @@ class Worker:
 def examine_all(
     videos: Iterable[tuple[str, Path]], *, workers: int, timeout_seconds: float
 ) -> Generator[tuple[str, VideoEntry], None, None]:
-    """Examines videos in worker processes.
-
-    Args:
-        videos: name and path of each, asked for when a worker is free for it.
-        workers: how many processes.
-        timeout_seconds: how long a decoder may go without a sign of life before it is killed.
+    """Examines videos in so many processes, given name and path, which are asked for when a worker is free.
 
     Yields:
         Name and entry, in the order they are done; of a file that was found to be harmful only later, once more.

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from seqff.errors import SeqffError, VideoError
@@ -33,12 +32,7 @@ _OURS = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]+)?|\.[0-9a-f]{32}(\.[a-z0-9]+)?\.\d
 
 
 class Lease:
-    """A file to read from here, which nobody removes until the lease is closed or its process ends.
-
-    Args:
-        path: on this machine.
-        file: the open file that holds the lock; None where nothing needs holding.
-    """
+    """A file on this machine, which nobody removes until the lease is closed or its process ends, by an open file."""
 
     def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
         self.path, self._file = path, file
@@ -52,22 +46,17 @@ class Lease:
     def __enter__(self) -> Path:
         return self.path
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def local_file(path: Path, wanted: Stamp | None = None, *, heartbeat: Callable[[], None] = no_heartbeat) -> Lease:
-    """Returns where a file can be read: a local one where it is, one at an address in the user's download cache.
+    """Leases a file: a local one where it is, one at an address in the user's download cache; in a `with` its path.
 
     Args:
         path: of the file, or what stands for an address; see `seqff.video.remote.address`.
         wanted: the version wanted, from a manifest; None takes the one the server has now.
         heartbeat: called again and again while it is downloaded; may raise to give up.
-
-    Returns:
-        The lease; close it, or use it in a `with`, which gives its path.
 
     Raises:
         FileNotFoundError: the server has no such file.
@@ -93,11 +82,7 @@ class DownloadCache:
 
     @classmethod
     def of_user(cls) -> DownloadCache:
-        """The user's, as the environment says: $SEQFF_DOWNLOADS, by default in the cache folder, $SEQFF_DOWNLOADS_GB.
-
-        Raises:
-            ValueError: $SEQFF_DOWNLOADS_GB is no number above 0.
-        """
+        """The user's, as $SEQFF_DOWNLOADS (by default in the cache folder) and $SEQFF_DOWNLOADS_GB say."""
         given = os.environ.get(LIMIT)
         try:
             limit = None if not given else int(float(given) * 10**9)

@@ -65,13 +65,7 @@ def _on_web(address: str) -> bool:
 
 
 def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[[], None] = no_heartbeat) -> T:
-    """Does what goes over the network, a few times if need be.
-
-    Args:
-        address: of the file or folder.
-        what: is done, for the error.
-        work: does it.
-        heartbeat: called before each attempt; may raise to give up.
+    """Does what goes over the network, a few times if need be; `what` is for the error, a heartbeat may give up.
 
     Raises:
         FileNotFoundError: there is no such file.
