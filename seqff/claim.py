@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import sys
@@ -10,18 +9,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from seqff.errors import RunError
 from seqff.files import LOCKS, writing
-from seqff.locks import try_lock
+from seqff.locks import NO_LOCKS, try_lock
 
 PATIENCE_SECONDS = 0.4
 """A process that was killed, and one that only looks (see `seqff.locks.is_held`), are gone after that."""
 _POLL_SECONDS = 0.02
 _MOST_BYTES = 500
 _NONE = -1
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Claim:
@@ -91,7 +88,7 @@ class Claim:
         try:
             return try_lock(file, shared=self._shared)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
             return True
 
@@ -132,7 +129,5 @@ class Claim:
     def __enter__(self) -> Claim:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import RunError, WriteError
-from seqff.terminal import printable as printable
 from seqff.untrusted import MOST_JSON_BYTES, open_plain, parse_json, read_plain
 
 LOCKS = ("training.lock", "in_use.lock")

@@ -5,6 +5,7 @@ Windows has none of these, and nothing here does anything there.
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import IO, Any, BinaryIO
 if sys.platform != "win32":
     import fcntl
 
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of a disk that has no locks."""
 ATTEMPTS, WAIT_SECONDS = 20, 0.02
 _LEAST_SECONDS, _MOST_SECONDS = 0.001, 0.05
 

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from seqff.errors import RunError
 from seqff.features.store import FeatureStore
-from seqff.files import in_place, printable
+from seqff.files import in_place
+from seqff.terminal import printable
 
 _GROUP_BYTES = 2**26
 

@@ -14,9 +14,8 @@ import av
 
 from seqff.errors import VideoError
 from seqff.video.container import NoVideoError, decoded, limit_pixels, local_url, open_input, video_stream
-from seqff.video.conversion import ToRgb, declared_bits, orientation_of
+from seqff.video.conversion import ToRgb, declared_bits, display_size, orientation_of, pixel_aspect, plausible_aspect
 from seqff.video.find import as_path
-from seqff.video.geometry import display_size, pixel_aspect, plausible_aspect
 from seqff.video.images import FPS, resized
 from seqff.video.levels import SeenLevels, deep, samples_of
 from seqff.video.opening import checked_size

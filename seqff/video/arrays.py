@@ -25,7 +25,7 @@ _BLOCK_BYTES = 2**22
 
 
 def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Reads shape, whether it is in the order of Fortran, and type off a .npy; a damaged one is a ValueError."""
+    """Read shape, whether it is in the order of Fortran, and type off a .npy; a damaged one is a ValueError."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -79,7 +79,7 @@ class PackedFrames:
         self._next = 0
 
     def _read(self, count: int) -> bytearray:
-        """Reads so many bytes, in blocks: memory is taken as they come, not as the header claims."""
+        """Read so many bytes, in blocks: memory is taken as they come, not as the header claims."""
         assert self._file is not None
         data = bytearray()
         try:
@@ -96,14 +96,14 @@ class PackedFrames:
         return data
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Let go of the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def why_no_frames(path: Path) -> str:
-    """Returns why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
+    """Return why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
     try:
         _name_inside(path)
     except (OSError, ValueError) as error:
@@ -112,7 +112,7 @@ def why_no_frames(path: Path) -> str:
 
 
 def _name_inside(path: Path) -> str:
-    """Returns the name of the array with the frames within a .npz, "" for a .npy; raises as `load_frames` does."""
+    """Return the name of the array with the frames within a .npz, "" for a .npy; raise as `load_frames` does."""
     with open_plain(path) as file:
         if path.suffix.lower() == ".npy":
             _check(file)
@@ -147,7 +147,7 @@ def _check(file: IO[bytes]) -> None:
 
 
 def load_frames(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Samples | PackedFrames:
-    """Opens the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3), on disk; raises ValueError or OSError."""
+    """Open the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3), on disk; raise ValueError or OSError."""
     try:
         name = _name_inside(path)
         if name:
@@ -159,7 +159,7 @@ def load_frames(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Sam
 
 
 def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> VideoEntry:
-    """Reads all frames of an array once; see `seqff.video.examine.examine`."""
+    """Read all frames of an array once; see `seqff.video.examine.examine`."""
     seen = ContentStatistics()
     for frame in load_frames(path, heartbeat):
         heartbeat()

@@ -57,7 +57,7 @@ def open_cached(
     folder: PathLikeStr | None = None,
     heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoReader:
-    """Opens a video for reading by this thread, out of the cache if one is wanted.
+    """Open a video for reading by this thread, out of the cache if one is wanted.
 
     A video that is not in the cache yet, or whose file there is damaged, is decoded as a whole now and written.
     Several processes may share a folder.
@@ -97,7 +97,7 @@ def fill_cache(
     progress: bool = True,
     workers: int | None = None,
 ) -> dict[str, str]:
-    """Decodes every usable video that is not in the cache yet; goes on where an interrupted one was.
+    """Decode every usable video that is not in the cache yet; go on where an interrupted one was.
 
     Args:
         manifest: of the videos.
@@ -154,14 +154,14 @@ def fill_cache(
 
 
 def _ensure(video: _CachedVideo) -> int:
-    """Makes sure a whole file is there; returns whether it was missing."""
+    """Make sure a whole file is there; return whether it was missing."""
     missing = not video.file.exists()
     video.open().close()
     return int(missing)
 
 
 def _remove_stale(folder: Path) -> None:
-    """Removes what processes that were killed have left half written."""
+    """Remove what processes that were killed have left half written."""
     for partial in folder.glob(".*.partial"):
         try:
             if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
@@ -223,7 +223,7 @@ class _CachedVideo:
         return self._kind.estimate_bytes(*self._shape)
 
     def open(self) -> U8File | JpegFile:
-        """Opens the file, which is written first if it is missing or not whole."""
+        """Open the file, which is written first if it is missing or not whole."""
         try:
             return self._kind(self.file, *self._shape)
         except (FileNotFoundError, NotADirectoryError):
@@ -234,11 +234,11 @@ class _CachedVideo:
         return self._kind(self.file, *self._shape)
 
     def warn(self, damage: DamagedCacheError) -> None:
-        """Says that the file is damaged."""
+        """Say that the file is damaged."""
         _log.warning("%s in the cache is damaged (%s): decoding %s anew", self.file.name, damage, self.path)
 
     def write(self) -> None:
-        """Decodes the video and writes the file; a reader sees the old file, none, or the whole new one."""
+        """Decode the video and write the file; a reader sees the old file, none, or the whole new one."""
         _check_room(self.estimated_bytes, self.file.parent, str(self.path))
         _make_folder(self.file.parent)
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.partial")
@@ -280,7 +280,7 @@ class CachedReader(VideoReader):
         self._video, self._file = video, video.open()
 
     def at(self, indices: Indices, out: Frames | None = None) -> Frames:
-        """Returns exactly these frames in this order; see `VideoReader.at`."""
+        """Return exactly these frames in this order; see `VideoReader.at`."""
         wanted = self._checked(indices)
         frames = self._buffer(len(wanted), out)
         unique, places = np.unique(wanted, return_inverse=True)

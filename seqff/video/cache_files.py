@@ -46,7 +46,7 @@ class U8File:
             raise DamagedCacheError(f"not a whole file of {frames} frames of {height} x {width} px")
 
     def read(self, start: int, out: Frames) -> None:
-        """Reads the frames from `start` on into `out` (count, height, width, 3), contiguous, unless one is damaged."""
+        """Read the frames from `start` on into `out` (count, height, width, 3), contiguous, unless one is damaged."""
         self._file.seek(self._sums_at + 8 * start)
         sums = self._file.read(8 * len(out))
         self._file.seek(self._first + start * self._frame_bytes)
@@ -59,12 +59,12 @@ class U8File:
                 raise DamagedCacheError(f"a frame from {start + first} on is not what was written")
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Let go of the file."""
         self._file.close()
 
     @staticmethod
     def write(file: IO[bytes], frames: Iterable[Frames], count: int, height: int, width: int) -> None:
-        """Writes `count` frames, each uint8 (height, width, 3)."""
+        """Write `count` frames, each uint8 (height, width, 3)."""
         file.write(_u8_header(count, height, width))
         sums = []
         for frame in frames:
@@ -75,7 +75,7 @@ class U8File:
 
     @staticmethod
     def estimate_bytes(frames: int, height: int, width: int) -> int:
-        """Returns the size of a file; exact."""
+        """Return the size of a file; exact."""
         return len(_u8_header(frames, height, width)) + frames * (height * width * 3 + 8)
 
 
@@ -88,7 +88,7 @@ def _u8_header(frames: int, height: int, width: int) -> bytes:
 
 
 def frame_sums(flat: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Sums each row of bytes (frames, bytes), contiguous: words of 8 bytes times odd weights, modulo 2**64.
+    """Sum each row of bytes (frames, bytes), contiguous: words of 8 bytes times odd weights, modulo 2**64.
 
     Any change within one word changes the sum, others all but surely. Five times faster than a CRC, which would cost
     more than the reading.
@@ -124,7 +124,7 @@ class JpegFile:
             raise DamagedCacheError(f"not a whole file of {frames} frames")
 
     def read(self, start: int, out: Frames) -> None:
-        """Reads the frames from `start` on into `out`; see `U8File.read`."""
+        """Read the frames from `start` on into `out`; see `U8File.read`."""
         for place, (offset, size, crc) in enumerate(self._table[start : start + len(out)].tolist()):
             self._file.seek(offset)
             data = self._file.read(size)
@@ -134,12 +134,12 @@ class JpegFile:
             out[place] = frame
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Let go of the file."""
         self._file.close()
 
     @staticmethod
     def write(file: IO[bytes], frames: Iterable[Frames], count: int, height: int, width: int) -> None:
-        """Writes `count` frames, each uint8 (height, width, 3)."""
+        """Write `count` frames, each uint8 (height, width, 3)."""
         table = np.zeros(count, dtype=_TABLE)
         start = table.nbytes + 4
         file.seek(start)
@@ -153,7 +153,7 @@ class JpegFile:
 
     @staticmethod
     def estimate_bytes(frames: int, height: int, width: int) -> int:
-        """Returns about the size of a file; noisy videos may take more."""
+        """Return about the size of a file; noisy videos may take more."""
         return int(frames * (height * width * _JPEG_BYTES_A_PIXEL + _JPEG_BYTES_A_FRAME))
 
 

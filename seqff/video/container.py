@@ -25,13 +25,13 @@ class NoVideoError(Exception):
 
 
 def local_url(path: str | Path) -> str:
-    """Returns a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`)."""
+    """Return a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`)."""
     return f"file:{Path(path).absolute()}"
 
 
 @cache
 def _formats(*more: str) -> str:
-    """Returns FFmpeg's list of demuxers that read nothing but what they are given, and of these others."""
+    """Return FFmpeg's list of demuxers that read nothing but what they are given, and of these others."""
     known = {name for names in map(_demuxer, formats_available) for name in names.split(",")}
     return ",".join(sorted(known - {*_READ_OTHERS.split()} | {*more}))
 
@@ -44,7 +44,7 @@ def _demuxer(name: str) -> str:
 
 
 def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how: Any) -> Any:
-    """Opens a PyAV container that reaches nothing but what it is given.
+    """Open a PyAV container that reaches nothing but what it is given.
 
     Args:
         source: see `av.open`; of a file here its `local_url`.
@@ -64,14 +64,14 @@ def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how
 
 
 def check_no_script(path: str) -> None:
-    """Raises ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
+    """Raise ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
     with Path(path).open("rb") as file:
         if file.read(32).startswith(_SCRIPTS) or "%" in Path(path).name:
             raise ValueError(f"not for this reader: {_IS_SCRIPT}")
 
 
 def open_source(path: str) -> tuple[Any, Any]:
-    """Opens a file for decoding by one thread: a PyAV container, for the caller to close, and its video stream.
+    """Open a file for decoding by one thread: a PyAV container, for the caller to close, and its video stream.
 
     Raises:
         NoVideoError: no video stream (a cover picture is none).
@@ -92,7 +92,7 @@ def open_source(path: str) -> tuple[Any, Any]:
 
 
 def limit_pixels(codec: Any) -> None:
-    """Makes a PyAV codec context refuse absurd frames; raises ValueError where the header claims them."""
+    """Make a PyAV codec context refuse absurd frames; raise ValueError where the header claims them."""
     if codec.width * codec.height > MAX_PIXELS:
         limit = f"allowed are {MAX_PIXELS} px"
         raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
@@ -100,12 +100,12 @@ def limit_pixels(codec: Any) -> None:
 
 
 def video_streams(container: Any) -> list[Any]:
-    """Returns the video streams of a PyAV container; cover pictures are none."""
+    """Return the video streams of a PyAV container; cover pictures are none."""
     return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def video_stream(container: Any) -> Any:
-    """Returns the video stream of a PyAV container; raises NoVideoError where there is none."""
+    """Return the video stream of a PyAV container; raise NoVideoError where there is none."""
     streams = video_streams(container)
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
@@ -115,7 +115,7 @@ def video_stream(container: Any) -> Any:
 
 
 def decoded(packet: Any) -> list[Any]:
-    """Returns the frames of a PyAV packet; an empty one repeats the picture before and has none.
+    """Return the frames of a PyAV packet; an empty one repeats the picture before and has none.
 
     Raises:
         av.FFmpegError: it is damaged.

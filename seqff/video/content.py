@@ -12,7 +12,7 @@ from seqff.video.entry import VideoEntry, pack
 from seqff.video.levels import DECLARED, Levels, Samples, levels_of, to_uint8, widened
 
 STILL = 0.05
-"""Two frames whose grey thumbnails differ by less than this mean (of 255) are the same frame twice."""
+"""Two frames whose gray thumbnails differ by less than this mean (of 255) are the same frame twice."""
 CUT = 12.0
 CUT_FACTOR = 4.0
 """A shot cut changes more than CUT levels, and CUT_FACTOR times as much as the frames around it usually do."""
@@ -31,18 +31,18 @@ class Change:
         self._before: NDArray[np.float32] | None = None
 
     def __call__(self, frame: Samples) -> float:
-        """Returns the mean absolute difference in grey levels, of 255 or 65535; 0 at first and at new sizes."""
+        """Return the mean absolute difference in gray levels, of 255 or 65535; 0 at first and at new sizes."""
         down, right = max(1, frame.shape[0] // _SIDE), max(1, frame.shape[1] // _SIDE)
-        grey = frame[::down, ::right].mean(axis=2, dtype=np.float32)
-        before, self._before = self._before, grey
-        return 0.0 if before is None or before.shape != grey.shape else float(np.abs(grey - before).mean())
+        gray = frame[::down, ::right].mean(axis=2, dtype=np.float32)
+        before, self._before = self._before, gray
+        return 0.0 if before is None or before.shape != gray.shape else float(np.abs(gray - before).mean())
 
 
 def shot_cuts(change: NDArray[np.float64]) -> list[int]:
-    """Finds each n with a cut between the frames n and n + 1.
+    """Find each n with a cut between the frames n and n + 1.
 
     Args:
-        change: (frames,), of each frame to the one before, mean absolute grey levels of 255.
+        change: (frames,), of each frame to the one before, mean absolute gray levels of 255.
     """
     cuts = []
     for index in np.flatnonzero(change > CUT).tolist():
@@ -53,18 +53,18 @@ def shot_cuts(change: NDArray[np.float64]) -> list[int]:
 
 
 def is_cut(change: float, around: NDArray[np.float64]) -> bool:
-    """Says whether a change is a shot cut, among the changes of the frames around it."""
+    """Say whether a change is a shot cut, among the changes of the frames around it."""
     return change > CUT and (not len(around) or change > CUT_FACTOR * float(np.median(around)))
 
 
 def still_pairs(change: NDArray[np.float64]) -> list[int]:
-    """Finds each n with the frames n and n + 1 the same; see `shot_cuts` for the argument."""
+    """Find each n with the frames n and n + 1 the same; see `shot_cuts` for the argument."""
     still: list[int] = np.flatnonzero(change[1:] < STILL).tolist()
     return still
 
 
 def emptiness(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> Iterator[str]:
-    """Yields that a video shows next to nothing, if it does, by each point at its brightest and darkest, (H, W, C)."""
+    """Yield that a video shows next to nothing, if it does, by each point at its brightest and darkest, (H, W, C)."""
     moves = brightest - darkest
     if moves.mean() > max(_BLACK, _CONSTANT) + 255 * 2 * _SHARE / 100:
         return  # none of these, and there is no need to sort all points
@@ -94,7 +94,7 @@ class ContentStatistics:
         self._measure, self._changes = Change(), list[float]()
 
     def add(self, samples: Samples, transparent: bool) -> None:
-        """Takes in a picture, (H, W, channels)."""
+        """Take in a picture, (H, W, channels)."""
         height, width = samples.shape[:2]
         self.sizes.append((height, width))
         self._transparent |= transparent
@@ -107,7 +107,7 @@ class ContentStatistics:
             self._span = widened(self._span, samples)
 
     def described(self, entry: VideoEntry) -> VideoEntry:
-        """Returns the entry with what the pictures have shown."""
+        """Return the entry with what the pictures have shown."""
         height, width = self.sizes[0]
         levels = levels_of(self._span or DECLARED)
         change = np.asarray(self._changes) * (1.0 if self._span is None else 255 / (levels[1] or 2**16 - 1))
@@ -127,7 +127,7 @@ class ContentStatistics:
         )
 
     def remarks(self) -> Iterator[str]:
-        """Yields what is odd about the pictures."""
+        """Yield what is odd about the pictures."""
         if len(set(self.sizes)) > 1:
             yield "images of several sizes; shown at the size of the first"
         if self._transparent:

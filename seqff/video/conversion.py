@@ -1,4 +1,4 @@
-"""From a decoded PyAV frame to an upright RGB array: 8 bits, opaque, cropped, scaled, turned."""
+"""From a decoded PyAV frame to an upright RGB array: 8 bits, opaque, cropped, of square pixels, scaled, turned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from seqff.video.geometry import UPRIGHT, WHOLE, Crop, Orientation
 from seqff.video.levels import DECLARED, Levels, deep, in_eight_bits, samples_of
 from seqff.video.reader import Frames
 
+Crop = tuple[int, int, int, int]
+"""Px that are hidden at the (left, top, right, bottom)."""
+WHOLE: Crop = (0, 0, 0, 0)
+Orientation = tuple[int, int, int, int]
+"""A display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y."""
+UPRIGHT: Orientation = (1, 0, 0, 1)
+_SQUARE = Fraction(1, 100)  # as near to square is: encoders round sizes, and players show no difference
+_MOST_OBLONG = 8  # more is a damaged header
 _MATRIX, _KINDS = 6, 64  # FFmpeg's number of the display matrix among side data, and more kinds than it knows
 _Sample = TypeVar("_Sample", np.uint8, np.uint16)
 
@@ -46,7 +53,7 @@ class ToRgb:
         self._scaler, self._converter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: Any) -> Frames:
-        """Returns uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
+        """Return uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
         pixels = frame.format.name
         if self.levels != DECLARED and deep(pixels):
             frame = self._shallow(frame)
@@ -60,7 +67,7 @@ class ToRgb:
         return image if self._turn == UPRIGHT else _turned(image, self._turn)
 
     def _shallow(self, frame: Any) -> Any:
-        """Returns a deep frame in 8 bits, opaque."""
+        """Return a deep frame in 8 bits, opaque."""
         how, samples = deep(frame.format.name), samples_of(frame)
         assert how is not None
         colors = 3 if how.channels > 2 else 1
@@ -111,19 +118,19 @@ def declared_bits(pixels: str) -> int:
 
 
 def on_black(image: NDArray[_Sample], alpha: NDArray[np.integer[Any]], opaque: int) -> NDArray[_Sample]:
-    """Composes a picture (H, W, 1 or 3), not yet multiplied by alpha (H, W, 1) from 0 to `opaque`, on black."""
+    """Compose a picture (H, W, 1 or 3), not yet multiplied by alpha (H, W, 1) from 0 to `opaque`, on black."""
     composed = (image * alpha.astype(np.uint32) + opaque // 2) // opaque
     return composed.astype(image.dtype)
 
 
 def _as_frame(image: Frames) -> Any:
-    grey = image.shape[2] == 1
-    plain = np.ascontiguousarray(image[:, :, 0] if grey else image)
-    return av.VideoFrame.from_ndarray(plain, format="gray" if grey else "rgb24")
+    gray = image.shape[2] == 1
+    plain = np.ascontiguousarray(image[:, :, 0] if gray else image)
+    return av.VideoFrame.from_ndarray(plain, format="gray" if gray else "rgb24")
 
 
 def _turned(image: Frames, orientation: Orientation) -> Frames:
-    """Turns and mirrors an image (H, W, 3) as the display matrix says; the result is contiguous."""
+    """Turn and mirrors an image (H, W, 3) as the display matrix says; the result is contiguous."""
     a, b, c, d = orientation
     if b:
         image = image.swapaxes(0, 1)
@@ -134,7 +141,7 @@ def _turned(image: Frames, orientation: Orientation) -> Frames:
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """Reads the display matrix of a PyAV frame."""
+    """Read the display matrix of a PyAV frame."""
     matrix = _display_matrix(frame)
     if not matrix.any():
         return UPRIGHT
@@ -143,7 +150,7 @@ def orientation_of(frame: Any) -> Orientation:
 
 
 def _display_matrix(frame: Any) -> NDArray[np.float64]:
-    """Returns the four numbers that turn; zeros of a frame without a matrix."""
+    """Return the four numbers that turn; zeros of a frame without a matrix."""
     # PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
     # some (a color profile's name) twice. So FFmpeg first takes away all but the matrix.
     having_one = _filtered(frame, [f"mode=select:type={_MATRIX}"])
@@ -155,7 +162,7 @@ def _display_matrix(frame: Any) -> NDArray[np.float64]:
 
 
 def _filtered(frame: Any, filters: Sequence[str]) -> Any | None:
-    """Returns a frame behind filters of side data; None where they let nothing through."""
+    """Return a frame behind filters of side data; None where they let nothing through."""
     graph = av.filter.Graph()
     last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
     for node in [*(graph.add("sidedata", how) for how in filters), graph.add("buffersink")]:
@@ -167,3 +174,25 @@ def _filtered(frame: Any, filters: Sequence[str]) -> Any | None:
         return graph.pull()
     except (av.BlockingIOError, av.EOFError):
         return None
+
+
+def pixel_aspect(stream: Any) -> Fraction:
+    """Return width to height of a pixel of a PyAV video stream: the container's word, else the codec's, else 1."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def plausible_aspect(aspect: Fraction) -> Fraction:
+    """Return the aspect of a pixel, or 1 where it is nearly square or absurd."""
+    return Fraction(1) if abs(aspect - 1) <= _SQUARE or is_absurd(aspect) else aspect
+
+
+def is_absurd(aspect: Fraction) -> bool:
+    """Whether pixels are so oblong that the header must be wrong."""
+    return not Fraction(1, _MOST_OBLONG) <= aspect <= _MOST_OBLONG
+
+
+def display_size(stored: tuple[int, int], aspect: Fraction, crop: Crop = WHOLE) -> tuple[int, int]:
+    """Return the (height, width) px at which a stored frame is shown with square pixels, its height kept."""
+    left, top, right, bottom = crop
+    return stored[0] - top - bottom, max(1, round((stored[1] - left - right) * aspect))

@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 
 from seqff.video.container import decoded, open_source, video_streams
 from seqff.video.content import emptiness
-from seqff.video.conversion import ToRgb, declared_bits, orientation_of
+from seqff.video.conversion import (
+    UPRIGHT,
+    WHOLE,
+    ToRgb,
+    declared_bits,
+    display_size,
+    is_absurd,
+    orientation_of,
+    pixel_aspect,
+    plausible_aspect,
+)
 from seqff.video.file_structure import crop_of, is_complete
-from seqff.video.geometry import UPRIGHT, WHOLE, display_size, is_absurd, pixel_aspect, plausible_aspect
 from seqff.video.levels import DECLARED, Levels, deep, levels_of, samples_of, widened
 from seqff.video.reader import Frames, cause_of
 
@@ -37,7 +46,7 @@ class DecodePass:
         self.may_jump = bool(flags & _TS_DISCONT)  # whether clocks may start anew in such a file
         self.timeless = bool(flags & _NO_TIMESTAMPS)  # whether such a file has no times
         # One item a frame: times in ticks, to be shown and by the clock of the file; a number that only the same
-        # picture has; a few points, uint8 (16, 16); mean absolute grey difference to the frame before, of 255.
+        # picture has; a few points, uint8 (16, 16); mean absolute gray difference to the frame before, of 255.
         self.pts: list[int | None] = []
         self.dts: list[int | None] = []
         self.prints: list[int] = []
@@ -54,17 +63,17 @@ class DecodePass:
         self.samples, self._path, self._stream = samples, container.name.removeprefix("file:"), stream
         self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)  # of each point of a thumbnail over all frames
         self.darkest = np.full_like(self.brightest, 255)
-        self._grey: NDArray[np.int16] | None = None
+        self._gray: NDArray[np.int16] | None = None
 
     def add_packet(self, packet: Any) -> None:
-        """Takes in a packet of the video stream before it is decoded."""
+        """Take in a packet of the video stream before it is decoded."""
         if packet.size:
             if packet.is_keyframe:
                 self.key_packets.append(len(self.packet_pts))
             self.packet_pts.append(packet.pts)
 
     def add_frame(self, frame: Any) -> None:
-        """Takes in a decoded frame."""
+        """Take in a decoded frame."""
         if not self.pts:
             self._add_first(frame)
         elif (frame.height, frame.width) != self.stored_size and not self.remark:
@@ -75,15 +84,15 @@ class DecodePass:
         if frame.key_frame:
             self.keys.append(len(self.pts))
         thumb = self._to_thumb(frame)
-        grey = thumb[:, :, 1].astype(np.int16)  # green is close enough to grey, and costs nothing
+        gray = thumb[:, :, 1].astype(np.int16)  # green is close enough to gray, and costs nothing
         np.maximum(self.brightest, thumb, out=self.brightest)
         np.minimum(self.darkest, thumb, out=self.darkest)
         self.pts.append(frame.pts)
         self.dts.append(frame.dts)
         self.prints.append(fingerprint(thumb))
         self.small.append(sampled(thumb))
-        self.change.append(0.0 if self._grey is None else float(np.abs(grey - self._grey).mean()))
-        self._grey = grey
+        self.change.append(0.0 if self._gray is None else float(np.abs(gray - self._gray).mean()))
+        self._gray = gray
 
     def _add_first(self, frame: Any) -> None:
         self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
@@ -108,7 +117,7 @@ class DecodePass:
         return self._stream.metadata.get("alpha_mode") == "1" and not self.transparent
 
     def remarks(self) -> Iterator[str]:
-        """Yields what is done with the pixels of a sound video, and what is odd about them; a few words each."""
+        """Yield what is done with the pixels of a sound video, and what is odd about them; a few words each."""
         aspect = self.aspect
         if plausible_aspect(aspect) != 1:
             yield f"pixels of {aspect.numerator}:{aspect.denominator} made square"
@@ -128,14 +137,14 @@ class DecodePass:
         yield from emptiness(self.brightest, self.darkest)
 
     def keep(self, frames: int) -> None:
-        """Forgets all but the first frames."""
+        """Forget all but the first frames."""
         for notes in (self.pts, self.dts, self.prints, self.small, self.change):
             del notes[frames:]
         self.keys = [key for key in self.keys if key < frames]
 
 
 def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
-    """Decodes a whole video, with a heartbeat after every packet; stops at the first damage.
+    """Decode a whole video, with a heartbeat after every packet; stop at the first damage.
 
     Raises:
         NoVideoError, ValueError, OSError, av.FFmpegError: the file cannot be opened; see `open_source`.
@@ -163,7 +172,7 @@ def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
 
 
 def _samples(path: str, stream: Any) -> Levels:
-    """Returns the least and greatest sample of a deep video, for which it is decoded a first time; else (0, 0)."""
+    """Return the least and greatest sample of a deep video, for which it is decoded a first time; else (0, 0)."""
     if deep(stream.codec_context.pix_fmt or "") is None:
         return DECLARED
     found: Levels | None = None
@@ -179,7 +188,7 @@ def _samples(path: str, stream: Any) -> Levels:
 
 
 def _decode(seen: DecodePass, packet: Any) -> str:
-    """Decodes one packet; returns what damage shows, or nothing."""
+    """Decode one packet; return what damage shows, or nothing."""
     try:
         for frame in decoded(packet):
             if frame.is_corrupt:
@@ -192,7 +201,7 @@ def _decode(seen: DecodePass, packet: Any) -> str:
 
 
 def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_seconds: float) -> str:
-    """Says what is missing at the end, or nothing.
+    """Say what is missing at the end, or nothing.
 
     A header may count otherwise than the file holds: empty chunks of an AVI, pictures that an edit list hides, a
     duration nobody corrected. So its numbers count only for a file that is not all there, or cannot tell.
@@ -217,11 +226,11 @@ def _end_seconds(packet: Any) -> float:
 
 
 def fingerprint(thumb: Frames) -> int:
-    """Returns a number that is the same for the same picture."""
+    """Return a number that is the same for the same picture."""
     return zlib.crc32(thumb.tobytes())
 
 
 def sampled(thumb: Frames) -> NDArray[np.uint8]:
-    """Returns 16 x 16 points of the green of a thumbnail (64, 64, 3)."""
+    """Return 16 x 16 points of the green of a thumbnail (64, 64, 3)."""
     points: NDArray[np.uint8] = thumb[2::4, 2::4, 1].copy()
     return points

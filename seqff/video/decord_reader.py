@@ -38,14 +38,14 @@ def decord_fits(entry: VideoEntry, height: int, width: int) -> bool:
 
 @cache
 def load_decord() -> Any:
-    """Imports decord, after torch (the other order has been seen to crash), and keeps it from printing."""
+    """Import decord, after torch (the other order has been seen to crash), and keep it from printing."""
     import torch  # noqa: F401
 
     return quiet_decord()
 
 
 def quiet_decord() -> Any:
-    """Imports decord, for processes that never use torch.
+    """Import decord, for processes that never use torch.
 
     OpenCV is imported first: decord loads a zlib of its own, of 2005, for the whole process, and the libpng of an
     OpenCV that comes after it then fails on every PNG.
@@ -68,19 +68,19 @@ class _Native:
         self.restart()
 
     def restart(self) -> None:
-        """Goes to the first frame by opening anew, which never goes wrong."""
+        """Go to the first frame by opening anew, which never goes wrong."""
         path, decord = self._arguments
         height, width = self._height * self._factor, self._width * self._factor
         self._reader = decord.VideoReader(path, ctx=decord.cpu(0), height=height, width=width, num_threads=1)
         self.position = 0
 
     def seek(self, index: int) -> None:
-        """Goes to a frame; only exact on the files the audit found so."""
+        """Go to a frame; only exact on the files the audit found so."""
         self._reader.seek_accurate(index)
         self.position = index
 
     def hop_to(self, index: int) -> None:
-        """Goes to a later frame of the same group of pictures without converting those between: half the work.
+        """Go to a later frame of the same group of pictures without converting those between: half the work.
 
         Across a key frame decord lands elsewhere on some files, and even in a group only those the audit has passed
         may be trusted.
@@ -90,13 +90,13 @@ class _Native:
             self.position = index
 
     def skip_to(self, index: int) -> None:
-        """Decodes on to a later frame."""
+        """Decode on to a later frame."""
         while self.position < index:
             self._reader.next()
             self.position += 1
 
     def next(self) -> Frames:
-        """Returns the next frame, uint8 (height, width, 3), owned.
+        """Return the next frame, uint8 (height, width, 3), owned.
 
         Some widths (4, 6, 8, 12, 16, 24, 48 and 72 on x86) come out of decord as broken arrays: those are decoded a
         few times larger and averaged.
@@ -158,7 +158,7 @@ class DecordReader(VideoReader):
 def decord_access(
     path: str, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
 ) -> Access | None:
-    """Decodes the video once more with decord, beside PyAV's decode pass, and tries its seeking at some frames.
+    """Decode the video once more with decord, beside PyAV's decode pass, and try its seeking at some frames.
 
     Returns:
         "random", "forward" when only decoding from the first frame on is right, None when decord is wrong or cannot.

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.video.container import MAX_PIXELS
-from seqff.video.geometry import Orientation
 from seqff.video.reader import VideoInfo
 from seqff.video.timestamps import PARTS
 
@@ -35,13 +34,13 @@ _RUNS = ("pts_runs", "key_runs", "mended_runs", "cut_runs", "still_runs")
 
 
 def pack(numbers: Iterable[int]) -> Runs:
-    """Packs whole numbers, which mostly advance by equal steps; `unpack` gives them back."""
+    """Pack whole numbers, which mostly advance by equal steps; `unpack` gives them back."""
     steps = np.diff(np.fromiter(numbers, dtype=np.int64), prepend=0).tolist()
     return tuple((step, len(list(same))) for step, same in groupby(steps))
 
 
 def unpack(runs: Runs) -> NDArray[np.int64]:
-    """Gives back the numbers `pack` was given, int64 (count,)."""
+    """Give back the numbers `pack` was given, int64 (count,)."""
     table = np.asarray(runs, dtype=np.int64).reshape(-1, 2)
     return np.cumsum(np.repeat(table[:, 0], table[:, 1]), dtype=np.int64)
 
@@ -95,7 +94,7 @@ class VideoEntry:
         crop: px the container hides at the (left, top, right, bottom) of the stored frame.
         bits: of a sample, as the pixel format declares them.
         color_range: "full", "limited", or "" where the file does not say.
-        samples: least and greatest sample of all frames, of grey and RGB pictures of more than 8 bits; else (0, 0).
+        samples: least and greatest sample of all frames, of gray and RGB pictures of more than 8 bits; else (0, 0).
         levels: the samples that are shown as 0 and 255; (0, 0): by what the pixel format declares.
         alpha: whether it has transparent parts. They are composed on black, where FFmpeg's decoder gives them.
         interlaced: whether frames are made of two fields, that is of two moments.
@@ -115,7 +114,7 @@ class VideoEntry:
     fps: float = 0.0
     codec: str = ""
     container: str = ""
-    orientation: Orientation = (1, 0, 0, 1)
+    orientation: tuple[int, int, int, int] = (1, 0, 0, 1)
     variable_rate: bool = False
     reader: str = ""
     access: Access = "forward"
@@ -216,20 +215,20 @@ class VideoEntry:
         return unpack(self.still_runs)
 
     def at_rate(self, fps: float) -> VideoEntry:
-        """Returns the entry with another number of frames a second, if it has no times of its own: pictures, arrays."""
+        """Return the entry with another number of frames a second, if it has no times of its own: pictures, arrays."""
         if self.codec not in ("images", "array") or not self.frames or fps == self.fps:
             return self
         rate = Fraction(fps).limit_denominator(1_000_000)
         return replace(self, fps=fps, time_base=(rate.denominator, rate.numerator) if self.pts_runs else (1, 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON; fields at their default are left out."""
+        """Return plain values for JSON; fields at their default are left out."""
         defaults = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, sizes: bool = True) -> VideoEntry:
-        """Makes an entry of what `to_dict` returned, whoever wrote it down: manifests come from strangers, too.
+        """Make an entry of what `to_dict` returned, whoever wrote it down: manifests come from strangers, too.
 
         Args:
             values: the fields.
@@ -248,7 +247,7 @@ class VideoEntry:
 
 
 def only_pyav(entry: VideoEntry) -> str:
-    """Says what decoders whose pixels are out of reach would not do; nothing where all show the same."""
+    """Say what decoders whose pixels are out of reach would not do; nothing where all show the same."""
     if any(entry.crop):
         return "does not crop, as this file asks for"
     if entry.alpha:
@@ -257,7 +256,7 @@ def only_pyav(entry: VideoEntry) -> str:
 
 
 def _check_types(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Raises unless every value is of the kind that the default of its field is of; lists are tuples."""
+    """Raise unless every value is of the kind that the default of its field is of; lists are tuples."""
     for name, value in values.items():
         if name not in defaults:
             raise TypeError(f"an entry has no {name!r}")
@@ -277,7 +276,7 @@ def _check_types(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None
 
 
 def _check_sizes(values: Mapping[str, Any]) -> None:
-    """Raises unless the numbers of an entry, whose types were checked, agree with each other."""
+    """Raise unless the numbers of an entry, whose types were checked, agree with each other."""
     frames, key_frames = values["frames"], _count(values["key_runs"])
     wrong = [name for name, length in _LENGTHS.items() if len(values[name]) != length]
     wrong += [name for name in ("time_base", "sample_aspect_ratio") if min(values[name], default=0) < 1]
@@ -308,7 +307,7 @@ def _count(runs: Runs) -> int:
 
 
 def _last(runs: Runs) -> int:
-    """Returns the last of the ascending indices that runs give; of what is no such list a number beyond all."""
+    """Return the last of the ascending indices that runs give; of what is no such list a number beyond all."""
     if any(step < (0 if place == 0 else 1) or (step == 0 and count > 1) for place, (step, count) in enumerate(runs)):
         return _LARGEST
     return sum(step * count for step, count in runs)
@@ -319,7 +318,7 @@ def _tuples(value: Any) -> Any:
 
 
 def video_info(path: str, entry: VideoEntry, size: tuple[int, int] | None) -> VideoInfo:
-    """Says what a reader of this entry shows at this size (height, width)."""
+    """Say what a reader of this entry shows at this size (height, width)."""
     height, width = size or (entry.height, entry.width)
     return VideoInfo(
         path=path,

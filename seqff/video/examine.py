@@ -18,10 +18,10 @@ from seqff.untrusted import open_plain
 from seqff.video import arrays, images
 from seqff.video.container import NoVideoError
 from seqff.video.content import shot_cuts, still_pairs
+from seqff.video.conversion import plausible_aspect
 from seqff.video.decode_pass import THUMB, DecodePass, decode_pass, fingerprint
 from seqff.video.decord_reader import decord_access
 from seqff.video.entry import Access, Stamp, VideoEntry, only_pyav, pack, video_info
-from seqff.video.geometry import plausible_aspect
 from seqff.video.image_headers import is_stack
 from seqff.video.levels import levels_of
 from seqff.video.pyav_reader import PyavReader
@@ -37,7 +37,7 @@ _TELL_EVERY_TIME = ("matroska", "mov", "avi", "flv", "asf")  # in streams FFmpeg
 
 
 def stamp(path: Path) -> Stamp:
-    """Returns what tells a file from a later one at the same place; of a folder of images, over its images."""
+    """Return what tells a file from a later one at the same place; of a folder of images, over its images."""
     address = address_of(path)
     if address is not None:
         return remote_stamp(address)
@@ -52,7 +52,7 @@ def examine_there(
     how: Callable[[Path], VideoEntry],
     heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoEntry:
-    """Examines a file where it is, or downloads it first; never raises for what is wrong with the file or its server.
+    """Examine a file where it is, or download it first; never raise for what is wrong with the file or its server.
 
     Args:
         path: as `examine` takes it, or what stands for an address.
@@ -81,7 +81,7 @@ def examine_there(
 def examine(
     path: Path, *, decord: Any = None, insist: bool = False, heartbeat: Callable[[], None] = no_heartbeat
 ) -> VideoEntry:
-    """Reads a whole video once and says what it holds; never raises for what is wrong with the file.
+    """Read a whole video once and say what it holds; never raise for what is wrong with the file.
 
     Args:
         path: a video, a folder of numbered images, or a .npy / .npz file.
@@ -153,7 +153,7 @@ def _describe_video(
 
 
 def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
-    """Chooses the frames by which seeking is tried, in falling order, so that each needs a seek of its own.
+    """Choose the frames by which seeking is tried, in falling order, so that each needs a seek of its own.
 
     They are around a few key frames, the middle, the tail.
     """
@@ -166,7 +166,7 @@ def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
 def _pyav_access(
     entry: VideoEntry, path: Path, seen: DecodePass, probes: Sequence[int], heartbeat: Callable[[], None]
 ) -> Access:
-    """Tries PyAV's seeking: "random" when every frame is the one the decode pass showed."""
+    """Try PyAV's seeking: "random" when every frame is the one the decode pass showed."""
     trial = replace(entry, pyav_access="random")
     with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
         # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
@@ -217,7 +217,7 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
 
 
 def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
-    """Adds the frames and their times; says what was guessed of them, nothing where all are the file's."""
+    """Add the frames and their times; say what was guessed of them, nothing where all are the file's."""
     tick, pts, exact = seen.time_base, [time for time in seen.pts if time is not None], grows(seen.pts)
     entry = replace(entry, frames=len(seen.pts), time_base=(tick.numerator, tick.denominator))
     # A reader can seek by times that do not grow, too, but hardly where most of them come twice.

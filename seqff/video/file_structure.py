@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from seqff.video.geometry import WHOLE, Crop
+from seqff.video.conversion import WHOLE, Crop
 
 _BOX_NAME = re.compile(rb"[ -~\xa9]{4}")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -86,7 +86,7 @@ def _riff_complete(file: BinaryIO, size: int) -> bool | None:
 
 
 def _gif_complete(data: bytes) -> bool:
-    """Follows the blocks to the trailer."""
+    """Follow the blocks to the trailer."""
     try:
         at = 13 + _palette(data[10])
         while data[at] != 0x3B:
@@ -132,7 +132,7 @@ def _flv_complete(file: BinaryIO, size: int) -> bool | None:
 
 
 def crop_of(path: str, container: str, size: tuple[int, int]) -> Crop:
-    """Returns what the container hides of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
+    """Return what the container hides of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
 
     FFmpeg's libraries know of it and leave the rest to the player, so it is read from the file itself. `WHOLE` where
     there is none, or none that leaves a picture.
@@ -161,7 +161,7 @@ def _mov_crops(file: BinaryIO, begin: int, end: int, size: tuple[int, int]) -> I
 
 
 def _clean_aperture(clap: tuple[int, ...], size: tuple[int, int]) -> Crop:
-    """Turns a clean aperture (width, height, offsets of its middle; each a fraction) into a crop."""
+    """Turn a clean aperture (width, height, offsets of its middle; each a fraction) into a crop."""
     width, height, right, down = (clap[2 * i] / clap[2 * i + 1] for i in range(4))
     left, top = (size[1] - width) / 2 + right, (size[0] - height) / 2 + down
     return round(left), round(top), round(size[1] - width - left), round(size[0] - height - top)
@@ -185,7 +185,7 @@ def _matroska_crops(file: BinaryIO, begin: int, end: int, size: tuple[int, int])
 
 
 def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int | None]]:
-    """Yields the name of each box of ISO media, where its content begins and ends; None: to the end of the outer."""
+    """Yield the name of each box of ISO media, where its content begins and ends; None: to the end of the outer."""
     at = begin
     while end - at >= 8:
         file.seek(at)
@@ -201,7 +201,7 @@ def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _within(file: BinaryIO, begin: int, end: int, *names: bytes) -> Iterator[tuple[int, int]]:
-    """Yields where the content of boxes within boxes of these names begins and ends."""
+    """Yield where the content of boxes within boxes of these names begins and ends."""
     for name, inside, stop in _boxes(file, begin, end):
         if name == names[0]:
             last = min(stop or end, end)
@@ -209,7 +209,7 @@ def _within(file: BinaryIO, begin: int, end: int, *names: bytes) -> Iterator[tup
 
 
 def _elements(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int | None]]:
-    """Yields the id of each EBML element, where its content begins and ends; None: to the end of the outer."""
+    """Yield the id of each EBML element, where its content begins and ends; None: to the end of the outer."""
     at = begin
     while at < end:
         file.seek(at)

@@ -35,7 +35,7 @@ class Found(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Returns the user's cache folder for seqff: $SEQFF_CACHE, else seqff in $XDG_CACHE_HOME or ~/.cache.
+    """Return the user's cache folder for seqff: $SEQFF_CACHE, else seqff in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
         SeqffError: the user has no home, and nothing else is said.
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 
 def as_path(path: PathLikeStr) -> Path:
-    """Returns a path from a string, a path or an address; of file:// the path meant.
+    """Return a path from a string, a path or an address; of file:// the path meant.
 
     Any other address (s3://, https://, ...) travels as a path too; see `seqff.video.remote.address`.
 
@@ -65,14 +65,14 @@ def as_path(path: PathLikeStr) -> Path:
 
 
 def absolute(path: Path) -> Path:
-    """Returns the absolute path; a link to a video stays a link, so that it keeps its name, and an address as it is."""
+    """Return the absolute path; a link to a video stays a link, so that it keeps its name, and an address as it is."""
     if address_of(path) is not None:
         return path
     return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
 
 
 def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
-    """Finds videos.
+    """Find videos.
 
     Args:
         videos: a folder (searched with all folders in it), a video, or a list of videos; here or at addresses.
@@ -143,7 +143,7 @@ def _find_remote(path: Path, address: str) -> Found:
 
 
 def read_list(file: Path, beside: Path) -> list[Path]:
-    """Reads a list of videos, one path (relative to `beside`) or address a line; what begins with # is no line."""
+    """Read a list of videos, one path (relative to `beside`) or address a line; what begins with # is no line."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:

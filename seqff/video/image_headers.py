@@ -28,7 +28,7 @@ _Sizes = Iterator[tuple[int, int]]
 
 
 def check_pixels(data: bytes | memoryview) -> None:
-    """Raises ValueError for a picture that claims more than the most pixels a frame may have, or of a kind unknown."""
+    """Raise ValueError for a picture that claims more than the most pixels a frame may have, or of a kind unknown."""
     sizes = list(claimed_sizes(data))
     if not sizes:
         raise ValueError("is damaged, or no BMP, GIF, JPEG, PNG, PNM, TIFF or WebP")
@@ -38,7 +38,7 @@ def check_pixels(data: bytes | memoryview) -> None:
 
 
 def claimed_sizes(data: bytes | memoryview) -> _Sizes:
-    """Yields each (height, width) that a picture may be decoded at; none of a kind that is not known."""
+    """Yield each (height, width) that a picture may be decoded at; none of a kind that is not known."""
     head = bytes(data[:32])
     try:
         if head[:8] == _PNG:
@@ -104,7 +104,7 @@ def _webp_size(kind: bytes, body: bytes) -> _Sizes:
 def is_complete_image(data: bytes) -> bool:
     """Whether a JPEG or PNG reaches its own end; True for any other image.
 
-    Decoders fill up what is missing with grey. What lies behind the end (a motion photo's film, a phone's notes) is
+    Decoders fill up what is missing with gray. What lies behind the end (a motion photo's film, a phone's notes) is
     not looked at.
     """
     if data[:2] == _JPEG:
@@ -165,7 +165,7 @@ def is_stack(path: Path) -> bool:
 
 
 def full_pages(path: Path, most: int = _MOST_DIRECTORIES) -> tuple[list[int], str]:
-    """Finds at most so many directories of a TIFF that hold pictures; smaller copies of others and masks do not.
+    """Find at most so many directories of a TIFF that hold pictures; smaller copies of others and masks do not.
 
     Returns:
         Their numbers, and what is wrong where the chain of directories breaks off; "" if it does not.
@@ -202,7 +202,7 @@ class _CutShortError(ValueError):
 
 
 def _tiff_directories(read: Callable[[int, int], bytes]) -> Iterator[dict[int, int]]:
-    """Yields what each directory says of `_TAGS`; raises ValueError for what is no TIFF, or was cut."""
+    """Yield what each directory says of `_TAGS`; raise ValueError for what is no TIFF, or was cut."""
     head = read(0, 16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
     version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0

@@ -71,7 +71,7 @@ class ImageStack:
         return len(self.positions)
 
     def samples(self, number: int) -> tuple[Samples, bool]:
-        """Reads one picture; see `load_samples`."""
+        """Read one picture; see `load_samples`."""
         if self.in_files:
             return load_samples(self.files[number])
         page = self._pages[number]
@@ -82,7 +82,7 @@ class ImageStack:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Returns the files that make up a video: its pictures, or the one file; raises OSError where they are not."""
+    """Return the files that make up a video: its pictures, or the one file; raise OSError where they are not."""
     sequence = sequence_at(path)
     if sequence is None:
         return [path]
@@ -91,7 +91,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def load_samples(file: Path) -> tuple[Samples, bool]:
-    """Reads a picture of any kind OpenCV knows at its depth, upright as its EXIF says.
+    """Read a picture of any kind OpenCV knows at its depth, upright as its EXIF says.
 
     Returns:
         Its samples, uint8 or uint16 (H, W, 3), RGB on black, and whether it has transparent parts.
@@ -121,7 +121,7 @@ def _decode(data: bytes) -> tuple[Samples, bool] | None:
         image = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if may_be_transparent(data) else None
         if image is None or image.ndim < 3 or image.shape[2] != 4:
             image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-        if image is None:  # OpenCV makes no colors of grey floating-point TIFFs
+        if image is None:  # OpenCV makes no colors of gray floating-point TIFFs
             image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         return None
@@ -129,7 +129,7 @@ def _decode(data: bytes) -> tuple[Samples, bool] | None:
 
 
 def _decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | None:
-    """Decodes one page of a TIFF, of which `data` (bytes,) is the file and `page` the number of its directory."""
+    """Decode one page of a TIFF, of which `data` (bytes,) is the file and `page` the number of its directory."""
     import cv2
 
     color = [cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, cv2.IMREAD_ANYDEPTH]
@@ -144,7 +144,7 @@ def _decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | N
 
 
 def _opaque_rgb(image: NDArray[Any]) -> tuple[Samples, bool]:
-    """Turns a picture as OpenCV gives it, (H, W) or BGR or BGRA, into RGB on black; says whether it was transparent."""
+    """Turn a picture as OpenCV gives it, (H, W) or BGR or BGRA, into RGB on black; say whether it was transparent."""
     if image.dtype == np.int16 and image.min() >= 0:
         image = image.astype(np.uint16)
     if image.dtype not in (np.uint8, np.uint16):
@@ -161,7 +161,7 @@ def _opaque_rgb(image: NDArray[Any]) -> tuple[Samples, bool]:
 
 
 def resized(image: Frames, height: int, width: int) -> Frames:
-    """Returns the image at another size, averaging where it shrinks."""
+    """Return the image at another size, averaging where it shrinks."""
     import cv2
 
     if image.shape[:2] == (height, width):
@@ -172,7 +172,7 @@ def resized(image: Frames, height: int, width: int) -> Frames:
 
 
 def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> VideoEntry:
-    """Reads all pictures of a video once; see `seqff.video.examine.examine`."""
+    """Read all pictures of a video once; see `seqff.video.examine.examine`."""
     stack = ImageStack(path)
     digest, damage, seen = hashlib.blake2b(digest_size=16), stack.damage, ContentStatistics()
     for number in range(len(stack)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -14,12 +13,11 @@ from pathlib import Path
 
 from seqff.errors import WriteError
 from seqff.files import append, writing
-from seqff.locks import LivenessLock, exclusive, is_held
+from seqff.locks import NO_LOCKS, LivenessLock, exclusive, is_held
 from seqff.video.entry import VideoEntry
 from seqff.video.manifest import FORMAT
 
 _CLAIM = "claim"
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 _log = logging.getLogger("seqff.video")
 
@@ -59,7 +57,7 @@ class Journal:
             self._read_others()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
-        """Yields videos to do, one after another; what others have done meanwhile, or are at, is left out.
+        """Yield videos to do, one after another; what others have done meanwhile, or are at, is left out.
 
         Args:
             paths: relative to the root.
@@ -76,13 +74,13 @@ class Journal:
             yield path
 
     def add(self, entry: VideoEntry) -> None:
-        """Writes down what was found of a video."""
+        """Write down what was found of a video."""
         self._write({"entry": entry.to_dict()})
         self._wrote = True
         self.found[entry.path] = entry
 
     def refresh(self) -> None:
-        """Reads what others have found since."""
+        """Read what others have found since."""
         with self._locked():
             self._read_others()
 
@@ -96,7 +94,7 @@ class Journal:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stops being at work; what was found stays, and where nothing was, nothing does."""
+        """Stop being at work; what was found stays, and where nothing was, nothing does."""
         own = self._end()
         if own is not None and not self._wrote:
             with suppress(OSError):
@@ -113,14 +111,14 @@ class Journal:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keeps other processes out of such a block."""
+        """Keep other processes out of such a block."""
         with ExitStack() as stack:
             while not self._enter(stack):
                 stack.close()
             yield
 
     def _enter(self, stack: ExitStack) -> bool:
-        """Waits for the lock file; says whether it still is there, as the last to finish deletes it with the folder."""
+        """Wait for the lock file; say whether it still is there, as the last to finish deletes it with the folder."""
         path = self.folder / "lock"
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +128,7 @@ class Journal:
         except FileNotFoundError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise WriteError(self.folder, error) from error
             return True
 
@@ -138,7 +136,7 @@ class Journal:
         return [file for file in sorted(self.folder.glob("*.jsonl")) if file != self._own]
 
     def _busy(self) -> set[str]:
-        """Returns the videos that others are at."""
+        """Return the videos that others are at."""
         return set().union(*(claims for file, claims in self._claims.items() if claims and is_held(file)))
 
     def _read_others(self) -> None:

@@ -36,7 +36,7 @@ class DeepFormat(NamedTuple):
 
 @cache
 def deep(pixels: str) -> DeepFormat | None:
-    """Says how grey and RGB frames of 9 to 16 bits are stored, by FFmpeg's name; None for all others.
+    """Say how gray and RGB frames of 9 to 16 bits are stored, by FFmpeg's name; None for all others.
 
     YUV is none of them: cameras that write it use the depth it declares.
     """
@@ -49,7 +49,7 @@ def deep(pixels: str) -> DeepFormat | None:
 
 
 def samples_of(frame: Any) -> NDArray[np.uint16]:
-    """Returns the samples of a PyAV frame of a deep format, uint16 (height, width, channels), as RGB, RGBA, Y or YA."""
+    """Return the samples of a PyAV frame of a deep format, uint16 (height, width, channels), as RGB, RGBA, Y or YA."""
     how = deep(frame.format.name)
     assert how is not None
     inside = 1 if how.planar else how.channels
@@ -63,7 +63,7 @@ def samples_of(frame: Any) -> NDArray[np.uint16]:
 
 
 def widened(known: Levels | None, samples: Samples) -> Levels:
-    """Returns the least and the greatest sample of a picture (H, W, channels), alpha aside, and of those before it."""
+    """Return the least and the greatest sample of a picture (H, W, channels), alpha aside, and of those before it."""
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
         samples = samples[:, :, :-1]
     low, high = int(samples.min()), int(samples.max())
@@ -71,7 +71,7 @@ def widened(known: Levels | None, samples: Samples) -> Levels:
 
 
 def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
-    """Chooses the levels of a video.
+    """Choose the levels of a video.
 
     Args:
         samples: its least and greatest sample; (0, 0) of one of 8 bits, which stays as it is.
@@ -107,7 +107,7 @@ class SeenLevels:
         self._span: Levels | None = None
 
     def __call__(self, samples: Samples, bits: int = 16) -> Levels:
-        """Returns the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
+        """Return the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
         if samples.dtype == np.uint8:
             return DECLARED
         self._span = widened(self._span, samples)
@@ -122,12 +122,12 @@ def _table(levels: Levels) -> Frames:
 
 
 def to_uint8(samples: Samples, levels: Levels) -> Frames:
-    """Returns a picture in 8 bits: deep ones at these levels, by 16 bits where there are none."""
+    """Return a picture in 8 bits: deep ones at these levels, by 16 bits where there are none."""
     if samples.dtype == np.uint8:
         return cast(Frames, samples)
     return in_eight_bits(samples.astype(np.uint16, copy=False), (0, 2**16 - 1) if levels == DECLARED else levels)
 
 
 def in_eight_bits(samples: NDArray[np.uint16], levels: Levels) -> Frames:
-    """Shows samples, uint16 of any shape, at these levels as uint8; alpha is for the caller to take off."""
+    """Show samples, uint16 of any shape, at these levels as uint8; alpha is for the caller to take off."""
     return _table(levels)[samples]

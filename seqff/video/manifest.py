@@ -77,7 +77,7 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Names what one reads: the videos, their contents and how many frames each has; not where they lie."""
+        """Name what one reads: the videos, their contents and how many frames each has; not where they lie."""
         lines = [
             [entry.path, entry.content_hash, entry.status, entry.frames, *([entry.levels] * any(entry.levels))]
             for entry in self.entries
@@ -91,11 +91,11 @@ class Manifest:
         return iter(self.entries)
 
     def path(self, entry: VideoEntry) -> Path:
-        """Returns where a video lies; of a remote one, what stands for its address."""
+        """Return where a video lies; of a remote one, what stands for its address."""
         return self.root / entry.path
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the manifest as plain data."""
+        """Return the manifest as plain data."""
         return self._head() | {"entries": [entry.to_dict() for entry in self.entries]}
 
     def _head(self) -> dict[str, Any]:
@@ -104,13 +104,13 @@ class Manifest:
         return head | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the manifest; a reader sees the old file or the new one, never half of one."""
+        """Write the manifest; a reader sees the old file or the new one, never half of one."""
         lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
         write_atomically(Path(path), f'{json.dumps(self._head())[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
-        """Reads a manifest.
+        """Read a manifest.
 
         Args:
             path: the file.
@@ -144,7 +144,7 @@ class Manifest:
             ) from error
 
     def table(self) -> str:
-        """Returns lines for people: every video with its state, then the sums and what was skipped."""
+        """Return lines for people: every video with its state, then the sums and what was skipped."""
         head = ("status", "frames", "size", "fps", "codec", "reader", "video", "remark")
         rows = [head, *map(_row, self.entries)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -152,7 +152,7 @@ class Manifest:
         return as_lines([*lines, "", self.summary(), *self.skipped])
 
     def summary(self) -> str:
-        """Returns one line: how many videos of which status."""
+        """Return one line: how many videos of which status."""
         counts = Counter(entry.status for entry in self.entries)
         copies = sum(bool(entry.duplicate_of) for entry in self.entries)
         parts = [f"{count} {status}" for status, count in sorted(counts.items())] + [f"{copies} copies"] * bool(copies)
@@ -171,7 +171,7 @@ def _row(entry: VideoEntry) -> tuple[str, ...]:
 
 
 def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> Lines:
-    """Returns lines for people: videos with the same cause, but for its numbers, are one line with their count."""
+    """Return lines for people: videos with the same cause, but for its numbers, are one line with their count."""
     alike: dict[str, list[VideoEntry]] = {}
     for entry in entries:
         alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)

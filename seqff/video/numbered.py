@@ -80,7 +80,7 @@ class Pictures:
 
 
 def pictures_in(folder: Path) -> Pictures:
-    """Sorts the pictures of a folder; asks the disk again only when the folder has changed."""
+    """Sort the pictures of a folder; ask the disk again only when the folder has changed."""
     changed = folder.stat().st_mtime_ns
     if time.time_ns() - changed < _SETTLED_NS:  # what comes within a tick of the clock does not change the time again
         return sort_pictures(folder, names_in(folder))
@@ -93,7 +93,7 @@ def _remembered(folder: Path, changed: int) -> Pictures:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Returns the names of the files directly in a folder."""
+    """Return the names of the files directly in a folder."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if not is_folder(entry)]
 
@@ -107,7 +107,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Pictures:
-    """Sorts the pictures among the names of a folder's files into sequences of at least so many pictures."""
+    """Sort the pictures among the names of a folder's files into sequences of at least so many pictures."""
     pictures = sorted(name for name in names if is_picture(name) and not is_stack(folder / name))
     found, loose = list[ImageSequence](), list[str]()
     for sequence in _sequences(pictures):
@@ -123,7 +123,7 @@ def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Picture
 
 
 def extension_of(name: str) -> str:
-    """Returns a name's extension in small letters, with the dot; "" where there is none."""
+    """Return a name's extension in small letters, with the dot; "" where there is none."""
     return PurePath(name).suffix.lower()
 
 
@@ -133,7 +133,7 @@ def is_picture(name: str) -> bool:
 
 
 def sequence_at(path: Path) -> ImageSequence | None:
-    """Returns the sequence that a path stands for: a folder with one, or a name such as `two/camA_%d.jpg`; or None."""
+    """Return the sequence that a path stands for: a folder with one, or a name such as `two/camA_%d.jpg`; or None."""
     if path.is_dir():
         sequences = pictures_in(path).sequences
         return sequences[0] if len(sequences) == 1 else None
@@ -163,7 +163,7 @@ def _sequences(names: Sequence[str]) -> Iterable[ImageSequence]:
 
 
 def _join_moments(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, ...], list[_Row]]:
-    """Takes dates with a time of day for one number each, if all names have one."""
+    """Take dates with a time of day for one number each, if all names have one."""
     stems = [_in_seconds(PurePath(name).stem) for _, name in rows]
     if not all(stems):
         return texts, rows
@@ -172,7 +172,7 @@ def _join_moments(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, 
 
 
 def _in_seconds(stem: str) -> str:
-    """Returns a name with its date and time of day as a number of seconds; "" if it has none."""
+    """Return a name with its date and time of day as a number of seconds; "" if it has none."""
     match = _MOMENT.search(stem)
     try:
         passed = datetime(*map(int, match.groups())) - datetime(1900, 1, 1) if match else None  # type: ignore[arg-type]
@@ -205,7 +205,7 @@ def _are_decimals(pairs: list[tuple[str, str]]) -> bool:
 
 
 def _split(texts: tuple[str, ...], rows: list[_Row]) -> Iterable[ImageSequence]:
-    """Makes a sequence for each value of the numbers that do not count its pictures."""
+    """Make a sequence for each value of the numbers that do not count its pictures."""
     slot, together = _counting([row for row, _ in rows])
     if slot < 0:
         yield ImageSequence("", tuple(name for _, name in rows), ())
@@ -224,9 +224,9 @@ def _split(texts: tuple[str, ...], rows: list[_Row]) -> Iterable[ImageSequence]:
 
 
 def _counting(rows: list[tuple[str, ...]]) -> tuple[int, bool]:
-    """Says which number counts the pictures, and whether the others run along with it; -1 if there is none.
+    """Say which number counts the pictures, and whether the others run along with it; -1 if there is none.
 
-    It is the last one by which most pictures have neighbours, alike in all other numbers: obj1__0, obj1__5.
+    It is the last one by which most pictures have neighbors, alike in all other numbers: obj1__0, obj1__5.
     """
     slots = range(len(rows[0]))
     varying = [slot for slot in slots if len({row[slot] for row in rows}) > 1] or list(slots)[-1:]

@@ -39,7 +39,7 @@ def open_video(
     entry: VideoEntry | None = None,
     heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoReader:
-    """Opens a video for reading by this thread.
+    """Open a video for reading by this thread.
 
     Args:
         path: a video, a folder of numbered images, or a .npy / .npz file of frames; or the address of a file
@@ -89,7 +89,7 @@ def open_video(
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns (height, width) as integers; raises ValueError unless they are whole numbers from 1 to 8192."""
+    """Return (height, width) as integers; raise ValueError unless they are whole numbers from 1 to 8192."""
     try:
         height, width = (int(side) for side in size)
         if (height, width) == tuple(size) and min(height, width) >= 1 and max(height, width) <= _LARGEST:
@@ -100,7 +100,7 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width: int) -> str:
-    """Returns the name of the reader that `open_video` takes.
+    """Return the name of the reader that `open_video` takes.
 
     Raises:
         VideoError: the reader asked for is not exact on this file, or not installed.
@@ -123,7 +123,7 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
 
 
 def check_unchanged(file: Path, entry: VideoEntry) -> None:
-    """Raises VideoError unless a file is still the one that was scanned; a remote one is checked when downloaded."""
+    """Raise VideoError unless a file is still the one that was scanned; a remote one is checked when downloaded."""
     if address_of(file) is not None:
         return
     try:

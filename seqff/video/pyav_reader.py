@@ -81,7 +81,7 @@ class PyavReader(VideoReader):
         return found
 
     def _decode_on(self, index: int) -> Any | None:
-        """Decodes on to `index`; None when frames were missing on the way, or bear other times since a seek."""
+        """Decode on to `index`; None when frames were missing on the way, or bear other times since a seek."""
         self._aim(index)
         for frame in self._frames:
             at = self._place(frame, self._next)
@@ -98,7 +98,7 @@ class PyavReader(VideoReader):
         raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
 
     def _land(self, key: int, index: int) -> Any | None:
-        """Seeks to a key frame and decodes on to `index`; None when the landing cannot be trusted."""
+        """Seek to a key frame and decode on to `index`; None when the landing cannot be trusted."""
         self._next = self._info.frames + 1  # until proven, nobody knows where the decoder stands
         try:
             self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
@@ -122,7 +122,7 @@ class PyavReader(VideoReader):
         self._shown_from = int(self._pts[index]) if self._may_drop else 0
 
     def _place(self, frame: Any, expected: int) -> int:
-        """Returns the index of a frame by its time: the expected one, a later one where frames were dropped, or -1."""
+        """Return the index of a frame by its time: the expected one, a later one where frames were dropped, or -1."""
         if not len(self._pts):
             return expected
         if expected < len(self._pts) and frame.pts == self._pts[expected]:
@@ -133,7 +133,7 @@ class PyavReader(VideoReader):
         return at if expected < at < len(self._pts) and frame.pts == self._pts[at] else -1
 
     def _landed_at(self, frame: Any) -> int:
-        """Returns the index of the first key frame after a seek; -1 when it is none that is known."""
+        """Return the index of the first key frame after a seek; -1 when it is none that is known."""
         index = self._key_at.get(frame.pts, -1)
         same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
         return index if same else -1
@@ -147,7 +147,7 @@ class PyavReader(VideoReader):
         self._frames, self._next, self._landed = self._decoded(), 0, False
 
     def _decoded(self) -> Iterator[Any]:
-        """Yields the frames in the order they are shown; errors before the first frame are passed over.
+        """Yield the frames in the order they are shown; errors before the first frame are passed over.
 
         A stream cut out of a longer one begins with packets that nothing can decode.
         """

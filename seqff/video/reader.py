@@ -65,13 +65,13 @@ class VideoReader(ABC):
 
     @abstractmethod
     def _frame(self, index: int) -> Frames:
-        """Returns one frame, uint8 (height, width, 3); cheap when called with growing indices."""
+        """Return one frame, uint8 (height, width, 3); cheap when called with growing indices."""
 
     def _release(self) -> None:  # noqa: B027 - a backend may hold nothing
-        """Lets go of what the backend holds; called once."""
+        """Let go of what the backend holds; called once."""
 
     def at(self, indices: Indices, out: Frames | None = None) -> Frames:
-        """Returns exactly these frames, in this order; duplicates are welcome.
+        """Return exactly these frames, in this order; duplicates are welcome.
 
         Args:
             indices: frame numbers, each in [0, info.frames).
@@ -97,13 +97,13 @@ class VideoReader(ABC):
         return frames
 
     def clip(self, start: int, stop: int) -> Frames:
-        """Returns the consecutive frames start, ..., stop - 1; see `at`."""
+        """Return the consecutive frames start, ..., stop - 1; see `at`."""
         if not 0 <= start <= stop <= self._info.frames:
             raise IndexError(f"clip [{start}, {stop}) of a video of {self._info.frames} frames: {self._info.path}")
         return self.at(range(start, stop))
 
     def __iter__(self) -> Iterator[Frames]:
-        """Yields the frames from the first to the last, each uint8 (height, width, 3), in bounded memory."""
+        """Yield the frames from the first to the last, each uint8 (height, width, 3), in bounded memory."""
         for index in range(self._info.frames):
             self._check_usable()
             yield self._frame(index)
@@ -112,11 +112,11 @@ class VideoReader(ABC):
         return self._info.frames
 
     def on_close(self, action: Callable[[], None]) -> None:
-        """Has something done when the reader is closed, such as giving up the lease of a downloaded file."""
+        """Have something done when the reader is closed, such as giving up the lease of a downloaded file."""
         self._on_close = action
 
     def close(self) -> None:
-        """Lets go of the file and of decoded frames; more than once is fine."""
+        """Let go of the file and of decoded frames; more than once is fine."""
         if not self._closed:
             self._closed = True
             self._release()
@@ -133,7 +133,7 @@ class VideoReader(ABC):
         raise TypeError(f"a {type(self).__name__} cannot be pickled: send the path and open it on the other side")
 
     def _checked(self, indices: Indices) -> NDArray[np.int64]:
-        """Returns the indices as int64 (count,), if they are in range and the reader may be used."""
+        """Return the indices as int64 (count,), if they are in range and the reader may be used."""
         array = np.asarray(indices)
         if array.size == 0:
             array = array.astype(np.int64)
@@ -147,7 +147,7 @@ class VideoReader(ABC):
         return array.astype(np.int64)
 
     def _buffer(self, count: int, out: Frames | None = None) -> Frames:
-        """Returns an array for so many frames: `out` if it was given and fits."""
+        """Return an array for so many frames: `out` if it was given and fits."""
         shape = (count, self._info.height, self._info.width, 3)
         if out is None:
             return np.empty(shape, dtype=np.uint8)
@@ -167,13 +167,13 @@ class VideoReader(ABC):
 
 
 def cause_of(error: BaseException) -> str:
-    """Returns why a file could not be read, on one line, with what FFmpeg logged last."""
+    """Return why a file could not be read, on one line, with what FFmpeg logged last."""
     log = getattr(error, "log", None)  # of an av.FFmpegError: (level, who, message)
     said = f" ({log[2].strip()})" if log else ""
     return one_line(f"{getattr(error, 'strerror', None) or error or type(error).__name__}{said}")
 
 
 def one_line(cause: object) -> str:
-    """Returns the text of an error on one line, its type where it has none."""
+    """Return the text of an error on one line, its type where it has none."""
     text = " ".join(str(cause).split())
     return text or type(cause).__name__

@@ -53,7 +53,7 @@ def scan(
     video: VideoConfig | None = None,
     progress: bool = True,
 ) -> Manifest:
-    """Decodes every video once and writes down what it holds and how it may be read.
+    """Decode every video once and write down what it holds and how it may be read.
 
     A second scan decodes only what has changed; an interrupted one goes on where it was. Processes that scan to the
     same manifest at the same time share the work, on several machines too if they share the disk; each returns all.
@@ -121,7 +121,7 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
 def _examine(
     root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
 ) -> None:
-    """Finds out about the videos that the journal has not; if other processes are at some of them, waits for those."""
+    """Find out about the videos that the journal has not; if other processes are at some of them, waits for those."""
 
     def missing() -> list[str]:
         return [path for path in paths if path not in journal.found]
@@ -141,7 +141,7 @@ def _examine(
 
 
 def cores() -> int:
-    """Returns how many cores this process may use; those that torchrun has started on a machine share its cores."""
+    """Return how many cores this process may use; those that torchrun has started on a machine share its cores."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     local = os.environ.get("LOCAL_WORLD_SIZE", "")
     return max(1, here // int(local)) if local.isdigit() and int(local) else here
@@ -169,7 +169,7 @@ def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | Non
 
 
 def _remembered(root: Path, paths: list[str]) -> Path:
-    """Returns where the manifest of these videos is kept for the user; of all below the root, if none are named."""
+    """Return where the manifest of these videos is kept for the user; of all below the root, if none are named."""
     digest = hashlib.blake2b(json.dumps([_KEY, str(root), paths]).encode(), digest_size=12).hexdigest()
     try:
         place = cache_folder() / "manifests"
@@ -184,7 +184,7 @@ def _remembered(root: Path, paths: list[str]) -> Path:
 
 
 def _before(out: Path, root: Path, *, refresh: bool) -> Manifest:
-    """Returns the earlier manifest at `out`; an empty one if there is none of these videos."""
+    """Return the earlier manifest at `out`; an empty one if there is none of these videos."""
     try:
         before = Manifest.load(out, older=True) if out.exists() else Manifest(root, ())
     except ManifestError:
@@ -202,7 +202,7 @@ def _by_path(manifest: Manifest, out: Path) -> dict[str, VideoEntry]:
 
 
 def _unchanged(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
-    """Returns the entries of files that have not changed, or whose server cannot be asked now: they may be cached."""
+    """Return the entries of files that have not changed, or whose server cannot be asked now: they may be cached."""
     unasked: list[str] = []
 
     def unchanged(entry: VideoEntry) -> bool:
@@ -232,7 +232,7 @@ def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
 
 
 def _warn(manifest: Manifest, known_before: set[str]) -> None:
-    """Says what is odd about videos that can be used: of sound ones once, when they are scanned."""
+    """Say what is odd about videos that can be used: of sound ones once, when they are scanned."""
     odd = [e for e in manifest if e.status == "ok" and e.cause and e.path not in known_before]
     damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
     copies = [entry.path for entry in manifest if entry.duplicate_of]

@@ -57,16 +57,16 @@ class Skipped:
         self._named: dict[str, list[str]] = {}
 
     def count(self, extension: str) -> None:
-        """Counts a file by its extension."""
+        """Count a file by its extension."""
         self._extensions[extension] += 1
 
     def name(self, what: str, *names: str) -> None:
-        """Names folders or files under what they are."""
+        """Name folders or files under what they are."""
         if names:
             self._named.setdefault(what, []).extend(names)
 
     def lines(self) -> tuple[str, ...]:
-        """Returns one line for the files and one for each other kind of thing; none if nothing was skipped."""
+        """Return one line for the files and one for each other kind of thing; none if nothing was skipped."""
         kinds = [f"{count} {extension or 'without an ending'}" for extension, count in self._extensions.most_common()]
         files = [f"skipped: {counted(self._extensions.total(), 'file')} ({_some(kinds)})"] if kinds else []
         named = [
@@ -93,7 +93,7 @@ class _Folder:
 
 
 def search(root: Path) -> tuple[list[str], Skipped]:
-    """Finds the videos of a folder, and says what was skipped.
+    """Find the videos of a folder, and say what was skipped.
 
     A folder that several links lead to is searched once, where it lies if that is below the root.
 
@@ -137,7 +137,7 @@ def search(root: Path) -> tuple[list[str], Skipped]:
 
 
 def _inside(folder: _Folder, skipped: Skipped, *, beside_videos: bool) -> Iterable[os.DirEntry[str]]:
-    """Yields the folders to search."""
+    """Yield the folders to search."""
     pictures_beside = beside_videos or any(entry.name.lower() in _PICTURE_FOLDERS for entry in folder.folders)
     for entry in folder.folders:
         name = entry.name.lower()
@@ -152,7 +152,7 @@ def _inside(folder: _Folder, skipped: Skipped, *, beside_videos: bool) -> Iterab
 
 
 def _videos(path: Path, folder: _Folder, skipped: Skipped) -> list[str]:
-    """Returns the videos directly in a folder; those of pictures among them."""
+    """Return the videos directly in a folder; those of pictures among them."""
     found, films, pictures = list[str](), False, list[str]()
     for entry in folder.files:
         name, kind = entry.name, extension_of(entry.name)

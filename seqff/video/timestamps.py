@@ -25,13 +25,13 @@ def grows(times: Sequence[int | None]) -> bool:
 
 
 def findable(pts: Sequence[int], keys: Iterable[int]) -> list[int]:
-    """Returns the key frames that their times tell from all other frames."""
+    """Return the key frames that their times tell from all other frames."""
     often = Counter(pts)
     return [key for key in keys if often[pts[key]] == 1]
 
 
 def fewest_faults(pts: Sequence[int | None], dts: Sequence[int | None]) -> Sequence[int | None]:
-    """Returns the presentation times, with decoding times where they are missing; or only these, if they fall less.
+    """Return the presentation times, with decoding times where they are missing; or only these, if they fall less.
 
     Much as FFmpeg chooses its `best_effort_timestamp`: an AVI, for example, knows no presentation times.
     """
@@ -44,7 +44,7 @@ def _faults(times: Sequence[int | None]) -> int:
 
 
 def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
-    """Returns times that grow from frame to frame.
+    """Return times that grow from frame to frame.
 
     Single times that do not fit are dropped: as few as possible, so that the others grow. Where the clock starts anew,
     or jumps ahead, the frame after follows the one before at the usual distance. Times between are interpolated.
@@ -82,7 +82,7 @@ def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[ND
 
 
 def _between_resets(known: Known) -> list[Known]:
-    """Cuts where the clock starts anew: the next few times are behind the last few."""
+    """Cut where the clock starts anew: the next few times are behind the last few."""
     parts, start = [], 0
     for at in range(1, len(known)):
         if known[at][1] < known[at - 1][1]:
@@ -95,7 +95,7 @@ def _between_resets(known: Known) -> list[Known]:
 
 
 def _growing(known: Known) -> Known:
-    """Returns the longest part, in order, whose times grow (Fredman 1975); of equal times the first."""
+    """Return the longest part, in order, whose times grow (Fredman 1975); of equal times the first."""
     last: list[int] = []  # the least time that such a part of each length can end with, and where that is
     ends: list[int] = []
     came_from: list[int] = []

@@ -19,7 +19,7 @@ def torchcodec_available() -> bool:
 
 
 def why_not_torchcodec(entry: VideoEntry) -> str:
-    """Says why torchcodec cannot be held to the contract on a file; nothing where it can."""
+    """Say why torchcodec cannot be held to the contract on a file; nothing where it can."""
     if entry.reader not in ("decord", "pyav"):
         return f"this reader is not exact on this file; possible: {entry.reader}"
     if not len(entry.pts):

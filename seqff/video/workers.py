@@ -84,7 +84,7 @@ class Worker:
         self.taken_back: list[VideoEntry] = []
 
     def examine(self, path: Path) -> VideoEntry:
-        """Examines a video, which is downloaded first if it is remote; hangs and crashes become its entry's status."""
+        """Examine a video, which is downloaded first if it is remote; hangs and crashes become its entry's status."""
         return examine_there(path, how=self._examine, heartbeat=self._check_stopped)
 
     def _check_stopped(self) -> None:
@@ -151,7 +151,7 @@ class Worker:
             timer.cancel()
 
     def start(self) -> subprocess.Popen[str]:
-        """Returns the process, started if none is running."""
+        """Return the process, started if none is running."""
         if self.process is None or self.process.poll() is not None:
             self._read = []
             paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
@@ -168,13 +168,13 @@ class Worker:
         return self.process
 
     def kill(self) -> None:
-        """Ends the process; a thread that waits for its answer is told that it crashed, one that downloads gives up."""
+        """End the process; a thread that waits for its answer is told that it crashed, one that downloads gives up."""
         self._stopped.set()
         if self.process is not None:
             self.process.kill()
 
     def close(self) -> None:
-        """Ends the process and lets go of it; for the thread that uses the worker."""
+        """End the process and let go of it; for the thread that uses the worker."""
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
@@ -184,7 +184,7 @@ class Worker:
 def examine_all(
     videos: Iterable[tuple[str, Path]], *, workers: int, timeout_seconds: float
 ) -> Generator[tuple[str, VideoEntry], None, None]:
-    """Examines videos in so many processes, given name and path, which are asked for when a worker is free.
+    """Examine videos in so many processes, given name and path, which are asked for when a worker is free.
 
     Yields:
         Name and entry, in the order they are done; of a file that was found to be harmful only later, once more.

@@ -14,7 +14,7 @@ _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 def address_of(path: str | os.PathLike[str]) -> str | None:
-    """Returns the address a path stands for, such as "s3://bucket/a.mp4"; None where it is a path on this machine.
+    """Return the address a path stands for, such as "s3://bucket/a.mp4"; None where it is a path on this machine.
 
     A folder here whose name is like "s3:" goes before the address, so that every local path means what it says.
 
@@ -37,7 +37,7 @@ def address_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Returns a path for people: an address with its two slashes, any other as it is."""
+    """Return a path for people: an address with its two slashes, any other as it is."""
     return address_of(path) or os.fspath(path)
 
 
@@ -47,13 +47,13 @@ def is_below(root: Path) -> bool:
 
 
 def file_name(address: str) -> str:
-    """Returns the last part of an address, without the query of a web address."""
+    """Return the last part of an address, without the query of a web address."""
     path = address.partition("?")[0] if address.startswith("http") else address
     return path.rstrip("/").rpartition("/")[2]
 
 
 def extension(address: str) -> str:
-    """Returns the extension in small letters, as ".mp4"; "" for what is none: it becomes part of a file's name here."""
+    """Return the extension in small letters, as ".mp4"; "" for what is none: it becomes part of a file's name here."""
     found = os.path.splitext(file_name(address))[1].lower()  # noqa: PTH122 - not a path of this machine
     return found if _EXTENSION.fullmatch(found) else ""
 

@@ -38,7 +38,7 @@ class Lease:
         self.path, self._file = path, file
 
     def close(self) -> None:
-        """Gives it up; more than once is fine."""
+        """Give it up; more than once is fine."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -51,7 +51,7 @@ class Lease:
 
 
 def local_file(path: Path, wanted: Stamp | None = None, *, heartbeat: Callable[[], None] = no_heartbeat) -> Lease:
-    """Leases a file: a local one where it is, one at an address in the user's download cache; in a `with` its path.
+    """Lease a file: a local one where it is, one at an address in the user's download cache; in a `with` its path.
 
     Args:
         path: of the file, or what stands for an address; see `seqff.video.remote.address`.
@@ -93,7 +93,7 @@ class DownloadCache:
         return cls(Path(os.environ.get(FOLDER) or cache_folder() / "downloads"), limit)
 
     def lease(self, address: str, wanted: Stamp | None, heartbeat: Callable[[], None] = no_heartbeat) -> Lease:
-        """Hands out a file, which is downloaded if it is not there; see `local_file`.
+        """Hand out a file, which is downloaded if it is not there; see `local_file`.
 
         A version that is there is handed out without asking the server: it is the one that is wanted.
         """
@@ -161,7 +161,7 @@ class DownloadCache:
             raise VideoError(address, READER, otherwise)
 
     def _make_room(self, address: str, needed: int, partial: Path | None, heartbeat: Callable[[], None]) -> None:
-        """Removes files until `needed` bytes fit, and takes them by making the partial file, whose name says how many.
+        """Remove files until `needed` bytes fit, and take them by making the partial file, whose name says how many.
 
         With 0 bytes, where nobody knows, it comes back to the limit.
         """
@@ -186,7 +186,7 @@ class DownloadCache:
             time.sleep(0.2)
 
     def _limit(self) -> tuple[int, int]:
-        """Returns how many bytes the cache may hold and how many it holds; a file on its way counts as a whole."""
+        """Return how many bytes the cache may hold and how many it holds; a file on its way counts as a whole."""
         used = sum(map(_size, self._files()))
         there = used + shutil.disk_usage(self.folder).free
         limit = min(_LIMIT_BYTES, there // 2) if self._limit_bytes is None else self._limit_bytes
@@ -197,7 +197,7 @@ class DownloadCache:
         return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and not path.is_symlink()]
 
     def _evict(self, surplus: int, own: Path | None) -> int:
-        """Removes so many bytes, the least recently used first, of files that nobody uses; returns how many it did."""
+        """Remove so many bytes, the least recently used first, of files that nobody uses; return how many it did."""
         gone = 0
         for path in sorted(self._files(), key=_used_at) if surplus > 0 else ():
             if gone >= surplus:
@@ -206,7 +206,7 @@ class DownloadCache:
         return gone
 
     def _remove_partial(self, path: Path, own: Path | None) -> int:
-        """Removes what a killed process has left: of what is being downloaded the lock file is locked."""
+        """Remove what a killed process has left: of what is being downloaded the lock file is locked."""
         try:
             passed = self._lock_file(path.name[1:])
             held = own is not None and passed == self._lock_file(own.name[1:])  # by us: then by nobody else
@@ -220,7 +220,7 @@ class DownloadCache:
             return 0
 
     def _lock_file(self, name: str) -> Path:
-        """Returns the file that is locked while a file is downloaded, by the hash its name begins with."""
+        """Return the file that is locked while a file is downloaded, by the hash its name begins with."""
         return self.folder / "locks" / f"{int(name[:8], 16) % LOCK_FILES:02d}"
 
 

@@ -33,11 +33,11 @@ _log = logging.getLogger("seqff.video")
 
 
 def no_heartbeat() -> None:
-    """Does nothing."""
+    """Do nothing."""
 
 
 def connect(address: str) -> tuple[Any, str]:
-    """Returns the fsspec filesystem of an address and the path in it.
+    """Return the fsspec filesystem of an address and the path in it.
 
     Raises:
         SeqffError: fsspec, or what it needs for this kind of address, is not installed.
@@ -65,7 +65,7 @@ def _on_web(address: str) -> bool:
 
 
 def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[[], None] = no_heartbeat) -> T:
-    """Does what goes over the network, a few times if need be; `what` is for the error, a heartbeat may give up.
+    """Do what goes over the network, a few times if need be; `what` is for the error, a heartbeat may give up.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -112,7 +112,7 @@ def _may_pass(cause: BaseException) -> bool:
 
 
 def remote_stamp(address: str, heartbeat: Callable[[], None] = no_heartbeat) -> Stamp:
-    """Asks the server which version of a file it has now; raises as `attempt` and `connect` do, for a folder too."""
+    """Ask the server which version of a file it has now; raise as `attempt` and `connect` do, for a folder too."""
     filesystem, path = connect(address)
 
     def ask() -> Stamp:
@@ -133,7 +133,7 @@ def is_folder(address: str) -> bool:
 
 
 def list_folder(address: str) -> list[str]:
-    """Lists all files in a folder and the folders in it.
+    """List all files in a folder and the folders in it.
 
     Returns:
         Names relative to the folder, with forward slashes, sorted; [""] when the address is itself a file. Names that
@@ -159,7 +159,7 @@ def list_folder(address: str) -> list[str]:
 
 
 def _follow_links(filesystem: Any, root: str) -> list[str]:
-    """Lists a web folder by the links on its pages; only those that lead further down are followed, each once."""
+    """List a web folder by the links on its pages; only those that lead further down are followed, each once."""
     todo, seen = [f"{root}/"], {f"{root}/"}
     files: list[str] = []
     while todo:
@@ -185,7 +185,7 @@ def _follow_links(filesystem: Any, root: str) -> list[str]:
 
 
 def download(address: str, to: Path, *, bytes: int, most: int, heartbeat: Callable[[], None]) -> None:
-    """Writes a file's bytes to a path here; raises as `attempt` and `connect` do, and where it comes too slowly.
+    """Write a file's bytes to a path here; raise as `attempt` and `connect` do, and where it comes too slowly.
 
     Args:
         address: of the file.

@@ -17,12 +17,12 @@ MOST_PAGE_BYTES = 2**26
 
 
 def options() -> dict[str, Any]:
-    """Returns what fsspec's filesystem of web addresses is made with."""
+    """Return what fsspec's filesystem of web addresses is made with."""
     return {"client_kwargs": {}, "get_client": _client}
 
 
 async def _client(**given: Any) -> Any:
-    """Makes aiohttp's session; the length of a body is that of the file, so it must come as it is."""
+    """Make aiohttp's session; the length of a body is that of the file, so it must come as it is."""
     import aiohttp
 
     class Response(aiohttp.ClientResponse):
@@ -59,7 +59,7 @@ async def _client(**given: Any) -> Any:
 
 
 async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
-    """Raises VideoError for a redirect to a host that was not asked, unless it is allowed."""
+    """Raise VideoError for a redirect to a host that was not asked, unless it is allowed."""
     said = asked.response.headers.get("Location") or asked.response.headers.get("URI", "")
     there = asked.response.url.join(type(asked.url)(said, encoded=True))
     here = asked.response.url
@@ -81,7 +81,7 @@ async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
 
 
 async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
-    """Raises VideoError for a body that would have to be unpacked: then no length that was said holds."""
+    """Raise VideoError for a body that would have to be unpacked: then no length that was said holds."""
     packed = asked.response.headers.get("Content-Encoding", "identity").strip().lower()
     if packed not in ("", "identity") and asked.method != "HEAD":
         asked.response.close()
