@@ -31,7 +31,8 @@ from seqff.video.reader import Frames, cause_of
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
 _NO_TIMESTAMPS = 0x0080  # its AVFMT_NOTIMESTAMPS: bare streams, whose times FFmpeg makes up
-_DECLARE_DURATION = ("matroska", "mov", "avi", "flv", "asf")  # formats whose header tells how long they should be
+INDEXED = ("matroska", "mov", "avi", "flv", "asf")
+"""Formats that store the time of every frame, and whose header tells how long they should be."""
 
 
 class DecodePass:
@@ -212,7 +213,7 @@ def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_sec
     packets, declared, rate = len(seen.packet_pts), stream.frames, seen.rate or 25.0
     if complete is False and declared > packets:
         return f"cut short: the header declares {declared} frames, the file holds {packets}"
-    if any(name in seen.container for name in _DECLARE_DURATION) and container.duration:
+    if any(name in seen.container for name in INDEXED) and container.duration:
         seconds = container.duration / av.time_base
         if end_seconds < seconds - (max(0.1, 2.5 / rate) if complete is None else 0.5 / rate):
             return f"cut short: the header declares {seconds:.2f} s, the file holds {end_seconds:.2f} s"

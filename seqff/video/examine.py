@@ -19,7 +19,7 @@ from seqff.video import arrays, images
 from seqff.video.container import NoVideoError
 from seqff.video.content import shot_cuts, still_pairs
 from seqff.video.conversion import plausible_aspect
-from seqff.video.decode_pass import THUMB, DecodePass, decode_pass, fingerprint
+from seqff.video.decode_pass import INDEXED, THUMB, DecodePass, decode_pass, fingerprint
 from seqff.video.decord_reader import decord_access
 from seqff.video.entry import Access, Stamp, VideoEntry, only_pyav, pack, video_info
 from seqff.video.image_headers import is_stack
@@ -33,7 +33,6 @@ from seqff.video.timestamps import fewest_faults, findable, grows, repaired
 
 _JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
 _DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, too
-_TELL_EVERY_TIME = ("matroska", "mov", "avi", "flv", "asf")  # in streams FFmpeg guesses some, after a seek wrongly
 
 
 def stamp(path: Path) -> Stamp:
@@ -186,7 +185,7 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     steady = not variable and abs(seen.rate - mean_rate) < 0.01 * mean_rate
     change = np.asarray(seen.change, dtype=np.float64)
     causes = [seen.damage] if seen.damage else [seen.remark, *seen.remarks()]
-    timed_by_index = any(name in _TELL_EVERY_TIME for name in seen.container.split(","))
+    indexed = any(name in INDEXED for name in seen.container.split(","))
     return replace(
         entry,
         status="damaged" if seen.damage else "ok",
@@ -200,7 +199,8 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
         variable_rate=variable or bool(guessed),
         reader="pyav",
         key_runs=pack(seen.keys),
-        key_prints=() if timed_by_index else tuple(seen.prints[key] for key in seen.keys),
+        # In streams FFmpeg guesses some times, after a seek wrongly.
+        key_prints=() if indexed else tuple(seen.prints[key] for key in seen.keys),
         cut_runs=pack(shot_cuts(change)),
         still_runs=pack(still_pairs(change)),
         sample_aspect_ratio=plausible_aspect(seen.aspect).as_integer_ratio(),
