@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,22 +37,24 @@ def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 
 
 class PackedFrames:
-    """Frames of an array within a .npz, one after another; going back begins anew.
+    """Frames of an array within a .npz, one by one.
 
     It is unpacked as it is read, with a heartbeat, so that a small file cannot fill the memory. Making and reading it
     raise ValueError where it is damaged, or larger than may be unpacked at once, and OSError.
     """
 
     def __init__(self, path: Path, name: str, heartbeat: Callable[[], None]) -> None:
-        self._path, self._name, self._heartbeat = path, name, heartbeat
-        self._file: IO[bytes] | None = None
-        self._open()
+        self._heartbeat = heartbeat
+        with zipfile.ZipFile(path) as archive:
+            self._file = archive.open(f"{name}.npy")
+        self._shape, fortran, self._dtype = parse_header(self._file)
+        self._begin = self._file.tell()
         self._whole: NDArray[Any] | None = None
-        if self._fortran:
+        if fortran:
             count = int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize
             if count > _MOST_BYTES:
                 raise ValueError(f"{count} bytes in the order of Fortran are too many to unpack: save them as .npy")
-            flat = np.frombuffer(self._read(count), self._dtype)
+            flat = np.frombuffer(self._read(0, count), self._dtype)
             self._whole = flat.reshape(self._shape[::-1]).transpose()
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -62,27 +63,14 @@ class PackedFrames:
     def __getitem__(self, index: int) -> NDArray[Any]:
         if self._whole is not None:
             return np.ascontiguousarray(self._whole[index])
-        if index < self._next or self._file is None:
-            self._open()
         size = int(np.prod(self._shape[1:], dtype=object)) * self._dtype.itemsize
-        while self._next < index:
-            self._read(size)
-            self._next += 1
-        self._next += 1
-        return np.frombuffer(self._read(size), self._dtype).reshape(self._shape[1:])
+        return np.frombuffer(self._read(index * size, size), self._dtype).reshape(self._shape[1:])
 
-    def _open(self) -> None:
-        self.close()
-        with zipfile.ZipFile(self._path) as archive:
-            self._file = archive.open(f"{self._name}.npy")
-        self._shape, self._fortran, self._dtype = parse_header(self._file)
-        self._next = 0
-
-    def _read(self, count: int) -> bytearray:
+    def _read(self, at: int, count: int) -> bytearray:
         """Read so many bytes, in blocks: memory is taken as they come, not as the header claims."""
-        assert self._file is not None
         data = bytearray()
         try:
+            self._file.seek(self._begin + at)
             while len(data) < count:
                 self._heartbeat()
                 block = self._file.read(min(count - len(data), _BLOCK_BYTES))
@@ -97,9 +85,7 @@ class PackedFrames:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()
 
 
 def why_no_frames(path: Path) -> str:
@@ -164,8 +150,8 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
     for frame in load_frames(path, heartbeat):
         heartbeat()
         seen.add(_with_channels(frame), transparent=False)
-    return replace(
-        seen.described(entry),
+    return seen.described(
+        entry,
         status="ok",
         cause="; ".join(seen.remarks()),
         fps=FPS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,8 +107,8 @@ class ContentStatistics:
         if samples.dtype == np.uint16:
             self._span = widened(self._span, samples)
 
-    def described(self, entry: VideoEntry) -> VideoEntry:
-        """Return the entry with what the pictures have shown."""
+    def described(self, entry: VideoEntry, **more: Any) -> VideoEntry:
+        """Return the entry with what the pictures have shown, and with more fields."""
         height, width = self.sizes[0]
         levels = levels_of(self._span or DECLARED)
         change = np.asarray(self._changes) * (1.0 if self._span is None else 255 / (levels[1] or 2**16 - 1))
@@ -124,6 +125,7 @@ class ContentStatistics:
             samples=self._span or DECLARED,
             levels=levels,
             alpha=self._transparent,
+            **more,
         )
 
     def remarks(self) -> Iterator[str]:

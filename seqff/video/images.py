@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +190,8 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
     positions = stack.positions[: len(seen.sizes)]
     missing = int(positions[-1]) + 1 - len(positions)
     remarks = [*seen.remarks(), *[f"{missing} numbers missing: gaps in time"] * bool(missing)]
-    return replace(
-        seen.described(entry),
+    return seen.described(
+        entry,
         status="damaged" if damage else "ok",
         cause=damage or "; ".join(remarks),
         pages=1 if stack.in_files else len(stack),
