@@ -11,6 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.terminal import counted
 from seqff.video.container import decoded, open_source, video_streams
 from seqff.video.content import emptiness
 from seqff.video.conversion import (
@@ -168,7 +169,8 @@ def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
             # The last frames wait for others that never came: there may be holes. Of a GIF the last is half a frame.
             seen.keep(before_flush - (seen.container == "gif"))
         elif seen.key_packets and seen.key_packets[0]:
-            seen.damage = f"starts inside a group of pictures: {seen.key_packets[0]} packets before it are lost"
+            lost = counted(seen.key_packets[0], "packet")
+            seen.damage = f"starts inside a group of pictures: {lost} before it lost"
     return seen
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.terminal import counted
 from seqff.untrusted import read_plain
 from seqff.video.content import ContentStatistics
 from seqff.video.conversion import on_black
@@ -189,7 +190,7 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
         raise ValueError(damage)
     positions = stack.positions[: len(seen.sizes)]
     missing = int(positions[-1]) + 1 - len(positions)
-    remarks = [*seen.remarks(), *[f"{missing} numbers missing: gaps in time"] * bool(missing)]
+    remarks = [*seen.remarks(), *[f"{counted(missing, 'number')} missing: gaps in time"] * bool(missing)]
     return seen.described(
         entry,
         status="damaged" if damage else "ok",

@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.terminal import counted
+
 PARTS = 60
 """Repaired times are counted in parts of a tick, so many to one: frames may be nearer to each other than a tick."""
 _AROUND = 5  # frames: a clock that starts anew stays behind for longer than this
@@ -77,7 +79,7 @@ def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[ND
     if guessed == len(times) - 1 - known[-1][0] <= _DELAY and len(set(steps)) == 1:
         guessed = 0  # decoders give the last frames out without times; at a constant rate that is no guess
     said = [f"{guessed} of {len(times)} frames bear no time that fits: guessed from those around"] * bool(guessed)
-    said += [f"times spliced at {jumps} jump(s) of the file's clock"] * bool(jumps)
+    said += [f"times spliced at {counted(jumps, 'jump')} of the file's clock"] * bool(jumps)
     return parts, "; ".join(said)
 
 
