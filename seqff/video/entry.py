@@ -55,90 +55,53 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """What the scan found out about one video.
+    """What the scan found out about one video; lists of numbers are packed (see `pack`)."""
 
-    Args:
-        path: relative to the root of the manifest, with forward slashes.
-        bytes: size of the file.
-        mtime_ns: when the file was last changed, nanoseconds since 1970; 0 of a remote file.
-        content_hash: of all its bytes; the same for copies of one file.
-        status: "ok"; "damaged" (only the first `frames` frames are sound); "unreadable", "no_video", "too_short"
-            (fewer than 2 frames) and "timeout" (the decoder hung and was killed) cannot be used.
-        cause: why it is not "ok", or a remark; one line.
-        frames: how many frames can be read, proven by decoding; of a damaged file those before the damage.
-        height: px, as shown: after rotation, with square pixels.
-        width: px, as shown: after rotation, with square pixels.
-        fps: frames per second; the mean where the rate varies.
-        codec: as FFmpeg names it, "images" or "array".
-        container: as FFmpeg names the format.
-        orientation: the file's display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y.
-        variable_rate: whether the frames are unequally far apart in time, or may be: their times were guessed.
-        reader: which reader is exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array".
-        access: whether that reader may seek ("random") or must decode from the first frame on ("forward").
-        pyav_access: the same for the "pyav" reader, which is exact on every video.
-        time_base: seconds per tick of the presentation times, as a fraction (numerator, denominator).
-        pts_runs: presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames
-            are without, or most key frames share theirs. Of numbered pictures with gaps in their numbers, where each
-            stands.
-        key_runs: display indices of the key frames.
-        key_prints: what the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames
-            cannot be believed after a seek; empty elsewhere.
-        mended_runs: where the file's times do not do (missing, falling, jumping): when each frame is shown, partly
-            guessed, in parts of a tick (see `seqff.video.timestamps.PARTS`) from the first frame; empty elsewhere.
-        cut_runs: each n with a shot cut between the frames n and n + 1.
-        still_runs: each n with the frames n and n + 1 the same.
-        duplicate_of: path of the first video with the same bytes, if there is one.
-        version: of a remote file, what its server tells its state by: an entity tag or the time of the last change.
-        sample_aspect_ratio: width to height of a stored pixel, as (numerator, denominator).
-        stored_size: (height, width) px of the frames in the file, before pixels are made square and rotation.
-        crop: px the container hides at the (left, top, right, bottom) of the stored frame.
-        bits: of a sample, as the pixel format declares them.
-        color_range: "full", "limited", or "" where the file does not say.
-        samples: least and greatest sample of all frames, of gray and RGB pictures of more than 8 bits; else (0, 0).
-        levels: the samples that are shown as 0 and 255; (0, 0): by what the pixel format declares.
-        alpha: whether it has transparent parts. They are composed on black, where FFmpeg's decoder gives them.
-        interlaced: whether frames are made of two fields, that is of two moments.
-        video_streams: how many the file holds, cover pictures aside; one is read.
-        pages: of a picture file; the first is read.
-    """
-
-    path: str
-    bytes: int = 0
-    mtime_ns: int = 0
-    content_hash: str = ""
+    path: str  # relative to the root of the manifest, with forward slashes
+    bytes: int = 0  # size of the file
+    mtime_ns: int = 0  # when the file was last changed, nanoseconds since 1970; 0 of a remote file
+    content_hash: str = ""  # of all its bytes; the same for copies of one file
+    # "ok"; "damaged" (only the first `frames` frames are sound); "unreadable", "no_video", "too_short" (fewer than 2
+    # frames) and "timeout" (the decoder hung and was killed) cannot be used.
     status: Status = "unreadable"
-    cause: str = ""
-    frames: int = 0
-    height: int = 0
+    cause: str = ""  # why it is not "ok", or a remark; one line
+    frames: int = 0  # that can be read, proven by decoding; of a damaged file those before the damage
+    height: int = 0  # px, as shown: after rotation, with square pixels
     width: int = 0
-    fps: float = 0.0
-    codec: str = ""
-    container: str = ""
-    orientation: tuple[int, int, int, int] = (1, 0, 0, 1)
-    variable_rate: bool = False
-    reader: str = ""
-    access: Access = "forward"
-    pyav_access: Access = "forward"
-    time_base: tuple[int, int] = (1, 1)
+    fps: float = 0.0  # frames per second; the mean where the rate varies
+    codec: str = ""  # as FFmpeg names it, "images" or "array"
+    container: str = ""  # as FFmpeg names the format
+    orientation: tuple[int, int, int, int] = (1, 0, 0, 1)  # display matrix: x' = a x + c y, y' = b x + d y
+    variable_rate: bool = False  # frames are unequally far apart in time, or may be: their times were guessed
+    reader: str = ""  # exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array"
+    access: Access = "forward"  # whether that reader may seek ("random") or must decode from the first frame on
+    pyav_access: Access = "forward"  # the same for the "pyav" reader, which is exact on every video
+    time_base: tuple[int, int] = (1, 1)  # seconds per tick of the presentation times: numerator, denominator
+    # Presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames are
+    # without, or most key frames share theirs. Of numbered pictures with gaps in their numbers, where each stands.
     pts_runs: Runs = ()
-    key_runs: Runs = ()
+    key_runs: Runs = ()  # display indices of the key frames
+    # What the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames cannot be
+    # believed after a seek; empty elsewhere.
     key_prints: tuple[int, ...] = ()
+    # Where the file's times do not do (missing, falling, jumping): when each frame is shown, partly guessed, in parts
+    # of a tick (see `timestamps.PARTS`) from the first frame; empty elsewhere.
     mended_runs: Runs = ()
-    cut_runs: Runs = ()
-    still_runs: Runs = ()
-    duplicate_of: str = ""
-    version: str = ""
-    sample_aspect_ratio: tuple[int, int] = (1, 1)
-    stored_size: tuple[int, int] = (0, 0)
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    bits: int = 8
-    color_range: str = ""
-    samples: tuple[int, int] = (0, 0)
-    levels: tuple[int, int] = (0, 0)
-    alpha: bool = False
-    interlaced: bool = False
-    video_streams: int = 1
-    pages: int = 1
+    cut_runs: Runs = ()  # each n with a shot cut between the frames n and n + 1
+    still_runs: Runs = ()  # each n with the frames n and n + 1 the same
+    duplicate_of: str = ""  # path of the first video with the same bytes, if there is one
+    version: str = ""  # of a remote file: an entity tag or the time of the last change, as its server says
+    sample_aspect_ratio: tuple[int, int] = (1, 1)  # width to height of a stored pixel
+    stored_size: tuple[int, int] = (0, 0)  # (height, width) px in the file, before pixels are made square and turned
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)  # px hidden at the (left, top, right, bottom) of the stored frame
+    bits: int = 8  # of a sample, as the pixel format declares them
+    color_range: str = ""  # "full", "limited", or "" where the file does not say
+    samples: tuple[int, int] = (0, 0)  # least and greatest of gray and RGB pictures of more than 8 bits; else (0, 0)
+    levels: tuple[int, int] = (0, 0)  # samples that are shown as 0 and 255; (0, 0): by what the pixel format declares
+    alpha: bool = False  # transparent parts, composed on black where FFmpeg's decoder gives them
+    interlaced: bool = False  # frames are made of two fields, that is of two moments
+    video_streams: int = 1  # in the file, cover pictures aside; one is read
+    pages: int = 1  # of a picture file
 
     @property
     def stamp(self) -> Stamp:
