@@ -12,7 +12,7 @@ from seqff.errors import SeqffError
 from seqff.features import FeatureStore, export, extract
 from seqff.nets import load_encoder
 from seqff.online.live import open_live
-from seqff.report.material import read_material
+from seqff.report.data import read_report_data
 from seqff.train import train
 from seqff.video import Manifest, VideoEntry, open_video, scan
 from seqff.watch import watch
@@ -95,7 +95,7 @@ def runs(box: Path) -> None:
     for run in sorted((box / "in").iterdir()):
         ends(lambda run=run: load_encoder(run))  # type: ignore[misc]
         ends(lambda run=run: load_encoder(run, untrained=True))  # type: ignore[misc]
-        ends(lambda run=run: read_material(run, []))  # type: ignore[misc]
+        ends(lambda run=run: read_report_data(run, []))  # type: ignore[misc]
         ends(lambda run=run: list(watch(run, once=True)))  # type: ignore[misc]
     for run in sorted((box / "in").iterdir())[:1]:
         ends(lambda run=run: go_on(run, box.parent / "seeds" / "manifests" / "m.json"))  # type: ignore[misc]

@@ -24,7 +24,7 @@ from seqff.features import FeatureStore
 from seqff.files import read_csv, read_json, write_csv
 from seqff.metrics import MetricsLog, read_metrics
 from seqff.nets import load_encoder
-from seqff.report.material import read_material
+from seqff.report.data import read_report_data
 from seqff.train import train
 from seqff.video import Manifest, scan
 from seqff.watch import watch
@@ -174,7 +174,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "link": lambda path: path.symlink_to("/etc/hostname"),
 }
 READS: dict[str, Callable[[Path], object]] = {
-    "report": lambda run: read_material(run, []),
+    "report": lambda run: read_report_data(run, []),
     "watch": lambda run: list(watch(run)),
     "load": load_encoder,
 }

@@ -40,6 +40,8 @@ class Options:
     """Of the draw, and of t-SNE and UMAP."""
     device: Device = "auto"
     """Where the encoder runs: auto takes CUDA if there is any."""
+    other_encoder: bool = False
+    """Show probes of another encoder than the run's, too; the page says so."""
     overwrite: bool = False
     """Replace the page in --out."""
     progress: Progress = True

@@ -41,7 +41,7 @@ class Options:
 def run(options: Options) -> int:
     """Show the figures until the run ends."""
     from seqff.watch import watch
-    from seqff.watch.words import describe
+    from seqff.watch.describe import describe
 
     redraw = sys.stdout.isatty() and not options.json
     shown, code = 0, 0

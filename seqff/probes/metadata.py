@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,13 @@ from seqff.probes.labelled_splits import LEAK, WITHIN
 from seqff.probes.results import ArrayResult
 from seqff.probes.task import Task
 from seqff.version import __version__
+
+GIVEN = "given in Python"
+"""Stands for labels and groups that were a mapping."""
+EXTRACTION = (
+    "per", "grid", "every", "every_seconds", "clip_frames", "clip_stride", "statistics", "dtype", "baselines",
+)  # fmt: skip
+"""Settings of an extraction that its features depend on."""
 
 
 def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
@@ -44,9 +52,30 @@ def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
         "video_list_hash": digest(map("\0".join, zip(task.paths, task.hashes, strict=True))),
         "labels_hash": _labels_hash(task),
         "splits_hash": _splits_hash(task),
+        "arguments": arguments_of(task),
+        "extraction": {key: store.meta[key] for key in EXTRACTION if key in store.meta},
         "seconds": round(sum(result.seconds for result in found.values()), 3),
         "warnings": warnings_of(found, len(task.folds)) + notes,
     }
+
+
+def arguments_of(task: Task) -> dict[str, Any]:
+    """Return what `seqff probe` was asked, by the names of its flags; what was left out is left out."""
+    config = task.config
+
+    def named(source: Any) -> str | None:
+        return None if source is None else GIVEN if isinstance(source, Mapping) else os.fspath(source)
+
+    asked = {
+        "labels": named(config.labels),
+        "column": config.column if config.column != "label" else None,
+        "groups": named(config.groups),
+        "splits": named(config.splits),
+        "folds": config.folds,
+        "split_frames": config.split_frames,
+        "allow_leak": config.allow_leak,
+    }
+    return {key: value for key, value in asked.items() if value}
 
 
 def majority_accuracy(task: Task) -> float:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqff.report.html import Html, join, tag
+import numpy as np
+
+from seqff.report.html import Content, Html, join, tag
 
 WIDTH, HEIGHT = 340.0, 210.0
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 10.0, 24.0, 32.0
@@ -20,15 +22,17 @@ class Series:
 
     Args:
         points: (x, y) in order of x.
-        name: shown to whoever points at it.
+        name: shown, with the value, to whoever points at it.
         style: `stroke` and the like, as CSS.
         dashed: drawn dashed.
+        raw: what the points are smoothed from; drawn faintly behind them.
     """
 
     points: Sequence[tuple[float, float]]
     name: str
     style: str
     dashed: bool = False
+    raw: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -88,25 +92,34 @@ def line_chart(title: str, series: Sequence[Series], *, y_from: float = 0.0, y_t
         y_from: lowest y shown, unless a line goes below it.
         y_to: highest y shown; None for as high as the lines go.
     """
-    values = [y for line in series for _, y in line.points]
+    values = [y for line in series for _, y in (*line.points, *line.raw)]
     steps = [x for line in series for x, _ in line.points]
     low, high = min([y_from, *values]), max(values) if y_to is None else max([y_to, *values])
     ticks = nice_ticks(low, high)
     axes = Axes((min(steps), max(steps)), (min(low, ticks[0]), max(high, ticks[-1])))
     parts = [_grid(axes, ticks), _steps(axes)]
+    parts += [
+        tag("polyline", points=_path(axes, thin(x.raw)), class_="line raw", style=x.style) for x in series if x.raw
+    ]
     for line in series:
-        points = [(axes.across(x), axes.up(y)) for x, y in thin(line.points)]
-        name = tag("title", line.name)
-        if len(points) < 2:
-            parts += [
-                tag("circle", name, cx=f"{x:.1f}", cy=f"{y:.1f}", r=3, style=f"fill:currentColor;{line.style}")
-                for x, y in points
-            ]
+        kept = thin(line.points)
+        name = tag("title", f"{line.name}: {kept[-1][1]:.3g} at the end")
+        known: dict[str, Content] = {
+            "data_name": line.name,
+            "data_x": " ".join(f"{x:.0f}" for x, _ in kept),
+            "data_y": " ".join(f"{y:.4g}" for _, y in kept),
+        }
+        if len(kept) < 2:
+            x, y = f"{axes.across(kept[0][0]):.1f}", f"{axes.up(kept[0][1]):.1f}"
+            parts.append(tag("circle", name, cx=x, cy=y, r=3, style=f"fill:currentColor;{line.style}", **known))
             continue
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         dash = "4 3" if line.dashed else None
-        parts.append(tag("polyline", name, points=path, class_="line", style=line.style, stroke_dasharray=dash))
-    return _chart(title, axes, parts)
+        path = _path(axes, kept)
+        parts.append(
+            tag("polyline", name, points=path, class_="line", style=line.style, stroke_dasharray=dash, **known)
+        )
+    scale: dict[str, Content] = {"data_from": axes.x[0], "data_to": axes.x[1], "data_left": LEFT}
+    return _chart(title, axes, parts, data_right=axes.width - RIGHT, tabindex="0", **scale)
 
 
 def mark_chart(
@@ -145,6 +158,16 @@ def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, max(last, first + 1) + 1)]
+
+
+def smooth(points: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], int]:
+    """Return the running mean of a line over a fortieth of its points, and over how many that is; 1 for short lines."""
+    half = len(points) // 80
+    total = np.concatenate([[0.0], np.cumsum([y for _, y in points])])
+    places = np.arange(len(points))
+    low, high = np.maximum(places - half, 0), np.minimum(places + half + 1, len(points))
+    means = (total[high] - total[low]) / (high - low)
+    return [(x, float(mean)) for (x, _), mean in zip(points, means, strict=True)], 2 * half + 1
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -197,7 +220,11 @@ def _steps(axes: Axes) -> Html:
     return join(*marks)
 
 
-def _chart(title: str, axes: Axes, parts: Sequence[Html]) -> Html:
+def _path(axes: Axes, points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{axes.across(x):.1f},{axes.up(y):.1f}" for x, y in points)
+
+
+def _chart(title: str, axes: Axes, parts: Sequence[Html], **attributes: Content) -> Html:
     head = tag("text", title, x=LEFT, y=14, class_="title")
     size = f"0 0 {axes.width:.0f} {axes.height:.0f}"
-    return tag("svg", head, join(*parts), viewBox=size, class_="chart", role="img", aria_label=title)
+    return tag("svg", head, join(*parts), viewBox=size, class_="chart", role="img", aria_label=title, **attributes)

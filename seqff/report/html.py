@@ -8,6 +8,7 @@ import itertools
 import json
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 VOID = frozenset({"meta", "link", "img", "br", "hr"})
@@ -62,7 +63,7 @@ def tag(name: str, /, *contents: Content, **attributes: Content) -> Html:
 
 
 def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: str | None = None) -> Html:
-    """Return a table that scrolls sideways by itself where the screen is narrow.
+    """Return a table that scrolls sideways by itself where the screen is narrow, and says so then.
 
     Args:
         header: one content a column.
@@ -79,7 +80,14 @@ def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: 
     )
     body = [tag("tr", *(_cell(cell) for cell in row)) for row in rows]
     inner = tag("table", tag("thead", head), tag("tbody", *body))
-    return tag("div", inner, class_="scroll", id=id_, tabindex="0", role="region", aria_label="table")
+    return scrolling(inner, id_=id_)
+
+
+def scrolling(content: Html, *, id_: str | None = None) -> Html:
+    """Return something wide that scrolls sideways by itself; the page's script says so where it does."""
+    inner = tag("div", content, class_="scroll", tabindex="0", role="region", aria_label="table")
+    hint = tag("p", "More to the right: scroll the table sideways \u2192", class_="more", hidden="")
+    return tag("div", inner, hint, class_="wide", id=id_)
 
 
 def _cell(content: Content) -> Html:
@@ -108,3 +116,27 @@ def data_block(id_: str, content: Any) -> Html:
 def data_uri(kind: str, content: bytes) -> str:
     """Return bytes as an address that holds them, such as data:image/png;base64,..."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a question and its answer.
+
+    Args:
+        id: in the page.
+        short: its name in the list of contents.
+        question: its heading.
+        answer: in a sentence or two, before the evidence.
+        body: the evidence.
+    """
+
+    id: str
+    short: str
+    question: str
+    answer: Content
+    body: Html
+
+    def render(self) -> Html:
+        """Return it as HTML."""
+        answer = tag("p", self.answer, class_="answer")
+        return tag("section", join(tag("h2", self.question), answer, self.body), id=self.id)

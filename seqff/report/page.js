@@ -1,12 +1,140 @@
 "use strict";
 (() => {
+  const all = (what, where = document) => [...where.querySelectorAll(what)];
+  const beside = (box, at, gap) => {
+    const size = box.getBoundingClientRect();
+    const right = at.right + gap;
+    const left = right + size.width < innerWidth ? right : at.left - size.width - gap;
+    const top = (at.top + at.bottom) / 2 - size.height / 2;
+    box.style.left = `${Math.max(6, Math.min(left, innerWidth - size.width - 6))}px`;
+    box.style.top = `${Math.max(6, Math.min(top, innerHeight - size.height - 6))}px`;
+  };
+
+  // whose answers are shown
+  for (const choice of all(".choice")) {
+    const select = choice.querySelector("select");
+    select.parentNode.hidden = false;
+    const show = () => {
+      all("[data-array]", choice).forEach((each) => (each.hidden = each.dataset.array !== select.value));
+      all("[data-wrong]", choice).forEach((each) => (each.hidden = !each.dataset.wrong.split(" ").includes(select.value)));
+      fit();
+    };
+    select.addEventListener("change", show);
+  }
+
+  // frames the page holds, one after another
+  const play = (use, frames, wait) => {
+    let at = 0;
+    return setInterval(() => use.setAttribute("href", `#frame${frames[(at = (at + 1) % frames.length)]}`), wait);
+  };
+  for (const player of all(".player")) {
+    const button = player.querySelector("button");
+    const use = player.querySelector("use");
+    const frames = player.dataset.frames.split(" ");
+    let running = 0;
+    button.hidden = frames.length < 2;
+    player.addEventListener("click", () => {
+      if (frames.length < 2) return;
+      running = running ? clearInterval(running) : play(use, frames, 2400 / frames.length);
+      button.textContent = running ? "\u23f8" : "\u25b6";
+      if (!running) use.setAttribute("href", `#frame${frames[0]}`);
+    });
+  }
+
+  // tables that scroll say so
+  const fit = () => {
+    for (const wide of all(".wide")) {
+      const inner = wide.querySelector(".scroll");
+      wide.querySelector(".more").hidden = inner.scrollWidth <= inner.clientWidth + 1;
+    }
+  };
+  fit();
+  addEventListener("resize", fit);
+  all("details").forEach((each) => each.addEventListener("toggle", fit));
+
+  // values of the curves at the pointer
+  const tip = document.getElementById("tip");
+  const untip = () => {
+    tip.hidden = true;
+    all(".cross").forEach((each) => each.remove());
+  };
+  const say = (lines) => {
+    tip.replaceChildren(
+      ...lines.map(([words, style]) => {
+        const line = document.createElement("span");
+        line.textContent = words;
+        line.style.cssText = style;
+        return line;
+      }),
+    );
+    tip.hidden = false;
+  };
+  for (const chart of all("svg.chart[data-from]")) {
+    const [from, to, left, right] = ["from", "to", "left", "right"].map((name) => Number(chart.dataset[name]));
+    const lines = all("[data-x]", chart).map((each) => ({
+      name: each.dataset.name,
+      color: `color: ${getComputedStyle(each).stroke}`,
+      x: each.dataset.x.split(" ").map(Number),
+      y: each.dataset.y.split(" ").map(Number),
+    }));
+    const steps = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+    let at = -1;
+    const near = (x, step) => x.reduce((best, each, place) => (Math.abs(each - step) < Math.abs(x[best] - step) ? place : best), 0);
+    const show = () => {
+      untip();
+      const step = steps[at];
+      const x = left + ((step - from) / (to - from || 1)) * (right - left);
+      const box = chart.viewBox.baseVal;
+      const cross = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      Object.entries({ x1: x, x2: x, y1: 20, y2: box.height - 30, class: "cross" }).forEach(([key, value]) => cross.setAttribute(key, value));
+      chart.append(cross);
+      const values = lines.map((line) => [line, near(line.x, step)]).filter(([line, place]) => line.x.length < 2 || Math.abs(line.x[place] - step) <= (to - from) / 10);
+      say([[`step ${step}`, ""], ...values.map(([line, place]) => [`${line.name}: ${line.y[place]}`, line.color])]);
+      beside(tip, cross.getBoundingClientRect(), 12);
+    };
+    all("title", chart).forEach((each) => each.remove()); // the tip says it
+    for (const kind of ["pointermove", "click"]) {
+      chart.addEventListener(kind, (event) => {
+        const place = chart.getBoundingClientRect();
+        const x = ((event.clientX - place.left) / place.width) * chart.viewBox.baseVal.width;
+        at = near(steps, from + ((x - left) / (right - left)) * (to - from));
+        show();
+      });
+    }
+    chart.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (event.key === "Escape") untip();
+      if (!by) return;
+      event.preventDefault();
+      at = Math.max(0, Math.min(steps.length - 1, at + by));
+      show();
+    });
+    chart.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && untip());
+    chart.addEventListener("blur", untip);
+  }
+  for (const mark of all("svg.chart .mark, svg.chart .level")) {
+    const title = mark.querySelector("title");
+    const words = title.textContent;
+    title.remove();
+    for (const kind of ["pointerenter", "click"]) {
+      mark.addEventListener(kind, (event) => {
+        say([[words, ""]]);
+        beside(tip, { left: event.clientX, right: event.clientX, top: event.clientY, bottom: event.clientY }, 14);
+      });
+    }
+    mark.addEventListener("pointerleave", untip);
+  }
+  addEventListener("scroll", untip, { passive: true });
+  addEventListener("beforeprint", () => all("details").forEach((each) => (each.open = true)));
+
   const block = document.getElementById("clips");
   if (!block) return;
   const clips = JSON.parse(block.textContent);
   const card = document.getElementById("card");
-  const maps = [...document.querySelectorAll("svg.map")];
+  const maps = all("svg.map");
   const REACH_PX = 16;
   let marked = [];
+  let playing = 0;
   let placed = 0; // where the dot shown was when the card was put beside it, px from the window's top
 
   // names go in as text, never as HTML
@@ -22,21 +150,20 @@
     card.querySelector(".card-name").textContent = clip.video;
     card.querySelector(".card-note").textContent = clip.note;
     card.hidden = false;
+    if (clip.film.length > 2 && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      playing = play(card.querySelector("use"), clip.film, 250);
+    }
     place(dot.getBoundingClientRect());
   }
 
   function place(dot) {
     placed = dot.top;
-    const size = card.getBoundingClientRect();
-    const right = dot.right + 12;
-    const left = right + size.width < innerWidth ? right : dot.left - size.width - 12;
-    const top = dot.top + dot.height / 2 - size.height / 2;
-    card.style.left = `${Math.max(6, Math.min(left, innerWidth - size.width - 6))}px`;
-    card.style.top = `${Math.max(6, Math.min(top, innerHeight - size.height - 6))}px`;
+    beside(card, dot, 12);
   }
 
   function hide() {
     card.hidden = true;
+    clearInterval(playing);
     marked.forEach((each) => each.classList.remove("on"));
     marked = [];
   }
@@ -83,5 +210,4 @@
     else if (!marked.some((each) => each.getBoundingClientRect().top === placed)) hide();
   };
   addEventListener("scroll", follow, { passive: true });
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
 })();

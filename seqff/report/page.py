@@ -15,15 +15,24 @@ import torch
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.files import write_atomically
-from seqff.report.html import Html, join, tag, text
-from seqff.report.looking import Look, look, shown_size
-from seqff.report.material import Material, read_material
-from seqff.report.pictures import Shelf
+from seqff.report.activations import ActivationSample, sample_activations, shown_size
+from seqff.report.clip_map import map_of_clips
+from seqff.report.cost import cost
+from seqff.report.data import ReportData, check_encoders, read_report_data
+from seqff.report.dynamics import dynamics
+from seqff.report.health import health
+from seqff.report.html import Html, Section, join, tag, text
+from seqff.report.images import ImageStore
+from seqff.report.inputs import inputs
+from seqff.report.learned import learned
+from seqff.report.mistakes import choose_wrong, mistakes
 from seqff.report.projection import Projection, check_projection
-from seqff.report.sections import Section, again, cost, health, inputs, learned, map_of_clips, moves, sees
+from seqff.report.reproduce import reproduce
+from seqff.report.visualization import visualization
 from seqff.video import scan
 
 PathLike = str | os.PathLike[str]
+MOST_VIDEOS, FOLLOW = 200, 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,11 @@ def report(
     out: PathLike,
     videos: PathLike | None = None,
     projection: Projection = "pca",
-    most_videos: int = 200,
-    follow: int = 3,
+    most_videos: int = MOST_VIDEOS,
+    follow: int = FOLLOW,
     seed: int = 0,
     device: str = "auto",
+    other_encoder: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Report:
@@ -70,6 +80,7 @@ def report(
         follow: videos that are followed over their whole length.
         seed: of the draw, and of t-SNE and UMAP.
         device: "auto", "cpu" or "cuda": where the encoder runs.
+        other_encoder: show probes of another encoder than the run's, too, and say so on the page.
         overwrite: replace the page in `out`.
         progress: show a progress bar (on a terminal).
 
@@ -77,44 +88,57 @@ def report(
         The file and what is absent from it.
 
     Raises:
-        RunError: the folder is no run, a probe's folder holds no result, or `out` exists.
+        RunError: the folder is no run, a probe's folder holds no result or one of another encoder, or `out` exists.
         ValueError: another kind of file or projection, or a number below 0.
     """
     page = _check(Path(out), most_videos, follow, overwrite=overwrite)
     check_projection(projection)
     target = choose_device(device)
-    material = read_material(Path(run), [Path(probe) for probe in probes])
-    seen, why = _look(material, videos, most_videos, follow, seed, target, progress=progress)
-    height, width = (1, 1) if material.encoder is None else shown_size(material.encoder.transform)
-    shelf = Shelf(height, width)
+    data = read_report_data(Path(run), [Path(probe) for probe in probes])
+    if not other_encoder:
+        check_encoders(data)
+    sample, why = _sample(data, videos, most_videos, follow, seed, target, progress=progress)
+    height, width = (1, 1) if data.encoder is None else shown_size(data.encoder.transform)
+    images = ImageStore(height, width)
+    options = {
+        "videos": videos,
+        "projection": projection if projection != "pca" else None,
+        "most_videos": most_videos if most_videos != MOST_VIDEOS else None,
+        "follow": follow if follow != FOLLOW else None,
+        "seed": seed or None,
+        "other_encoder": other_encoder or None,
+    }
+    seen, motion = visualization(data, sample, images, why, seed), dynamics(sample, images, why)
+    wrong = mistakes(data, sample, images, why)  # takes the room for frames that the others leave
     parts = [
-        learned(material),
-        health(material),
-        sees(material, seen, shelf, why, seed),
-        moves(seen, shelf, why),
-        map_of_clips(seen, shelf, material.labels, why, projection=projection, seed=seed),
-        inputs(material, seen),
-        cost(material),
-        again(material, seed),
+        learned(data),
+        wrong,
+        health(data),
+        seen,
+        motion,
+        map_of_clips(sample, images, data.labels, why, projection=projection, seed=seed),
+        inputs(data, sample),
+        cost(data),
+        reproduce(data, options),
     ]
-    name = "/".join(material.run.resolve().parts[-2:])
-    content = render(name, _summary(material), parts, shelf).encode(errors="backslashreplace")
+    name = "/".join(data.run.resolve().parts[-2:])
+    content = render(name, _summary(data), parts, images).encode(errors="backslashreplace")
     write_atomically(page, content)
     missing = [why] if why else []
-    missing += [] if material.probes else ["no probe was given"]
-    return Report(page, len(content), (*missing, *(f"{what}: {cause}" for what, cause in material.missing.items())))
+    missing += [] if data.probes else ["no probe was given"]
+    return Report(page, len(content), (*missing, *(f"{what}: {cause}" for what, cause in data.missing.items())))
 
 
-def render(name: str, summary: str, parts: Sequence[Section], shelf: Shelf) -> str:
+def render(name: str, summary: Sequence[str], parts: Sequence[Section], images: ImageStore) -> str:
     """Return the page.
 
     The policy in its head forbids every address but data:, and every script but its own, whatever else it may hold.
 
     Args:
         name: of the run.
-        summary: of it, in one line.
+        summary: of it, in a line or two.
         parts: of the page, in order.
-        shelf: of the frames they show.
+        images: of the frames they show.
     """
     style, script = _file("page.css"), _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -131,25 +155,32 @@ def render(name: str, summary: str, parts: Sequence[Section], shelf: Shelf) -> s
     )
     links = [tag("a", part.short, href=f"#{part.id}") for part in parts]
     title = tag("h1", "Run ", tag("code", name))
-    top = tag("header", title, tag("p", summary), tag("nav", *links, aria_label="contents"))
+    top = tag("header", title, *(tag("p", line) for line in summary), tag("nav", *links, aria_label="contents"))
     main = tag("main", *(part.render() for part in parts))
-    body = tag("body", shelf.definitions(), top, main, tag("script", Html(script)))
+    tip = tag("div", id="tip", role="status", hidden="")
+    body = tag("body", images.definitions(), top, main, tip, tag("script", Html(script)))
     return join(Html("<!doctype html>\n"), tag("html", head, body, lang="en"), text("\n"))
 
 
-def _summary(material: Material) -> str:
-    objective = material.config.get("objective")
+def _summary(data: ReportData) -> list[str]:
+    objective = data.config.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
-    total = f" of {steps}" if (steps := material.config.get("steps", "?")) else ""  # 0: for as long as a stream lasted
+    total = f" of {steps}" if (steps := data.config.get("steps", "?")) else ""  # 0: for as long as a stream lasted
     facts = [
-        f"{len(material.layers)} layers",
+        f"{len(data.layers)} layers",
         f"objective {' + '.join(map(str, terms))}" if isinstance(terms, list) else "",
-        f"trainer {material.config.get('trainer')}" if material.config.get("trainer") else "",
-        f"{len(material.manifest.usable)} videos" if material.manifest else "",
-        f"{material.metrics[-1]['step']}{total} steps" if material.metrics else "",
-        f"seed {material.config.get('seed')}",
+        f"trainer {data.config.get('trainer')}" if data.config.get("trainer") else "",
+        f"{len(data.manifest.usable)} videos" if data.manifest else "",
+        f"{data.metrics[-1]['step']}{total} steps" if data.metrics else "",
+        f"seed {data.config.get('seed')}",
     ]
-    return ", ".join(filter(None, facts))
+    known = data.environment
+    made = [
+        f"trained {known['date']}" if known.get("date") else "",
+        str(known.get("machine") or known.get("platform") or ""),
+        *(f"{name} {known[name]}" for name in ("seqff", "torch", "python") if known.get(name)),
+    ]
+    return [", ".join(filter(None, line)) for line in (facts, made) if any(line)]
 
 
 def _file(name: str) -> str:
@@ -167,8 +198,8 @@ def _check(page: Path, most_videos: int, follow: int, *, overwrite: bool) -> Pat
     return page
 
 
-def _look(
-    material: Material,
+def _sample(
+    data: ReportData,
     videos: PathLike | None,
     most: int,
     follow: int,
@@ -176,22 +207,34 @@ def _look(
     device: torch.device,
     *,
     progress: bool,
-) -> tuple[Look | None, str]:
-    """Look at videos; or say why that cannot be."""
-    if material.encoder is None:
-        return None, material.missing["encoder"]
+) -> tuple[ActivationSample | None, str]:
+    """ActivationSample at videos; or say why that cannot be."""
+    if data.encoder is None:
+        return None, data.missing["encoder"]
     if most == 0:
         return None, "No videos were to be looked at (most_videos = 0)."
-    manifest = material.manifest if videos is None else scan(videos, max_bad=1.0, progress=progress)
+    manifest = data.manifest if videos is None else scan(videos, max_bad=1.0, progress=progress)
     if manifest is None:
-        return None, f"It is not known which videos ({material.missing['manifest']}); --videos FOLDER says it."
+        return None, f"It is not known which videos ({data.missing['manifest']}); --videos FOLDER says it."
     if not manifest.usable:
         return None, "No video of the manifest is usable."
-    seen = look(manifest, material.encoder, most=most, long=follow, seed=seed, device=device, progress=progress)
-    if seen.clips:
-        return seen, ""
-    video, cause = next(iter(seen.failed.items()))
+    probe = next((probe for probe in data.probes if probe.best_layer in probe.arrays), None)
+    films = [] if probe is None else [one.video for one in choose_wrong(probe)]
+    sample = sample_activations(
+        manifest,
+        data.encoder,
+        data.untrained,
+        most=most,
+        long=follow,
+        films=films,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    if sample.clips:
+        return sample, ""
+    video, cause = next(iter(sample.failed.items()))
     return None, (
-        f"None of the {len(seen.failed)} videos chosen from {manifest.root} can be read any more; {video}: {cause}. "
+        f"None of the {len(sample.failed)} videos chosen from {manifest.root} can be read any more; {video}: {cause}. "
         "If they have moved, seqff report --videos FOLDER says where they are."
     )

@@ -46,7 +46,7 @@ def fit(points: Points, side: float, edge: float) -> Points:
     return placed
 
 
-def standardise(x: NDArray[np.floating]) -> NDArray[np.float64]:
+def standardize(x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Give every column of (N, D) mean 0 and variance 1; columns that do not vary become 0."""
     x = x.astype(np.float64)
     spread = x.std(axis=0)
@@ -69,7 +69,7 @@ def project(x: NDArray[np.floating], kind: Projection, *, seed: int) -> tuple[Po
         ValueError: an unknown kind.
         SeqffError: umap-learn is not installed.
     """
-    x = standardise(x)
+    x = standardize(x)
     if kind == "pca" or len(x) < 5:
         points, (first, second) = principal_axes(x)
         return points, f"{first:.0%} and {second:.0%} of the variance"
@@ -80,9 +80,9 @@ def project(x: NDArray[np.floating], kind: Projection, *, seed: int) -> tuple[Po
         layout = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(x)
         return np.asarray(layout, dtype=np.float64), f"t-SNE, perplexity {perplexity:.0f}"
     if kind == "umap":
-        neighbours = min(15, len(x) - 1)
-        layout = _umap().UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(x)
-        return np.asarray(layout, dtype=np.float64), f"UMAP, {neighbours} neighbours"
+        neighbors = min(15, len(x) - 1)
+        layout = _umap().UMAP(n_neighbors=neighbors, random_state=seed).fit_transform(x)
+        return np.asarray(layout, dtype=np.float64), f"UMAP, {neighbors} neighbors"
     raise ValueError(f"projection {kind!r}: choose from pca, tsne, umap")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import platform
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,12 @@ def environment() -> dict[str, str]:
             versions[package] = "absent"
     versions["threads"] = str(torch.get_num_threads())
     return versions
+
+
+def machine() -> str:
+    """Return the processor's kind, its cores, and the GPU, if there is one."""
+    parts = [f"{platform.machine()} with {os.cpu_count()} cores"]
+    return ", ".join([*parts, *([torch.cuda.get_device_name()] if torch.cuda.is_available() else [])])
 
 
 def claim_run(run: Path, *, restarted: bool = False) -> Claim:
@@ -147,7 +155,8 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
         empty_folder(run)
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / CONFIG, dump_yaml(settings))
-        write_json(run / ENVIRONMENT, environment())
+        date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        write_json(run / ENVIRONMENT, {"date": date, "machine": machine(), **environment()})
 
 
 def _read_settings(config: Path) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.hostile import Made
+from helpers.hostile import HOSTILE_LABEL, Made
 
 BROWSER = shutil.which("chromium")
 
@@ -30,7 +31,7 @@ def browser() -> Iterator[Any]:
 
 def open_page(browser: Any, file: Path, *, width: int) -> tuple[Any, list[str], list[str]]:
     """Open a page; return it, what it complains of, and what it asks for besides itself."""
-    page = browser.new_page(viewport={"width": width, "height": 800})
+    page = browser.new_page(viewport={"width": width, "height": 800}, reduced_motion="reduce")
     complaints: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -77,4 +78,94 @@ def test_the_page_in_a_browser(made: Made, browser: Any, width: int) -> None:
     )
     assert min(sizes) > 10
     assert (complaints, asked) == ([], [])
+    page.close()
+
+
+def test_the_choice_shows_the_answers_of_another_layer(made: Made, browser: Any) -> None:
+    """The matrix, the counts and the wrong clips of the chosen layer, and no others; names of classes are text."""
+    page, complaints, asked = open_page(browser, made.page, width=1280)
+    select = page.locator("#mistakes select")
+    names = select.locator("option").all_text_contents()
+    for place, name in enumerate(names):
+        select.select_option(str(place))
+        panels = page.locator("#figure-confusion [data-array]:visible")
+        assert panels.count() == 1
+        assert panels.locator("h4").first.text_content().startswith(f"{name}: ")
+        right = int(panels.locator("h4").first.text_content().removeprefix(f"{name}: ").split()[0])
+        cells = panels.locator(".confusion tbody tr").all()
+        diagonal = [row.locator("td").nth(at).text_content() for at, row in enumerate(cells)]
+        assert sum(int(count or 0) for count in diagonal) == right
+        shown = page.locator("#figure-wrong article:visible")
+        assert all(str(place) in each.get_attribute("data-wrong").split() for each in shown.all())
+        assert (
+            f"{name} gets {shown.count() or 'none'} of"
+            in page.locator("#figure-wrong p[data-array]:visible").text_content()
+        )
+    assert HOSTILE_LABEL in page.locator("#figure-confusion [data-array]:visible thead").text_content()
+    assert page.evaluate("typeof window.hacked") == "undefined"
+    assert (complaints, asked) == ([], [])
+    page.close()
+
+
+def test_a_clip_plays_and_stops(made: Made, browser: Any) -> None:
+    """A push of the button shows one frame of the page after another, the next push the first one again."""
+    page, complaints, asked = open_page(browser, made.page, width=390)
+    player = page.locator("article:visible .player").first
+    frames = [f"#frame{number}" for number in player.get_attribute("data-frames").split()]
+    assert len(frames) == 8
+    use = player.locator("use")
+    assert use.get_attribute("href") == frames[0]
+    player.locator("button").click()
+    for frame in (frames[2], frames[4]):
+        page.wait_for_function(
+            "([use, frame]) => use.getAttribute('href') === frame", arg=[use.element_handle(), frame]
+        )
+    player.locator("button").click()
+    assert use.get_attribute("href") == frames[0]
+    assert (complaints, asked) == ([], [])
+    page.close()
+
+
+def test_pointing_at_a_curve_tells_its_values(made: Made, browser: Any) -> None:
+    """The step and every layer's loss there, as metrics.jsonl has them; arrow keys go from step to step."""
+    page, complaints, _ = open_page(browser, made.page, width=1280)
+    lines = [json.loads(line) for line in (made.run / "metrics.jsonl").read_text().splitlines()]
+    chart = page.locator("#figure-loss svg")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    tip = page.locator("#tip")
+    for share, line in ((0.99, lines[-1]), (0.1, lines[0])):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        said = tip.locator("span").all_text_contents()
+        assert said[0] == f"step {line['step']}"
+        assert said[1:] == [f"layer{n}: {float(format(line[f'layer{n}/loss'], '.4g')):g}" for n in (1, 2)]
+    page.mouse.move(2, 2)
+    assert not tip.is_visible()
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert tip.locator("span").first.text_content() == f"step {lines[1]['step']}"
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    mark = page.locator("#figure-probe .mark").first
+    mark.scroll_into_view_if_needed()
+    mark.locator("circle").hover()
+    assert "layer1, trained: " in tip.text_content()
+    assert complaints == []
+    page.close()
+
+
+def test_what_decides_is_seen_on_a_phone(made: Made, browser: Any) -> None:
+    """Accuracy and its difference to untrained lie inside 390 px; a table that goes on to the right says so."""
+    page, _, _ = open_page(browser, made.page, width=390)
+    table = page.locator("#learned table").first
+    for column in (0, 1, 2):
+        box = table.locator("thead th").nth(column).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    for wide in page.locator(".wide:visible").all():
+        scrolls = wide.locator(".scroll").evaluate("each => each.scrollWidth > each.clientWidth + 1")
+        assert wide.locator(".more").is_visible() == scrolls
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator("main").bounding_box()["width"] == 1280
     page.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,13 +18,15 @@ from helpers.reading_pages import Page, read_page
 from seqff.cli import main
 from seqff.config_io import load_config
 from seqff.errors import RunError, SeqffError
+from seqff.files import read_csv
 from seqff.report import report
 from seqff.video import Manifest
 
-SECTIONS = ["learned", "health", "sees", "moves", "map", "inputs", "cost", "again"]
+SECTIONS = ["learned", "mistakes", "health", "visualization", "dynamics", "map", "inputs", "cost", "reproduce"]
 FIGURES = [
-    "figure-probe", "figure-loss", "figure-within", "figure-rank", "figure-dead", "figure-distances",
-    "figure-filters", "figure-channels", "figure-neighbours", "figure-trajectory", "figure-similarity", "figure-map",
+    "figure-probe", "figure-confusion", "figure-wrong",
+    "figure-loss", "figure-within", "figure-rank", "figure-dead", "figure-distances",
+    "figure-filters", "figure-channels", "figure-neighbors", "figure-trajectory", "figure-similarity", "figure-map",
     "figure-videos", "figure-cost", "figure-settings",
 ]  # fmt: skip
 POINTS_ELSEWHERE = ("href", "src", "xlink:href", "action", "data", "srcset", "poster", "background")
@@ -151,7 +154,7 @@ def test_a_damaged_run_gives_what_is_left(made: Made, tmp_path: Path) -> None:
         "figure-channels": "no encoder.safetensors",
         "figure-loss": "metrics.jsonl",
         "figure-videos": "manifest.json",
-        "again": "env.json is absent",
+        "reproduce": "env.json is absent",
     }.items():
         assert words in page.by_id(id_).text, id_
 
@@ -184,15 +187,86 @@ def test_the_check_without_labels_is_told(made: Made, tmp_path: Path) -> None:
     assert "Without labels" not in write(run, tmp_path, most_videos=0, overwrite=True).by_id("health").text
 
 
-def test_a_probe_of_another_encoder_is_told(made: Made, tmp_path: Path) -> None:
-    """Accuracies of another run are not passed off as this one's."""
+def test_a_probe_of_another_encoder_is_refused_unless_asked_for(made: Made, tmp_path: Path) -> None:
+    """Accuracies of another run are not passed off as this one's; of an evaluation's folds the run must be one."""
     probe = Path(shutil.copytree(made.probe, tmp_path / "probe"))
     result = json.loads((probe / "results.json").read_text())
-    (probe / "results.json").write_text(json.dumps({**result, "encoder_hash": "feedfeedfeedfeed"}))
-    page = write(made.run, tmp_path, probes=[made.probe, probe], most_videos=0)
+    own = result["encoder_hash"]
+    for hashes in ("feedfeedfeedfeed", ["feedfeedfeedfeed", "feedfeedfeedfee0"]):
+        (probe / "results.json").write_text(json.dumps({**result, "encoder_hash": hashes}))
+        with pytest.raises(RunError, match=r"this probe is of another encoder .*--other-encoder"):
+            write(made.run, tmp_path, probes=[made.probe, probe], most_videos=0)
+    page = write(made.run, tmp_path, probes=[made.probe, probe], most_videos=0, other_encoder=True)
     assert page.by_id("learned").text.count("Careful: this probe is of another encoder") == 1
     assert page.by_id("figure-probe-2")
-    write(made.run, tmp_path, probes=[tmp_path], most_videos=0, overwrite=True)  # a folder of folders of results
+    (probe / "results.json").write_text(json.dumps({**result, "encoder_hash": ["feedfeedfeedfeed", own]}))
+    page = write(made.run, tmp_path, probes=[tmp_path], most_videos=0, overwrite=True)  # a folder of folders of results
+    assert "this run is one of the folds" in page.by_id("learned").text
+
+
+def test_confusions_and_wrong_clips_are_those_of_the_predictions(made: Made, page: Page) -> None:
+    """Every array's counts are those of predictions.csv, the best layer's are shown, its wrong clips with frames."""
+    rows = read_csv(made.probe / "predictions.csv")
+    arrays = [name for name in rows[0] if name not in ("video", "label", "group", "fold")]
+    result = json.loads((made.probe / "results.json").read_text())
+    best = max(result["layers"], key=lambda layer: layer["accuracy"])["name"]
+    panels = [element for element in page.elements if "data-array" in element.attributes and element.name == "div"]
+    for name, panel in zip(arrays, panels, strict=True):
+        right = sum(row["label"] == row[name] for row in rows)
+        assert f"{name}: {right} of {len(rows)} right" in panel.text
+        assert ("hidden" not in panel.attributes) == (name == best)
+    cards = {element.text: element.attributes for element in page.all("article")}
+    shown = [text for text, attributes in cards.items() if "hidden" not in attributes]
+    wrong = [row for row in rows if row["label"] != row[best]]
+    assert len(shown) == len(wrong)
+    for row in wrong:
+        assert [text for text in shown if f"true: {row['label']}; {best} says {row[best]}" in text]
+    players = [
+        element.attributes["data-frames"].split() for element in page.elements if "data-frames" in element.attributes
+    ]
+    assert all(page.by_id(f"frame{number}") for frames in players for number in frames)
+
+
+def test_the_commands_of_the_page_make_it_again(made: Made, page: Page, tmp_path: Path) -> None:
+    """Put into a shell as they stand, they give the same encoder and the same accuracies."""
+    (link,) = [element for element in page.all("a") if element.attributes.get("download")]
+    settings = tmp_path / "settings.yaml"
+    settings.write_bytes(base64.b64decode(link.attributes["href"].partition(",")[2]))
+    places = {name: str(tmp_path / name) for name in ("RUN", "FEATURES", "PROBE", "page.html", "settings.yaml")}
+    for line in page.by_id("command").text.splitlines():
+        assert main([places.get(word, word) for word in shlex.split(line)[1:]]) == 0, line
+    for name in ("encoder.safetensors", "encoder_untrained.safetensors"):
+        assert (tmp_path / "RUN" / name).read_bytes() == (made.run / name).read_bytes()
+    assert (tmp_path / "PROBE" / "predictions.csv").read_bytes() == (made.probe / "predictions.csv").read_bytes()
+
+
+def test_options_of_extraction_and_probe_are_in_the_commands(made: Made, tmp_path: Path) -> None:
+    """What was asked of a probe is stored with it and printed so that a shell reads it as it was."""
+    probe = Path(shutil.copytree(made.probe, tmp_path / "probe"))
+    result = json.loads((probe / "results.json").read_text())
+    assert result["arguments"]["folds"] == 2
+    assert result["extraction"]["per"] == "video"
+    groups = "(?P<group>[a-z]+)_ it's"
+    result["arguments"] |= {"groups": groups, "column": "a label", "labels": "given in Python"}
+    result["extraction"] |= {"per": "clip", "clip_frames": 12}
+    (probe / "results.json").write_text(json.dumps(result))
+    lines = write(made.run, tmp_path, probes=[probe], most_videos=0).by_id("command").text.splitlines()
+    extracted, probed, written = (shlex.split(line) for line in lines[1:])
+    assert extracted[extracted.index("--per") + 1] == "clip"
+    assert extracted[extracted.index("--clip-frames") + 1] == "12"
+    assert probed[probed.index("--groups") + 1] == groups
+    assert probed[probed.index("--columns") + 1] == "a label"
+    assert probed[probed.index("--labels") + 1] == str(probe / "predictions.csv")
+    assert written[2:5] == ["RUN", "PROBE/a label", "--out"]
+
+
+def test_the_page_says_when_where_and_with_what(made: Made, page: Page) -> None:
+    """Date, machine and versions of the training stand in the head."""
+    known = json.loads((made.run / "env.json").read_text())
+    head = page.all("header")[0].text
+    assert f"trained {known['date']}" in head
+    assert known["machine"] in head
+    assert f"torch {known['torch']}" in head
 
 
 def test_what_cannot_be_written_is_refused_in_one_line(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from torch import nn
 
 from seqff.config import EncoderConfig
 from seqff.nets import build_encoder
-from seqff.report.charts import Axes, nice_ticks, thin
+from seqff.report.activations import Clip, middle, shown_layers, spread
+from seqff.report.charts import Axes, nice_ticks, smooth, thin
+from seqff.report.clip_map import COLORS, color_of
+from seqff.report.cost import spent
+from seqff.report.data import Probe
+from seqff.report.dynamics import self_similarity, slowness_words, step_share
+from seqff.report.health import check_words
 from seqff.report.html import Html, data_block, tag
-from seqff.report.looking import Clip, middle, shown_layers, spread
+from seqff.report.learned import verdict
+from seqff.report.mistakes import choose_wrong, confusion
 from seqff.report.projection import principal_axes, project
-from seqff.report.sections.cost import spent
-from seqff.report.sections.learned import verdict
-from seqff.report.sections.map import COLORS, color_of
-from seqff.report.sections.moves import self_similarity, step_share
-from seqff.report.sections.sees import choose_channels, filter_sheet, nearest
+from seqff.report.visualization import choose_channels, filter_sheet, nearest
 from seqff.transform import FrameTransform
 
 
@@ -91,17 +96,17 @@ def test_channels_shown_differ_and_live() -> None:
 
 
 def test_filters_are_drawn_one_tile_each() -> None:
-    """A 3-channel filter keeps its colors; a first layer of one channel is drawn in grey."""
+    """A 3-channel filter keeps its colors; a first layer of one channel is drawn in gray."""
     config = EncoderConfig(widths=(9,), kernels=(5,), strides=(1,), pools=(1,))
     encoder = build_encoder(config, FrameTransform(16, 16))
     color = filter_sheet(encoder)
     encoder.layers[0] = nn.Conv2d(1, 9, 5)
-    grey = filter_sheet(encoder)
+    gray = filter_sheet(encoder)
     assert color is not None
-    assert grey is not None
-    assert color.shape == grey.shape == (2 * 6 + 1, 8 * 6 + 1, 3)
+    assert gray is not None
+    assert color.shape == gray.shape == (2 * 6 + 1, 8 * 6 + 1, 3)
     assert (color[..., 0] != color[..., 2]).any()
-    assert (grey[..., 0] == grey[..., 2]).all()
+    assert (gray[..., 0] == gray[..., 2]).all()
 
 
 def test_slow_features_take_small_steps() -> None:
@@ -134,7 +139,7 @@ def test_a_plane_is_laid_out_as_it_is() -> None:
     assert np.isfinite(flat).all()
 
 
-def test_colors_go_to_the_largest_groups() -> None:
+def test_colours_go_to_the_largest_groups() -> None:
     """More groups than colors: the rest share one."""
     groups = [f"class{number}" for number in range(COLORS + 3) for _ in range(20 - number)]
     colors = color_of(groups)
@@ -161,3 +166,49 @@ def test_the_verdict_rests_on_the_interval_of_the_difference() -> None:
     assert "layer3 worse" in verdict({"layers": [unsure, worse], "majority": 0.1})
     alone = {**unsure, "difference": None}
     assert "no untrained net" in verdict({"layers": [alone], "majority": 0.1})
+
+
+def test_a_smooth_line_is_a_running_mean() -> None:
+    """Noise goes, a straight line and the steps stay, short lines are as they were."""
+    line = [(float(x), 2.0 * x) for x in range(400)]
+    smoothed, over = smooth(line)
+    assert over == 11
+    assert np.allclose(smoothed[5:-5], line[5:-5])
+    noisy = [(float(x), (-1.0) ** x) for x in range(400)]
+    assert max(abs(y) for _, y in smooth(noisy)[0][5:-5]) < 0.1
+    assert smooth(line[:20]) == (line[:20], 1)
+
+
+def test_the_check_without_labels_in_words() -> None:
+    """Each layer is named once, where its shown figures put it."""
+    rows = [("layer1", "88%", "80%"), ("layer2", "50%", "50%"), ("layer3", "10%", "20%"), ("layer4", "", "")]
+    words = check_words("nearer in time is more similar", rows)
+    assert words == (
+        "Nearer in time is more similar: more often than untrained in layer1; as often in layer2; less often in layer3."
+    )
+    assert check_words("x", [("layer1", "", "")]) == ""
+
+
+def test_what_is_said_of_slowness_is_true_of_its_figures() -> None:
+    """A layer is called slower only if its figure is smaller, than that of pixels or than its own untrained."""
+    shares = {"pixels": 20, "layer1": 20, "layer2": 30, "untrained/layer1": 25, "untrained/layer2": 30}
+    words = slowness_words(shares, ["layer1", "layer2"], 2)
+    assert words == "In the 2 videos followed, no layer is slower than pixels. Training made layer1 slower."
+    words = slowness_words({**shares, "layer1": 8}, ["layer1", "layer2"], 1)
+    assert "layer1 is slower than pixels: layer1 goes 8\xa0%" in words
+    assert "layer2" not in words
+
+
+def test_wrong_clips_are_chosen_for_every_layer() -> None:
+    """Those that most layers get wrong come first; videos of several rows count by what is said of most."""
+    said = {"a": "xx", "b": "yx", "c": "xy", "d": "yy"}
+    answers = [
+        {"video": video, "label": "x", "group": "", "fold": "1", "layer1": both[0], "layer2": both[1]}
+        for video, both in said.items()
+    ]
+    answers += [{**answers[0], "layer1": "y"}, answers[0]]
+    layers = [{"name": "layer1", "accuracy": 0.5}, {"name": "layer2", "accuracy": 0.6}]
+    probe = Probe(Path(), "probe", {"layers": layers}, answers)
+    assert probe.best_layer == "layer2"
+    assert [one.video for one in choose_wrong(probe)] == ["d", "b", "c"]
+    assert confusion(probe, "layer1", ["x", "y"]).tolist() == [[3, 3], [0, 0]]

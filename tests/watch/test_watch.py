@@ -22,7 +22,7 @@ from seqff.cli import main
 from seqff.errors import RunError
 from seqff.train import train
 from seqff.watch import Progress
-from seqff.watch.words import describe
+from seqff.watch.describe import describe
 
 LONG = dataclasses.replace(CONFIG, steps=100_000, checkpoint_every=20, log_every=5)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqff.report.html import Content, absent, figure, join, table, tag
-from seqff.report.material import Material
-from seqff.report.sections.base import Section
+from seqff.report.data import ReportData
+from seqff.report.html import Content, Section, absent, figure, join, table, tag
 
 
-def cost(material: Material) -> Section:
+def cost(data: ReportData) -> Section:
     """Show the seconds and frames per second of the training, the size of the net, the seconds of the probes."""
-    seconds, frames, steps = spent(material.metrics)
+    seconds, frames, steps = spent(data.metrics)
     answer = (
         "Not noted."
         if not steps
@@ -23,15 +22,15 @@ def cost(material: Material) -> Section:
     rows: list[list[Content]] = [["training", _time(seconds) if steps else "not noted"]]
     rows += [
         [f"probe {probe.name}", _time(probe.content["seconds"])]
-        for probe in material.probes
+        for probe in data.probes
         if isinstance(probe.content.get("seconds"), (int, float))
     ]
-    threads = material.environment.get("threads")
+    threads = data.environment.get("threads")
     rows.append(["threads", threads or "not noted"])
     rows.append(["memory", "not measured in a training; benchmarks/memory.py does, beside the end-to-end twin"])
     rows.append(["against the twin", "not measured in a training; benchmarks/speed.py trains both ways in turn"])
     timing = figure("figure-cost", table(["", "cost"], rows), "Time is that of the steps, over all resumptions.")
-    return Section("cost", "cost", "What did it cost?", answer, join(timing, _weights(material)))
+    return Section("cost", "cost", "What did it cost?", answer, join(timing, _weights(data)))
 
 
 def spent(metrics: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
@@ -46,10 +45,10 @@ def spent(metrics: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
     return seconds, frames, step
 
 
-def _weights(material: Material) -> Content:
-    encoder = material.encoder
+def _weights(data: ReportData) -> Content:
+    encoder = data.encoder
     if encoder is None:
-        return absent(material.missing.get("encoder", "The encoder is absent."))
+        return absent(data.missing.get("encoder", "The encoder is absent."))
     rows: list[list[Content]] = []
     for info, layer in zip(encoder.feature_info, encoder.layers, strict=True):
         weights = sum(parameter.numel() for parameter in layer.parameters())

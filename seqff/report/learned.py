@@ -7,26 +7,25 @@ from typing import Any
 
 from seqff.probes.tables import OTHERS, SEEN, cell
 from seqff.report.charts import Mark, legend, mark_chart
-from seqff.report.html import Content, Html, absent, figure, join, table, tag
-from seqff.report.material import Material, Probe
-from seqff.report.sections.base import Section
+from seqff.report.data import Probe, ReportData, is_of_another_encoder
+from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
 
 Layer = Mapping[str, Any]
 KINDS = {"trained": "trained", "untrained": "untrained", "end_to_end": "end-to-end twin", "supervised": "supervised"}
 
 
-def learned(material: Material) -> Section:
+def learned(data: ReportData) -> Section:
     """Show each probe as a figure and a table, with the verdict of the first in front."""
     question = "Did it learn?"
-    if not material.probes:
+    if not data.probes:
         why = (
             "No probe was given, so this page cannot say what the features are worth. Write features with seqff "
             "extract, probe them with seqff probe, and name the folder of the result: seqff report RUN PROBE."
         )
         body = join(figure("figure-probe", absent(why), "Probe accuracy by layer: absent."))
         return Section("learned", "learned", question, "Not measured.", body)
-    parts = [_probe(material, probe, number) for number, probe in enumerate(material.probes)]
-    return Section("learned", "learned", question, verdict(material.probes[0].content), join(*parts))
+    parts = [_probe(data, probe, number) for number, probe in enumerate(data.probes)]
+    return Section("learned", "learned", question, verdict(data.probes[0].content), join(*parts))
 
 
 def verdict(result: Mapping[str, Any]) -> str:
@@ -55,9 +54,9 @@ def _all(names: Sequence[str], among: Mapping[str, Any]) -> str:
     return f"all {len(names)} layers {verb}" if len(names) == len(among) > 1 else f"{', '.join(names)} {verb}"
 
 
-def _probe(material: Material, probe: Probe, number: int) -> Html:
+def _probe(data: ReportData, probe: Probe, number: int) -> Html:
     result = probe.content
-    head = [tag("h3", "Probe ", tag("code", probe.name))] if len(material.probes) > 1 else []
+    head = [tag("h3", "Probe ", tag("code", probe.name))] if len(data.probes) > 1 else []
     facts = (
         f"Linear probe, protocol {result['protocol']}: {len(result.get('classes', ()))} classes, "
         f"{result.get('split', 'split not noted')}; {SEEN.get(result.get('encoder_seen', 'unknown'), 'unknown')}. "
@@ -67,11 +66,10 @@ def _probe(material: Material, probe: Probe, number: int) -> Html:
         mark_chart("accuracy", [layer["name"] for layer in result["layers"]], _marks(result), _levels(result)),
         _legend(result),
     )
-    notes = [_other_encoder(material, result), *result.get("warnings", ())]
+    notes = [_other_encoder(data, probe), *result.get("warnings", ())]
     listed = tag("ul", *(tag("li", note) for note in notes if note)) if any(notes) else None
-    return join(
-        *head, figure(f"figure-probe-{number + 1}" if number else "figure-probe", plot, facts), _table(result), listed
-    )
+    shown = figure(f"figure-probe-{number + 1}" if number else "figure-probe", plot, facts)
+    return join(*head, tag("div", shown, tag("div", _table(result), listed), class_="halves"))
 
 
 def _marks(result: Mapping[str, Any]) -> list[Mark]:
@@ -106,23 +104,32 @@ def _kinds(layers: Sequence[Layer]) -> list[str]:
 
 def _table(result: Mapping[str, Any]) -> Html:
     kinds = _kinds(result["layers"])
-    header: list[Content] = ["features", "width", "accuracy", *(KINDS[kind] for kind in kinds[1:]), "over untrained"]
+    header: list[Content] = ["features", "accuracy", "over untrained", *(KINDS[kind] for kind in kinds[1:]), "width"]
     rows: list[list[Content]] = []
     for layer in result["layers"]:
-        values = [cell(layer if kind == "trained" else layer.get(kind)) for kind in kinds]
-        rows.append([layer["name"], layer.get("width"), *values, cell(layer.get("difference"), "+.3f")])
+        others = [_interval(layer.get(kind)) for kind in kinds[1:]]
+        difference = _interval(layer.get("difference"), "+.3f")
+        rows.append([layer["name"], _interval(layer), difference, *others, layer.get("width")])
     blank = [None] * len(kinds)
     if result.get("pixels"):
-        rows.append(["pixels", result["pixels"].get("width"), cell(result["pixels"]), *blank])
-    rows.append(["majority class", None, f"{result['majority']:.3f}", *blank])
+        rows.append(["pixels", _interval(result["pixels"]), *blank, result["pixels"].get("width")])
+    rows.append(["majority class", f"{result['majority']:.3f}", *blank, None])
     return table(header, rows)
 
 
-def _other_encoder(material: Material, result: Mapping[str, Any]) -> str:
-    """Say so if the probe is of another encoder than the run's."""
-    probed = result.get("encoder_hash")
+def _interval(value: Mapping[str, Any] | None, form: str = ".3f") -> Html | None:
+    """Show an accuracy with its interval, which a narrow screen puts on a line of its own."""
+    if value is None:
+        return None
+    accuracy, interval = cell(value, form).split(" ", 1)
+    return join(accuracy, " ", tag("span", interval, class_="interval"))
+
+
+def _other_encoder(data: ReportData, probe: Probe) -> str:
+    """Say so if the probe is of another encoder than the run's, or of the folds of an evaluation."""
+    probed = probe.content.get("encoder_hash")
+    if is_of_another_encoder(data, probe):
+        return f"Careful: this probe is of another encoder ({probed}) than that of this run."
     if isinstance(probed, list):
-        return "Each fold was probed on an encoder trained without its test videos, not on this run's encoder."
-    if material.encoder is None or probed in (None, material.encoder.hash()):
-        return ""
-    return f"Careful: this probe is of another encoder ({probed}) than that of this run ({material.encoder.hash()})."
+        return "Each fold was probed on an encoder trained without its test videos; this run is one of the folds."
+    return ""

@@ -1,4 +1,4 @@
-"""What does each layer see? First-layer filters, frames that excite a channel, nearest neighbours."""
+"""What does each layer see? First-layer filters, frames that excite a channel, nearest neighbors."""
 
 from __future__ import annotations
 
@@ -9,49 +9,50 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seqff.nets import Encoder
-from seqff.report.html import Html, absent, figure, join, tag
-from seqff.report.looking import Clip, Look
-from seqff.report.material import Material
-from seqff.report.pictures import Shelf, png, strip
-from seqff.report.sections.base import Section
+from seqff.report.activations import ActivationSample, Clip
+from seqff.report.data import ReportData
+from seqff.report.html import Html, Section, absent, figure, join, tag
+from seqff.report.images import ImageStore, png, strip
 
 MOST_FILTERS = 64
 CHANNELS, EXCITING = 4, 6
 """Channels shown of a layer, and frames of each, every one from another video."""
 ALIKE = 0.7
 """Correlation over videos above which two channels show the same."""
-QUERIES, NEIGHBOURS = 3, 5
+QUERIES, NEIGHBORS = 3, 5
 
 
-def sees(material: Material, seen: Look | None, shelf: Shelf, why: str, seed: int) -> Section:
+def visualization(
+    data: ReportData, sample: ActivationSample | None, images: ImageStore, why: str, seed: int
+) -> Section:
     """Show filters, and pictures if videos could be looked at (`why` says why not)."""
-    parts = [_filters(material)]
-    if seen is None:
+    parts = [_filters(data)]
+    if sample is None:
         parts += [
             figure("figure-channels", absent(why), "Frames that excite a channel most: absent."),
-            figure("figure-neighbours", absent(why), "Nearest neighbours: absent."),
+            figure("figure-neighbors", absent(why), "Nearest neighbors: absent."),
         ]
         answer = "Only the filters can be shown."
     else:
-        parts += [_channels(seen, shelf), _neighbours(seen, shelf, material.labels, seed)]
+        parts += [_channels(sample, images), _neighbors(sample, images, data.labels, seed)]
         answer = (
-            f"Judge by eye, on {len(seen.clips)} videos: the frames that excite a layer's channels, and the frames it "
-            "holds for alike, beside those that are alike in plain pixels."
+            f"Judge by eye, on {len(sample.clips)} videos: the frames that excite a layer's channels, and those it "
+            "takes for alike, beside those that are alike in plain pixels."
         )
-    return Section("sees", "sees", "What does each layer see?", answer, join(*parts))
+    return Section("visualization", "layers", "What does each layer see?", answer, join(*parts))
 
 
-def _filters(material: Material) -> Html:
+def _filters(data: ReportData) -> Html:
     sheets = []
-    for name, encoder in (("trained", material.encoder), ("untrained", material.untrained)):
+    for name, encoder in (("trained", data.encoder), ("untrained", data.untrained)):
         sheet = None if encoder is None else filter_sheet(encoder)
         if sheet is not None:
             sheets.append(tag("div", tag("h4", name), png(sheet, name=f"first-layer filters, {name}"), class_="sheet"))
     if not sheets:
-        why = material.missing.get("encoder", "The first layer has no filters of its own (no convolution).")
+        why = data.missing.get("encoder", "The first layer has no filters of its own (no convolution).")
         return figure("figure-filters", absent(why), "First-layer filters: absent.")
     caption = (
-        "The filters of the first layer, in the order of its channels, beside the random ones it began with. Grey is "
+        "The filters of the first layer, in the order of its channels, beside the random ones it began with. Gray is "
         "0, and each filter is scaled to its own largest weight."
     )
     body = join(tag("h3", "First-layer filters"), tag("div", *sheets, class_="sheets"))
@@ -92,10 +93,10 @@ def choose_channels(peaks: NDArray[np.float32]) -> list[int]:
         taken already.
     """
     spread = peaks.std(axis=0)
-    centred = (peaks - peaks.mean(axis=0)) / np.maximum(spread, 1e-12)
+    centered = (peaks - peaks.mean(axis=0)) / np.maximum(spread, 1e-12)
     taken: list[int] = []
     for channel in np.argsort(-spread):
-        alike = [abs(float((centred[:, channel] * centred[:, other]).mean())) for other in taken]
+        alike = [abs(float((centered[:, channel] * centered[:, other]).mean())) for other in taken]
         if spread[channel] > 0 and max(alike, default=0.0) < ALIKE:
             taken.append(int(channel))
         if len(taken) == CHANNELS:
@@ -103,34 +104,34 @@ def choose_channels(peaks: NDArray[np.float32]) -> list[int]:
     return taken
 
 
-def _channels(seen: Look, shelf: Shelf) -> Html:
+def _channels(sample: ActivationSample, images: ImageStore) -> Html:
     parts = []
-    for layer in seen.layers:
-        peaks = np.stack([clip.peak[layer].max(axis=0) for clip in seen.clips])
+    for layer in sample.layers:
+        peaks = np.stack([clip.peak[layer].max(axis=0) for clip in sample.clips])
         strips = []
         for channel in choose_channels(peaks):
-            best = [seen.clips[place] for place in np.argsort(-peaks[:, channel], kind="stable")[:EXCITING]]
-            cells = [_exciting(clip, layer, channel, shelf) for clip in best]
+            best = [sample.clips[place] for place in np.argsort(-peaks[:, channel], kind="stable")[:EXCITING]]
+            cells = [_exciting(clip, layer, channel, images) for clip in best]
             strips.append(tag("div", tag("span", f"channel {channel}", class_="rowname"), strip(cells), class_="row"))
         dead = absent("No channel of this layer tells the videos apart.")
         parts.append(tag("div", tag("h4", layer), *(strips or [dead])))
     caption = (
-        f"The frames that excite a channel most, each from another of the {len(seen.clips)} videos looked at; the "
+        f"The frames that excite a channel most, each from another of the {len(sample.clips)} videos looked at; the "
         "ring is where, the number how much. Shown are the channels that tell these videos apart best."
     )
     return figure("figure-channels", join(tag("h3", "What excites a channel most"), *parts), caption)
 
 
-def _exciting(clip: Clip, layer: str, channel: int, shelf: Shelf) -> tuple[Html, str]:
+def _exciting(clip: Clip, layer: str, channel: int, images: ImageStore) -> tuple[Html, str]:
     moment = int(clip.peak[layer][:, channel].argmax())
     x, y = clip.place[layer][moment, channel].tolist()
-    number = shelf.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
+    number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
     name = f"{clip.video}, frame {clip.frames[moment]}"
-    return shelf.show(number, name=name, spot=(x, y)), f"{clip.peak[layer][moment, channel]:.2g}"
+    return images.show(number, name=name, spot=(x, y)), f"{clip.peak[layer][moment, channel]:.2g}"
 
 
 def nearest(queries: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (Q, N) cosines between queries (Q, D) and features (N, D), both centred and scaled by the features."""
+    """Return (Q, N) cosines between queries (Q, D) and features (N, D), both centered and scaled by the features."""
     mean, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     a, b = (queries - mean) / spread, (features - mean) / spread
     a /= np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12)
@@ -139,31 +140,33 @@ def nearest(queries: NDArray[np.float32], features: NDArray[np.float32]) -> NDAr
     return cosines
 
 
-def _neighbours(seen: Look, shelf: Shelf, labels: Mapping[str, str], seed: int) -> Html:
-    if len({clip.content for clip in seen.clips}) < 2:
-        why = "There is only one video, and neighbours are sought in others."
-        return figure("figure-neighbours", absent(why), "Nearest neighbours: absent.")
-    asked = np.random.default_rng([seed, 1]).permutation(len(seen.clips))[:QUERIES]
-    parts = [_of_query(seen, seen.clips[place], shelf, labels) for place in asked]
+def _neighbors(sample: ActivationSample, images: ImageStore, labels: Mapping[str, str], seed: int) -> Html:
+    if len({clip.content for clip in sample.clips}) < 2:
+        why = "There is only one video, and neighbors are sought in others."
+        return figure("figure-neighbors", absent(why), "Nearest neighbors: absent.")
+    asked = np.random.default_rng([seed, 1]).permutation(len(sample.clips))[:QUERIES]
+    parts = [_of_query(sample, sample.clips[place], images, labels) for place in asked]
     caption = (
         "A frame, and the frames most like it by the features of each layer (cosine of features as far as they differ "
         "from the mean), the best of each other video; the number is the cosine. Pixels are the baseline: what looks "
         "alike without any learning."
     )
-    return figure("figure-neighbours", join(tag("h3", "Nearest neighbours in other videos"), *parts), caption)
+    return figure("figure-neighbors", join(tag("h3", "Nearest neighbors in other videos"), *parts), caption)
 
 
-def _of_query(seen: Look, clip: Clip, shelf: Shelf, labels: Mapping[str, str]) -> Html:
+def _of_query(sample: ActivationSample, clip: Clip, images: ImageStore, labels: Mapping[str, str]) -> Html:
     moment = len(clip.frames) // 2
-    others = [other for other in seen.clips if other.content != clip.content]
-    number = shelf.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
-    head = tag("div", shelf.show(number, name=clip.video), tag("span", called(clip.video, labels)), class_="cell query")
+    others = [other for other in sample.clips if other.content != clip.content]
+    number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
+    head = tag(
+        "div", images.show(number, name=clip.video), tag("span", called(clip.video, labels)), class_="cell query"
+    )
     rows = []
-    for layer in ("pixels", *seen.layers):
+    for layer in ("pixels", *sample.layers):
         features = np.concatenate([other.pooled[layer] for other in others])
         owner = np.repeat(np.arange(len(others)), [len(other.frames) for other in others])
         cosine = nearest(clip.pooled[layer][moment : moment + 1], features)[0]
-        cells = [_neighbour(others, owner, cosine, row, shelf, labels) for row in _best_rows(cosine, owner)]
+        cells = [_neighbor(others, owner, cosine, row, images, labels) for row in _best_rows(cosine, owner)]
         rows.append(tag("div", tag("span", layer, class_="rowname"), strip(cells), class_="row"))
     return tag("div", head, tag("div", *rows), class_="asked")
 
@@ -172,22 +175,22 @@ def _best_rows(cosine: NDArray[np.float32], owner: NDArray[np.int64]) -> list[in
     """Return the best row of each of the best owners."""
     order = np.argsort(-cosine, kind="stable")
     _, first = np.unique(owner[order], return_index=True)
-    return [int(order[place]) for place in np.sort(first)[:NEIGHBOURS]]
+    return [int(order[place]) for place in np.sort(first)[:NEIGHBORS]]
 
 
-def _neighbour(
+def _neighbor(
     others: Sequence[Clip],
     owner: NDArray[np.int64],
     cosine: NDArray[np.float32],
     row: int,
-    shelf: Shelf,
+    images: ImageStore,
     labels: Mapping[str, str],
 ) -> tuple[Html, str]:
     clip = others[owner[row]]
     moment = row - int(np.searchsorted(owner, owner[row]))
-    number = shelf.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
+    number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
     words = f"{cosine[row]:.2f} {labels.get(clip.video, '')}".strip()
-    return shelf.show(number, name=f"{clip.video}, frame {clip.frames[moment]}"), words
+    return images.show(number, name=f"{clip.video}, frame {clip.frames[moment]}"), words
 
 
 def called(video: str, labels: Mapping[str, str]) -> str:

@@ -1,9 +1,9 @@
-"""A look at some of the videos through every layer: the one pass over frames that all pictures of the page rest on."""
+"""What the layers make of a sample of the videos: the one pass over frames that all pictures of the page rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,8 @@ LONG_FRAMES = 64
 MOST_LAYERS = 6
 SHORT_SIDE_PX = 96
 """Of a frame as it is shown."""
+FILM_FRAMES = 8
+"""Frames, over the whole of a video, by which it is shown."""
 GRID = 2  # as `seqff extract` pools by default
 PIXEL_GRID = 8
 
@@ -57,12 +59,13 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen.
+class ActivationSample:
+    """Some of the videos, as pictures and as features.
 
     Args:
         clips: a short one of each video looked at.
-        long: a few videos over their whole length.
+        long: a few videos over their whole length, with the features of the untrained layers (`untrained/LAYER`) too.
+        films: by path, a few frames over the whole length of the videos asked for; pictures alone.
         layers: the layers shown, bottom to top.
         usable: videos there were to choose from.
         failed: by path, why a video that was chosen could not be read.
@@ -71,24 +74,36 @@ class Look:
 
     clips: Sequence[Clip]
     long: Sequence[Clip]
+    films: Mapping[str, Clip]
     layers: Sequence[str]
     usable: int
     failed: Mapping[str, str]
     size: tuple[int, int]
 
 
-def look(
-    manifest: Manifest, encoder: Encoder, *, most: int, long: int, seed: int, device: torch.device, progress: bool
-) -> Look:
+def sample_activations(
+    manifest: Manifest,
+    encoder: Encoder,
+    untrained: Encoder | None,
+    *,
+    most: int,
+    long: int,
+    films: Collection[str],
+    seed: int,
+    device: torch.device,
+    progress: bool,
+) -> ActivationSample:
     """Decode and describe a sample of the videos.
 
     Args:
         manifest: of the videos.
         encoder: the trained net.
+        untrained: the same before training; None if there is none.
         most: videos of which a short clip is taken; drawn by the seed where there are more.
         long: videos that are followed over their whole length.
+        films: paths of videos whose frames are shown besides; those that the manifest does not know are left out.
         seed: of the draw.
-        device: where the encoder runs.
+        device: where the encoders run.
         progress: show a progress bar (on a terminal).
     """
     usable = list(manifest.usable)
@@ -98,19 +113,33 @@ def look(
     size = shown_size(encoder.transform)
     layers = shown_layers([info.name for info in encoder.feature_info])
     describe = Describer(encoder.to(device).eval(), layers, device)
+    before = None if untrained is None else Describer(untrained.to(device).eval(), layers, device)
     clips: list[Clip] = []
     whole: list[Clip] = []
+    shown: dict[str, Clip] = {}
     failed: dict[str, str] = {}
-    for entry in tqdm(chosen, "look", unit="video", disable=None if progress else True):
+    sampled = {entry.path for entry in chosen}
+    wanted = {entry.path: entry for entry in chosen}
+    wanted |= {entry.path: entry for entry in usable if entry.path in films}
+    for path, entry in tqdm(wanted.items(), "look at", unit="video", disable=None if progress else True):
+
+        def read(frames: NDArray[np.int64], entry: VideoEntry = entry) -> Clip:
+            return _decode(manifest.path(entry), entry, frames, size, encoder.transform.fit)
+
         try:
-            wanted = [(clips, middle(entry.frames, CLIP_FRAMES))]
-            wanted += [(whole, spread(entry.frames, LONG_FRAMES))] if entry.path in followed else []
-            for found, frames in wanted:
-                found.append(describe(_decode(manifest.path(entry), entry, frames, size, encoder.transform.fit)))
+            if path in sampled:
+                clips.append(describe(read(middle(entry.frames, CLIP_FRAMES))))
+            if path in followed:
+                clip = describe(read(spread(entry.frames, LONG_FRAMES)))
+                pooled = {} if before is None else before(replace(clip, pooled={}, peak={}, place={})).pooled
+                clip.pooled |= {f"untrained/{layer}": pooled[layer] for layer in layers if layer in pooled}
+                whole.append(clip)
+            if path in films:
+                shown[path] = read(spread(entry.frames, FILM_FRAMES))
         except (VideoError, OSError) as error:
-            failed[entry.path] = str(error)
+            failed[path] = str(error)
     encoder.to("cpu")
-    return Look(clips, whole, layers, len(usable), failed, size)
+    return ActivationSample(clips, whole, shown, layers, len(usable), failed, size)
 
 
 def shown_layers(names: Sequence[str]) -> list[str]:

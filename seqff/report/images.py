@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,7 +18,7 @@ Spot = tuple[float, float]
 
 
 @dataclass
-class Shelf:
+class ImageStore:
     """The frames of the page, defined once and then referred to.
 
     Args:
@@ -29,6 +30,15 @@ class Shelf:
     width: int
     _known: dict[tuple[str, int], int] = field(default_factory=dict)
     _stored: list[Html] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        """How much the frames take in the page."""
+        return sum(map(len, self._stored))
+
+    def of(self, video: str) -> list[int]:
+        """Return the numbers of the frames of a video that are stored, in the order of time."""
+        return [self._known[key] for key in sorted(self._known) if key[0] == video]
 
     def add(self, video: str, frame: int, pixels: NDArray[np.uint8]) -> int:
         """Store a frame, (height, width, 3) uint8 RGB, unless it is there already, and return its number."""
@@ -61,6 +71,17 @@ class Shelf:
             }
             parts += [tag("circle", class_="ring-back", **place), tag("circle", class_="ring", **place)]
         return tag("svg", *parts, viewBox=f"0 0 {self.width} {self.height}", class_="frame", role="img")
+
+    def player(self, numbers: Sequence[int], *, name: str) -> Html:
+        """Return stored frames as one picture that plays them, at the push of a button.
+
+        Args:
+            numbers: of the frames, in the order of time.
+            name: read out and shown to whoever points at it.
+        """
+        button = tag("button", "\u25b6", type="button", aria_label=f"play {name}", hidden="")
+        known = " ".join(map(str, numbers))
+        return tag("div", self.show(numbers[0], name=name), button, class_="player", data_frames=known)
 
     def definitions(self) -> Html:
         """Return the stored frames, to stand in the page before they are shown."""

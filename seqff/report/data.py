@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,45 @@ from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST
 from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 from seqff.video import Manifest
 
+COLUMNS = ("video", "label", "group", "fold")
+"""Of predictions.csv, before the answers of the arrays."""
+
 
 @dataclass(frozen=True)
 class Probe:
     """A result of `seqff probe`.
 
     Args:
+        folder: of the result.
         name: as much of its path as tells it from the others.
         content: of results.json.
-        labels: of each video, from predictions.csv; empty where there is none.
+        answers: rows of predictions.csv: video, label, group, fold, and the class that each array answered; empty where
+            there is no such file.
     """
 
+    folder: Path
     name: str
     content: Mapping[str, Any]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    answers: Sequence[Mapping[str, str]] = ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label of each video."""
+        return {row["video"]: row["label"] for row in self.answers}
+
+    @property
+    def arrays(self) -> list[str]:
+        """Names of the arrays of features whose answers are known."""
+        return [name for name in (self.answers[0] if self.answers else ()) if name not in COLUMNS]
+
+    @property
+    def best_layer(self) -> str:
+        """Name of the layer with the highest accuracy."""
+        return str(max(self.content["layers"], key=lambda layer: layer["accuracy"])["name"])
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportData:
     """A run as it lies on disk.
 
     Args:
@@ -78,7 +99,7 @@ class Material:
         return [(float(line["step"]), float(line[key])) for line in self.metrics if line.get(key) is not None]
 
 
-def read_material(run: Path, probes: Sequence[Path]) -> Material:
+def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
     """Read a run folder and results.
 
     Raises:
@@ -101,7 +122,7 @@ def read_material(run: Path, probes: Sequence[Path]) -> Material:
         stream = describe(read_facts(run)) if (run / STREAM).is_file() else []
         missing["manifest"] = f"trained on a stream: {'; '.join(stream)}" if stream else str(error)
     environment = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
-    return Material(
+    return ReportData(
         run,
         read_config(run),
         environment,
@@ -155,4 +176,29 @@ def _read_probe(folder: Path, name: str) -> Probe:
     if "protocol" not in content or not content.get("layers"):
         raise RunError(f"{folder / RESULTS} is not a result of `seqff probe`")
     rows = read_csv(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else []
-    return Probe(name, content, {row["video"]: row["label"] for row in rows})
+    if rows and not set(COLUMNS) <= set(rows[0]):
+        raise RunError(f"{folder / PREDICTIONS} has no columns {', '.join(COLUMNS)}: it is not of `seqff probe`")
+    return Probe(folder, name, content, rows)
+
+
+def check_encoders(data: ReportData) -> None:
+    """Make sure that each probe is of the run's encoder, or of an evaluation that the run is a fold of.
+
+    Raises:
+        RunError: one is of another encoder.
+    """
+    for probe in data.probes:
+        if is_of_another_encoder(data, probe):
+            raise RunError(
+                f"{probe.folder}: this probe is of another encoder ({probe.content['encoder_hash']}) than that of "
+                f"{data.run} ({data.encoder.hash() if data.encoder else 'none'}); give the run it was made from, or "
+                "other_encoder (--other-encoder) to show it all the same"
+            )
+
+
+def is_of_another_encoder(data: ReportData, probe: Probe) -> bool:
+    """Whether a probe says that it is of an encoder that is not the run's; of an evaluation's folds one must be."""
+    probed = probe.content.get("encoder_hash")
+    if data.encoder is None or probed is None:
+        return False
+    return data.encoder.hash() not in (probed if isinstance(probed, list) else [probed])

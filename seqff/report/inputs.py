@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seqff.report.html import Content, Html, absent, figure, join, table, tag
-from seqff.report.looking import Look
-from seqff.report.material import Material
-from seqff.report.sections.base import Section
+from seqff.report.activations import ActivationSample
+from seqff.report.data import ReportData
+from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
 from seqff.video import VideoEntry
 
 MOST_ROWS = 500
-HEADER = ("video", "state", "frames", "size", "frames/s", "codec", "remark")
+HEADER = ("video", "state", "remark", "frames", "size", "frames/s", "codec")
 
 
-def inputs(material: Material, seen: Look | None) -> Section:
+def inputs(data: ReportData, sample: ActivationSample | None) -> Section:
     """Show the manifest as tables: what is not sound, with the reasons, and all of it."""
     question = "What went in?"
-    manifest = material.manifest
+    manifest = data.manifest
     if manifest is None:
-        why = material.missing["manifest"]
+        why = data.missing["manifest"]
         body = figure("figure-videos", absent(why), "The videos trained on: absent.")
         answer = "Frames that came once." if why.startswith("trained on a stream") else "Not known."
         return Section("inputs", "input", question, answer, body)
@@ -46,7 +45,7 @@ def inputs(material: Material, seen: Look | None) -> Section:
     caption = join("Folder ", tag("code", str(manifest.root)), ", manifest ", tag("code", manifest.hash), ".")
     parts = [tag("h3", "Bad files and reasons"), bad, _more(len(unsound)), every]
     return Section(
-        "inputs", "input", question, answer, join(figure("figure-videos", join(*parts), caption), _unread(seen))
+        "inputs", "input", question, answer, join(figure("figure-videos", join(*parts), caption), _unread(sample))
     )
 
 
@@ -55,7 +54,7 @@ def _row(entry: VideoEntry) -> list[Content]:
     remark = "; ".join(filter(None, (entry.cause, copy)))
     size = f"{entry.width} × {entry.height}" if entry.width else None
     rate = f"{entry.fps:.4g}{' (varies)' if entry.variable_rate else ''}" if entry.fps else None
-    return [entry.path, entry.status, entry.frames, size, rate, entry.codec or None, remark or None]
+    return [entry.path, entry.status, remark or None, entry.frames, size, rate, entry.codec or None]
 
 
 def _more(count: int) -> Html | None:
@@ -64,13 +63,13 @@ def _more(count: int) -> Html | None:
     return tag("p", f"... and {count - MOST_ROWS} more; all are in manifest.json of the run.")
 
 
-def _unread(seen: Look | None) -> Html | None:
+def _unread(sample: ActivationSample | None) -> Html | None:
     """Say which videos could not be read for this page."""
-    if seen is None or not seen.failed:
+    if sample is None or not sample.failed:
         return None
-    rows = [[video, why] for video, why in list(seen.failed.items())[:MOST_ROWS]]
+    rows = [[video, why] for video, why in list(sample.failed.items())[:MOST_ROWS]]
     head = tag("h3", "Could not be read for this page")
-    return join(head, table(["video", "reason"], rows), _more(len(seen.failed)))
+    return join(head, table(["video", "reason"], rows), _more(len(sample.failed)))
 
 
 def _duration(seconds: float) -> str:

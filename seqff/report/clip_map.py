@@ -7,32 +7,38 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from seqff.report.activations import CLIP_FRAMES, ActivationSample
 from seqff.report.charts import legend
-from seqff.report.html import Html, absent, data_block, figure, join, tag
-from seqff.report.looking import CLIP_FRAMES, Look
-from seqff.report.pictures import Shelf
+from seqff.report.html import Html, Section, absent, data_block, figure, join, tag
+from seqff.report.images import ImageStore
 from seqff.report.projection import Projection, fit, project
-from seqff.report.sections.base import Section
 
 SIDE, EDGE = 320.0, 12.0
 COLORS = 10
-"""Most groups that get a color of their own; further ones share grey."""
+"""Most groups that get a color of their own; further ones share gray."""
 
 
 def map_of_clips(
-    seen: Look | None, shelf: Shelf, labels: Mapping[str, str], why: str, *, projection: Projection, seed: int
+    sample: ActivationSample | None,
+    images: ImageStore,
+    labels: Mapping[str, str],
+    why: str,
+    *,
+    projection: Projection,
+    seed: int,
 ) -> Section:
     """Draw a dot a video in each layer's space, colored by label, or by folder where no labels are known."""
     question = "Where do the clips lie in each layer?"
-    if seen is None or len(seen.clips) < 3:
-        why = why or f"{0 if seen is None else len(seen.clips)} clips are too few for a map; it takes three."
+    if sample is None or len(sample.clips) < 3:
+        why = why or f"{0 if sample is None else len(sample.clips)} clips are too few for a map; it takes three."
         body = figure("figure-map", absent(why), "A map of all clips: absent.")
         return Section("map", "map", question, "Not drawn.", body)
     by = "label" if labels else "folder"
-    groups = [labels.get(clip.video, "no label") if labels else _folder(clip.video) for clip in seen.clips]
+    groups = [labels.get(clip.video, "no label") if labels else _folder(clip.video) for clip in sample.clips]
     colors = color_of(groups)
     maps = [
-        _map(seen, layer, [colors[group] for group in groups], projection, seed) for layer in (*seen.layers, "pixels")
+        _map(sample, layer, [colors[group] for group in groups], projection, seed)
+        for layer in (*sample.layers, "pixels")
     ]
     keys = [(group, "dot", f"color:var(--class{color})") for group, color in colors.items() if color < COLORS]
     if len(keys) < len(colors):
@@ -42,10 +48,10 @@ def map_of_clips(
         f"each feature scaled to variance 1. Colored by {by}. Point at a dot, tap it, or walk the dots with the arrow "
         "keys: its frame and its video appear, and the same video is marked in the other maps."
     )
-    card = _card(shelf)
+    card = _card(images)
     shown = join(legend(keys) if len(colors) > 1 else None, tag("div", *maps, class_="grid maps"))
-    body = join(figure("figure-map", shown, caption), card, data_block("clips", _facts(seen, shelf, groups, by)))
-    return Section("map", "map", question, _answer(seen, by, colors), body)
+    body = join(figure("figure-map", shown, caption), card, data_block("clips", _facts(sample, images, groups, by)))
+    return Section("map", "map", question, _answer(sample, by, colors), body)
 
 
 def color_of(groups: Sequence[str]) -> dict[str, int]:
@@ -55,15 +61,15 @@ def color_of(groups: Sequence[str]) -> dict[str, int]:
     return own | dict.fromkeys(sorted(set(groups) - set(own)), COLORS)
 
 
-def _card(shelf: Shelf) -> Html:
+def _card(images: ImageStore) -> Html:
     """What appears beside a dot; the page's script fills it in."""
-    picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {shelf.width} {shelf.height}")
+    picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {images.width} {images.height}")
     lines = tag("b", class_="card-name"), tag("span", class_="card-note")
     return tag("div", picture, *lines, id="card", role="status", hidden="")
 
 
-def _answer(seen: Look, by: str, colors: Mapping[str, int]) -> str:
-    words = f"{len(seen.clips)} of {seen.usable} videos. " if len(seen.clips) < seen.usable else ""
+def _answer(sample: ActivationSample, by: str, colors: Mapping[str, int]) -> str:
+    words = f"{len(sample.clips)} of {sample.usable} videos. " if len(sample.clips) < sample.usable else ""
     if len(colors) > 1:
         return (
             words + f"Where dots of one color lie together, the layer knows something of the {by} without being told."
@@ -71,17 +77,20 @@ def _answer(seen: Look, by: str, colors: Mapping[str, int]) -> str:
     return words + "Dots that lie together are alike to the layer."
 
 
-def _facts(seen: Look, shelf: Shelf, groups: Sequence[str], by: str) -> list[dict[str, str | int]]:
-    facts: list[dict[str, str | int]] = []
-    for clip, group in zip(seen.clips, groups, strict=True):
+def _facts(
+    sample: ActivationSample, images: ImageStore, groups: Sequence[str], by: str
+) -> list[dict[str, str | int | list[int]]]:
+    facts: list[dict[str, str | int | list[int]]] = []
+    for clip, group in zip(sample.clips, groups, strict=True):
         moment = len(clip.frames) // 2
-        number = shelf.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
-        facts.append({"video": clip.video, "note": f"frame {clip.frames[moment]}, {by} {group}", "frame": number})
+        number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
+        note = f"frame {clip.frames[moment]}, {by} {group}"
+        facts.append({"video": clip.video, "note": note, "frame": number, "film": images.of(clip.video)})
     return facts
 
 
-def _map(seen: Look, layer: str, colors: Sequence[int], projection: Projection, seed: int) -> Html:
-    features = np.stack([clip.descriptor(layer) for clip in seen.clips])
+def _map(sample: ActivationSample, layer: str, colors: Sequence[int], projection: Projection, seed: int) -> Html:
+    features = np.stack([clip.descriptor(layer) for clip in sample.clips])
     points, remark = project(features, projection, seed=seed)
     at = fit(points, SIDE, EDGE)
     top, bottom = float(at[:, 1].min()) - 2 * EDGE, float(at[:, 1].max()) + 2 * EDGE

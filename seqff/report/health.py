@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seqff.metrics import CHECKS
-from seqff.report.charts import Series, layer_style, legend, line_chart
-from seqff.report.html import Content, Html, absent, figure, join, table, tag
-from seqff.report.material import Material
-from seqff.report.sections.base import Section
+from seqff.report.charts import Series, layer_style, legend, line_chart, smooth
+from seqff.report.data import ReportData
+from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
 from seqff.training.monitors import ROWS, UNTRAINED
 
 POSITIVE, SAME, OTHER = "positive_distance", "same_video_distance", "other_video_distance"
 SPREAD = {POSITIVE: "spread_positive", SAME: "spread_same_video", OTHER: "spread_other_video"}
 
 
-def health(material: Material) -> Section:
+def health(data: ReportData) -> Section:
     """Show losses, shares within tolerance, distances, ranks and dead units of every layer, alarms first."""
     question = "Is each layer healthy?"
-    if not material.metrics:
+    if not data.metrics:
         body = figure("figure-loss", absent("metrics.jsonl is absent or empty."), "Figures over the steps: absent.")
         return Section("health", "health", question, "Unknown: the run has no metrics.", body)
-    many = len(material.layers)
-    names = legend([(name, "rule", layer_style(number, many)) for number, name in enumerate(material.layers)])
+    many = len(data.layers)
+    names = legend([(name, "rule", layer_style(number, many)) for number, name in enumerate(data.layers)])
     body = join(
-        _alarms(material),
-        _checked(material),
+        _alarms(data),
+        _checked(data),
         names,
-        tag("div", *_figures(material), class_="grid two"),
-        _distances(material),
+        tag("div", *_figures(data), class_="grid two"),
+        _distances(data),
         tag("h3", "At the end"),
-        _table(material),
+        _table(data),
     )
-    return Section("health", "health", question, _answer(material), body)
+    return Section("health", "health", question, _answer(data), body)
 
 
-def alarms_of(material: Material) -> list[tuple[int, str]]:
+def alarms_of(data: ReportData) -> list[tuple[int, str]]:
     """Return (step, sentence) of every alarm the training raised."""
-    return [(line["step"], str(words)) for line in material.metrics for words in line.get("alarms", ())]
+    return [(line["step"], str(words)) for line in data.metrics for words in line.get("alarms", ())]
 
 
-def _answer(material: Material) -> str:
-    step, found = material.metrics[-1]["step"], alarms_of(material)
-    looked = any(material.series(layer, "effective_rank") for layer in material.layers)
+def _answer(data: ReportData) -> str:
+    step, found = data.metrics[-1]["step"], alarms_of(data)
+    looked = any(data.series(layer, "effective_rank") for layer in data.layers)
     if not found:
         return (
             f"No alarm was raised in {step} steps: no layer collapsed, died, or had a tolerance that does nothing."
@@ -50,36 +51,63 @@ def _answer(material: Material) -> str:
     return f"{len(found)} alarm{'s' if len(found) > 1 else ''} in {step} steps; see below."
 
 
-def _alarms(material: Material) -> Html | None:
-    found = alarms_of(material)
+def _alarms(data: ReportData) -> Html | None:
+    found = alarms_of(data)
     if not found:
         return None
     return tag("ul", *(tag("li", tag("b", f"Step {step}: "), words) for step, words in found), class_="alarms")
 
 
-def _checked(material: Material) -> Html | None:
+def _checked(data: ReportData) -> Html | None:
     """Show the last check without labels, beside the untrained net; nothing where there was none."""
     rows = []
-    for layer in material.layers:
+    for layer in data.layers:
         cells = [layer]
         for name in CHECKS:
             for key in (name, UNTRAINED + name):
-                series = material.series(layer, key)
+                series = data.series(layer, key)
                 cells.append(f"{series[-1][1]:.0%}" if series else "")
         rows.append(cells)
     if not any(cell for cells in rows for cell in cells[1:]):
         return None
     heads = ["layer", *(head for title in CHECKS.values() for head in (title, "untrained"))]
-    words = "Without labels, on frames held aside: how often the frame most like a given one, neighbors in time left "
-    words += "out, is of the same video, and of two frames of a video the one nearer in time is the more similar one."
-    return join(tag("p", words), table(heads, rows))
+    words = "On frames held aside: how often the frame most like a given one, neighbors in time left out, is of the "
+    words += "same video, and how often of two frames of a video the one nearer in time is the more similar one."
+    found = [check_words(title, [(row[0], row[at], row[at + 1]) for row in rows]) for title, at in _places()]
+    title = tag("h3", "Without labels")
+    return tag(
+        "div", title, *(tag("p", line) for line in found if line), table(heads, rows), tag("p", words, class_="note")
+    )
 
 
-def _figures(material: Material) -> list[Html]:
+def _places() -> list[tuple[str, int]]:
+    return [(title, 1 + 2 * number) for number, title in enumerate(CHECKS.values())]
+
+
+def check_words(title: str, rows: Sequence[tuple[str, str, str]]) -> str:
+    """Say in which layers a check without labels came out better or worse than in the same layer untrained.
+
+    Args:
+        title: what was checked, as a sentence: "nearer in time is more similar".
+        rows: layer, its share and that of the untrained layer, as they are shown ("88%"); empty where not known.
+    """
+    known = [(name, float(now.rstrip("%")) - float(then.rstrip("%"))) for name, now, then in rows if now and then]
+    if not known:
+        return ""
+    kinds = {
+        "more often than untrained": [name for name, gain in known if gain > 0],
+        "as often": [name for name, gain in known if gain == 0],
+        "less often": [name for name, gain in known if gain < 0],
+    }
+    parts = [f"{kind} in {', '.join(names)}" for kind, names in kinds.items() if names]
+    return f"{title[0].upper()}{title[1:]}: {'; '.join(parts)}."
+
+
+def _figures(data: ReportData) -> list[Html]:
     return [
-        _over_steps(material, "figure-loss", "loss", "loss", "The loss of each layer, by its own objective."),
+        _over_steps(data, "figure-loss", "loss", "loss", "The loss of each layer, by its own objective", smoothed=True),
         _over_steps(
-            material,
+            data,
             "figure-within",
             "within_tolerance",
             "positives within tolerance",
@@ -89,7 +117,7 @@ def _figures(material: Material) -> list[Html]:
             why="This objective has no tolerance, or the run is not trained with one.",
         ),
         _over_steps(
-            material,
+            data,
             "figure-rank",
             "effective_rank",
             "effective rank",
@@ -97,7 +125,7 @@ def _figures(material: Material) -> list[Html]:
             "the same layer untrained, on the same input. Falling to 1 is a collapse.",
         ),
         _over_steps(
-            material,
+            data,
             "figure-dead",
             "dead_units",
             "dead channels",
@@ -108,22 +136,35 @@ def _figures(material: Material) -> list[Html]:
 
 
 def _over_steps(
-    material: Material, id_: str, name: str, title: str, caption: str, *, y_to: float | None = None, why: str = ""
+    data: ReportData,
+    id_: str,
+    name: str,
+    title: str,
+    caption: str,
+    *,
+    y_to: float | None = None,
+    why: str = "",
+    smoothed: bool = False,
 ) -> Html:
     """Draw one figure of all layers, with that of the untrained layers dashed where it was noted."""
-    series, many = [], len(material.layers)
-    for number, layer in enumerate(material.layers):
+    series, many, widest = [], len(data.layers), 1
+    for number, layer in enumerate(data.layers):
         for prefix, dashed in (("", False), (UNTRAINED, True)):
-            points = material.series(layer, prefix + name)
-            words = f"{layer}{', untrained' if dashed else ''}: {points[-1][1]:.3g} at the end" if points else ""
-            series += [Series(points, words, layer_style(number, many), dashed)] if points else []
+            points = data.series(layer, prefix + name)
+            if points:
+                line, over = smooth(points) if smoothed else (points, 1)
+                words, widest = f"{layer}{', untrained' if dashed else ''}", max(widest, over)
+                raw = points if over > 1 else ()
+                series.append(Series(line, words, layer_style(number, many), dashed, raw))
     if not series:
         why = why or "Not noted: the monitors were off (monitor_every = 0), or the run is of an older seqff."
         return figure(id_, absent(why), f"{title}: absent")
+    if smoothed:
+        caption += f"; the mean of {widest} logged steps before what was logged." if widest > 1 else "."
     return figure(id_, line_chart(title, series, y_to=y_to), caption)
 
 
-def _distances(material: Material) -> Html:
+def _distances(data: ReportData) -> Html:
     """Draw how far apart positives and negatives are, a chart a layer."""
     lines = {
         POSITIVE: ("positives", "positive"),
@@ -131,18 +172,17 @@ def _distances(material: Material) -> Html:
         OTHER: ("negatives, other videos", "other"),
     }
     charts = []
-    for layer in material.layers:
-        names = {name: name if material.series(layer, name) else SPREAD[name] for name in lines}
+    for layer in data.layers:
+        names = {name: name if data.series(layer, name) else SPREAD[name] for name in lines}
         series = [
-            Series(material.series(layer, names[name]), f"{layer}, {words}", f"stroke:var(--{class_})")
+            Series(data.series(layer, names[name]), f"{layer}, {words}", f"stroke:var(--{class_})")
             for name, (words, class_) in lines.items()
-            if material.series(layer, names[name])
+            if data.series(layer, names[name])
         ]
         for name in ("tolerance", "margin"):
-            points = material.series(layer, name)
+            points = data.series(layer, name)
             if any(y for _, y in points) and series:  # 0 where the objective has none
-                words = f"{layer}, {name}: {points[-1][1]:.3g}"
-                series.append(Series(points, words, "stroke:var(--ink)", dashed=True))
+                series.append(Series(points, f"{layer}, {name}", "stroke:var(--ink)", dashed=True))
         charts += [line_chart(layer, series)] if series else []
     caption = (
         "d, the squared distance between embeddings, of positives and of negatives. Positives should come to lie "
@@ -162,21 +202,21 @@ def _distances(material: Material) -> Html:
     )
 
 
-def _table(material: Material) -> Html:
+def _table(data: ReportData) -> Html:
     columns = {
         "loss": "loss",
+        "effective rank": "effective_rank",
+        "untrained": UNTRAINED + "effective_rank",
+        "dead channels": "dead_units",
         "within tolerance": "within_tolerance",
         "tolerance": "tolerance",
         "d positives": POSITIVE,
         "d same video": SAME,
         "d other videos": OTHER,
-        "effective rank": "effective_rank",
-        "untrained": UNTRAINED + "effective_rank",
-        "dead channels": "dead_units",
     }
-    shown = {title: name for title, name in columns.items() if any(material.series(x, name) for x in material.layers)}
+    shown = {title: name for title, name in columns.items() if any(data.series(x, name) for x in data.layers)}
     rows: list[list[Content]] = []
-    for layer in material.layers:
-        last = [material.series(layer, name)[-1:] for name in shown.values()]
+    for layer in data.layers:
+        last = [data.series(layer, name)[-1:] for name in shown.values()]
         rows.append([layer, *(f"{points[0][1]:.3g}" if points else None for points in last)])
     return table(["layer", *shown], rows)
