@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from seqff.probes.cautions import forgotten_groups, nothing_learned, too_little
 from seqff.probes.labelled_splits import LEAK, WITHIN
 from seqff.probes.results import ArrayResult
-from seqff.probes.task import Task
+from seqff.probes.task import PIXELS, Task
 from seqff.version import __version__
 
 GIVEN = "given in Python"
@@ -55,7 +56,7 @@ def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
         "arguments": arguments_of(task),
         "extraction": {key: store.meta[key] for key in EXTRACTION if key in store.meta},
         "seconds": round(sum(result.seconds for result in found.values()), 3),
-        "warnings": warnings_of(found, len(task.folds)) + notes,
+        "warnings": notes + cautions_of(task, found) + warnings_of(found, len(task.folds)),
     }
 
 
@@ -113,6 +114,23 @@ def seen(hashes: Sequence[str], trained_on: frozenset[str] | None) -> str:
         return "unknown"
     known = sum(content in trained_on for content in hashes)
     return "unseen" if known == 0 else "seen" if known == len(hashes) else "mixed"
+
+
+def cautions_of(task: Task, found: Mapping[str, ArrayResult]) -> list[str]:
+    """Name too little data, layers that learned nothing, and groups that look forgotten."""
+    splits, config = task.splits, task.config
+    pairs = sorted(set(zip(splits.video.tolist(), splits.label.tolist(), strict=True)))
+    layers = {name: result for name, result in found.items() if name != PIXELS and "/" not in name}
+    untrained = {name: found[f"untrained/{name}"] for name in layers if f"untrained/{name}" in found}
+    notes = nothing_learned(layers, untrained, majority_accuracy(task))
+    if config.within_videos:
+        return notes
+    few = too_little(Counter(name for _, name in pairs), len({place for place, _ in pairs}))
+    dealt = config.groups is None and config.splits is None
+    forgotten = (
+        forgotten_groups([task.paths[place] for place, _ in pairs], [name for _, name in pairs]) if dealt else None
+    )
+    return [*few, *notes, *([forgotten] if forgotten else [])]
 
 
 def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:

@@ -16,7 +16,9 @@
     select.parentNode.hidden = false;
     const show = () => {
       all("[data-array]", choice).forEach((each) => (each.hidden = each.dataset.array !== select.value));
-      all("[data-wrong]", choice).forEach((each) => (each.hidden = !each.dataset.wrong.split(" ").includes(select.value)));
+      for (const each of all("[data-wrong]", choice)) {
+        each.hidden = !each.dataset.wrong.split(" ").includes(select.value);
+      }
       fit();
     };
     select.addEventListener("change", show);
@@ -79,17 +81,20 @@
     }));
     const steps = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
     let at = -1;
-    const near = (x, step) => x.reduce((best, each, place) => (Math.abs(each - step) < Math.abs(x[best] - step) ? place : best), 0);
+    const near = (x, step) => {
+      const away = x.map((each) => Math.abs(each - step));
+      return away.indexOf(Math.min(...away));
+    };
     const show = () => {
       untip();
       const step = steps[at];
       const x = left + ((step - from) / (to - from || 1)) * (right - left);
-      const box = chart.viewBox.baseVal;
-      const cross = document.createElementNS("http://www.w3.org/2000/svg", "line");
-      Object.entries({ x1: x, x2: x, y1: 20, y2: box.height - 30, class: "cross" }).forEach(([key, value]) => cross.setAttribute(key, value));
+      const cross = chart.querySelector(".grid").cloneNode();
+      const ends = { x1: x, x2: x, y1: 20, y2: chart.viewBox.baseVal.height - 30, class: "cross" };
+      Object.entries(ends).forEach(([key, value]) => cross.setAttribute(key, value));
       chart.append(cross);
-      const values = lines.map((line) => [line, near(line.x, step)]).filter(([line, place]) => line.x.length < 2 || Math.abs(line.x[place] - step) <= (to - from) / 10);
-      say([[`step ${step}`, ""], ...values.map(([line, place]) => [`${line.name}: ${line.y[place]}`, line.color])]);
+      const values = lines.map((line) => [`${line.name}: ${line.y[near(line.x, step)]}`, line.color]);
+      say([[`step ${step}`, ""], ...values]);
       beside(tip, cross.getBoundingClientRect(), 12);
     };
     all("title", chart).forEach((each) => each.remove()); // the tip says it

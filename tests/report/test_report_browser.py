@@ -101,7 +101,7 @@ def test_the_choice_shows_the_answers_of_another_layer(made: Made, browser: Any)
             f"{name} gets {shown.count() or 'none'} of"
             in page.locator("#figure-wrong p[data-array]:visible").text_content()
         )
-    assert HOSTILE_LABEL in page.locator("#figure-confusion [data-array]:visible thead").text_content()
+    assert HOSTILE_LABEL in page.locator("#figure-confusion [data-array]:visible .confusion thead").text_content()
     assert page.evaluate("typeof window.hacked") == "undefined"
     assert (complaints, asked) == ([], [])
     page.close()
@@ -142,7 +142,6 @@ def test_pointing_at_a_curve_tells_its_values(made: Made, browser: Any) -> None:
     page.mouse.move(2, 2)
     assert not tip.is_visible()
     chart.focus()
-    page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert tip.locator("span").first.text_content() == f"step {lines[1]['step']}"
     page.keyboard.press("Escape")

@@ -177,7 +177,8 @@ def test_the_check_without_labels_is_told(made: Made, tmp_path: Path) -> None:
     lines[-1] |= {"layer1/retrieval": 0.875, "layer1/untrained_retrieval": 0.25, "layer1/time_order": 0.625}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text = write(run, tmp_path, most_videos=0).by_id("health").text
-    assert "Without labels, on frames held aside" in text
+    assert "Without labels" in text
+    assert "The most similar frame is of the same video: more often than untrained in layer1" in text
     assert all(share in text for share in ("88%", "25%", "62%"))
     bare = [
         {name: value for name, value in line.items() if not name.endswith(("retrieval", "time_order"))}

@@ -1,0 +1,105 @@
+"""What to know before one believes an accuracy: too little data, nothing learned, groups that were forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from seqff.probes.labels import listing
+from seqff.probes.results import ArrayResult
+
+FEW_VIDEOS, FEW_OF_A_CLASS = 30, 5
+SUBJECTS = frozenset(
+    {"actor", "animal", "cam", "camera", "day", "g", "group", "mouse", "p", "participant", "patient", "person", "rat"}
+    | {"rec", "recording", "s", "scene", "session", "site", "subj", "subject", "user"}
+)
+"""Words before a number that say that videos belong together."""
+_GAP = "[-_. ]+"
+
+
+def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
+    """Name what is too little to learn much from.
+
+    Args:
+        videos_per_class: labelled videos of each class.
+        videos: labelled videos in all.
+    """
+    notes = []
+    if videos < FEW_VIDEOS:
+        notes.append(
+            f"only {videos} videos: a difference has to be large to be more than chance; {FEW_VIDEOS} say more"
+        )
+    small = [name for name, count in videos_per_class.items() if count < FEW_OF_A_CLASS]
+    if small:
+        notes.append(f"{listing(small, 'class', 'classes')} with fewer than {FEW_OF_A_CLASS} videos")
+    return notes
+
+
+def nothing_learned(
+    layers: Mapping[str, ArrayResult], untrained: Mapping[str, ArrayResult], majority: float
+) -> list[str]:
+    """Say so if no layer is above the majority's rate, or if training changed no layer's accuracy.
+
+    Args:
+        layers: result of each trained layer.
+        untrained: of the same layers untrained, where there are any.
+        majority: accuracy of always naming the most frequent class.
+    """
+    notes = []
+    if layers and all(layer.interval[0] <= majority for layer in layers.values()):
+        notes.append(
+            f"no layer is above the majority's {majority:.3f} by more than chance: are the labels right, and is there "
+            "enough of each class?"
+        )
+    if untrained and all(layers[name].accuracy == before.accuracy for name, before in untrained.items()):
+        notes.append("every difference to the untrained net is 0: was anything trained, and long enough?")
+    return notes
+
+
+def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> str | None:
+    """Say which part of the names looks like a subject, a camera or a recording that several videos are of.
+
+    Args:
+        videos: paths; each stands on its own in a split by video.
+        labels: class of each.
+
+    Returns:
+        A note with the `--groups` that would keep them together; None if no part looks like one.
+    """
+    paths = [PurePosixPath(video) for video in videos]
+    if all(len(path.parts) > 2 for path in paths):
+        shared = _shared([path.parts[-2] for path in paths], labels)
+        if shared:
+            return _note("folders", shared, "folder")
+    parts = [re.split(_GAP, path.stem) for path in paths]
+    for place in range(min(map(len, parts), default=0)):
+        shared = _shared([part[place] for part in parts], labels)
+        if shared:
+            before = f"(?:[^-_. ]+{_GAP}){{{place}}}" if place else ""
+            return _note("names", shared, f"'^{before}(?P<group>[^-_. ]+)'")
+    return None
+
+
+def _note(where: str, shared: Sequence[str], groups: str) -> str:
+    few = ", ".join(shared[:3])
+    return (
+        f"no groups were given, but {where} of files share what looks like a subject or a recording ({few}, ...): "
+        f"videos of one stand on both sides of a split, and accuracies may be too high; "
+        f"--groups {groups} keeps them together"
+    )
+
+
+def _shared(values: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return the values, sorted, if they look like things that several videos of several classes are of; else none."""
+    classes: dict[str, Counter[str]] = defaultdict(Counter)
+    for value, label in zip(values, labels, strict=True):
+        classes[value][label] += 1
+    across = [value for value, found in classes.items() if len(found) > 1]
+    if not 3 <= len(classes) <= len(values) / 2 or len(across) < 0.8 * len(classes):
+        return []
+    words = {re.sub(r"\d+", "", value).lower() for value in classes}
+    repeated = sum(max(found.values()) > 1 for found in classes.values()) > len(classes) / 2
+    counted = len(words) == 1 and not words & SUBJECTS  # as in clip1, clip2, ...: numbers that each class begins anew
+    return [] if counted and not repeated else sorted(classes)
