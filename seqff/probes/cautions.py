@@ -75,7 +75,8 @@ def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> str | None
             return _note("folders", shared, "folder")
     parts = [re.split(_GAP, path.stem) for path in paths]
     for place in range(min(map(len, parts), default=0)):
-        shared = _shared([part[place] for part in parts], labels)
+        last = all(len(part) == place + 1 for part in parts)
+        shared = _shared([part[place] for part in parts], labels, last=last)
         if shared:
             before = f"(?:[^-_. ]+{_GAP}){{{place}}}" if place else ""
             return _note("names", shared, f"'^{before}(?P<group>[^-_. ]+)'")
@@ -91,7 +92,7 @@ def _note(where: str, shared: Sequence[str], groups: str) -> str:
     )
 
 
-def _shared(values: Sequence[str], labels: Sequence[str]) -> list[str]:
+def _shared(values: Sequence[str], labels: Sequence[str], *, last: bool = False) -> list[str]:
     """Return the values, sorted, if they look like things that several videos of several classes are of; else none."""
     classes: dict[str, Counter[str]] = defaultdict(Counter)
     for value, label in zip(values, labels, strict=True):
@@ -101,5 +102,5 @@ def _shared(values: Sequence[str], labels: Sequence[str]) -> list[str]:
         return []
     words = {re.sub(r"\d+", "", value).lower() for value in classes}
     repeated = sum(max(found.values()) > 1 for found in classes.values()) > len(classes) / 2
-    counted = len(words) == 1 and not words & SUBJECTS  # as in clip1, clip2, ...: numbers that each class begins anew
-    return [] if counted and not repeated else sorted(classes)
+    counted = len(words) == 1 and not words & SUBJECTS  # as in clip1, clip2, ...: numbers that are begun anew
+    return [] if counted and (last or not repeated) else sorted(classes)
