@@ -1,9 +1,10 @@
 # make demo: the whole way on clips made on the spot.  make test: the whole test suite.
 # make docs: the site in build/site.  Each sets up .venv itself.
+# make release-check: wheel and sdist, each installed in a fresh environment (some GB, a few minutes).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs release-check clean
 
 demo: .venv/installed
 	$(BIN)/seqff demo
@@ -18,6 +19,17 @@ check: .venv/installed-dev
 
 docs: .venv/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+release-check: .venv/bin/python
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf build/release
+	$(BIN)/python -m build --outdir build/release/dist
+	$(BIN)/python -m twine check --strict build/release/dist/*
+	set -e; for file in $(CURDIR)/build/release/dist/*; do \
+	  $(PYTHON) -m venv --clear build/release/env; \
+	  build/release/env/bin/python -m pip install --quiet "$$file"; \
+	  cd build/release; env/bin/seqff --version; env/bin/seqff doctor; cd ../..; \
+	done
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
