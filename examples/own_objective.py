@@ -51,10 +51,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="seqff-example-"))
     write_digit_clips(folder / "videos", clips=16, settings=ClipSettings(size_px=48, frames=16))
 
-    # Under a name it can be asked for in settings. The function is called once for every layer; `place` tells it the
+    # Under a name it can be asked for in settings. The function is called once for every layer; `layer` tells it the
     # layer's tolerance, channels and embedding size, in case the objective wants to know. A run can be resumed where
     # the name is registered, so keep these lines in a module that your scripts import.
-    OBJECTIVES["soft_triplet"] = lambda config, place: SoftTriplet()
+    OBJECTIVES["soft_triplet"] = lambda config, layer: SoftTriplet()
 
     # Terms add up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer.
     config = TrainConfig(

@@ -11,7 +11,7 @@ Tolerances = float | tuple[float, ...] | Literal["falling", "calibrated"]
 
 @dataclass(frozen=True)
 class GoodnessConfig:
-    """Forward-Forward's goodness (objective `goodness`): high for real rows, low for made-up ones."""
+    """Forward-Forward's goodness (objective `goodness`): high for real rows, low for synthetic ones."""
 
     form: Literal["sum", "mean"] = "sum"
     """Sum of the squared activities, or their mean."""
@@ -20,7 +20,7 @@ class GoodnessConfig:
     threshold: float = 1.0
     """theta for every unit: the sum form multiplies it by the number of units it sums."""
     loss: Literal["symba", "threshold"] = "symba"
-    """Each real row against a made-up one (SymBa), which learns several times faster, or each row against the
+    """Each real row against a synthetic one (SymBa), which learns several times faster, or each row against the
     threshold, as in the paper (with alpha 1)."""
     alpha: float = 0.03
     """Factor on what the loss's sigmoid sees: the difference of two goodnesses, or goodness - theta."""

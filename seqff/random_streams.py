@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 class RandomStream(IntEnum):
@@ -30,3 +32,21 @@ class RandomStream(IntEnum):
     def generator(self, seed: int, *key: int) -> np.random.Generator:
         """Return the stream of a seed and a key: the same numbers whenever it is asked for."""
         return np.random.default_rng([seed, self, *key])
+
+
+def hash_integers(first: Tensor, count: int) -> Tensor:
+    """Hash the integers first, first + 1, ...: random numbers of which a checkpoint holds a count, on any device.
+
+    Args:
+        first: scalar int64; the host does not look at it.
+        count: how many.
+
+    Returns:
+        (count,) int64, spread evenly over all 64-bit integers.
+
+    Reference: the finalizer of SplitMix64, Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195.
+    """
+    x = first + torch.arange(count, device=first.device)
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        x = (x ^ (x >> shift & (1 << 64 - shift) - 1)) * factor
+    return x ^ (x >> 31 & (1 << 33) - 1)

@@ -21,7 +21,7 @@ from torch import Tensor
 import seqff
 from seqff.config import TrainConfig
 from seqff.nets import build_encoder
-from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.pairwise import squared_distances, unit
 from seqff.pairs import PairStream, distances
 from seqff.pairs.synthetic import write_digit_clips
 from seqff.training import build_learners

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Objective(nn.Module):
     `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the output of
     a second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the
     layer's output for the inputs that `compose` makes of its input rows.
-    `needs_mixtures` says that batches must hold made-up negatives (`relation.real`).
+    `needs_mixtures` says that batches must hold synthetic negatives (`relation.real`).
     """
 
     sees: ClassVar[Literal["embedding", "video_embedding", "map", "composed"]] = "embedding"
@@ -48,22 +48,23 @@ class WeightedSum(nn.Module):
         self.terms = nn.ModuleDict({name: term for name, (term, _) in terms.items()})
         self.weights = {name: weight for name, (_, weight) in terms.items()}
 
+    def __iter__(self) -> Iterator[tuple[str, Objective]]:
+        """Go through the terms by name."""
+        return ((name, term) for name, term in self.terms.items() if isinstance(term, Objective))
+
     def sees(self, what: str) -> bool:
         """Say whether any term looks at "embedding", "video_embedding", "map" or "composed"."""
-        return any(term.sees == what for term in self._terms().values())
+        return any(term.sees == what for _, term in self)
 
     @property
     def needs_mixtures(self) -> bool:
-        """Whether any term needs made-up negatives in the batch."""
-        return any(term.needs_mixtures for term in self._terms().values())
-
-    def _terms(self) -> dict[str, Objective]:
-        return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}
+        """Whether any term needs synthetic negatives in the batch."""
+        return any(term.needs_mixtures for _, term in self)
 
     def forward(
         self, layer: Callable[[Tensor], Tensor], h: Tensor, out: Tensor, z: Tensor | None, relation: Relation
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the layer's loss and the figures of all terms.
+        """Return the layer's loss and the metrics of all terms.
 
         Args:
             layer: for terms that look at its output of other inputs.
@@ -74,16 +75,16 @@ class WeightedSum(nn.Module):
             relation: of the N rows.
         """
         losses: list[Tensor] = []
-        figures: dict[str, Tensor] = {}
-        for name, term in self._terms().items():
+        metrics: dict[str, Tensor] = {}
+        for name, term in self:
             if term.sees in ("embedding", "video_embedding"):
                 assert z is not None  # the learner asks `sees` before
-                loss, found = term(z[:, : self.dim] if term.sees == "embedding" else z[:, self.dim :], relation)
+                seen = z[:, : self.dim] if term.sees == "embedding" else z[:, self.dim :]
             else:
-                seen = out if term.sees == "map" else layer(term.compose(h, relation))
-                loss, found = term(seen.float(), relation)
+                seen = (out if term.sees == "map" else layer(term.compose(h, relation))).float()
+            loss, found = term(seen, relation)
             losses.append(self.weights[name] * loss)
             if len(self.terms) > 1:
-                figures[f"{name}_loss"] = loss.detach()
-            figures |= found
-        return sum(losses[1:], losses[0]), figures
+                metrics[f"{name}_loss"] = loss.detach()
+            metrics |= found
+        return sum(losses[1:], losses[0]), metrics

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,49 +11,45 @@ from torch.nn import functional as F
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.negatives import Negatives, kinds
-from seqff.objectives.predictor import Predictor
-from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.pairwise import BilinearScore, masked_mean
 from seqff.relation import Relation
 
 
-def attract(scores: Tensor, positive: Tensor) -> Tensor:
-    """Mean over the positives of max(0, 1 - s), 0 if there are none.
+def clapp_loss(
+    scores: Tensor, positive: Tensor, negatives: Sequence[tuple[Tensor, float]], *, negative_weight: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean over positives of max(0, 1 - s) + negative_weight * weighted means over negatives of max(0, 1 + s).
 
     Args:
-        scores: (N, M) float, s; how well row n of the batch predicts row m.
-        positive: (P, 2) int64, anchors (0..N) and their positives (0..M).
-
-    Reference: Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262: the loss max(0, 1 - y s), y = 1.
-    """
-    return F.relu(1 - scores[positive[:, 0], positive[:, 1]]).sum() / max(len(positive), 1)
-
-
-def repel(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of max(0, 1 + s) over the negatives of every positive's anchor, 0 if there are none.
-
-    Args:
-        scores: (N, M) float, s; how well row n of the batch predicts row m.
-        positive: (P, 2) int64, anchors (0..N) and their positives (0..M).
-        negative: (N, M) bool, negatives of every row.
+        scores: (N, N) float, s; how well row n of the batch predicts row m.
+        positive: (P, 2) int64, anchors and their positives.
+        negatives: kinds of negatives, (N, N) bool, and their weights; those of every positive's anchor count.
+        negative_weight: weight of all negatives.
 
     Returns:
-        The mean hinge, and the mean score of these negatives, detached.
+        The loss; the mean score of the positives and the weighted mean score of the negatives, detached. A mean over
+        nothing is 0.
 
-    Reference: as `attract`, y = -1.
+    Reference: Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262: the loss max(0, 1 - y s), y = 1 and y = -1.
     """
-    anchor = positive[:, 0]
-    wrong, valid = scores[anchor], negative[anchor]
-    return masked_mean(F.relu(1 + wrong), valid), masked_mean(wrong, valid).detach()
+    anchor, other = positive.unbind(dim=1)
+    right, low = scores[anchor, other], scores.new_zeros(())
+    loss = F.relu(1 - right).sum() / max(len(positive), 1)
+    for mask, weight in negatives:
+        wrong, valid = scores[anchor], mask[anchor]
+        loss = loss + negative_weight * weight * masked_mean(F.relu(1 + wrong), valid)
+        low = low + weight * masked_mean(wrong, valid).detach()
+    return loss, right.detach().sum() / max(len(positive), 1), low
 
 
 class CLAPP(Objective):
     """CLAPP as a term of a layer's loss, with a matrix of its own.
 
-    The loss is `attract` + negative_weight * `repel`, as in the authors' code, with negatives of the same and of other
-    videos by their shares (`objective.same_video`). Embeddings are taken as they are, not as unit vectors.
+    The loss is that of the authors' code, with negatives by `objective.negative_weight` and `objective.same_video`.
+    Embeddings are taken as they are, not as unit vectors.
 
     Args:
-        config: weight, mixture and choice of the negatives.
+        config: weights and choice of the negatives.
         dim: D of the embeddings.
         generator: source of the initial weights of the matrix, and of the seed that negatives are drawn with.
     """
@@ -59,20 +57,14 @@ class CLAPP(Objective):
     def __init__(self, config: ObjectiveConfig, dim: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        self.predictor = Predictor(dim, generator=generator)
+        self.predictor = BilinearScore(dim, generator=generator)
         self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and the mean scores `clapp_positive_score` and `clapp_negative_score`."""
-        config, positive = self.config, relation.positive
-        z = z.float()
-        among = self.negatives(z, relation)
-        scores: Tensor = self.predictor(z, z)
-        loss, wrong = attract(scores, positive), scores.new_zeros(())
-        for mask, share in kinds(among, config.same_video):
-            negatives, mean = repel(scores, positive, mask)
-            loss = loss + config.negative_weight * share * negatives
-            wrong = wrong + share * mean
-        with torch.no_grad():
-            right = scores[positive[:, 0], positive[:, 1]].sum() / max(len(positive), 1)
+        z, config = z.float(), self.config
+        negatives = kinds(self.negatives(z, relation), config.same_video)
+        loss, right, wrong = clapp_loss(
+            self.predictor(z), relation.positive, negatives, negative_weight=config.negative_weight
+        )
         return loss, {"clapp_positive_score": right, "clapp_negative_score": wrong}

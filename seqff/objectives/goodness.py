@@ -1,4 +1,4 @@
-"""Goodness: each layer says of every row whether it is real or made up, by the squares of its activities."""
+"""Goodness: each layer says of every row whether it is real or synthetic, by the squares of its activities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from seqff.config import GoodnessConfig
 from seqff.objectives.base import Objective
-from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.pairwise import masked_mean
 from seqff.relation import Relation
 
 
@@ -18,7 +18,7 @@ def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["
     """Goodness of a layer's activities: the sum, or the mean, of their squares.
 
     Args:
-        y: (N, D) or (N, C, H, W) float, activities before any normalisation.
+        y: (N, D) or (N, C, H, W) float, activities before any normalization.
         form: "sum" as in the paper, or "mean", which does not depend on the number of units.
         over: "map", all units of a row together; "position", the channels at each place of a map by themselves.
 
@@ -33,17 +33,12 @@ def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["
     return squares.sum(dim=1) if form == "sum" else squares.mean(dim=1)
 
 
-def probability(g: Tensor, *, threshold: float, alpha: float = 1.0) -> Tensor:
-    """Probability that a row of goodness g is real, sigmoid(alpha * (g - theta)); the shape of g."""
-    return torch.sigmoid(alpha * (g - threshold))
-
-
 def threshold_loss(g: Tensor, real: Tensor, *, threshold: float, alpha: float = 1.0) -> Tensor:
-    """Cross-entropy of `probability`: softplus(theta - g) of real rows plus softplus(g - theta) of made-up ones.
+    """Cross-entropy of p(real) = sigmoid(g - theta): softplus(theta - g) of real rows, softplus(g - theta) of others.
 
     Args:
         g: (N,) or (N, P) float, goodness of every row (at P places).
-        real: (N,) bool, rows that are not made up.
+        real: (N,) bool, rows that are not synthetic.
         threshold: theta.
         alpha: factor on g - theta, 1 in the paper.
 
@@ -59,13 +54,13 @@ def threshold_loss(g: Tensor, real: Tensor, *, threshold: float, alpha: float = 
 
 
 def pair_off(real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pair the k-th real row with the k-th made-up one, without a look at the data from the host.
+    """Pair the k-th real row with the k-th synthetic one, without a look at the data from the host.
 
     Args:
         real: (N,) bool.
 
     Returns:
-        (N // 2,) int64 real rows, (N // 2,) int64 made-up rows, and (N // 2,) bool, whether the pair is one: where
+        (N // 2,) int64 real rows, (N // 2,) int64 synthetic rows, and (N // 2,) bool, whether the pair is one: where
         the kinds are not equally many, rows are left over.
     """
     order = torch.argsort((~real).int(), stable=True)  # real rows first, each kind in its order
@@ -75,11 +70,11 @@ def pair_off(real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def symba_loss(g: Tensor, real: Tensor, *, alpha: float = 1.0) -> Tensor:
-    """SymBa: softplus(-alpha (g_real - g_made_up)) of pairs of rows (see `pair_off`), no threshold.
+    """SymBa: softplus(-alpha (g_real - g_synthetic)) of pairs of rows (see `pair_off`), no threshold.
 
     Args:
         g: (N,) or (N, P) float, goodness of every row (at P places).
-        real: (N,) bool, rows that are not made up.
+        real: (N,) bool, rows that are not synthetic.
         alpha: factor on the difference.
 
     Returns:
@@ -94,7 +89,7 @@ def symba_loss(g: Tensor, real: Tensor, *, alpha: float = 1.0) -> Tensor:
 
 
 class Goodness(Objective):
-    """High goodness for real rows, low goodness for made-up ones, as `relation.real` tells them apart.
+    """High goodness for real rows, low goodness for synthetic ones, as `relation.real` tells them apart.
 
     Args:
         config: form, threshold, loss and alpha.
@@ -110,23 +105,22 @@ class Goodness(Objective):
         super().__init__()
         if config.alpha <= 0 or config.threshold <= 0:
             raise ValueError(
-                "objective.goodness: alpha and threshold must be above 0, got "
-                f"alpha={config.alpha}, threshold={config.threshold}"
+                f"objective.goodness: alpha and threshold must be above 0, got {config.alpha} and {config.threshold}"
             )
         self.config = config
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a layer's output, (N, D) or (N, C, H, W) float32, and its figures.
+        """Return the loss of a layer's output, (N, D) or (N, C, H, W) float32, and its metrics.
 
-        Figures: `goodness_real` and `goodness_made_up`, means per unit, and `told_apart`, the share of real and
-        made-up pairs (see `pair_off`) in which the real row has the higher goodness.
+        Metrics: `goodness_real` and `goodness_synthetic`, means per unit, and `told_apart`, the fraction of real and
+        synthetic pairs (see `pair_off`) in which the real row has the higher goodness.
 
         Raises:
-            ValueError: the batch has no made-up rows, or goodness per position was asked of (N, D) activities.
+            ValueError: the batch has no synthetic rows, or goodness per position was asked of (N, D) activities.
         """
         config, real = self.config, relation.real
         if real is None:
-            raise ValueError("the goodness objective needs made-up negatives, but relation.real is None: all are real")
+            raise ValueError("objective goodness needs synthetic negatives, but relation.real is None: all are real")
         if config.over == "position" and z.ndim != 4:
             raise ValueError(f"objective.goodness.over='position' needs maps (N, C, H, W), got {tuple(z.shape)}")
         g = goodness(z, config.form, over=config.over).reshape(len(z), -1)
@@ -140,6 +134,6 @@ class Goodness(Objective):
             first, second, paired = pair_off(real)
             return loss, {
                 "goodness_real": masked_mean(of_unit, real),
-                "goodness_made_up": masked_mean(of_unit, ~real),
+                "goodness_synthetic": masked_mean(of_unit, ~real),
                 "told_apart": masked_mean((of_unit[first] > of_unit[second]).float(), paired),
             }

@@ -87,23 +87,23 @@ def build_head(
     return Head(grid, cells, _projector(name, second, width, out, generator) if video else None, split=split)
 
 
-def split_channels(channels: int, share: float) -> int:
-    """Return how many of a layer's channels are for terms within videos, if those between videos see a share of them.
+def split_channels(channels: int, fraction: float) -> int:
+    """Return how many of a layer's channels are for terms within videos, if a fraction of them is for those between.
 
     Args:
         channels: of the layer's map.
-        share: `objective.video_channels`; for 0 all terms see all channels, and so 0 is returned.
+        fraction: `objective.video_channels`; for 0 all terms see all channels, and so 0 is returned.
 
     Raises:
-        ValueError: the share is not 0 to below 1, or leaves one kind of term without a channel.
+        ValueError: the fraction is not 0 to below 1, or leaves one kind of term without a channel.
     """
-    between = round(share * channels)
-    if not 0 <= share < 1 or (share and not 0 < between < channels):
+    between = round(fraction * channels)
+    if not 0 <= fraction < 1 or (fraction and not 0 < between < channels):
         raise ValueError(
-            "objective.video_channels is the share of a layer's channels for terms between videos, 0 (all terms see "
-            f"all) to below 1, and must leave each kind of them at least one of {channels}; got {share}"
+            "objective.video_channels is the fraction of a layer's channels for terms between videos, 0 (all terms see "
+            f"all) to below 1, and must leave each kind of them at least one of {channels}; got {fraction}"
         )
-    return channels - between if share else 0
+    return channels - between if fraction else 0
 
 
 def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:

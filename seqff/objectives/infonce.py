@@ -1,17 +1,19 @@
-"""InfoNCE: tell a row's positive from all its negatives."""
+"""InfoNCE: tell a row's positive from all its negatives, or a frame's video from all others."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
-from seqff.objectives.distance import unit
 from seqff.objectives.negatives import Negatives, kinds
-from seqff.objectives.predictor import Predictor
-from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.pairwise import BilinearScore, masked_mean, unit
 from seqff.relation import Relation
+
+TEMPERATURE = 0.1
+"""What cosines are divided by between videos."""
 
 
 def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,7 +27,7 @@ def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor
         negative: (N, M) bool, negatives of every row.
 
     Returns:
-        The mean over the pairs of which the anchor has negatives, 0 if there are none; and the share of these pairs
+        The mean over the pairs of which the anchor has negatives, 0 if there are none; and the fraction of these pairs
         in which the positive scores above every negative.
 
     Reference: van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
@@ -40,15 +42,14 @@ def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor
 
 
 class InfoNCE(Objective):
-    """InfoNCE as a term of a layer's loss.
+    """InfoNCE among distant rows of the same video and among rows of other videos, added by `objective.same_video`.
 
-    The loss is the share-weighted sum of InfoNCE among distant rows of the same video and InfoNCE among rows of other
-    videos (`objective.same_video`); `objective.negative_weight` has no part in it. Scores are cosines, and both rows of
-    a pair look for each other; or bilinear, and the earlier row looks for the later one, as in CPC and Greedy InfoMax.
+    `objective.negative_weight` has no part in it. Scores are cosines, and both rows of a pair look for each other; or
+    bilinear, and the earlier row looks for the later one, as in CPC and Greedy InfoMax.
 
     Args:
-        config: score, temperature, the mixture and the choice of negatives (the nearest ones are those of
-            the nearest embeddings, whatever the score).
+        config: score, temperature, weights and choice of negatives (the nearest ones are those of the nearest
+            embeddings, whatever the score).
         dim: D of the embeddings.
         generator: source of the initial weights of the bilinear score, and of the seed that negatives are drawn with.
 
@@ -64,23 +65,73 @@ class InfoNCE(Objective):
         if config.infonce.temperature <= 0:
             raise ValueError(f"objective.infonce.temperature must be above 0, got {config.infonce.temperature}")
         self.temperature, self.same_video = config.infonce.temperature, config.same_video
-        self.predictor = Predictor(dim, generator=generator) if config.infonce.score == "bilinear" else None
+        self.predictor = BilinearScore(dim, generator=generator) if config.infonce.score == "bilinear" else None
         self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and `infonce_accuracy`, the share of anchors that score their positive highest."""
+        """Return the loss and `infonce_accuracy`, the fraction of anchors that score their positive highest."""
         positive, z = relation.positive, z.float()
         if self.predictor is None:
             z = unit(z)
             scores, ways = z @ z.T, [positive, positive.flip(1)]
         else:
-            scores, ways = self.predictor(z, z), [positive]
+            scores, ways = self.predictor(z), [positive]
         scores = scores / self.temperature
         among = self.negatives(z, relation)
         loss, accuracy = scores.sum() * 0, scores.new_zeros(())
         for way in ways if len(positive) else ():
-            for mask, share in kinds(among, self.same_video):
+            for mask, weight in kinds(among, self.same_video):
                 of_kind, found = info_nce(scores, way, mask)
-                loss = loss + share / len(ways) * of_kind
-                accuracy = accuracy + share / len(ways) * found
+                loss = loss + weight / len(ways) * of_kind
+                accuracy = accuracy + weight / len(ways) * found
         return loss, {"infonce_accuracy": accuracy}
+
+
+def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """InfoNCE in which every frame of the same video is a positive, and frames of other videos are the negatives.
+
+    With s the cosine over the temperature, the mean over all pairs (a, b) of frames of the same video, positives and
+    distant ones, of -log(exp(s_ab) / (exp(s_ab) + sum over frames k of other videos of exp(s_ak))).
+
+    Args:
+        z: (N, D) float embeddings.
+        same: (N, N) bool, pairs of the same video.
+        other: (N, N) bool, pairs of different videos.
+        temperature: what cosines are divided by, above 0.
+
+    Returns:
+        The loss, a scalar, 0 if all rows are of one video; and the fraction of the pairs (a, b) in which b is nearer to
+        a than every frame of other videos.
+
+    Reference: Khosla et al. 2020, arXiv:2004.11362 (several positives for each anchor), with videos for labels and each
+    positive among the negatives alone; as in van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
+    """
+    u = unit(z.float())
+    scores = u @ u.T / temperature
+    among = scores.masked_fill(~other, torch.finfo(scores.dtype).min)
+    loss = masked_mean(F.softplus(torch.logsumexp(among, dim=1, keepdim=True) - scores), same)
+    with torch.no_grad():
+        return loss, masked_mean((scores > among.amax(dim=1, keepdim=True)).float(), same)
+
+
+def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
+    """Return two (N, N) bool: rows of the same video, positives and distant ones, and rows of different videos."""
+    same = relation.same_video.clone()
+    first, second = relation.positive.unbind(dim=1)
+    same[first, second] = same[second, first] = True
+    return same, relation.other_video
+
+
+class VideoInfoNCE(Objective):
+    """InfoNCE between videos, of the pairs that `video_pairs` names.
+
+    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
+    things are nor stand in the way of a term that asks where they are.
+    """
+
+    sees = "video_embedding"
+
+    def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and `video_accuracy`, see `video_infonce`."""
+        loss, accuracy = video_infonce(z, *video_pairs(relation), temperature=TEMPERATURE)
+        return loss, {"video_accuracy": accuracy}

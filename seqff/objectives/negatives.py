@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.distance import squared_distances
-from seqff.objectives.lots import lots
+from seqff.objectives.pairwise import squared_distances
+from seqff.random_streams import hash_integers
 from seqff.relation import Relation
 
 PER_KIND = 8
@@ -56,7 +56,7 @@ class Negatives(nn.Module):
             rank = squared_distances(u)
         else:
             self.draw += len(u) ** 2
-            rank = lots(self.draw, len(u) ** 2).double().view(len(u), -1)
+            rank = hash_integers(self.draw, len(u) ** 2).double().view(len(u), -1)
         same, other = (lowest(rank, mask, PER_KIND) for mask in (relation.same_video, relation.other_video))
         return dataclasses.replace(relation, same_video=same, other_video=other)
 

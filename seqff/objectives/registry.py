@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.barlow import Barlow
+from seqff.config_io import suggest
 from seqff.objectives.base import Objective, WeightedSum
 from seqff.objectives.clapp import CLAPP
+from seqff.objectives.decorrelation import Decorrelation, Straightening, barlow_terms, lpl_terms, vicreg_terms
 from seqff.objectives.goodness import Goodness
-from seqff.objectives.infonce import InfoNCE
-from seqff.objectives.logistic_hinge import LogisticHinge
-from seqff.objectives.lpl import LPL
+from seqff.objectives.infonce import InfoNCE, VideoInfoNCE
 from seqff.objectives.scff import SCFF
 from seqff.objectives.sigreg import SIGReg
 from seqff.objectives.slowness import Slowness
-from seqff.objectives.straightening import Straightening
 from seqff.objectives.temporal_hinge import TemporalHinge
 from seqff.objectives.tolerance import Tolerance, build_tolerances
-from seqff.objectives.vicreg import VICReg
-from seqff.objectives.video_infonce import VideoInfoNCE
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an objective will stand.
+class LayerContext:
+    """What an objective can know of its layer when it is built.
 
     Args:
         tolerance: delta_l of the layer.
@@ -44,20 +39,39 @@ class Place:
     generator: torch.Generator | None = None
 
 
-OBJECTIVES: dict[str, Callable[[ObjectiveConfig, Place], Objective]] = {
-    "goodness": lambda config, place: Goodness(config.goodness),
-    "temporal_hinge": lambda config, place: TemporalHinge(config, place.tolerance, place.generator),
-    "logistic_hinge": lambda config, place: LogisticHinge(config, place.tolerance, place.generator),
-    "infonce": lambda config, place: InfoNCE(config, place.dim, place.generator),
-    "clapp": lambda config, place: CLAPP(config, place.dim, place.generator),
-    "vicreg": lambda config, place: VICReg(config.vicreg, place.tolerance),
-    "barlow": lambda config, place: Barlow(config.barlow),
-    "sigreg": lambda config, place: SIGReg(config.sigreg, place.generator),
-    "straightening": lambda config, place: Straightening(config.straightening),
-    "lpl": lambda config, place: LPL(config.lpl),
-    "slowness": lambda config, place: Slowness(),
-    "scff": lambda config, place: SCFF(config),
-    "video_infonce": lambda config, place: VideoInfoNCE(),
+def _vicreg(config: ObjectiveConfig, layer: LayerContext) -> Objective:
+    names = ("vicreg_invariance", "vicreg_variance", "vicreg_covariance")
+    weights = dict(zip(names, config.vicreg.weights, strict=True))
+    return Decorrelation(vicreg_terms, weights, layer.tolerance if config.vicreg.tolerant else None)
+
+
+def _lpl(config: ObjectiveConfig, layer: LayerContext) -> Objective:
+    names = ("lpl_predictive", "lpl_hebbian", "lpl_decorrelation")
+    return Decorrelation(lpl_terms, dict(zip(names, config.lpl.weights, strict=True)))
+
+
+def _barlow(config: ObjectiveConfig, layer: LayerContext) -> Objective:
+    return Decorrelation(barlow_terms, {"barlow_on_diagonal": 1.0, "barlow_off_diagonal": config.barlow.off_diagonal})
+
+
+def _logistic_hinge(config: ObjectiveConfig, layer: LayerContext) -> Objective:
+    return TemporalHinge(config, layer.tolerance, scale=config.logistic_hinge.scale, generator=layer.generator)
+
+
+OBJECTIVES: dict[str, Callable[[ObjectiveConfig, LayerContext], Objective]] = {
+    "goodness": lambda config, layer: Goodness(config.goodness),
+    "temporal_hinge": lambda config, layer: TemporalHinge(config, layer.tolerance, generator=layer.generator),
+    "logistic_hinge": _logistic_hinge,
+    "infonce": lambda config, layer: InfoNCE(config, layer.dim, layer.generator),
+    "clapp": lambda config, layer: CLAPP(config, layer.dim, layer.generator),
+    "vicreg": _vicreg,
+    "barlow": _barlow,
+    "sigreg": lambda config, layer: SIGReg(config.sigreg.weight, layer.generator),
+    "straightening": lambda config, layer: Straightening(config.straightening.weights),
+    "lpl": _lpl,
+    "slowness": lambda config, layer: Slowness(),
+    "scff": lambda config, layer: SCFF(config),
+    "video_infonce": lambda config, layer: VideoInfoNCE(),
 }
 
 
@@ -71,9 +85,7 @@ def parse_terms(terms: tuple[str, ...], layers: int) -> list[dict[str, float]]:
     for text in terms:
         name, _, weights = text.partition(":")
         if name not in OBJECTIVES:
-            close = difflib.get_close_matches(name, OBJECTIVES, n=1)
-            guess = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(OBJECTIVES))}"
-            raise ValueError(f"objective.terms: unknown objective {name!r}; {guess}")
+            raise ValueError(f"objective.terms: unknown objective {name!r}; {suggest(name, OBJECTIVES)}")
         try:
             values = [float(value) for value in weights.split(",")] if weights else [1.0]
         except ValueError:
@@ -81,9 +93,9 @@ def parse_terms(terms: tuple[str, ...], layers: int) -> list[dict[str, float]]:
         values = values * layers if len(values) == 1 else values
         if len(values) != layers or min(values) < 0:
             raise ValueError(f"objective.terms: {text!r}: give one weight or {layers}, one a layer, none below 0")
-        for place, value in zip(found, values, strict=True):
+        for of_layer, value in zip(found, values, strict=True):
             if value:
-                place[name] = value
+                of_layer[name] = value
     for number, weighted in enumerate(found, start=1):
         if not weighted:
             raise ValueError(f"objective.terms = {terms}: layer {number} has no objective")
@@ -108,8 +120,10 @@ def build_objectives(
     weights = parse_terms(config.terms, len(channels))
     losses = []
     for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True):
-        # each term follows its own tolerance: two may measure distance differently
-        places = {name: Place(copy.deepcopy(tolerance), c, d, generator) for name in of_layer}
-        terms = {name: (OBJECTIVES[name](config, places[name]), of_layer[name]) for name in places}
+        terms = {}
+        for name, weight in of_layer.items():
+            # each term follows its own tolerance: two may measure distance differently
+            context = LayerContext(copy.deepcopy(tolerance), c, d, generator)
+            terms[name] = (OBJECTIVES[name](config, context), weight)
         losses.append(WeightedSum(terms, d))
     return losses

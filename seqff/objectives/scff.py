@@ -10,14 +10,8 @@ from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
 from seqff.objectives.goodness import goodness
 from seqff.objectives.negatives import kinds, pick
-from seqff.objectives.statistics import nothing
-from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.pairwise import masked_mean, zero_loss
 from seqff.relation import Relation
-
-
-def standardise(h: Tensor) -> Tensor:
-    """Give every row of (N, C, H, W) mean 0 and variance 1 over all it has."""
-    return F.layer_norm(h, h.shape[1:], eps=1e-5)
 
 
 def rise(g: Tensor, *, threshold: float, penalty: float = 0.0) -> Tensor:
@@ -49,16 +43,14 @@ def fall(g: Tensor, valid: Tensor, *, threshold: float) -> Tensor:
 
 
 class SCFF(Objective):
-    """SCFF as a term of a layer's loss.
+    """SCFF: the layer is shown sums of two inputs, a frame with its positive and a frame with a negative.
 
-    The authors show a layer the concatenation of two inputs through the same weights twice, which is the sum of the
-    two; theirs are an image with itself and an image with another one, standardised each. Here the positive sum is of
-    a frame and its positive, the negative sum of a frame and one of its negatives (see `pick`), one of each kind that
-    has a share (`objective.same_video`). Every layer sums the outputs of the layer below anew. Weight of the negatives:
-    `objective.negative_weight`.
+    The authors show a layer two inputs through the same weights, which is the sum of the two: an image with itself or
+    with another one, each standardized. Here negatives are picked (see `pick`), one of each kind that has a weight
+    (`objective.same_video`, `objective.negative_weight`). Every layer sums the outputs of the layer below anew.
 
     Args:
-        config: thresholds, penalty, and the weight and mixture of negatives.
+        config: thresholds, penalty, and the weights of negatives.
     """
 
     sees = "composed"
@@ -68,13 +60,13 @@ class SCFF(Objective):
         self.config = config
 
     def compose(self, h: Tensor, relation: Relation) -> Tensor:
-        """Return the positive sums and, for each kind of negatives with a share, as many negative ones.
+        """Return the positive sums and, for each kind of negatives with a weight, as many negative ones.
 
         Without positives, one row of h stands in, so that the layer has something to run on.
         """
         if not len(relation.positive):
             return h[:1]
-        h = standardise(h.float())
+        h = F.layer_norm(h.float(), h.shape[1:], eps=1e-5)
         first, second = relation.positive.T
         picks = [pick(mask, first)[0] for mask, _ in kinds(relation, self.config.same_video)]
         return torch.cat([h[first] + h[other] for other in (second, *picks)])
@@ -88,14 +80,14 @@ class SCFF(Objective):
         """
         names = ("scff_goodness_positive", "scff_goodness_negative")
         if not len(relation.positive):
-            return nothing(z, *names)
+            return zero_loss(z, *names)
         settings, anchors = self.config.scff, relation.positive[:, 0]
         g, *of_kinds = torch.split(goodness(z, "mean", over="position").flatten(1), len(anchors))
         loss = rise(g, threshold=settings.thresholds[0], penalty=settings.penalty)
         low = g.new_zeros(())
-        for other, (mask, share) in zip(of_kinds, kinds(relation, self.config.same_video), strict=True):
+        for other, (mask, weight) in zip(of_kinds, kinds(relation, self.config.same_video), strict=True):
             valid = mask[anchors].any(dim=1)
             falling = fall(other, valid, threshold=settings.thresholds[1])
-            loss = loss + self.config.negative_weight * share * falling
-            low = low + share * masked_mean(other.detach().mean(dim=1), valid)
+            loss = loss + self.config.negative_weight * weight * falling
+            low = low + weight * masked_mean(other.detach().mean(dim=1), valid)
         return loss, dict(zip(names, (g.detach().mean(), low), strict=True))

@@ -6,16 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqff.config import SIGRegConfig
 from seqff.objectives.base import Objective
-from seqff.objectives.lots import lots
-from seqff.objectives.statistics import nothing, views
+from seqff.objectives.pairwise import views, zero_loss
+from seqff.random_streams import hash_integers
 from seqff.relation import Relation
 
 DIRECTIONS = 256
 """Random directions that the embeddings are projected on at each step."""
-LARGEST, KNOTS = 5.0, 17
-"""The characteristic functions are compared at so many evenly spaced arguments between -LARGEST and LARGEST."""
 
 
 def epps_pulley(x: Tensor) -> Tensor:
@@ -32,7 +29,7 @@ def epps_pulley(x: Tensor) -> Tensor:
 
     Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544, algorithm 1.
     """
-    t = torch.linspace(-LARGEST, LARGEST, KNOTS, device=x.device)
+    t = torch.linspace(-5, 5, 17, device=x.device)
     normal = torch.exp(-t.square() / 2)
     turned = x[:, :, None] * t
     error = (turned.cos().mean(dim=0) - normal).square() + turned.sin().mean(dim=0).square()
@@ -46,20 +43,20 @@ class SIGReg(Objective):
     mean of `epps_pulley` over projections of all rows on random directions, drawn anew at every step.
 
     Args:
-        config: the weight.
+        weight: of SIGReg, 0..1.
         generator: source of the seed that directions are drawn with.
 
     Raises:
-        ValueError: a weight that is no share.
+        ValueError: a weight out of range.
 
     Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544.
     """
 
-    def __init__(self, config: SIGRegConfig, generator: torch.Generator | None = None) -> None:
+    def __init__(self, weight: float, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= config.weight <= 1:
-            raise ValueError(f"objective.sigreg.weight is a share between 0 and 1, got {config.weight}")
-        self.config = config
+        if not 0 <= weight <= 1:
+            raise ValueError(f"objective.sigreg.weight must be between 0 and 1, got {weight}")
+        self.weight = weight
         self.draw: Tensor  # numbers the draws, so that a resumed run draws the same
         self.register_buffer("draw", torch.randint(2**62, (), generator=generator))
 
@@ -67,7 +64,7 @@ class SIGReg(Objective):
         """Draw directions of unit length, (dim, DIRECTIONS) float32, a function of the draw's number."""
         count = 2 * dim * DIRECTIONS
         self.draw += count
-        uniform = lots(self.draw, count).double() * 2.0**-64 + 0.5
+        uniform = hash_integers(self.draw, count).double() * 2.0**-64 + 0.5
         radius, angle = uniform.clamp(min=1e-12).view(2, dim, -1)
         normal = (-2 * radius.log()).sqrt() * (2 * torch.pi * angle).cos()  # Box and Muller 1958
         return F.normalize(normal.float(), dim=0)
@@ -75,11 +72,11 @@ class SIGReg(Objective):
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms before their weights, `sigreg_prediction` and `sigreg_distance`."""
         if not len(relation.positive):
-            return nothing(z, "sigreg_prediction", "sigreg_distance")
+            return zero_loss(z, "sigreg_prediction", "sigreg_distance")
         z = z.float()
         x, y = views(z, relation.positive)
         prediction = (x - y).square().mean() / 4
         rows = z if relation.real is None else z[relation.real]
         distance = epps_pulley(rows @ self.directions(z.shape[1])).mean()
-        loss = (1 - self.config.weight) * prediction + self.config.weight * distance
+        loss = (1 - self.weight) * prediction + self.weight * distance
         return loss, {"sigreg_prediction": prediction.detach(), "sigreg_distance": distance.detach()}

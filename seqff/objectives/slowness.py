@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqff.objectives.base import Objective
-from seqff.objectives.statistics import nothing, views
+from seqff.objectives.pairwise import views, zero_loss
 from seqff.relation import Relation
 
 NOISE = 0.01
@@ -19,7 +19,7 @@ def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
 
     With C the covariance of the rows and C' that of the changes x - y, trace(C^-1 C') / D: what is left of the
     changes when zero mean, unit variance and decorrelation, SFA's constraints, are met by whitening. It is the mean of
-    the generalised eigenvalues of (C', C), which SFA solves for, and no invertible linear map of z changes it:
+    the generalized eigenvalues of (C', C), which SFA solves for, and no invertible linear map of z changes it:
     0 nothing changes, 2 positives are unrelated, 4 opposite.
 
     Noise stands for independent noise on every row, of variance e = noise * trace(C) / D in each direction: C + e I and
@@ -29,7 +29,7 @@ def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
     Args:
         x: (P, D) float, earlier rows.
         y: (P, D) float, the positive of each.
-        noise: variance of the noise as a share of the mean variance of the dimensions; 0 needs a covariance of full
+        noise: variance of the noise as a fraction of the mean variance of the dimensions; 0 needs a covariance of full
             rank, so more rows than dimensions.
 
     Returns:
@@ -40,9 +40,9 @@ def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
     Konen 2009, arXiv:0912.1064.
     """
     rows = torch.cat([x, y])
-    centred = rows - rows.mean(dim=0)
+    centered = rows - rows.mean(dim=0)
     dim = x.shape[1]
-    spread = centred.T @ centred / len(rows)
+    spread = centered.T @ centered / len(rows)
     added = noise * spread.diagonal().mean() + TINY
     identity = torch.eye(dim, device=x.device, dtype=x.dtype)
     # a Cholesky that does not report a failure needs no look at the data from the host
@@ -57,7 +57,7 @@ class Slowness(Objective):
     """Slowness as a term of a layer's loss."""
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a number between 0 and 4, and no figure besides."""
+        """Return the loss, a number between 0 and 4, and no metrics."""
         if not len(relation.positive):
-            return nothing(z)
+            return zero_loss(z)
         return slowness(*views(z, relation.positive), noise=NOISE), {}

@@ -1,4 +1,4 @@
-"""The temporal hinge: frames close in time within a tolerance, distant frames beyond a margin."""
+"""The temporal hinge: frames close in time within a tolerance, distant frames beyond a margin; hard, or logistic."""
 
 from __future__ import annotations
 
@@ -8,75 +8,10 @@ from torch.nn import functional as F
 
 from seqff.config import ObjectiveConfig
 from seqff.objectives.base import Objective
-from seqff.objectives.distance import EmbeddingNorm, normalise, squared_distances
 from seqff.objectives.negatives import Negatives
+from seqff.objectives.pairwise import EmbeddingNorm, masked_mean, normalize, squared_distances
 from seqff.objectives.tolerance import Tolerance
 from seqff.relation import Relation
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values where the mask is true, 0 where it is nowhere true; no look at the data from the host."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
-
-
-def pair_figures(
-    d: Tensor, positive: Tensor, among: Relation, tolerance: Tensor | float, margin: float
-) -> dict[str, Tensor]:
-    """Return what a log wants to know of the distances of a batch.
-
-    Args:
-        d: (N, N) float, distances of all rows.
-        positive: (P,) float, distances of the positives.
-        among: which rows are negatives.
-        tolerance: delta_l.
-        margin: distance that negatives are pushed to.
-
-    Returns:
-        Detached scalars: `positive_distance`, `same_video_distance`, `other_video_distance` (means of d), the
-        positives' `positive_median` and `positive_largest`, `within_tolerance` (share of the positives with
-        d <= tolerance), `tolerance` and `margin`.
-    """
-    with torch.no_grad():
-        some = positive if len(positive) else d.new_zeros(1)
-        return {
-            "positive_distance": some.mean(),
-            "positive_median": some.median(),
-            "positive_largest": some.max(),
-            "same_video_distance": masked_mean(d, among.same_video),
-            "other_video_distance": masked_mean(d, among.other_video),
-            "within_tolerance": (positive <= tolerance).sum() / max(len(positive), 1),
-            "tolerance": torch.as_tensor(tolerance, dtype=torch.float32).nan_to_num(0.0),
-            "margin": torch.as_tensor(margin, dtype=torch.float32),
-        }
-
-
-def measure(
-    z: Tensor,
-    relation: Relation,
-    *,
-    tolerance: Tolerance | Tensor | float,
-    embedding_norm: EmbeddingNorm,
-    negatives: Negatives | None,
-) -> tuple[Tensor, Tensor, Relation, Tensor | float]:
-    """Measure what a hinge compares; a Tolerance that is measured learns from it.
-
-    Args:
-        z: (N, D) float embeddings.
-        relation: of the rows.
-        tolerance: delta_l.
-        embedding_norm: how embeddings are scaled before.
-        negatives: chooses the negatives; None for all of the batch.
-
-    Returns:
-        d, (N, N) float32, of all rows; d of the positives, (P,); the relation with the chosen negatives; the tolerance.
-    """
-    u = normalise(z.float(), embedding_norm)
-    among = relation if negatives is None else negatives(u, relation)
-    d = squared_distances(u)
-    positive = d[relation.positive[:, 0], relation.positive[:, 1]]
-    if isinstance(tolerance, Tolerance):
-        tolerance = tolerance.track(positive)
-    return d, positive, among, tolerance
 
 
 def temporal_hinge(
@@ -89,13 +24,20 @@ def temporal_hinge(
     same_video: float = 0.5,
     embedding_norm: EmbeddingNorm = "unit",
     negatives: Negatives | None = None,
+    scale: float | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Hinge loss of one layer's embeddings.
 
-    With u = z / ||z|| (see `normalise` for other scales) and d(i, j) = ||u_i - u_j||^2:
-    mean over positives of max(0, d - tolerance)
-    + negative_weight * (same_video * mean over distant rows of the same video of max(0, margin - d)
+    With u = z / ||z|| (or z, see `normalize`), d(i, j) = ||u_i - u_j||^2 and h(x) = max(0, x):
+    mean over positives of h(d - tolerance)
+    + negative_weight * (same_video * mean over distant rows of the same video of h(margin - d)
     + (1 - same_video) * the same mean over rows of other videos).
+
+    The logistic form has h(x) = softplus(scale * x), which is -log p with p(positive pair) =
+    sigmoid(scale * (tolerance - d)) and p(negative pair) = sigmoid(scale * (d - margin)). With goodness g = -d of a
+    pair, threshold theta = -tolerance, margin = tolerance and scale 1 it is Forward-Forward's softplus(theta - g) of
+    positive and softplus(g - theta) of negative data: a pair stands for a row. Divided by the scale it tends to the
+    hinge as the scale grows.
 
     Args:
         z: (N, D) float embeddings.
@@ -103,32 +45,69 @@ def temporal_hinge(
         tolerance: delta_l, the distance positives may keep (0..4); a Tolerance also learns from these positives.
         margin: the distance negatives are pushed to (0..4).
         negative_weight: weight of the negatives.
-        same_video: share of that weight for negatives of the same video.
+        same_video: fraction of that weight for negatives of the same video.
         embedding_norm: how embeddings are scaled; 0..4 holds for unit vectors.
         negatives: chooses the negatives; None for all of the batch.
+        scale: of the logistic form; None for the hinge.
 
     Returns:
-        The loss, a scalar, and the figures of `pair_figures`.
+        The loss, a scalar, and detached scalars: `positive_distance`, `same_video_distance`, `other_video_distance`
+        (means of d), the positives' `positive_median` and `positive_largest`, `within_tolerance` (fraction of the
+        positives with d <= tolerance), `tolerance` and `margin`.
 
-    Reference: the hinge on pairs is Hadsell, Chopra, LeCun 2006 (DrLIM) with a tolerance for positives.
+    Reference: the hinge on pairs is Hadsell, Chopra, LeCun 2006 (DrLIM) with a tolerance for positives; the logistic
+    form is Hinton 2022, arXiv:2212.13345, equation 1, with goodness of pairs.
     """
-    d, positive, among, tolerance = measure(
-        z, relation, tolerance=tolerance, embedding_norm=embedding_norm, negatives=negatives
-    )
-    beyond = F.relu(margin - d)
-    loss = F.relu(positive - tolerance).sum() / max(len(positive), 1)
+    u = normalize(z.float(), embedding_norm)
+    among = relation if negatives is None else negatives(u, relation)
+    d = squared_distances(u)
+    positive = d[relation.positive[:, 0], relation.positive[:, 1]]
+    delta = tolerance.track(positive) if isinstance(tolerance, Tolerance) else tolerance
+    beyond, near = positive - delta, margin - d
+    beyond, near = (F.relu(x) if scale is None else F.softplus(scale * x) for x in (beyond, near))
+    loss = beyond.sum() / max(len(positive), 1)
     loss = loss + negative_weight * (
-        same_video * masked_mean(beyond, among.same_video) + (1 - same_video) * masked_mean(beyond, among.other_video)
+        same_video * masked_mean(near, among.same_video) + (1 - same_video) * masked_mean(near, among.other_video)
     )
-    return loss, pair_figures(d, positive, among, tolerance, margin)
+    with torch.no_grad():
+        some = positive if len(positive) else d.new_zeros(1)
+        return loss, {
+            "positive_distance": some.mean(),
+            "positive_median": some.median(),
+            "positive_largest": some.max(),
+            "same_video_distance": masked_mean(d, among.same_video),
+            "other_video_distance": masked_mean(d, among.other_video),
+            "within_tolerance": (positive <= delta).sum() / max(len(positive), 1),
+            "tolerance": torch.as_tensor(delta, dtype=torch.float32).nan_to_num(0.0),
+            "margin": torch.as_tensor(margin, dtype=torch.float32),
+        }
 
 
 class TemporalHinge(Objective):
-    """The temporal hinge as a term of a layer's loss, with the layer's tolerance, margin and choice of negatives."""
+    """The temporal hinge with the layer's tolerance and its choice of negatives.
 
-    def __init__(self, config: ObjectiveConfig, tolerance: Tolerance, generator: torch.Generator | None = None) -> None:
+    Args:
+        config: margin, weight and choice of the negatives, scale of the embeddings.
+        tolerance: of the layer.
+        scale: of the logistic form; None for the hinge.
+        generator: source of the seed that negatives are drawn with.
+
+    Raises:
+        ValueError: a scale that is not above 0.
+    """
+
+    def __init__(
+        self,
+        config: ObjectiveConfig,
+        tolerance: Tolerance,
+        *,
+        scale: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
-        self.config, self.tolerance = config, tolerance
+        if scale is not None and scale <= 0:
+            raise ValueError(f"objective.logistic_hinge.scale must be above 0, got {scale}")
+        self.config, self.tolerance, self.scale = config, tolerance, scale
         self.negatives = Negatives(config, generator)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
@@ -142,4 +121,5 @@ class TemporalHinge(Objective):
             same_video=self.config.same_video,
             embedding_norm=self.config.embedding_norm,
             negatives=self.negatives,
+            scale=self.scale,
         )

@@ -13,25 +13,9 @@ from seqff.config_objective import Tolerances
 FALLING = (0.2, 0.1)
 """The distances of the first layer and of the last; by the same factor from layer to layer between them."""
 QUANTILES = (0.5, 0.3)
-"""Measured: the share of the positives within the tolerance, in the first layer and in the last."""
+"""Measured: the fraction of the positives within the tolerance, in the first layer and in the last."""
 MOMENTUM = 0.95
 """Measured: weight of the past in the running estimate."""
-MOST = 2**24
-"""Most numbers that torch.quantile takes."""
-
-
-def quantile(values: Tensor, share: float) -> Tensor:
-    """Return the value that a share of the numbers lies below, not counting NaN; of very many, every n-th is looked at.
-
-    Args:
-        values: float, of any shape; NaN stands for no number.
-        share: 0..1.
-
-    Returns:
-        A float32 scalar, NaN if there is no number at all.
-    """
-    flat = values.detach().float().flatten()
-    return torch.nanquantile(flat[:: -(-len(flat) // MOST)], share) if len(flat) else flat.new_tensor(float("nan"))
 
 
 class Tolerance(nn.Module):
@@ -39,19 +23,19 @@ class Tolerance(nn.Module):
 
     Args:
         value: the distance, or None to measure it.
-        quantile: share of the distances that should be below, 0..1; ignored for a given value.
+        quantile: fraction of the distances that should be below, 0..1; ignored for a given value.
 
     Attributes:
         value: the distance, a scalar; NaN until it is measured.
 
     Raises:
-        ValueError: a distance below 0, or a quantile that is no share.
+        ValueError: a distance below 0, or a quantile out of range.
     """
 
     def __init__(self, value: float | None = None, *, quantile: float = 0.5) -> None:
         super().__init__()
         if value is None and not 0 <= quantile <= 1:
-            raise ValueError(f"a quantile of distances is a share between 0 and 1, got {quantile}")
+            raise ValueError(f"a quantile of distances is between 0 and 1, got {quantile}")
         if value is not None and not value >= 0:
             raise ValueError(f"objective.tolerance: a tolerance is a squared distance, at least 0, got {value}")
         self.calibrated, self.quantile = value is None, quantile
@@ -62,8 +46,8 @@ class Tolerance(nn.Module):
     def track(self, distances: Tensor) -> Tensor:
         """Take the distances of a batch into the estimate and return it, a scalar tensor.
 
-        The first batch sets the estimate, unless a calibration has (see `gather`); a given value stays what it is.
-        Nothing is copied to the host.
+        The first batch sets the estimate, unless a calibration has; a given value stays what it is. Nothing is copied
+        to the host.
 
         Args:
             distances: float, of any shape.
@@ -74,18 +58,19 @@ class Tolerance(nn.Module):
         if self._gathered is not None:
             self._gathered.append(seen.flatten().cpu())
         elif seen.numel():
-            now = quantile(seen, self.quantile)
+            now = torch.nanquantile(seen, self.quantile)
             self.value = torch.where(torch.isnan(self.value), now, torch.lerp(now, self.value, MOMENTUM))
         return self.value
 
-    def gather(self) -> None:
-        """Keep all distances from now on, for `settle`."""
+    def start_calibration(self) -> None:
+        """Keep all distances from now on, for `finish_calibration`."""
         self._gathered = []
 
-    def settle(self) -> None:
-        """Set the estimate to the quantile of all distances kept since `gather`, and keep no more."""
-        if self._gathered:
-            self.value = quantile(torch.cat(self._gathered), self.quantile).to(self.value.device)
+    def finish_calibration(self) -> None:
+        """Set the estimate to the quantile of all distances kept since then, and keep no more."""
+        distances = torch.cat(self._gathered or [self.value.new_empty(0)])
+        if distances.numel():
+            self.value = torch.nanquantile(distances, self.quantile).to(self.value.device)
         self._gathered = None
 
 
@@ -106,7 +91,7 @@ def build_tolerances(tolerance: Tolerances, layers: int) -> list[Tolerance]:
         ValueError: a distance below 0, a list of the wrong length, or no tolerance at all.
     """
     if tolerance == "calibrated":
-        return [Tolerance(quantile=float(share)) for share in np.linspace(*QUANTILES, layers)]
+        return [Tolerance(quantile=float(q)) for q in np.linspace(*QUANTILES, layers)]
     if tolerance == "falling":
         return [Tolerance(float(value)) for value in np.geomspace(*FALLING, layers)]
     if isinstance(tolerance, (int, float)):

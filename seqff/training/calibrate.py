@@ -33,12 +33,12 @@ def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None
     copies = copy.deepcopy(learners)
     measured = _distances(copies)
     for tolerance in measured:
-        tolerance.gather()
+        tolerance.start_calibration()
     for h, relation in itertools.islice(examples, BATCHES):
         for learner in copies:
             h, _ = learner.loss(h, relation)
     for target, tolerance in zip(targets, measured, strict=True):
-        tolerance.settle()
+        tolerance.finish_calibration()
         target.value.copy_(tolerance.value)
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqff.grid_mean import grid_mean
-from seqff.objectives.distance import squared_distances, unit
-from seqff.objectives.temporal_hinge import masked_mean
+from seqff.objectives.pairwise import masked_mean, squared_distances, unit
 from seqff.relation import Relation
 
 UNTRAINED = "untrained_"

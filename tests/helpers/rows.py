@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from seqff.config import ObjectiveConfig
+from seqff.objectives import build_objectives
 from seqff.pairs import Relation, relate
 
 VIDEO, TIME = torch.arange(18) // 6, torch.arange(18) % 6
@@ -45,6 +49,12 @@ def without_negatives() -> Relation:
     """The same rows, of which none are negatives."""
     known = relation()
     return Relation(known.positive, torch.zeros_like(known.same_video), torch.zeros_like(known.other_video))
+
+
+def loss_of(z: Tensor, name: str, known: Relation | None = None, **settings: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss and metrics of one objective, built from its settings, for embeddings (and `relation()`)."""
+    (built,) = build_objectives(ObjectiveConfig(terms=(name,), **settings), [4], [z.shape[1]])
+    return built.terms[name](z, known or relation())  # type: ignore[operator]
 
 
 def mean(values: list[float]) -> float:

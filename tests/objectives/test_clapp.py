@@ -7,7 +7,7 @@ import torch
 from helpers.rows import embeddings, mean, negatives, pairs, relation
 
 from seqff.config import ObjectiveConfig
-from seqff.objectives.clapp import CLAPP, attract, repel
+from seqff.objectives.clapp import CLAPP, clapp_loss
 
 
 def by_hand(term: CLAPP, z: torch.Tensor) -> list[list[float]]:
@@ -35,8 +35,12 @@ def test_hinges_worked_by_hand() -> None:
     """A positive of score 0.25 costs 0.75; negatives of score -2 and 0.5 cost 0 and 1.5, on average 0.75."""
     scores, positive = torch.tensor([[9.0, 0.25, -2.0, 0.5]]), torch.tensor([[0, 1]])
     negative = torch.tensor([[False, False, True, True]])
-    assert float(attract(scores, positive)) == 0.75
-    assert [float(value) for value in repel(scores, positive, negative)] == [0.75, -0.75]
+    assert [float(value) for value in clapp_loss(scores, positive, [])] == [0.75, 0.25, 0]
+    assert [float(value) for value in clapp_loss(scores, positive, [(negative, 0.5)], negative_weight=4.0)] == [
+        0.75 + 1.5,
+        0.25,
+        -0.375,
+    ]
 
 
 def test_the_matrix_learns_and_is_kept() -> None:
@@ -62,7 +66,7 @@ def test_beyond_the_hinge_nothing_moves() -> None:
     """Positives scored above 1 and negatives below -1 give loss 0 and gradient 0."""
     scores = torch.tensor([[0.0, 1.5, -1.5]], requires_grad=True)
     positive, negative = torch.tensor([[0, 1]]), torch.tensor([[False, False, True]])
-    loss = attract(scores, positive) + repel(scores, positive, negative)[0]
+    loss, _, _ = clapp_loss(scores, positive, [(negative, 1.0)])
     loss.backward()
     assert float(loss.detach()) == 0
     assert torch.count_nonzero(scores.grad) == 0

@@ -24,7 +24,7 @@ OF_EMBEDDINGS = sorted(set(OBJECTIVES) - {"goodness", "scff"})
 
 
 def setting(*terms: str, device: str = "cpu") -> tuple[list[LayerLearner], torch.Tensor, Relation]:
-    """Two thin layers with learners, and a batch of three videos, with made-up negatives where a term needs them."""
+    """Two thin layers with learners, and a batch of three videos, with synthetic negatives where a term needs them."""
     objective = ObjectiveConfig(terms=terms, grid=(2,), head_out=5, same_video=0.5)
     config = TrainConfig(precision="fp32", encoder=ENCODER, objective=objective)
     learners = build_learners(build_encoder(ENCODER, FrameTransform(16, 16), seed=0).to(device), config, seed=0)

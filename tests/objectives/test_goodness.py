@@ -9,7 +9,7 @@ import torch
 
 from seqff.config import GoodnessConfig, ObjectiveConfig
 from seqff.objectives import build_objectives
-from seqff.objectives.goodness import Goodness, goodness, pair_off, probability, symba_loss, threshold_loss
+from seqff.objectives.goodness import Goodness, goodness, pair_off, symba_loss, threshold_loss
 from seqff.pairs import Relation
 
 NOWHERE = torch.zeros(4, 4, dtype=torch.bool)
@@ -37,18 +37,12 @@ def test_goodness_is_the_sum_or_the_mean_of_squares() -> None:
     assert goodness(maps, "mean", over="position").tolist() == [[[5.0, 2.0]]]
 
 
-def test_a_row_at_the_threshold_is_real_or_made_up_with_equal_probability() -> None:
-    """p(positive) = sigmoid(g - theta): one half at theta, sigmoid(1) one above."""
-    p = probability(torch.tensor([2.0, 3.0]), threshold=2.0)
-    assert p.tolist() == pytest.approx([0.5, 1 / (1 + math.exp(-1))])
-
-
-def test_threshold_loss_is_the_cross_entropy_of_that_probability() -> None:
+def test_threshold_loss_is_the_cross_entropy_of_a_probability() -> None:
     """softplus(theta - g) averaged over real rows plus softplus(g - theta) averaged over the others."""
     g, real = torch.tensor([3.0, 1.0, 2.5]), torch.tensor([True, True, False])
     expected = (softplus(2 - 3) + softplus(2 - 1)) / 2 + softplus(2.5 - 2)
     assert threshold_loss(g, real, threshold=2.0).item() == pytest.approx(expected)
-    p = probability(g, threshold=2.0)
+    p = torch.sigmoid(g - 2.0)
     entropy = -(p[:2].log().mean() + (1 - p[2]).log())
     assert threshold_loss(g, real, threshold=2.0).item() == pytest.approx(entropy.item())
     sharper = (softplus(3 * -1) + softplus(3 * 1)) / 2 + softplus(3 * 0.5)
@@ -56,14 +50,14 @@ def test_threshold_loss_is_the_cross_entropy_of_that_probability() -> None:
 
 
 def test_symba_compares_each_real_row_with_its_own_negative() -> None:
-    """softplus(-alpha (g_pos - g_neg)), the k-th real row with the k-th made-up one, wherever they stand."""
+    """softplus(-alpha (g_pos - g_neg)), the k-th real row with the k-th synthetic one, wherever they stand."""
     g, real = torch.tensor([5.0, 1.0, 3.0, 2.5]), torch.tensor([True, False, True, False])
     expected = (softplus(-2 * (5 - 1)) + softplus(-2 * (3 - 2.5))) / 2
     assert symba_loss(g, real, alpha=2.0).item() == pytest.approx(expected)
 
 
 def test_rows_without_a_partner_stand_in_no_pair() -> None:
-    """With three real rows and one made-up row there is one pair, and rows of one kind are never paired."""
+    """With three real rows and one synthetic row there is one pair, and rows of one kind are never paired."""
     first, second, paired = pair_off(torch.tensor([True, True, False, True]))
     assert [(a, b) for a, b, p in zip(first.tolist(), second.tolist(), paired.tolist(), strict=True) if p] == [(1, 2)]
     assert symba_loss(torch.ones(4), torch.ones(4, dtype=torch.bool)).item() == 0.0
@@ -72,8 +66,8 @@ def test_rows_without_a_partner_stand_in_no_pair() -> None:
 @pytest.mark.parametrize("loss", ["threshold", "symba"])
 @pytest.mark.parametrize("form", ["sum", "mean"])
 @pytest.mark.parametrize("over", ["map", "position"])
-def test_a_step_down_the_loss_tells_real_from_made_up(loss: str, form: str, over: str) -> None:
-    """Along minus the gradient the goodness of real rows rises and that of made-up rows falls, in every form."""
+def test_a_step_down_the_loss_tells_real_from_synthetic(loss: str, form: str, over: str) -> None:
+    """Along minus the gradient the goodness of real rows rises and that of synthetic rows falls, in every form."""
     objective = Goodness(GoodnessConfig(form=form, loss=loss, over=over, alpha=1.0))
     z = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
     relation = rows([True, False, True, False])
@@ -100,8 +94,8 @@ def test_the_sums_threshold_grows_with_the_units() -> None:
 
 
 def test_what_cannot_be_is_said() -> None:
-    """No made-up rows, positions of a vector, and settings out of range are errors that say what to do."""
-    with pytest.raises(ValueError, match="needs made-up negatives"):
+    """No synthetic rows, positions of a vector, and settings out of range are errors that say what to do."""
+    with pytest.raises(ValueError, match="needs synthetic negatives"):
         Goodness(GoodnessConfig())(torch.ones(4, 3), rows(None))
     with pytest.raises(ValueError, match=r"needs maps \(N, C, H, W\)"):
         Goodness(GoodnessConfig(over="position"))(torch.ones(4, 3), rows([True, True, False, False]))
@@ -110,7 +104,7 @@ def test_what_cannot_be_is_said() -> None:
 
 
 def test_a_layer_with_goodness_asks_for_mixtures() -> None:
-    """The sum of a layer's terms needs made-up rows as soon as one of them does."""
+    """The sum of a layer's terms needs synthetic rows as soon as one of them does."""
     (with_goodness,) = build_objectives(ObjectiveConfig(terms=("goodness", "temporal_hinge:0.5")), [3], [8])
     (without,) = build_objectives(ObjectiveConfig(), [3], [8])
     assert with_goodness.needs_mixtures

@@ -9,7 +9,6 @@ import torch
 from helpers.rows import embeddings, mean, negatives, pairs, relation
 
 from seqff.objectives import Tolerance, temporal_hinge
-from seqff.objectives.logistic_hinge import logistic_hinge
 from seqff.pairs import relate
 
 
@@ -21,7 +20,7 @@ def softplus(x: float) -> float:
 def test_loss_equals_the_formula_written_as_loops() -> None:
     """Loops over positives and negatives give the same loss."""
     z = embeddings()
-    loss, _ = logistic_hinge(z, relation(), tolerance=0.7, margin=1.5, scale=3.0, negative_weight=2.0, same_video=0.25)
+    loss, _ = temporal_hinge(z, relation(), tolerance=0.7, margin=1.5, scale=3.0, negative_weight=2.0, same_video=0.25)
     u = (z / z.norm(dim=1, keepdim=True)).tolist()
 
     def d(i: int, j: int) -> float:
@@ -41,17 +40,17 @@ def test_one_pair_worked_by_hand() -> None:
     """
     one = relate(torch.tensor([0, 0]), torch.tensor([0, 1]), gap=1, far=5)
     z = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
-    loss, figures = logistic_hinge(z, one, tolerance=1.5, margin=1.5, scale=2.0)
+    loss, figures = temporal_hinge(z, one, tolerance=1.5, margin=1.5, scale=2.0)
     assert float(loss) == pytest.approx(1.3132617)
     assert float(figures["positive_distance"]) == pytest.approx(2.0)
-    raw, _ = logistic_hinge(z, one, tolerance=1.5, margin=1.5, embedding_norm="none")
+    raw, _ = temporal_hinge(z, one, tolerance=1.5, margin=1.5, scale=1.0, embedding_norm="none")
     assert float(raw) == pytest.approx(23.5)
 
 
 def test_it_is_forward_forward_with_goodness_minus_distance() -> None:
     """With g = -d, theta = -delta and margin = delta the loss is -log p of Forward-Forward, p = sigmoid(g - theta)."""
     z, known, delta = embeddings(seed=1), relation(), 0.8
-    loss, _ = logistic_hinge(z, known, tolerance=delta, margin=delta, scale=1.0, same_video=0.0)
+    loss, _ = temporal_hinge(z, known, tolerance=delta, margin=delta, scale=1.0, same_video=0.0)
     u = z / z.norm(dim=1, keepdim=True)
     g, theta = -torch.cdist(u, u).square(), -delta
     positive = torch.sigmoid(g - theta)[known.positive[:, 0], known.positive[:, 1]]
@@ -63,7 +62,7 @@ def test_it_is_forward_forward_with_goodness_minus_distance() -> None:
 def test_divided_by_its_scale_it_tends_to_the_temporal_hinge() -> None:
     """At s = 1000 loss / s and its gradient are those of the hinge, up to the rounding of the corner."""
     z, known = embeddings(seed=2).requires_grad_(), relation()
-    sharp, _ = logistic_hinge(z, known, tolerance=0.5, margin=1.5, scale=1000.0)
+    sharp, _ = temporal_hinge(z, known, tolerance=0.5, margin=1.5, scale=1000.0)
     hinge, _ = temporal_hinge(z, known, tolerance=0.5, margin=1.5)
     assert float(sharp.detach()) / 1000 == pytest.approx(float(hinge.detach()), abs=1e-3)
     (of_sharp,) = torch.autograd.grad(sharp / 1000, z)
@@ -74,7 +73,7 @@ def test_divided_by_its_scale_it_tends_to_the_temporal_hinge() -> None:
 def test_a_calibrated_tolerance_follows_the_positives() -> None:
     """Given a Tolerance, the loss lets it learn from these positives and uses what it learnt."""
     z, tolerance = embeddings(), Tolerance(quantile=0.5)
-    loss, figures = logistic_hinge(z, relation(), tolerance=tolerance, margin=1.5)
-    fixed, _ = logistic_hinge(z, relation(), tolerance=float(tolerance.value), margin=1.5)
+    loss, figures = temporal_hinge(z, relation(), tolerance=tolerance, margin=1.5, scale=1.0)
+    fixed, _ = temporal_hinge(z, relation(), tolerance=float(tolerance.value), margin=1.5, scale=1.0)
     assert float(figures["within_tolerance"]) == pytest.approx(8 / 15)
     assert float(loss) == pytest.approx(float(fixed))

@@ -7,16 +7,16 @@ import statistics
 
 import pytest
 import torch
-from helpers.rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, loss_of, mean, pairs, relation
 
 from seqff.config import LPLConfig
-from seqff.objectives.lpl import LPL, lpl_terms
+from seqff.objectives.decorrelation import lpl_terms
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
     """Loops over pairs, dimensions and couples of dimensions give the same loss."""
     z = embeddings(3)
-    loss, _ = LPL(LPLConfig(weights=(2.0, 3.0, 5.0)))(z, relation())
+    loss, _ = loss_of(z, "lpl", lpl=LPLConfig(weights=(2.0, 3.0, 5.0)))
     rows = z.tolist()
     views = [[rows[a] for a, _ in pairs()], [rows[b] for _, b in pairs()]]
     predictive = mean([(x - y) ** 2 for one, two in zip(*views, strict=True) for x, y in zip(one, two, strict=True)])
@@ -45,7 +45,7 @@ def test_two_pairs_worked_by_hand() -> None:
     z = torch.cat([x, y])
     known = relation()
     two = type(known)(torch.tensor([[0, 2], [1, 3]]), known.same_video[:4, :4], known.other_video[:4, :4])
-    assert float(LPL(LPLConfig())(z, two)[0]) == pytest.approx(22.782687, rel=1e-5)
+    assert float(loss_of(z, "lpl", two)[0]) == pytest.approx(22.782687, rel=1e-5)
 
 
 def test_the_hebbian_term_pushes_a_unit_away_from_its_mean() -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from helpers.rows import embeddings, mean, pairs, relation
 
-from seqff.config import SIGRegConfig
 from seqff.objectives.sigreg import DIRECTIONS, SIGReg, epps_pulley
 
 
@@ -31,7 +30,7 @@ def test_distance_equals_the_formula_written_as_loops() -> None:
 def test_the_loss_is_its_two_terms() -> None:
     """The positives' part is the mean squared distance of both rows from their mean, looped over pairs."""
     z = embeddings(3)
-    loss, figures = SIGReg(SIGRegConfig(weight=0.25), torch.Generator().manual_seed(0))(z, relation())
+    loss, figures = SIGReg(0.25, torch.Generator().manual_seed(0))(z, relation())
     rows = z.tolist()
     apart = []
     for a, b in pairs():
@@ -43,7 +42,7 @@ def test_the_loss_is_its_two_terms() -> None:
 
 def test_normal_embeddings_are_nearest() -> None:
     """A standard normal cloud is nearer than one that is shrunk, stretched, moved, uniform or collapsed to a line."""
-    term = SIGReg(SIGRegConfig(), torch.Generator().manual_seed(0))
+    term = SIGReg(0.05, torch.Generator().manual_seed(0))
     z = torch.randn(512, 16, generator=torch.Generator().manual_seed(1))
     others = [0.5 * z, 2 * z, z + 1, torch.sign(z) * 1.7, z[:, :1].expand(-1, 16), torch.zeros(512, 16)]
     directions = term.directions(16)
@@ -53,16 +52,16 @@ def test_normal_embeddings_are_nearest() -> None:
 
 def test_directions_are_spread_and_new_at_every_step() -> None:
     """Unit length, in all directions alike, another set at the next step, the same again from the same draw."""
-    term = SIGReg(SIGRegConfig(), torch.Generator().manual_seed(0))
+    term = SIGReg(0.05, torch.Generator().manual_seed(0))
     first, second = term.directions(8), term.directions(8)
     assert torch.allclose(first.norm(dim=0), torch.ones(DIRECTIONS), atol=1e-5)
     assert torch.allclose(first @ first.T / DIRECTIONS, torch.eye(8) / 8, atol=0.04)
     assert float((first * second).sum(dim=0).abs().mean()) < 0.4  # of independent directions: 0.29
-    again = SIGReg(SIGRegConfig(), torch.Generator().manual_seed(0))
+    again = SIGReg(0.05, torch.Generator().manual_seed(0))
     assert torch.equal(again.directions(8), first)
 
 
 def test_a_weight_out_of_range_is_named() -> None:
     """The error names the setting and what is allowed."""
-    with pytest.raises(ValueError, match=r"objective\.sigreg\.weight is a share between 0 and 1, got 1\.5"):
-        SIGReg(SIGRegConfig(weight=1.5))
+    with pytest.raises(ValueError, match=r"objective\.sigreg\.weight must be between 0 and 1, got 1\.5"):
+        SIGReg(1.5)

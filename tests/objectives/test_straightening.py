@@ -8,9 +8,7 @@ import pytest
 import torch
 from helpers.rows import embeddings, mean, pairs, relation
 
-from seqff.config import StraighteningConfig
-from seqff.objectives.straightening import Straightening, straightness
-from seqff.objectives.vicreg import vicreg_terms
+from seqff.objectives.decorrelation import Straightening, straightness, vicreg_terms
 
 
 def test_cosines_equal_loops_over_successive_pairs() -> None:
@@ -24,7 +22,7 @@ def test_cosines_equal_loops_over_successive_pairs() -> None:
                 two = [y - x for x, y in zip(rows[b], rows[c], strict=True)]
                 cosines.append(sum(x * y for x, y in zip(one, two, strict=True)) / math.hypot(*one) / math.hypot(*two))
     assert cosines
-    loss, figures = Straightening(StraighteningConfig(weights=(2.0, 3.0, 5.0)))(z, relation())
+    loss, figures = Straightening((2.0, 3.0, 5.0))(z, relation())
     assert float(figures["straightness"]) == pytest.approx(mean(cosines), rel=1e-4)
     first, second = relation().positive.unbind(dim=1)
     _, variance, covariance = vicreg_terms(z[first], z[second])

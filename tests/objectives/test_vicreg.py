@@ -7,18 +7,17 @@ import statistics
 
 import pytest
 import torch
-from helpers.rows import embeddings, mean, pairs, relation
+from helpers.rows import embeddings, loss_of, mean, pairs
 
 from seqff.config import VICRegConfig
 from seqff.objectives import Tolerance
-from seqff.objectives.vicreg import VICReg, vicreg_terms
+from seqff.objectives.decorrelation import vicreg_terms
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
     """Loops over pairs, dimensions and couples of dimensions give the same loss and figures."""
     z = embeddings(3)
-    config = VICRegConfig(weights=(2.0, 3.0, 5.0))
-    loss, figures = VICReg(config, Tolerance(0.1))(z, relation())
+    loss, metrics = loss_of(z, "vicreg", tolerance=0.1, vicreg=VICRegConfig(weights=(2.0, 3.0, 5.0)))
     rows = z.tolist()
     views = [[rows[a] for a, _ in pairs()], [rows[b] for _, b in pairs()]]
     invariance = mean([(x - y) ** 2 for one, two in zip(*views, strict=True) for x, y in zip(one, two, strict=True)])
@@ -30,9 +29,9 @@ def test_loss_equals_the_formula_written_as_loops() -> None:
             for j, two in enumerate(columns):
                 joint += statistics.covariance(one, two) ** 2 / 3 if i != j else 0.0
     assert float(loss) == pytest.approx(2 * invariance + 3 * mean(alive) + 5 * joint, rel=1e-5)
-    assert float(figures["vicreg_invariance"]) == pytest.approx(invariance, rel=1e-5)
-    assert float(figures["vicreg_variance"]) == pytest.approx(mean(alive), rel=1e-4)
-    assert float(figures["vicreg_covariance"]) == pytest.approx(joint, rel=1e-5)
+    assert float(metrics["vicreg_invariance"]) == pytest.approx(invariance, rel=1e-5)
+    assert float(metrics["vicreg_variance"]) == pytest.approx(mean(alive), rel=1e-4)
+    assert float(metrics["vicreg_covariance"]) == pytest.approx(joint, rel=1e-5)
 
 
 def test_two_pairs_worked_by_hand() -> None:
@@ -51,10 +50,12 @@ def test_a_tolerance_lets_positives_differ() -> None:
     x, y = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 2.0]])
     assert float(vicreg_terms(x, y, tolerance=0.5)[0]) == pytest.approx(0.75)
     assert float(vicreg_terms(x, y, tolerance=Tolerance(0.5))[0]) == pytest.approx(0.75)
-    tolerance = Tolerance(quantile=0.0)
-    VICReg(VICRegConfig(tolerant=True), tolerance)(embeddings(), relation())
-    assert float(tolerance.value) > 0
-    assert not list(VICReg(VICRegConfig(), tolerance).buffers())
+    z, config = embeddings(3), VICRegConfig(tolerant=True)
+    free, given, measured = (
+        float(loss_of(z, "vicreg", tolerance=tolerance, vicreg=config)[0]) for tolerance in (0, 0.5, "calibrated")
+    )
+    assert free > max(given, measured)
+    assert free == pytest.approx(float(loss_of(z, "vicreg", tolerance=0.5)[0]))
 
 
 def test_collapse_costs_what_the_variance_term_says() -> None:

@@ -10,7 +10,7 @@ from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
 from seqff.nets import build_encoder
 from seqff.objectives import build_head, build_objectives
 from seqff.objectives.heads import Head
-from seqff.objectives.video_infonce import video_infonce, video_pairs
+from seqff.objectives.infonce import video_infonce, video_pairs
 from seqff.training import build_learners
 from seqff.transform import FrameTransform
 

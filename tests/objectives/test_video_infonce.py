@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.rows import FAR, GAP, TIME, VIDEO, embeddings, relation
 
-from seqff.objectives.video_infonce import video_infonce, video_pairs
+from seqff.objectives.infonce import video_infonce, video_pairs
 from seqff.pairs import relate
 
 

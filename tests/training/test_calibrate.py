@@ -13,7 +13,7 @@ import torch
 from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
 
 from seqff.config import PairsConfig, TrainConfig
-from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.pairwise import squared_distances, unit
 from seqff.pairs import Relation
 from seqff.train import train
 from seqff.training.calibrate import BATCHES, calibrate

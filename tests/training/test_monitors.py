@@ -10,7 +10,7 @@ import torch
 from helpers.small_nets import layer_weights, small_batch, small_config, small_learners
 from helpers.small_runs import WATCHED, metrics
 
-from seqff.objectives.distance import squared_distances, unit
+from seqff.objectives.pairwise import squared_distances, unit
 from seqff.pairs import relate
 from seqff.train import train
 from seqff.training.monitors import ROWS, LayerMonitor, effective_rank, feature_variance, first_rows, health
