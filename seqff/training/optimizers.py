@@ -1,4 +1,4 @@
-"""The optimiser of a layer."""
+"""The optimizer of a layer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from seqff.config import OptimConfig
 
-PAST = 0.95
+MOMENTUM = 0.95
 """Muon: weight of the past in the running gradient."""
 SGD_MOMENTUM = 0.9
 """sgd: the same."""
-TURNS = 5
+NS_STEPS = 5
 """Muon: Newton-Schulz iterations."""
-TURN = (3.4445, -4.7750, 2.0315)
+NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Their coefficients (K. Jordan 2024, kellerjordan.github.io/posts/muon): singular values end between 0.7 and 1.2."""
 
 
@@ -52,23 +52,23 @@ class Muon(torch.optim.AdamW):
         if not state:  # under AdamW's names: it looks for "step" when a state is loaded
             state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(weight)}
         state["step"] += 1
-        running = state["exp_avg"].lerp_(weight.grad, 1 - PAST)
-        wanted = weight.grad.lerp(running, PAST).flatten(1)  # type: ignore[union-attr]
+        running = state["exp_avg"].lerp_(weight.grad, 1 - MOMENTUM)
+        wanted = weight.grad.lerp(running, MOMENTUM).flatten(1)  # type: ignore[union-attr]
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         split = group["split"] if len(weight) == group.get("channels") else 0
         parts = wanted.tensor_split([split]) if split else (wanted,)
-        step = torch.cat([alike(part) * math.sqrt(max(part.shape)) for part in parts])
+        step = torch.cat([orthogonalize(part) * math.sqrt(max(part.shape)) for part in parts])
         weight.add_(step.view(weight.shape), alpha=-group["lr"])
 
 
-def alike(matrix: Tensor) -> Tensor:
+def orthogonalize(matrix: Tensor) -> Tensor:
     """Bring the singular values of a matrix near to 1: (A, B) -> (A, B) float32."""
     x = matrix.float()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / x.norm().clamp(min=1e-7)
-    a, b, c = TURN
-    for _ in range(TURNS):
+    a, b, c = NS_COEFFICIENTS
+    for _ in range(NS_STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if tall else x
@@ -83,7 +83,7 @@ def build_optimizer(
     channels: int = 0,
     split: int = 0,
 ) -> torch.optim.Optimizer:
-    """Build the optimiser of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
+    """Build the optimizer of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
 
     Args:
         weights: of the layer.
@@ -92,10 +92,10 @@ def build_optimizer(
         head: what moves at that rate times `optim.head_lr`.
         channels: of the layer's map; only looked at with a split.
         split: the first so many channels have another objective than the others: Muon moves the kernels of each kind
-            by steps of their own, so that neither takes the other's share. 0 = all have the same.
+            by steps of their own, so that neither slows the other. 0 = all have the same.
 
     Returns:
-        An optimiser whose groups have a field "share", by which `set_rate` multiplies the learning rate.
+        An optimizer whose groups have a field "lr_scale", by which `set_rate` multiplies the learning rate.
 
     Raises:
         ValueError: unknown name, or a setting out of range.
@@ -109,13 +109,13 @@ def build_optimizer(
     groups = [
         {
             "params": group,
-            "lr": lr * share,
-            "share": share,
+            "lr": lr * lr_scale,
+            "lr_scale": lr_scale,
             "matrices": turned,
             "channels": channels,
             "split": split,
         }
-        for group, share, turned in kinds_of_weights
+        for group, lr_scale, turned in kinds_of_weights
         if group
     ]
     if optim.name == "sgd":
@@ -126,14 +126,14 @@ def build_optimizer(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of the next step: each group takes its share of it."""
+    """Set the learning rate of the next step: each group times its `lr_scale`."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["share"]
+        group["lr"] = lr * group["lr_scale"]
 
 
 def check_optim(optim: OptimConfig) -> None:
     """Raise ValueError unless the settings are in range."""
     if optim.name not in ("muon", "adamw", "adam", "sgd"):
-        raise ValueError(f"unknown optimiser {optim.name!r} (optim.name): choose from muon, adamw, adam, sgd")
+        raise ValueError(f"unknown optimizer {optim.name!r} (optim.name): choose from muon, adamw, adam, sgd")
     if not (math.isfinite(optim.head_lr) and optim.head_lr >= 0):
         raise ValueError(f"optim.head_lr is a multiple of optim.lr, at least 0 (the head rests), got {optim.head_lr}")

@@ -13,7 +13,7 @@ from torch._inductor import config as inductor
 
 from seqff.config import OptimConfig
 from seqff.training import LayerLearner
-from seqff.training.optimizers import Muon, alike, build_optimizer
+from seqff.training.optimizers import Muon, build_optimizer, orthogonalize
 
 
 def learners_with(**optim: Any) -> list[LayerLearner]:
@@ -57,7 +57,7 @@ def test_directions_of_a_matrix_are_brought_to_count_alike(shape: tuple[int, int
     """Singular values spread over a factor of 30 end near 1; the singular vectors stay."""
     u, _, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(1)), full_matrices=False)
     matrix = u @ torch.diag(torch.logspace(0, -1.5, min(shape))) @ v
-    found = u.T @ alike(matrix) @ v.T
+    found = u.T @ orthogonalize(matrix) @ v.T
     values = found.diagonal()
     assert 0.6 < float(values.min()) < float(values.max()) < 1.3
     assert float((found - torch.diag(values)).abs().max()) < 1e-4
@@ -116,7 +116,7 @@ def test_muon_moves_biases_and_heads_as_adamw_does() -> None:
 @pytest.mark.parametrize(
     ("optim", "match"),
     [
-        ({"name": "adagrad"}, "unknown optimiser 'adagrad'.*muon, adamw, adam, sgd"),
+        ({"name": "adagrad"}, "unknown optimizer 'adagrad'.*muon, adamw, adam, sgd"),
         ({"head_lr": -0.5}, "head_lr is a multiple of optim.lr, at least 0 .*got -0.5"),
         ({"head_lr": float("nan")}, "head_lr .*got nan"),
     ],
