@@ -155,8 +155,8 @@ def by_layer(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
     return found
 
 
-def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return a line a layer, and one of headings; what no layer has is left out."""
+def layer_rows(layers: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """Return a row of cells a layer, and one of headings; what no layer has is left out."""
     found = {
         title: [next((figures[name] for name in names if name in figures), None) for figures in layers.values()]
         for title, names in COLUMNS.items()
@@ -166,6 +166,12 @@ def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
     for number, layer in enumerate(layers):
         cells = [values[number] for values in shown.values()]
         rows.append([printable(layer), *("-" if cell is None else f"{cell:.3g}" for cell in cells)])
+    return rows
+
+
+def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return these rows as lines whose columns stand below each other."""
+    rows = layer_rows(layers)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from seqff.config import ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.config_io import dump_yaml, from_dict, load_config, to_dict
+from seqff.config_io import dump_yaml, from_dict, load_config, load_settings, to_dict
 from seqff.errors import ConfigError
+from seqff.presets import PRESETS
 
 
 def test_settings_survive_yaml() -> None:
@@ -58,3 +62,30 @@ def test_numbers_with_an_exponent_alone_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("optim: {lr: 2e-3, weight_decay: 1E4}")
     config = load_config(tmp_path / "settings.yaml")
     assert (config.optim.lr, config.optim.weight_decay) == (2e-3, 1e4)
+
+
+def test_settings_are_given_as_a_mapping_a_path_or_whole(tmp_path: Path) -> None:
+    """Over a preset by its name; a run folder is as good as its config.yaml."""
+    wanted = replace(TrainConfig(), pairs=replace(TrainConfig().pairs, gap=2), steps=7)
+    file = tmp_path / "config.yaml"
+    file.write_text("pairs: {gap: 2}\n")
+    for given in ({"pairs": {"gap": 2}}, {"pairs": wanted.pairs}, file, str(tmp_path), replace(wanted, steps=0)):
+        assert load_settings(given, steps=7) == wanted
+    vicreg = load_settings({"pairs": {"gap": 2}}, "vicreg")
+    assert (vicreg.objective, vicreg.pairs) == (PRESETS["vicreg"].config.objective, wanted.pairs)
+
+
+@pytest.mark.parametrize(
+    ("given", "preset", "words"),
+    [
+        ({"pairs": {"gapp": 2}}, "default", "did you mean 'pairs.gap'"),
+        ({"gap": 2}, "default", "did you mean 'pairs.gap'"),
+        (None, "vicrek", "did you mean 'vicreg'"),
+        (TrainConfig(), "vicreg", "leave preset='vicreg' out"),
+        (3, "default", "a TrainConfig, a mapping or the path"),
+    ],
+)
+def test_wrong_settings_say_what_is_right(given: Any, preset: str, words: str) -> None:
+    """The nearest name, or what is allowed."""
+    with pytest.raises((ConfigError, ValueError, TypeError), match=re.escape(words)):
+        load_settings(given, preset)

@@ -16,6 +16,7 @@ FLOORS = [
         "files",
         "untrusted",
         "devices",
+        "display",
         "allocator",
         "config",
         "config_objective",

@@ -95,6 +95,11 @@ def call_arguments(options: Any) -> dict[str, Any]:
     return values
 
 
+def layer_of(word: str) -> int | str:
+    """Return the number of a layer, or its name."""
+    return int(word) if word.lstrip("-").isdecimal() else word
+
+
 def speaks() -> bool:
     """Say whether to print: of the processes that torchrun starts, the first one does."""
     return os.environ.get("RANK", "0") == "0"

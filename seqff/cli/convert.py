@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Json, call_arguments, print_json, show
+from seqff.cli.arguments import Json, call_arguments, layer_of, print_json, show
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Options:
     """Run folder."""
     out: Path
     """File (.pt2 or .onnx), or a folder."""
-    layers: tuple[int, ...] = ()
-    """Which layers the file gives: 0 is the first, -1 the last; none for all."""
+    layers: tuple[str, ...] = ()
+    """Which layers the file gives, by name or number: 0 is the first, -1 the last; none for all."""
     overwrite: bool = False
     """Replace what is there."""
     json: Json = False
@@ -39,7 +39,7 @@ def run(options: Options) -> None:
     """Convert, say where it is."""
     from seqff.nets import convert
 
-    path = convert(**call_arguments(options))
+    path = convert(**{**call_arguments(options), "layers": [layer_of(layer) for layer in options.layers]})
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     if options.json:
         print_json({"path": str(path), "bytes": {file.name: file.stat().st_size for file in files}})

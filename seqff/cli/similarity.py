@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Json, call_arguments, layer_of, print_json, show
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Options:
     features: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FEATURES...")]
     """Feature stores, one or more."""
     layers: tuple[str, ...] = ()
-    """Names of arrays; by default all."""
+    """Names of arrays, or numbers of layers: 0 is the first, -1 the last; none for all."""
     rows: int = 1000
     """Rows drawn at random where there are more."""
     out: Path | None = None
@@ -42,5 +42,5 @@ def run(options: Options) -> None:
     """Compare, print the table."""
     from seqff.probes import similarity
 
-    found = similarity(**call_arguments(options))
+    found = similarity(**{**call_arguments(options), "layers": [layer_of(layer) for layer in options.layers]})
     print_json(found.to_dict()) if options.json else show(found.table())

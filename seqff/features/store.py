@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
 from seqff.features.parts import writing_array
 from seqff.files import read_csv, read_json, whole_folder, write_csv, write_json
@@ -167,8 +168,26 @@ class FeatureStore:
         with self._reading("skipped.csv"):
             return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
 
-    def array(self, name: str) -> NDArray[np.floating]:
+    def name_of(self, array: str | int) -> str:
+        """Return the name of an array given by name, or by the index of its layer (0 is the first, -1 the last).
+
+        Raises:
+            ValueError: no array of that name, or no such layer.
+        """
+        layers = [name for name in self.names if "/" not in name and name != "pixels"]
+        if isinstance(array, str) and array in self.meta["arrays"]:
+            return array
+        if not isinstance(array, str) and -len(layers) <= array < len(layers):
+            return layers[array]
+        near = difflib.get_close_matches(str(array), self.names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no array {array!r} in {self.path}; it has {', '.join(self.names)}{hint}")
+
+    def array(self, name: str | int) -> NDArray[np.floating]:
         """Map an array of the store read-only; nothing is read until it is used.
+
+        Args:
+            name: one of `names`, or the index of a layer (0 is the first, -1 the last).
 
         Returns:
             (rows, D) float32, or float16 where it was stored so.
@@ -177,10 +196,7 @@ class FeatureStore:
             ValueError: no array of that name.
             RunError: the file is missing or damaged.
         """
-        if name not in self.meta["arrays"]:
-            near = difflib.get_close_matches(name, self.names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no array {name!r} in {self.path}; it has {', '.join(self.names)}{hint}")
+        name = self.name_of(name)
         file = self.path / "arrays" / f"{name}.npy"
         try:
             with open_plain(file) as opened:
@@ -193,22 +209,32 @@ class FeatureStore:
             raise RunError(f"{file} has shape {values.shape}, expected {expected} of floats; extract again")
         return values
 
-    def to_numpy(self, name: str) -> NDArray[np.float32]:
+    def to_numpy(self, name: str | int) -> NDArray[np.float32]:
         """Read an array into memory.
 
         Args:
-            name: one of `names`.
+            name: one of `names`, or the index of a layer.
 
         Returns:
             (rows, D) float32, owned.
         """
         return np.array(self.array(name), dtype=np.float32)
 
-    def to_frame(self, *names: str) -> pandas.DataFrame:
+    def _repr_html_(self) -> str:
+        """The arrays, for notebooks."""
+        if not self.finished:
+            return html_table(repr(self), [()])
+        rows = [(name, entry["width"]) for name, entry in self.meta["arrays"].items()]
+        title = f"{self.path}: {len(self)} rows, one a {self.per}"
+        return html_table(
+            title, [("array", "width"), *rows], [f"{len(self.skipped)} videos skipped"] * bool(self.skipped)
+        )
+
+    def to_frame(self, *names: str | int) -> pandas.DataFrame:
         """Read arrays into a table of pandas, beside what each row stands for.
 
         Args:
-            names: which arrays; none for all. Wide ones make a wide table.
+            names: which arrays (see `array`); none for all. Wide ones make a wide table.
 
         Returns:
             Columns video, frame, frames, time_seconds, and one a number, named "layer1/0", "layer1/1", ...
@@ -216,14 +242,10 @@ class FeatureStore:
         Raises:
             RunError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise RunError("to_frame needs pandas: pip install 'seqff[pandas]'") from error
-        index = self.index
+        pandas, index = import_pandas(), self.index
         facts = {"video": index.video, "frame": index.frame, "frames": index.frames, "time_seconds": index.time_seconds}
         tables = [pandas.DataFrame(facts)]
-        for name in names or self.names:
+        for name in map(self.name_of, names or self.names):
             values = self.to_numpy(name)
             tables.append(pandas.DataFrame(values, columns=[f"{name}/{column}" for column in range(values.shape[1])]))
         return pandas.concat(tables, axis=1)

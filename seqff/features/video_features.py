@@ -152,12 +152,11 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return what describes frames with the layers up to the one wanted, and that one's name."""
         encoder = self.encoder_
         names = [info.name for info in encoder.feature_info]
-        layer = names.index(self.layer) if self.layer in names else self.layer
-        if not isinstance(layer, int) or not -len(names) <= layer < len(names):
-            raise ValueError(
-                f"layer is {self.layer!r}; this encoder has {', '.join(names)} (0..{len(names) - 1}, or negative)"
-            )
-        stop = layer % len(names) + 1
+        try:
+            stop = encoder.index_of(self.layer) + 1
+        except (IndexError, ValueError, TypeError) as error:
+            allowed = f"{', '.join(names)} (0..{len(names) - 1}, or negative)"
+            raise ValueError(f"layer is {self.layer!r}; this encoder has {allowed}") from error
         below = Encoder(list(encoder.layers)[:stop], encoder.feature_info[:stop], encoder.transform, encoder.config)
         device = choose_device(self.device)
         return FrameDescriber({"": below}, pixels=False, grid=self.grid, device=device), names[stop - 1]

@@ -46,7 +46,7 @@ def convert(
     run: str | os.PathLike[str] | Encoder,
     *,
     out: str | os.PathLike[str],
-    layers: Sequence[int] = (),
+    layers: Sequence[int | str] = (),
     overwrite: bool = False,
 ) -> Path:
     """Write an encoder for use without seqff, or for others to load with it.
@@ -59,14 +59,14 @@ def convert(
     Args:
         run: a run folder, a folder of a pretrained encoder, or an encoder.
         out: what to write.
-        layers: which layers the file gives (0 is the first, -1 the last); none for all.
+        layers: which layers the file gives, by index (0 is the first, -1 the last) or name; none for all.
         overwrite: replace what is there.
 
     Returns:
         `out`.
 
     Raises:
-        ValueError: another ending, or layers for a folder, which has all of them.
+        ValueError: another ending, no layer of that name, or layers for a folder, which has all of them.
         IndexError: no such layer.
         RunError: the encoder cannot be read, `out` exists or cannot be written, or a package is missing.
     """
@@ -80,10 +80,7 @@ def convert(
         return encoder.save_pretrained(path, overwrite=overwrite)
     if path.exists() and not overwrite:
         raise RunError(f"{path} exists; give another name, or overwrite")
-    count = len(encoder.layers)
-    if any(not -count <= layer < count for layer in layers):
-        raise IndexError(f"layers {tuple(layers)}: this encoder has layers 0..{count - 1} (or -{count}..-1)")
-    wanted = [layer % count for layer in layers] or list(range(count))
+    wanted = [encoder.index_of(layer) for layer in layers] or list(range(len(encoder.layers)))
     names = [encoder.feature_info[layer].name for layer in wanted]
     content = {".pt2": _exported, ".onnx": _onnx}[path.suffix](FramesToMaps(encoder, wanted), names)
     write_atomically(path, content)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from seqff.config import EncoderConfig
+from seqff.config_io import suggest
 from seqff.transform import FrameTransform
 
 
@@ -54,25 +55,40 @@ class Encoder(nn.Module):
         self.config = config
         self.origin: Path | None = None
 
-    def forward(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
+    def index_of(self, layer: int | str) -> int:
+        """Return the index of a layer given by index (negative counts from the last) or by name.
+
+        Raises:
+            IndexError: no such index.
+            ValueError: no layer of that name.
+        """
+        names, count = [info.name for info in self.feature_info], len(self.layers)
+        if isinstance(layer, str):
+            if layer not in names:
+                raise ValueError(f"no layer {layer!r}; {suggest(layer, names)}")
+            return names.index(layer)
+        if not -count <= layer < count:
+            raise IndexError(f"layer {layer}: this encoder has layers 0..{count - 1} (or -{count}..-1)")
+        return layer % count
+
+    def forward(self, x: Tensor, layers: Sequence[int | str] | None = None) -> list[Tensor]:
         """Return the features of the layers asked for.
 
         Args:
             x: (N, 3, H, W) float32, as `transform` gives it.
-            layers: indices (0 is the first layer, negative counts from the last); None for all.
+            layers: indices (0 is the first layer, negative counts from the last) or names; None for all.
 
         Returns:
             One (N, C_l, H_l, W_l) tensor a layer asked for, in the order asked.
 
         Raises:
             IndexError: no such layer.
+            TypeError: frames that did not go through the transform.
+            ValueError: no layer of that name.
         """
-        count = len(self.layers)
-        wanted = list(range(count)) if layers is None else list(layers)
-        for index in wanted:
-            if not -count <= index < count:
-                raise IndexError(f"layer {index}: this encoder has layers 0..{count - 1} (or -{count}..-1)")
-        wanted = [index % count for index in wanted]
+        if "uint8" in str(getattr(x, "dtype", "")):
+            raise TypeError("frames (uint8) go through the transform first: encoder(encoder.transform(frames))")
+        wanted = [self.index_of(layer) for layer in (range(len(self.layers)) if layers is None else layers)]
         kept: dict[int, Tensor] = {}
         for index, layer in enumerate(self.layers[: max(wanted, default=-1) + 1]):
             x = layer(x)

@@ -20,8 +20,8 @@ from seqff.features.together import Wanted, extract_together
 from seqff.files import check_folder, claim_folder, read_json, write_json
 from seqff.nets import load_encoder
 from seqff.probes.clock import Clock
-from seqff.probes.labelled_splits import Groups, Labels, ProbeConfig, read_labelled_splits
-from seqff.probes.labels import read_labels
+from seqff.probes.labelled_splits import Groups, ProbeConfig, read_labelled_splits
+from seqff.probes.labels import Labels, labels_by_video, read_labels
 from seqff.probes.protocol import keep, run_task
 from seqff.probes.results import ProbeResult
 from seqff.probes.seeds import seeds_table, summarise_seeds
@@ -108,7 +108,7 @@ def evaluate(
     Args:
         videos: a folder, a file, a list of files, or a manifest, as `scan` takes it.
         out: folder for everything: runs and features of each fold, and a result a seed.
-        labels: classes of the videos; see `probe`.
+        labels: classes of the videos; see `probe`. Values stand in the order of the usable videos of the scan.
         groups: what must not stand on both sides of a split; see `probe`.
         splits: a file of official splits; see `probe`.
         folds: how many; see `probe`.
@@ -138,6 +138,7 @@ def evaluate(
         clock = Clock()
         with clock("scan"):
             manifest = scan(videos, max_bad=max_bad, progress=progress)
+        labels = labels_by_video([entry.path for entry in manifest.usable], labels)
         rules = ProbeConfig(labels, "label", groups, splits, folds, seed)
         paths, tests = _folds(manifest, rules)
         extraction = {"per": per, "grid": grid, "every": every}
@@ -168,7 +169,7 @@ def _check(labels: Labels, baselines: Sequence[str], seeds: Sequence[int]) -> No
         )
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds is {list(seeds)}; give one or more, each once")
-    if not isinstance(labels, Mapping) and has_segments(labels):
+    if isinstance(labels, (str, os.PathLike)) and has_segments(labels):
         raise ValueError(f"{labels} labels parts of videos; evaluate takes labels of whole videos, probe takes both")
 
 

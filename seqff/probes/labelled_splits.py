@@ -18,7 +18,6 @@ from seqff.probes.predefined_splits import check_splits, read_splits
 from seqff.probes.segments import has_segments, label_rows
 from seqff.probes.splits import DEFAULT_FOLDS, Fold, check_folds, make_folds
 
-Labels = str | os.PathLike[str] | Mapping[str, str]
 Groups = str | os.PathLike[str] | Mapping[str, str] | None
 LEAK = "frames dealt at random: the score is that of a memory"
 WITHIN = "frames of one video train and test: the score is of other frames of the same videos, not of other videos"
@@ -28,7 +27,7 @@ WITHIN = "frames of one video train and test: the score is of other frames of th
 class ProbeConfig:
     """How a probe is to be made; see `probe`."""
 
-    labels: Labels
+    labels: str | os.PathLike[str] | Mapping[str, str]
     column: str = "label"
     groups: Groups = None
     splits: str | os.PathLike[str] | None = None

@@ -9,14 +9,44 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from numpy.typing import NDArray
 
 from seqff.errors import LabelError
 from seqff.probes.csv_file import Rows, read_rows
 
+Labels = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any] | NDArray[Any]
 log = logging.getLogger(__name__)
 _SPLITS = ("dev", "eval", "test", "testing", "train", "training", "trainval", "val", "valid", "validation")
 SHOWN = 3
 """Names an error message lists before it counts the rest."""
+
+
+def labels_by_video(videos: Sequence[str], labels: Labels) -> str | os.PathLike[str] | Mapping[str, str]:
+    """Return labels as a mapping, if they are given as values: one a video, or a Series of pandas by video.
+
+    Args:
+        videos: paths, in the order in which values stand.
+        labels: see `seqff.probe`; words and paths are returned as they are.
+
+    Raises:
+        LabelError: another number of values than of videos, or a missing value.
+    """
+    if isinstance(labels, (str, os.PathLike)):
+        return labels
+    if not isinstance(labels, Mapping):
+        index = getattr(labels, "index", None)  # of a Series
+        named = index is not None and not callable(index) and all(isinstance(video, str) for video in index)
+        if not named and len(labels) != len(videos):
+            raise LabelError(
+                f"{len(labels)} labels for {listing(videos, 'video')}: give one a video, in their order, or a mapping"
+            )
+        labels = dict(zip(index if named else videos, labels, strict=True))  # type: ignore[arg-type]
+    empty = [video for video, label in labels.items() if label is None or label != label]
+    if empty:
+        raise LabelError(f"no label for {listing(empty, 'video')}; every video needs one")
+    return {str(video): str(label) for video, label in labels.items()}
 
 
 def read_labels(

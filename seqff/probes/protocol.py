@@ -16,7 +16,8 @@ from seqff.devices import choose_device
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder
 from seqff.probes.array import interval_of, probe_array
-from seqff.probes.labelled_splits import Groups, Labels, ProbeConfig
+from seqff.probes.labelled_splits import Groups, ProbeConfig
+from seqff.probes.labels import Labels, labels_by_video
 from seqff.probes.metadata import facts_of, majority_accuracy
 from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, ProbeResult, write_result
 from seqff.probes.task import BASELINES, PIXELS, Task, make_task
@@ -89,8 +90,8 @@ def probe(
         features: a feature store or its folder.
         labels: "folder" (first folder of each video's path), "video" (each video is a class, for `split_frames`), a
             CSV file `video,label`, a CSV file `video,start_seconds,stop_seconds,label` (for stores with a row a frame
-            or clip: a row has the label of the segment its first frame is in, and is left out where it is in none), or
-            a mapping from video to label.
+            or clip: a row has the label of the segment its first frame is in, and is left out where it is in none), a
+            mapping or pandas Series from video to label, or (videos,) values in the order of the store's `videos`.
         columns: label columns of the CSV file, one result each; None takes the column `label` and gives its result.
         groups: "folder" (innermost folder), a CSV file `video,group`, a regular expression for the file name, or a
             mapping; None makes each video its own group.
@@ -122,9 +123,10 @@ def probe(
             check_folder(home, marker=MARKER, overwrite=overwrite)
     store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
     sources = {name: ((store, name),) for name in store.names}
+    classes = labels_by_video([video.path for video in store.videos], labels)
     results = []
     for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
-        rules = ProbeConfig(labels, column, groups, splits, folds, seed, allow_leak, split_frames)
+        rules = ProbeConfig(classes, column, groups, splits, folds, seed, allow_leak, split_frames)
         task = make_task([store], rules, sources)
         result = run_task(task, device=target, progress=progress)
         results.append(result if home is None else keep(result, home, overwrite=overwrite))

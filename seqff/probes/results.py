@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.display import html_table, import_pandas
 from seqff.files import write_csv, write_json
-from seqff.probes.tables import result_table
+from seqff.probes.tables import accuracy_rows, headline, result_table
+
+if TYPE_CHECKING:
+    import pandas
 
 RESULTS = "results.json"
 PREDICTIONS = "predictions.csv"
@@ -136,6 +140,44 @@ class ProbeResult:
         probes = [probe for layer in self.layers for probe in (layer.trained, layer.untrained, *layer.others.values())]
         return [probe for probe in [*probes, self.pixels] if probe is not None]
 
+    def rows(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Every probe made as results.csv has it: headings, and a row each; None where there is no number."""
+        ks = [f"knn{k}" for k in self.arrays()[0].knn]
+        own = ["name", "width", "accuracy", "low", "high", "mean_class_accuracy"]
+        paired = ["difference", "difference_low", "difference_high", "matched_width", "matched_accuracy"]
+        difference = {layer.trained.name: layer.difference for layer in self.layers}
+        rows: list[tuple[Any, ...]] = []
+        for probe in self.arrays():
+            gain, matched = difference.get(probe.name), probe.matched
+            ends = (None, None, None) if gain is None else (gain.accuracy, *gain.interval)
+            narrow = (None, None) if matched is None else (matched.width, matched.accuracy)
+            figures = (probe.accuracy, *probe.interval, probe.mean_class_accuracy)
+            rows.append((probe.name, probe.width, *figures, *ends, *narrow, *probe.knn.values()))
+        rows.append(("majority", 0, self.majority, *[None] * (8 + len(ks))))
+        seen = self.facts["encoder_seen"]
+        return [*own, *paired, *ks, "encoder_seen"], [(*row, seen) for row in rows]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return the content of results.csv as a table of pandas.
+
+        Returns:
+            A row a probe, a column a figure: "name", "accuracy", "low" and "high" (95 % interval), "difference", ...
+
+        Raises:
+            RunError: pandas is not installed.
+        """
+        columns, rows = self.rows()
+        return import_pandas().DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{layer.trained.name} {layer.trained.accuracy:.3f}" for layer in self.layers)
+        return f"ProbeResult({layers}; majority {self.majority:.3f})"
+
+    def _repr_html_(self) -> str:
+        """The accuracies, for notebooks."""
+        result = self.to_dict()
+        return html_table(headline(result), accuracy_rows(result), result["warnings"])
+
     def table(self) -> str:
         """The accuracies as plain text, one line a layer, with what they rest on above and warnings below."""
         return result_table(self.to_dict())
@@ -144,20 +186,7 @@ class ProbeResult:
 def write_result(result: ProbeResult, out: Path) -> None:
     """Write results.csv, predictions.csv and, last, results.json into an existing folder."""
     arrays = result.arrays()
-    ks = [f"knn{k}" for k in arrays[0].knn]
-    header = ("name", "width", "accuracy", "low", "high", "mean_class_accuracy")
-    paired = ("difference", "difference_low", "difference_high")
-    difference = {layer.trained.name: layer.difference for layer in result.layers}
-    rows: list[tuple[Any, ...]] = []
-    for probe in arrays:
-        gain, matched = difference.get(probe.name), probe.matched
-        ends: tuple[Any, ...] = ("", "", "") if gain is None else (gain.accuracy, *gain.interval)
-        narrow: tuple[Any, ...] = ("", "") if matched is None else (matched.width, matched.accuracy)
-        votes = ["" if value is None else value for value in probe.knn.values()]
-        own = (probe.name, probe.width, probe.accuracy, *probe.interval, probe.mean_class_accuracy)
-        rows.append((*own, *ends, *narrow, *votes, result.facts["encoder_seen"]))
-    rows.append(("majority", 0, result.majority, *[""] * (8 + len(ks)), result.facts["encoder_seen"]))
-    write_csv(out / MARKER, (*header, *paired, "matched_width", "matched_accuracy", *ks, "encoder_seen"), rows)
+    write_csv(out / MARKER, *result.rows())
     classes = result.facts["classes"]
     named = [[classes[number] for number in probe.predicted] for probe in arrays]
     columns = ("video", "label", "group", "fold", *(probe.name for probe in arrays))

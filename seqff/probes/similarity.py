@@ -66,7 +66,7 @@ class Similarity:
 def similarity(
     features: Sequence[str | os.PathLike[str]],
     *,
-    layers: Sequence[str] = (),
+    layers: Sequence[str | int] = (),
     rows: int = 1000,
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -77,7 +77,7 @@ def similarity(
 
     Args:
         features: feature stores, one or more, with the same rows.
-        layers: names of arrays; none takes all.
+        layers: names of arrays, or indices of layers (0 is the first, -1 the last); none takes all.
         rows: rows drawn at random where there are more; memory and time go with their square.
         out: file for the numbers as JSON; None writes none.
         seed: of the draw.
@@ -105,7 +105,9 @@ def similarity(
     taken = np.sort(np.random.default_rng(seed).permutation(total)[:rows])
     prefixes = [f"{name}:" for name in tell_apart([Path(path) for path in features])] if len(stores) > 1 else [""]
     pairs = [
-        (store, prefix, name) for store, prefix in zip(stores, prefixes, strict=True) for name in layers or store.names
+        (store, prefix, store.name_of(name))
+        for store, prefix in zip(stores, prefixes, strict=True)
+        for name in layers or store.names
     ]
     names, grams, distances, ranks = [], [], [], []
     for store, prefix, name in pairs:

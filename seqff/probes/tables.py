@@ -23,6 +23,20 @@ def result_table(result: Mapping[str, Any]) -> str:
     Args:
         result: content of results.json.
     """
+    notes = [f"note: {warning}" for warning in result["warnings"]]
+    return as_lines([headline(result), *align(accuracy_rows(result)), *_narrow(result), *_neighbours(result), *notes])
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """Say what the numbers rest on."""
+    return (
+        f"accuracy [95 % interval over {result['videos']} videos], {len(result['classes'])} classes, "
+        f"{result['split']}, {SEEN[result['encoder_seen']]}"
+    )
+
+
+def accuracy_rows(result: Mapping[str, Any]) -> list[Sequence[str]]:
+    """Return headings and a row of cells a layer, then pixels and the majority class, whose rows are short."""
     layers, pixels = result["layers"], result["pixels"]
     others = [name for name in OTHERS if any(name in layer for layer in layers)]
     rows: list[Sequence[str]] = [("layer", "trained", "untrained", "difference", *others)]
@@ -31,13 +45,7 @@ def result_table(result: Mapping[str, Any]) -> str:
         rows.append((layer["name"], cell(layer), cell(layer["untrained"]), cell(layer["difference"], "+.3f"), *more))
     if pixels is not None:
         rows.append(("pixels", cell(pixels)))
-    rows.append(("majority", f"{result['majority']:.3f}"))
-    head = (
-        f"accuracy [95 % interval over {result['videos']} videos], {len(result['classes'])} classes, "
-        f"{result['split']}, {SEEN[result['encoder_seen']]}"
-    )
-    notes = [f"note: {warning}" for warning in result["warnings"]]
-    return as_lines([head, *align(rows), *_narrow(result), *_neighbours(result), *notes])
+    return [*rows, ("majority", f"{result['majority']:.3f}")]
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from seqff.claim import PATIENCE_SECONDS, Claim
 from seqff.config_io import dump_yaml
+from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
 from seqff.files import check_folder, empty_folder, whole_folder, write_atomically, write_json
-from seqff.metrics import LOCK
+from seqff.metrics import LOCK, METRICS, by_layer, layer_rows, read_metrics
 from seqff.nets import Encoder
 from seqff.untrusted import check_plain, parse_yaml
+
+if TYPE_CHECKING:
+    import pandas
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
 MAX_CONFIG_BYTES = 1_000_000
@@ -48,6 +52,24 @@ class Run:
     figures: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     stream: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {len(self.encoder.layers)} layers, trained in {self.seconds:.0f} s)"
+
+    def _repr_html_(self) -> str:
+        """The last figures of each layer, for notebooks."""
+        return html_table(repr(self), layer_rows(by_layer(self.figures)))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Read metrics.jsonl as a table of pandas.
+
+        Returns:
+            A row a logged step (the index), a column a figure: "lr", "frames", "seconds", "layer1/loss", ...
+
+        Raises:
+            RunError: pandas is not installed, or metrics.jsonl is damaged.
+        """
+        return import_pandas().DataFrame(read_metrics(self.path / METRICS)).set_index("step")
 
 
 def environment() -> dict[str, str]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from seqff.display import html_table, import_pandas
 from seqff.errors import ManifestError
 from seqff.files import write_atomically
 from seqff.terminal import Lines, as_lines, counted, printable
@@ -21,6 +22,9 @@ from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.levels import USED
 from seqff.video.remote.address import is_below, shown
+
+if TYPE_CHECKING:
+    import pandas
 
 FORMAT = 3
 """Raised whenever the entries of an older seqff can no longer be believed."""
@@ -145,11 +149,28 @@ class Manifest:
 
     def table(self) -> str:
         """Return lines for people: every video with its state, then the sums and what was skipped."""
-        head = ("status", "frames", "size", "fps", "codec", "reader", "video", "remark")
-        rows = [head, *map(_row, self.entries)]
+        rows = [_HEAD, *map(_row, self.entries)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         return as_lines([*lines, "", self.summary(), *self.skipped])
+
+    def __repr__(self) -> str:
+        return f"Manifest({shown(self.root)!r}, {self.summary()})"
+
+    def _repr_html_(self) -> str:
+        """The videos, for notebooks."""
+        return html_table(self.summary(), [_HEAD, *map(_row, self.entries)], self.skipped)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a table of pandas.
+
+        Returns:
+            A row a video, a column an entry of `VideoEntry`: "path", "status", "frames", "height", "width", "fps", ...
+
+        Raises:
+            RunError: pandas is not installed.
+        """
+        return import_pandas().DataFrame([entry.to_dict() for entry in self.entries])
 
     def summary(self) -> str:
         """Return one line: how many videos of which status."""
@@ -158,6 +179,9 @@ class Manifest:
         parts = [f"{count} {status}" for status, count in sorted(counts.items())] + [f"{copies} copies"] * bool(copies)
         frames = sum(entry.frames for entry in self.usable)
         return f"{counted(len(self), 'video')}: {', '.join(parts)}; {len(self.usable)} usable with {frames} frames"
+
+
+_HEAD = ("status", "frames", "size", "fps", "codec", "reader", "video", "remark")
 
 
 def _row(entry: VideoEntry) -> tuple[str, ...]:

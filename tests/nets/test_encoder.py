@@ -30,15 +30,27 @@ def test_feature_info_tells_the_shapes() -> None:
 
 
 def test_layers_can_be_chosen() -> None:
-    """Indices count from either end and come back in the order asked; others name the valid range."""
+    """By name or by index from either end, in the order asked; others name what there is."""
     encoder, x = small(), torch.randn(2, 3, 16, 32)
     every = encoder(x)
     last, first = encoder(x, layers=[-1, 0])
     assert torch.equal(last, every[2])
     assert torch.equal(first, every[0])
     assert encoder(x, layers=[]) == []
+    assert torch.equal(encoder(x, layers=["layer3"])[0], last)
     with pytest.raises(IndexError, match=r"layers 0\.\.2"):
         encoder(x, layers=[3])
+    with pytest.raises(ValueError, match="no layer 'layer_3'; did you mean 'layer3'"):
+        encoder(x, layers=["layer_3"])
+
+
+def test_decoded_frames_are_sent_through_the_transform() -> None:
+    """uint8, as arrays or tensors: the error is the call to make."""
+    frames = torch.zeros(2, 16, 32, 3, dtype=torch.uint8)
+    for given in (frames, frames.numpy()):
+        with pytest.raises(TypeError, match=r"encoder\(encoder\.transform\(frames\)\)"):
+            small()(given)
+    assert len(small()(small().transform(frames))) == 3
 
 
 def test_same_seed_same_weights() -> None:

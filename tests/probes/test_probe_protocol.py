@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +163,33 @@ def test_wrong_arguments(make_store: MakeStore, tmp_path: Path) -> None:
         run(make_store(), device="tpu")
     with pytest.raises(LabelError, match="frames of one video cannot be split"):
         run(make_store(frames=3), groups="frame")
+
+
+class Series:
+    """What is asked of a Series of pandas."""
+
+    def __init__(self, values: list[object], index: list[object]) -> None:
+        self.values, self.index = values, index
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.values)
+
+
+def test_labels_are_a_mapping_a_series_or_values_in_the_order_of_the_videos(make_store: MakeStore) -> None:
+    """The result is the same; another number of values, or a missing one, is an error."""
+    store = make_store()
+    paths = [video.path for video in store.videos]
+    labels = [Path(path).parts[0] for path in paths]
+    wanted = run(store).to_dict()["layers"]
+    backwards = Series(labels[::-1], list(paths[::-1]))
+    for given in (dict(zip(paths, labels, strict=True)), labels, np.array(labels), backwards):
+        found = run(store, labels=given).to_dict()["layers"]
+        assert [layer["accuracy"] for layer in found] == [layer["accuracy"] for layer in wanted]
+    run(store, labels=Series(labels, list(range(len(labels)))))  # an index that is no name: in order
+    with pytest.raises(LabelError, match=f"3 labels for {len(paths)} videos"):
+        run(store, labels=labels[:3])
+    with pytest.raises(LabelError, match="no label for 1 video"):
+        run(store, labels=[float("nan"), *labels[1:]])
