@@ -159,8 +159,8 @@ def load_settings(config: Settings | None = None, preset: str = "default", *, st
     """Return the settings of a training, however they are given.
 
     Args:
-        config: all of them; or what differs from the preset, as a mapping such as `{"pairs": {"gap": 2}}` or as the
-            path of a YAML file or run folder. None for the preset alone.
+        config: all of them; or what differs from the preset, as a mapping such as `{"pairs": {"size_px": 96}}` or as
+            the path of a YAML file or run folder. None for the preset alone.
         preset: name of a published method (`seqff.presets`), "default" for none.
         steps: instead of those in the settings.
 
@@ -224,7 +224,7 @@ def load_config(path: str | os.PathLike[str], base: TrainConfig | None = None) -
 
 
 def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
-    """Return settings with others laid over them, part by part: `{"pairs": {"gap": 2}}` changes the gap alone.
+    """Return settings with others laid over them, part by part: `{"pairs": {"size_px": 96}}` changes the size alone.
 
     Raises:
         ConfigError: unknown key or a value of the wrong type.

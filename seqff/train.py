@@ -108,7 +108,7 @@ def train(
             an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function that
             gives such an iterator, each time the one before has broken off (OSError, EOFError). See docs/stream.md.
         config: all settings (`TrainConfig`), or those that differ from the preset: a mapping such as
-            `{"pairs": {"gap": 2}}`, the path of a YAML file, or the folder of a run to repeat.
+            `{"pairs": {"size_px": 96}}`, the path of a YAML file, or the folder of a run to repeat.
         preset: settings of a published method, by its name in `seqff.presets`.
         steps: batches to train on, instead of what the settings say.
         init: the encoder to begin with, which stays as it is: one of your own (`Encoder.from_sequential`), or the

@@ -66,9 +66,9 @@ def settings() -> str:
     parts = [
         "# Settings",
         "Everything a training can be told, seeds and devices aside. The same names serve as flags "
-        "(`seqff train videos/ --out RUN --pairs.gap 4`), in YAML (`--config FILE`, any part of a run's `config.yaml`) "
-        "and in Python (`TrainConfig(pairs=PairsConfig(gap=4))`, from `seqff.config`). A name that does not exist is "
-        "an error with a suggestion.",
+        "(`seqff train videos/ --out RUN --pairs.size-px 96`), in YAML (`--config FILE`, any part of a run's "
+        "`config.yaml`) and in Python (`config={'pairs': {'size_px': 96}}`, or the dataclasses of `seqff.config`). A "
+        "name that does not exist is an error with a suggestion.",
     ]
     for path, kind in parts_of(TrainConfig):
         parts += [f"## {path or 'The run'}" if not path else f"## `{path}`", prose(inspect.getdoc(kind) or "")]

@@ -27,7 +27,7 @@ def table(kind: type, first: str, name: Callable[[Setting], str]) -> str:
     rows = [f"| {first} | takes | default | |", "|---|---|---|---|"]
     for setting in fields(kind):
         if setting.kind is TrainConfig:
-            rows.append("| all [settings](settings.md) | | | as flags, such as `--pairs.gap 4` |")
+            rows.append("| all [settings](settings.md) | | | as flags, such as `--pairs.size-px 96` |")
         elif not dataclasses.is_dataclass(setting.kind):
             cells = (name(setting), takes(setting.kind), default(setting.default), escape(setting.text))
             rows.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")

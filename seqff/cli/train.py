@@ -29,7 +29,7 @@ class Options:
             config.yaml, manifest.json, metrics.jsonl and metrics.csv, checkpoints.
             `seqff watch RUN` shows the figures while it runs.
 
-    Example: seqff train videos/ --out runs/first --steps 1200 --pairs.gap 4
+    Example: seqff train videos/ --out runs/first --steps 1200 --pairs.size-px 96
              torchrun --nproc-per-node=4 -m seqff train ... (see --help stages)
     """
 
