@@ -128,7 +128,7 @@ def fill_cache(
     todo = [video for video in wanted if not video.file.exists()]
     needed = sum(video.estimated_bytes for video in todo)
     if progress:
-        there = f"{len(wanted) - len(todo)} of {counted(len(wanted), 'video')} are in {printable(str(place))}"
+        there = f"{len(wanted) - len(todo)} of {counted(len(wanted), 'video')} in {printable(str(place))}"
         tqdm.write(f"cache: {there}; the others take about {size_text(needed)}", file=sys.stderr)
     _check_room(needed, place, counted(len(todo), "video"))
     if todo:

@@ -62,16 +62,14 @@ class _Native:
 
     def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
         check_no_script(path)
-        self._height, self._width = height, width
-        self._arguments = (local_url(path), decord)
-        self._factor = 1
+        self._path, self._decord = local_url(path), decord
+        self._height, self._width, self._factor = height, width, 1
         self.restart()
 
     def restart(self) -> None:
         """Go to the first frame by opening anew, which never goes wrong."""
-        path, decord = self._arguments
-        height, width = self._height * self._factor, self._width * self._factor
-        self._reader = decord.VideoReader(path, ctx=decord.cpu(0), height=height, width=width, num_threads=1)
+        size = {"height": self._height * self._factor, "width": self._width * self._factor}
+        self._reader = self._decord.VideoReader(self._path, ctx=self._decord.cpu(0), num_threads=1, **size)
         self.position = 0
 
     def seek(self, index: int) -> None:

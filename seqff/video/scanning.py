@@ -121,7 +121,7 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
 def _examine(
     root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
 ) -> None:
-    """Find out about the videos that the journal has not; if other processes are at some of them, waits for those."""
+    """Find out about the videos that the journal has not; if other processes are at some of them, wait for those."""
 
     def missing() -> list[str]:
         return [path for path in paths if path not in journal.found]

@@ -170,18 +170,18 @@ class DownloadCache:
             with exclusive(self.folder / "locks" / "count", heartbeat):
                 limit, used = self._limit()
                 if needed > limit:
-                    what = f"it has {_gigabytes(needed)} and the download cache {self.folder} may hold "
-                    how = f"{_gigabytes(limit)}: make room on the disk, or raise {LIMIT}"
-                    raise VideoError(address, READER, what + how)
+                    much = (
+                        f"it has {_gigabytes(needed)} and the download cache {self.folder} may hold {_gigabytes(limit)}"
+                    )
+                    raise VideoError(address, READER, f"{much}: make room on the disk, or raise {LIMIT}")
                 used -= self._evict(used + needed - limit, partial)
                 if used + needed <= limit:
                     if partial is not None:
                         partial.touch()
                     return
             if time.monotonic() > until:
-                what = f"the download cache {self.folder} is full of files in use ({_gigabytes(used)} of "
-                how = f"{_gigabytes(limit)}): raise {LIMIT}, or use fewer workers"
-                raise VideoError(address, READER, what + how)
+                full = f"{self.folder} is full of files in use ({_gigabytes(used)} of {_gigabytes(limit)})"
+                raise VideoError(address, READER, f"the download cache {full}: raise {LIMIT}, or use fewer workers")
             heartbeat()
             time.sleep(0.2)
 

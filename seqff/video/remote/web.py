@@ -60,24 +60,18 @@ async def _client(**given: Any) -> Any:
 
 async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
     """Raise VideoError for a redirect to a host that was not asked, unless it is allowed."""
-    said = asked.response.headers.get("Location") or asked.response.headers.get("URI", "")
-    there = asked.response.url.join(type(asked.url)(said, encoded=True))
+    location = asked.response.headers.get("Location") or asked.response.headers.get("URI", "")
+    there = asked.response.url.join(type(asked.url)(location, encoded=True))
     here = asked.response.url
     same = (there.host, there.port) == (here.host, here.port)
     upgraded = there.host == here.host and (here.port, there.port) == (80, 443)
     allowed = {name.strip().lower() for name in os.environ.get(REDIRECTS, "").split(",")}
     names = {"*", str(there.host).lower(), f"{there.host}:{there.port}".lower()}
     if there.scheme not in ("http", "https"):
-        raise VideoError(
-            f"{here.origin()}{here.path}", READER, f"the server sends on to {str(there)!r:.80}: no web address"
-        )
+        raise _error(here, f"the server sends on to {str(there)!r:.80}: no web address")
     if not (same or upgraded or names & allowed):
-        raise VideoError(
-            f"{here.origin()}{here.path}",
-            READER,
-            f"the server sends on to another host, {there.scheme}://{there.host}:{there.port}: allow it by {REDIRECTS}="
-            f"{there.host} (several with commas, * for all), or give the address there",
-        )
+        how = f"allow it by {REDIRECTS}={there.host} (several with commas, * for all), or give the address there"
+        raise _error(here, f"the server sends on to another host, {there.scheme}://{there.host}:{there.port}: {how}")
 
 
 async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
@@ -85,8 +79,9 @@ async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
     packed = asked.response.headers.get("Content-Encoding", "identity").strip().lower()
     if packed not in ("", "identity") and asked.method != "HEAD":
         asked.response.close()
-        raise VideoError(
-            f"{asked.url.origin()}{asked.url.path}",
-            READER,
-            f"the server sends it packed ({packed:.20}) although it was asked not to: files are fetched as they are",
-        )
+        why = "although it was asked not to: files are fetched as they are"
+        raise _error(asked.url, f"the server sends it packed ({packed:.20}) {why}")
+
+
+def _error(url: Any, cause: str) -> VideoError:
+    return VideoError(f"{url.origin()}{url.path}", READER, cause)
