@@ -49,7 +49,7 @@ class ImageStack:
         if sequence is not None:
             if sequence.same:
                 raise ValueError(f"{' and '.join(sequence.same)} have the same number: rename one, or take it away")
-            self.files = [(path if path.is_dir() else path.parent) / name for name in sequence.files]
+            self.files = sequence.paths(path)
             self.positions = sequence.positions
         elif is_stack(path):
             self._pages, self.damage = full_pages(path)
@@ -84,10 +84,7 @@ class ImageStack:
 def files_of(path: Path) -> list[Path]:
     """Return the files that make up a video: its pictures, or the one file; raise OSError where they are not."""
     sequence = sequence_at(path)
-    if sequence is None:
-        return [path]
-    folder = path if path.is_dir() else path.parent
-    return [folder / name for name in sequence.files]
+    return [path] if sequence is None else sequence.paths(path)
 
 
 def load_samples(file: Path) -> tuple[Samples, bool]:

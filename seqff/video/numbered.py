@@ -49,6 +49,10 @@ class ImageSequence:
     files: tuple[str, ...]
     numbers: tuple[Fraction, ...]  # of the files, ascending
 
+    def paths(self, path: Path) -> list[Path]:
+        """Return where the pictures lie, by the path that stands for the sequence."""
+        return [(path if path.is_dir() else path.parent) / name for name in self.files]
+
     @property
     def same(self) -> tuple[str, str] | None:
         """Two files with one number, such as 1.jpg and 01.jpg, if there are such."""

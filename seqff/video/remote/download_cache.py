@@ -170,10 +170,9 @@ class DownloadCache:
             with exclusive(self.folder / "locks" / "count", heartbeat):
                 limit, used = self._limit()
                 if needed > limit:
-                    much = (
-                        f"it has {_gigabytes(needed)} and the download cache {self.folder} may hold {_gigabytes(limit)}"
-                    )
-                    raise VideoError(address, READER, f"{much}: make room on the disk, or raise {LIMIT}")
+                    may = f"the download cache {self.folder} may hold {_gigabytes(limit)}"
+                    how = f"make room on the disk, or raise {LIMIT}"
+                    raise VideoError(address, READER, f"it has {_gigabytes(needed)} and {may}: {how}")
                 used -= self._evict(used + needed - limit, partial)
                 if used + needed <= limit:
                     if partial is not None:
