@@ -103,21 +103,21 @@ def _answer(probe: Probe) -> str:
     wrong = sum(one.said[best] != one.label for one in videos)
     classes = _classes(probe)
     pairs = _pairs(confusion(probe, best, classes), classes)
-    most = f" Most often {pairs[0][0]}" if pairs else ""
-    return f"The best layer, {best}, gets {wrong} of {len(videos)} videos wrong.{most}{'.' if most else ''}"
+    most = f" Most often {pairs[0]}." if pairs else ""
+    return f"The best layer, {best}, gets {wrong} of {len(videos)} videos wrong.{most}"
 
 
 def _classes(probe: Probe) -> list[str]:
     return sorted({row[name] for row in probe.answers for name in ("label", *probe.arrays)})
 
 
-def _pairs(counts: NDArray[np.int64], classes: Sequence[str]) -> list[tuple[str, int]]:
-    """Name the most frequent confusions, and how many classes they are of."""
+def _pairs(counts: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+    """Name the most frequent confusions."""
     off = counts - np.diag(np.diag(counts))
     order = np.argsort(-off, axis=None, kind="stable")[:PAIRS]
     places = [divmod(int(place), len(classes)) for place in order]
     return [
-        (f"{classes[true]} is taken for {classes[said]} ({off[true, said]} of {counts[true].sum()})", true)
+        f"{classes[true]} is taken for {classes[said]} ({off[true, said]} of {counts[true].sum()})"
         for true, said in places
         if off[true, said]
     ]
@@ -138,7 +138,7 @@ def _probe(
     rows = "videos" if probe.content.get("per", "video") == "video" else f"{probe.content['per']}s"
     caption = (
         f"Counts of {rows}: the true class down, the answer across, darker for a larger share of the class; right "
-        "answers lie on the diagonal. Below, how many of each class are right, and what it is most often taken for."
+        "answers lie on the diagonal. Beside it, how many of each class are right, and what it is most often taken for."
     )
     shown = figure(f"figure-confusion{ending}", join(*panels), caption)
     clips = None if number else _wrong(probe, sample, images, why)
@@ -148,7 +148,7 @@ def _probe(
 
 def _panel(probe: Probe, place: int, array: str, classes: Sequence[str], *, hidden: bool) -> Html:
     counts = confusion(probe, array, classes)
-    pairs = [tag("li", words) for words, _ in _pairs(counts, classes)]
+    pairs = [tag("li", words) for words in _pairs(counts, classes)]
     right, total = int(np.trace(counts)), int(counts.sum())
     head = tag("h4", array, f": {right} of {total} right ({right / max(total, 1):.0%})")
     listed = tag("ul", *pairs) if pairs else tag("p", "Nothing is confused.")
@@ -179,19 +179,19 @@ def _count(count: int, share: float) -> Html:
 
 def _by_class(counts: NDArray[np.int64], before: NDArray[np.int64] | None, classes: Sequence[str]) -> Html:
     total, right = counts.sum(axis=1), np.diag(counts)
-    there = np.flatnonzero(total)
-    if len(there) > MOST_ROWS:
+    off, there = counts - np.diag(right), np.flatnonzero(total)
+    known = len(there)
+    if known > MOST_ROWS:
         there = there[np.argsort(right[there] / total[there], kind="stable")[:MOST_ROWS]]
     rows: list[list[Content]] = []
     for place in there.tolist():
-        off = counts[place] - np.eye(1, len(classes), place, dtype=np.int64)[0] * counts[place]
-        taken = f"{classes[int(off.argmax())]} ({off.max()})" if off.max() else ""
+        taken = f"{classes[int(off[place].argmax())]} ({off[place].max()})" if off[place].any() else ""
         row: list[Content] = [classes[place], f"{right[place] / total[place]:.0%}", f"{right[place]} of {total[place]}"]
         row += [f"{before[place, place]} of {total[place]}"] if before is not None else []
         rows.append([*row, taken])
     header = ["class", "right", "count", *(["untrained"] if before is not None else []), "most often taken for"]
-    more = f"The {MOST_ROWS} classes with the lowest accuracy, of {np.count_nonzero(total)}."
-    return join(tag("p", more) if np.count_nonzero(total) > MOST_ROWS else None, table(header, rows))
+    more = tag("p", f"The {MOST_ROWS} classes with the lowest accuracy, of {known}.") if known > MOST_ROWS else None
+    return join(more, table(header, rows))
 
 
 def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, why: str) -> Html:
@@ -204,10 +204,8 @@ def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, wh
     for place, name in enumerate(probe.arrays):
         wrong = sum(one.said[name] != one.label for one in videos)
         shown = sum(name in one.wrong() for one in chosen)
-        words = (
-            f"{name} gets {wrong} of {len(videos)} videos wrong{'; all are' if shown == wrong else f'; {shown} are'} "
-        )
-        words = words + "shown." if wrong else f"{name} gets none of {len(videos)} videos wrong."
+        which = f"; {'all' if shown == wrong else shown} are shown" if wrong else ""
+        words = f"{name} gets {wrong or 'none'} of {len(videos)} videos wrong{which}."
         notes.append(tag("p", words, data_array=place, hidden=None if name == best else ""))
     caption = (
         "Each video by a few frames from its first to its last, its true class, and what each layer says of it. Those "
@@ -217,41 +215,27 @@ def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, wh
 
 
 def _card(probe: Probe, one: Answered, sample: ActivationSample, images: ImageStore, *, hidden: bool) -> Html:
-    clip = sample.films.get(one.video)
-    places = {name: place for place, name in enumerate(probe.arrays)}
+    """Show a wrong clip; what is said of it is that of the layer chosen, with all layers in small below."""
+    clip, best = sample.films.get(one.video), probe.best_layer
     if clip is None:
-        reason = sample.failed.get(one.video, "not among the videos of this run")
-        pictures = absent(f"No frames: {reason}")
+        pictures = absent(f"No frames: {sample.failed.get(one.video, 'not among the videos of this run')}")
     else:
         moments = range(len(clip.frames)) if images.bytes < MOST_BYTES else [len(clip.frames) // 2]
         numbers = [images.add(clip.video, int(clip.frames[at]), clip.pictures[at]) for at in moments]
-        cells = [
-            (images.show(n, name=f"{clip.video}, frame {clip.frames[at]}"), f"{clip.frames[at]}")
-            for n, at in list(zip(numbers, moments, strict=True))[1::2]
-        ]
+        shown = [(number, str(clip.frames[at])) for number, at in zip(numbers, moments, strict=True)][1::2]
+        cells = [(images.show(number, name=f"{clip.video}, frame {frame}"), frame) for number, frame in shown]
         pictures = tag("div", images.player(numbers, name=clip.video), strip(cells), class_="film")
+    said = [
+        tag("span", f"{name} says ", tag("b", one.said[name]), data_array=place, hidden=None if name == best else "")
+        for place, name in enumerate(probe.arrays)
+    ]
+    words = tag("p", tag("b", one.video), tag("span", "true: ", tag("b", one.label)), *said)
+    marks = {True: ("right", "\u2713"), False: ("miss", "\u2717")}
     answers = [
-        tag(
-            "li",
-            f"{name}: {answer}",
-            " \u2713" if answer == one.label else " \u2717",
-            class_="right" if answer == one.label else "miss",
-        )
+        tag("li", f"{name}: {answer} {marks[answer == one.label][1]}", class_=marks[answer == one.label][0])
         for name, answer in one.said.items()
         if "/" not in name
     ]
-    said = one.said[probe.best_layer]
-    words = tag(
-        "p",
-        tag("b", one.video),
-        tag("span", "true: ", tag("b", one.label), f"; {probe.best_layer} says ", tag("b", said)),
-    )
-    wrong = " ".join(str(places[name]) for name in one.wrong())
-    return tag(
-        "article",
-        pictures,
-        words,
-        tag("ul", *answers, class_="answers"),
-        data_wrong=wrong,
-        hidden="" if hidden else None,
-    )
+    wrong = " ".join(str(probe.arrays.index(name)) for name in one.wrong())
+    every = tag("ul", *answers, class_="answers")
+    return tag("article", pictures, words, every, data_wrong=wrong, hidden="" if hidden else None)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from seqff.config_io import dump_yaml
-from seqff.errors import RunError
 from seqff.files import read_json
-from seqff.probes.evaluate import MARKER
+from seqff.probes.evaluate import MARKER, TWINS
 from seqff.probes.metadata import GIVEN
 from seqff.probes.results import PREDICTIONS
 from seqff.report.data import Probe, ReportData
 from seqff.report.html import Content, Section, data_uri, figure, join, table, tag
+from seqff.training.run_folder import MANIFEST as RUN_MANIFEST
 from seqff.version import __version__
+from seqff.video import Manifest
 
 MAX_BAD = 0.05
 """Share of unreadable videos at which commands stop by default."""
@@ -29,9 +30,9 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
         data: the run.
         options: of the page, by the names of the flags of `seqff report`; None leaves one out.
     """
-    config = dict(data.config)
+    config, home = dict(data.config), evaluation_of(data)
     trained_with = config.pop("seed", None)
-    settings = dump_yaml(config)
+    settings = dump_yaml(config if home is None else read_json(home / MARKER)["config"])
     link = tag("a", "settings.yaml", href=data_uri("application/yaml", settings.encode()), download="settings.yaml")
     facts: list[list[Content]] = [
         ["run", str(data.run)],
@@ -63,28 +64,33 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
 
 def commands(data: ReportData, seed: int | None, options: Mapping[str, Any]) -> list[str]:
     """Return the commands, quoted for a shell; folders to be written are in capitals."""
-    manifest = data.manifest
-    videos = "VIDEOS" if manifest is None else str(data.run / "manifest.json")
-    bad = 0.0 if manifest is None or not len(manifest) else len(manifest.bad) / len(manifest)
-    lenient = {"max_bad": math.ceil(100 * bad) / 100 if bad > MAX_BAD else None}
-    lines = [command("train", videos, out="RUN", config="settings.yaml", seed=seed, **lenient)]
-    if "init" in data.config:
-        lines[0] += " --init ENCODER"
-    names = []
+    home = evaluation_of(data)
+    videos = "VIDEOS" if data.manifest is None else str(data.run / RUN_MANIFEST)
+    lenient = _lenient(data.manifest)
+    lines, run, names = [], "RUN", []
+    if home is not None:
+        run = f"EVALUATION/{data.run.resolve().relative_to(home)}"
+        lines.append(_evaluate(data, home))
+    else:
+        lines.append(command("train", videos, out="RUN", config="settings.yaml", seed=seed, **lenient))
+        lines[0] += " --init ENCODER" if "init" in data.config else ""
     for number, probe in enumerate(data.probes):
-        ending = f"-{number + 1}" if number else ""
-        evaluation = _evaluation(probe)
-        if evaluation is not None:
-            lines.append(_evaluate(probe, evaluation, videos, ending))
-            names.append(f"EVALUATION{ending}/{'/'.join(probe.folder.parts[-2:])}")
+        if home is not None and probe.folder.resolve().is_relative_to(home):
+            names.append(f"EVALUATION/{probe.folder.resolve().relative_to(home)}")
             continue
+        ending = f"-{number + 1}" if number else ""
         extraction = probe.content.get("extraction", {})
-        lines.append(command("extract", "RUN", videos, out=f"FEATURES{ending}", **extraction, **lenient))
+        lines.append(command("extract", run, videos, out=f"FEATURES{ending}", **extraction, **lenient))
         lines.append(command("probe", f"FEATURES{ending}", out=f"PROBE{ending}", **_asked(probe)))
         column = probe.content.get("arguments", {}).get("column")
-        names.append(f"PROBE{ending}" + (f"/{shlex.quote(column)}" if column else ""))
-    page = command("report", "RUN", out="page.html", **options)
-    return [*lines, page.replace(" RUN ", f" RUN {' '.join(names)} ", 1) if names else page]
+        names.append(f"PROBE{ending}/{column}" if column else f"PROBE{ending}")
+    return [*lines, command("report", run, *names, out="page.html", **options)]
+
+
+def evaluation_of(data: ReportData) -> Path | None:
+    """Return the folder of the evaluation that the run is a fold of; None if it is of none."""
+    places = [folder for folder in data.run.resolve().parents[:4] if (folder / MARKER).is_file()]
+    return places[0] if places else None
 
 
 def command(name: str, *positional: str, **options: Any) -> str:
@@ -110,27 +116,22 @@ def _asked(probe: Probe) -> dict[str, Any]:
     return {"labels": "folder", "seed": probe.content.get("seed"), **asked, "columns": [column] if column else None}
 
 
-def _evaluation(probe: Probe) -> dict[str, Any] | None:
-    """Return the settings of the evaluation that a probe is of; None if it is of none."""
-    file = Path(probe.folder).resolve().parent.parent / MARKER
-    try:
-        return read_json(file) if file.is_file() else None
-    except RunError:
-        return None
+def _evaluate(data: ReportData, home: Path) -> str:
+    """Return the command that makes an evaluation again, with the seeds whose results the page shows."""
+    probes = [probe for probe in data.probes if probe.folder.resolve().is_relative_to(home)]
+    settings, asked, twins = read_json(home / MARKER), dict[str, Any](), list[str]()
+    if probes:
+        asked = {key: value for key, value in _asked(probes[0]).items() if key != "columns"}
+        twins = [name for name in TWINS if name in probes[0].content["layers"][0]]
+    seeds = [probe.folder.resolve().parent.name.removeprefix("seed") for probe in probes]
+    rows = {key: settings.get(key) for key in ("per", "grid", "every")}
+    videos = home / RUN_MANIFEST
+    lenient = _lenient(Manifest.load(videos, older=True) if videos.is_file() else None)
+    more = {"seeds": seeds, "baselines": twins, **rows, **asked, **lenient}
+    return command("evaluate", str(videos), out="EVALUATION", config="settings.yaml", **more)
 
 
-def _evaluate(probe: Probe, evaluation: Mapping[str, Any], videos: str, ending: str) -> str:
-    seed = probe.folder.resolve().parent.name.removeprefix("seed")
-    asked = {key: value for key, value in _asked(probe).items() if key != "columns"}
-    twins = [name for name in ("end_to_end", "supervised") if name in probe.content["layers"][0]]
-    rows = {key: evaluation.get(key) for key in ("per", "grid", "every")}
-    return command(
-        "evaluate",
-        videos,
-        out=f"EVALUATION{ending}",
-        config="settings.yaml",
-        seeds=[seed],
-        baselines=twins,
-        **rows,
-        **asked,
-    )
+def _lenient(manifest: Manifest | None) -> dict[str, Any]:
+    """Return the option without which too many bad videos would stop a command, if there are so many."""
+    bad = 0.0 if manifest is None or not len(manifest) else len(manifest.bad) / len(manifest)
+    return {"max_bad": math.ceil(100 * bad) / 100} if bad > MAX_BAD else {}

@@ -221,7 +221,7 @@ def test_confusions_and_wrong_clips_are_those_of_the_predictions(made: Made, pag
     wrong = [row for row in rows if row["label"] != row[best]]
     assert len(shown) == len(wrong)
     for row in wrong:
-        assert [text for text in shown if f"true: {row['label']}; {best} says {row[best]}" in text]
+        assert [text for text in shown if f"true: {row['label']}" in text and f"{best} says {row[best]}" in text]
     players = [
         element.attributes["data-frames"].split() for element in page.elements if "data-frames" in element.attributes
     ]
@@ -259,6 +259,23 @@ def test_options_of_extraction_and_probe_are_in_the_commands(made: Made, tmp_pat
     assert probed[probed.index("--columns") + 1] == "a label"
     assert probed[probed.index("--labels") + 1] == str(probe / "predictions.csv")
     assert written[2:5] == ["RUN", "PROBE/a label", "--out"]
+
+
+def test_a_fold_of_an_evaluation_is_made_again_by_evaluate(made: Made, tmp_path: Path) -> None:
+    """The command is that of the whole evaluation, with its own settings, and the page is of the same fold."""
+    home = tmp_path / "an evaluation"
+    run = shutil.copytree(made.run, home / "seed7" / "fold1" / "run")
+    probe = shutil.copytree(made.probe, home / "seed7" / "probe")
+    shutil.copy(made.manifest, home / "manifest.json")
+    asked = {"per": "video", "grid": 2, "every": 1, "config": {"steps": 77}}
+    (home / "evaluate.json").write_text(json.dumps(asked))
+    page = write(Path(run), tmp_path, probes=[probe], most_videos=0)
+    evaluated, written = (shlex.split(line) for line in page.by_id("command").text.splitlines())
+    assert evaluated[:3] == ["seqff", "evaluate", str(home / "manifest.json")]
+    assert evaluated[evaluated.index("--seeds") + 1] == "7"
+    assert evaluated[evaluated.index("--max-bad") + 1] == "0.1"
+    assert written[:4] == ["seqff", "report", "EVALUATION/seed7/fold1/run", "EVALUATION/seed7/probe"]
+    assert "steps: 77" in page.by_id("figure-settings").text
 
 
 def test_the_page_says_when_where_and_with_what(made: Made, page: Page) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.reading_pages import read_page
 from torch import nn
 
 from seqff.config import EncoderConfig
@@ -14,12 +15,13 @@ from seqff.report.activations import Clip, middle, shown_layers, spread
 from seqff.report.charts import Axes, nice_ticks, smooth, thin
 from seqff.report.clip_map import COLORS, color_of
 from seqff.report.cost import spent
-from seqff.report.data import Probe
+from seqff.report.data import Probe, ReportData
 from seqff.report.dynamics import self_similarity, slowness_words, step_share
 from seqff.report.health import check_words
 from seqff.report.html import Html, data_block, tag
+from seqff.report.images import ImageStore
 from seqff.report.learned import verdict
-from seqff.report.mistakes import choose_wrong, confusion
+from seqff.report.mistakes import choose_wrong, confusion, mistakes
 from seqff.report.projection import principal_axes, project
 from seqff.report.visualization import choose_channels, filter_sheet, nearest
 from seqff.transform import FrameTransform
@@ -212,3 +214,20 @@ def test_wrong_clips_are_chosen_for_every_layer() -> None:
     assert probe.best_layer == "layer2"
     assert [one.video for one in choose_wrong(probe)] == ["d", "b", "c"]
     assert confusion(probe, "layer1", ["x", "y"]).tolist() == [[3, 3], [0, 0]]
+
+
+def test_many_classes_are_a_picture_and_the_worst_of_them_a_table() -> None:
+    """A matrix of 70 classes is drawn, and the ten that are all right are left out of the list, which says so."""
+    answers = [
+        {"video": f"{n}.mp4", "label": f"c{n:02d}", "group": "", "fold": "1", "layer1": f"c{n if n < 10 else 0:02d}"}
+        for n in range(70)
+    ]
+    probe = Probe(Path(), "probe", {"layers": [{"name": "layer1", "accuracy": 0.1}]}, answers)
+    data = ReportData(Path(), {}, {}, [], None, None, None, [probe], {})
+    body = mistakes(data, None, ImageStore(1, 1), "no videos").body
+    page = read_page(body)
+    assert page.all("img")[0].attributes["alt"].startswith("confusions of layer1")
+    assert "The 60 classes with the lowest accuracy, of 70." in page.by_id("figure-confusion").text
+    rows = [element.text for element in page.all("tr")[1:]]
+    assert len(rows) == 60
+    assert rows[0] == "c100%0 of 1c00 (1)"
