@@ -29,7 +29,7 @@ def main() -> None:
     # Every layer learns by itself. The settings are plain dataclasses; what is not named keeps its default.
     config = TrainConfig(steps=10, pairs=PairsConfig(gap=2, clip_frames=4, far=8))
     run = seqff.train(videos, out=out / "run", config=config)
-    for name, value in run.figures.items():
+    for name, value in run.metrics.items():
         if name.endswith("/loss"):
             print(f"{name} {value:.3f}")
 

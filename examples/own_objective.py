@@ -66,7 +66,7 @@ def main() -> None:
     )
     run = seqff.train(folder / "videos", out=folder / "run", config=config)
     for layer in ("layer1", "layer2", "layer3"):
-        loss, share = run.figures[f"{layer}/soft_triplet_loss"], run.figures[f"{layer}/told_apart"]
+        loss, share = run.metrics[f"{layer}/soft_triplet_loss"], run.metrics[f"{layer}/told_apart"]
         print(f"{layer}: soft triplet loss {loss:.2f}, {share:.0%} of the negatives farther than the positive")
 
 

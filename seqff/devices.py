@@ -54,3 +54,8 @@ def clock(device: torch.device) -> float:
 def world_size() -> int:
     """Return how many processes torchrun, or whatever sets its variables, has started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def restarts() -> int:
+    """Return how often torchrun has started this process anew after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

@@ -24,7 +24,7 @@ def grid_mean(x: Tensor, grid: int) -> Tensor:
         grid: cells along each side.
 
     Returns:
-        (N, C, grid, grid). Where the grid does not divide a side, neighbouring cells overlap; where a side has fewer
+        (N, C, grid, grid). Where the grid does not divide a side, neighboring cells overlap; where a side has fewer
         values, some cells are alike.
     """
     pooled: Tensor = _GridMean.apply(x, grid)

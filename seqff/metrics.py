@@ -1,4 +1,4 @@
-"""The figures of a training on disk: metrics.jsonl, a JSON object a logged step, and the same as a table."""
+"""The metrics of a training on disk: metrics.jsonl, a JSON object a logged step, and the same as a table."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ LEGEND = (
 
 
 class MetricsLog:
-    """Writes metrics.jsonl and, under the same names, metrics.csv: a row a line, a column a figure.
+    """Writes metrics.jsonl and, under the same names, metrics.csv: a row a line, a column a metric.
 
     The lines are what counts; the table is made from them. On resume, lines from after the checkpoint are taken back
-    and the table is written anew. A figure that comes up later than the first line (of a layer that learns later, or
-    an alarm) gets the next free column, for which the table is written anew as well; cells without a figure are empty.
+    and the table is written anew. A metric that comes up later than the first line (of a layer that learns later, or
+    an alarm) gets the next free column, for which the table is written anew as well; cells without a metric are empty.
 
     Args:
         run: the run folder.
@@ -59,15 +59,15 @@ class MetricsLog:
         self.columns = columns_of(self.kept)
         self._write_table(self.kept)
 
-    def write(self, figures: dict[str, Any]) -> None:
+    def write(self, metrics: dict[str, Any]) -> None:
         """Append one line."""
-        append(self.path, json.dumps(figures) + "\n")
+        append(self.path, json.dumps(metrics) + "\n")
         known = len(self.columns)
-        self.columns = columns_of([dict.fromkeys(self.columns), figures])
+        self.columns = columns_of([dict.fromkeys(self.columns), metrics])
         if len(self.columns) > known:
             self._write_table(read_metrics(self.path, step=EVERY_STEP))
         else:
-            append(self.table, csv_lines([_row(figures, self.columns)]))
+            append(self.table, csv_lines([_row(metrics, self.columns)]))
 
     def _write_table(self, lines: list[dict[str, Any]]) -> None:
         if lines:
@@ -82,7 +82,7 @@ def columns_of(lines: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _row(line: dict[str, Any], columns: list[str]) -> list[Any]:
-    """Return the cells of a row: empty where there is no figure, sentences one after another."""
+    """Return the cells of a row: empty where there is no metric, sentences one after another."""
     cells = [line.get(name, "") for name in columns]
     return [" | ".join(cell) if isinstance(cell, list) else cell for cell in cells]
 
@@ -116,14 +116,14 @@ def parse_line(text: str | bytes, path: Path) -> dict[str, Any] | None:
         line = parse_json(text)
     except ValueError:
         return None
-    if not isinstance(line, dict) or type(line.get("step")) is not int or not all(map(_is_figure, line.items())):
+    if not isinstance(line, dict) or type(line.get("step")) is not int or not all(map(_is_metric, line.items())):
         raise RunError(
-            f"{path}: a line without a step, or with other than figures, is not from a training: {text[:80]!r}"
+            f"{path}: a line without a step, or with other than metrics, is not from a training: {text[:80]!r}"
         )
     return line
 
 
-def _is_figure(cell: tuple[str, Any]) -> bool:
+def _is_metric(cell: tuple[str, Any]) -> bool:
     """Whether a value is one that a training notes under this name."""
     name, value = cell
     if name == "alarms":
@@ -135,21 +135,21 @@ def _is_figure(cell: tuple[str, Any]) -> bool:
 def check_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Say for each layer what the check without labels found beside the untrained net; nothing if there was none."""
     lines = []
-    for layer, figures in layers.items():
+    for layer, metrics in layers.items():
         found = [
-            f"{title} {figures[name]:.0%} (untrained {figures[f'untrained_{name}']:.0%})"
+            f"{title} {metrics[name]:.0%} (untrained {metrics[f'untrained_{name}']:.0%})"
             for name, title in CHECKS.items()
-            if name in figures
+            if name in metrics
         ]
         if found:
             lines.append(f"  {layer}: {', '.join(found)}")
     return ["without labels, on frames held aside:", *lines] if lines else []
 
 
-def by_layer(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def by_layer(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Turn `layer/name` -> value into layer -> name -> value."""
     found: dict[str, dict[str, float]] = {}
-    for key, value in figures.items():
+    for key, value in metrics.items():
         layer, _, name = key.partition("/")
         found.setdefault(layer, {})[name] = value
     return found
@@ -158,7 +158,7 @@ def by_layer(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def layer_rows(layers: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     """Return a row of cells a layer, and one of headings; what no layer has is left out."""
     found = {
-        title: [next((figures[name] for name in names if name in figures), None) for figures in layers.values()]
+        title: [next((metrics[name] for name in names if name in metrics), None) for metrics in layers.values()]
         for title, names in COLUMNS.items()
     }
     shown = {title: values for title, values in found.items() if any(value is not None for value in values)}

@@ -23,7 +23,7 @@ class RandomStream(IntEnum):
     AUGMENTATION = 4
     """Crops, mirroring and colors of a batch."""
     MIXTURES = 5
-    """Made-up negatives of a batch."""
+    """Synthetic negatives of a batch."""
     RESERVOIR = 6
     """What of a stream is held."""
     STREAM_BATCH = 7

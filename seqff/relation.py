@@ -16,7 +16,7 @@ class Relation:
         positive: (P, 2) int64, pairs (n, n + gap) of one video.
         same_video: (N, N) bool, symmetric: same video, at least `far` apart.
         other_video: (N, N) bool, symmetric: different videos.
-        real: (N,) bool, rows that are frames as they are; the others are made-up negatives, which stand in no other
+        real: (N,) bool, rows that are frames as they are; the others are synthetic negatives, which stand in no other
             relation. None: all rows are real.
         video: (N,) int64, identity of each row's video, the same in all batches. None: not known.
     """

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from seqff.allocator import freed_memory_kept
-from seqff.config_io import Settings, load_settings, seed_of, to_dict
-from seqff.devices import choose_device
-from seqff.distributed.assemble import assemble_together
-from seqff.distributed.data_parallel import check_data_parallel
-from seqff.distributed.process_group import joined, own_device, quiet_unless_main
-from seqff.distributed.ranks import Ranks, restarts
-from seqff.errors import RunError
+from seqff.config_io import Settings, load_settings, seed_of
+from seqff.devices import choose_device, restarts, world_size
+from seqff.distributed.train import train_together
 from seqff.files import check_folder
 from seqff.nets import Encoder, load_encoder
 from seqff.online import StreamLike
-from seqff.online.facts import STREAM
 from seqff.online.train import train_on_stream
-from seqff.training.assemble import assemble
-from seqff.training.callbacks.checkpoints import check_saving
-from seqff.training.callbacks.collapse import check_monitors
 from seqff.training.callbacks.interrupt import stop_between_steps
-from seqff.training.callbacks.loggers import check_loggers
 from seqff.training.dry_run import dry_run_of
 from seqff.training.dry_run_result import DryRun
-from seqff.training.run_folder import CONFIG, MANIFEST, Run, check_run, claim_run, recorded_steps
-from seqff.training.setup import Setup, begin_with, build, open_run, with_steps
-from seqff.video import scan
+from seqff.training.run_folder import CONFIG, Run, claim_run
+from seqff.training.setup import assemble, begin_with, build, open_training, run_settings
 
 Videos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -142,71 +130,19 @@ def train(
         resume, overwrite = True, False
     if stream is not None and videos is None:
         ways = {"resume": resume, "overwrite": overwrite, "progress": progress}
-        return train_on_stream(stream, out=out, config=config, init=init, seed=seed, device=device, **ways)
+        return train_on_stream(stream, out=run, config=config, init=init, seed=seed, device=device, **ways)
     if videos is None or stream is not None:
         raise ValueError("give either videos or a stream (seqff train VIDEOS ... or seqff train --stream SOURCE ...)")
     config, given = begin_with(init, config)
-    check_loggers(config)
-    target = own_device(choose_device(device))
-    with joined(config, target) as ranks, ExitStack() as held:
-        shown = progress and ranks.is_main
-        with ranks.main_first("start"), quiet_unless_main(ranks):
-            if ranks.is_main:
-                held.enter_context(claim_run(run, restarted=restarts() > 0))
-            if resume:  # to where it was to end: its settings hold the number that was given or found
-                config = replace(config, steps=config.steps or recorded_steps(run))
-            settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
-            going_on = _goes_on(run, settings, ranks, resume=resume, overwrite=overwrite)
-            known = run / MANIFEST
-            manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=shown)
-            setup = build(
-                manifest,
-                with_steps(config, manifest),
-                given,
-                seed=seed,
-                device=target,
-                max_bad=max_bad,
-                rank=ranks.replica,
-                world=ranks.replicas,
-                cache=run / (f"cache_{ranks.rank}" if ranks.rank else "cache"),
-            )
-            _check(setup, ranks, progress=shown)
-            if ranks.is_main:
-                open_run(run, {**settings, "steps": setup.config.steps}, manifest, setup, going_on=going_on)
+    settings, target = run_settings(config, given, seed=seed), choose_device(device)
+    options: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "max_bad": max_bad, "progress": progress}
+    if world_size() > 1 or config.stages != 1:
+        return train_together(run, videos, settings, config, given, seed=seed, device=target, **options)
+    build_setup = partial(build, given=given, seed=seed, device=target, max_bad=max_bad, cache=run / "cache")
+    with claim_run(run, restarted=restarts() > 0):
+        setup = open_training(run, videos, settings, config, build_setup, **options)
         with freed_memory_kept(), stop_between_steps() as stopping:
-            assembled = assemble if ranks.world == 1 else partial(assemble_together, ranks=ranks)
-            trainer, batches = assembled(run, setup, stopping, progress=shown)
-            began = time.monotonic()
+            trainer, batches = assemble(run, setup, stopping, progress=progress)
             with trainer, closing(batches):
                 trainer.fit(batches)
-        return Run(run, load_encoder(run, like=setup.encoder), dict(trainer.metrics), time.monotonic() - began)
-
-
-def _goes_on(run: Path, settings: dict[str, Any], ranks: Ranks, *, resume: bool, overwrite: bool) -> bool:
-    """Say whether there is a run to go on with; the first rank looks whether it may be used, the others see it then.
-
-    Raises:
-        RunError: the folder is in the way, holds a run of other settings, or is not seen by all.
-    """
-    if not ranks.is_main:
-        if not (run / MANIFEST).exists():
-            raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all share")
-        return True
-    going_on = check_run(run, settings, resume=resume, overwrite=overwrite)
-    if going_on and (run / STREAM).exists():
-        raise RunError(f"{run} is a training on a stream, and cannot go on with videos: choose another folder")
-    return going_on
-
-
-def _check(setup: Setup, ranks: Ranks, *, progress: bool) -> None:
-    """Fill the cache of frames where this process decodes, and check what is known only now.
-
-    Raises:
-        ValueError: settings that do not fit each other.
-    """
-    if ranks.stage == 0:
-        setup.stream.fill_cache(progress=progress)
-    if ranks.replicas > 1:
-        check_data_parallel(setup.learners, setup.config)
-    check_saving(setup.config)
-    check_monitors(setup.config)
+        return Run(run, load_encoder(run, like=setup.encoder), dict(trainer.metrics), trainer.seconds)

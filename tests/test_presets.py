@@ -44,8 +44,8 @@ def test_every_preset_trains(name: str) -> None:
         h, total = frames, 0.0
         for learner in learners:
             h = learner.update(h, known)
-            assert all(bool(torch.isfinite(value)) for value in learner.figures.values())
-            total += float(learner.figures["loss"])
+            assert all(bool(torch.isfinite(value)) for value in learner.metrics.values())
+            total += float(learner.metrics["loss"])
         sums.append(total)
     assert sums[-1] < sums[0]
 

@@ -76,9 +76,9 @@ def run(options: Options) -> None:
         return
     if options.json:
         came = {"stream": done.stream} if done.stream else {}
-        print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "figures": done.figures, **came})
+        print_json({"run": str(done.path), "seconds": round(done.seconds, 1), "metrics": done.metrics, **came})
         return
     show(f"trained {len(done.encoder.layers)} layers in {done.seconds:.0f} s: {done.path}")
-    for line in describe_stream(done.stream) if done.stream else check_lines(by_layer(done.figures)):
+    for line in describe_stream(done.stream) if done.stream else check_lines(by_layer(done.metrics)):
         show(line)
     show(f"next: seqff extract {done.path} {options.videos or 'VIDEOS'} --out FEATURES")

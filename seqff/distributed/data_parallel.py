@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -11,12 +12,42 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqff.config import TrainConfig
-from seqff.distributed.gather import GatheredRelation
 from seqff.distributed.ranks import Ranks
 from seqff.distributed.sync_norms import over_batch, synchronize_norms
 from seqff.objectives.tolerance import calibrated
+from seqff.pairs import FrameBatch, Unit
 from seqff.relation import Relation
 from seqff.training.learner import LayerLearner
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredRelation(Relation):
+    """What the rows of this process are to each other, and besides what all rows of all replicas are.
+
+    Args:
+        gathered: of the rows of all replicas, one replica after another.
+        counts: rows of every replica.
+    """
+
+    gathered: Relation
+    counts: tuple[int, ...]
+
+
+def gather_relation(
+    batch: FrameBatch, own: Relation, ranks: Ranks, *, gap: float, far: float, unit: Unit
+) -> GatheredRelation:
+    """Relate the rows of all replicas; only coordinates travel."""
+    named = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "frames"}
+    given = {name: value for name, value in named.items() if value is not None}
+    counts = [int(n) for n in torch.cat(ranks.gather(torch.tensor([len(batch.video)]), [1] * ranks.replicas))]
+    # whole numbers up to 2 ** 53 are themselves in float64: all coordinates travel in one tensor
+    table = torch.cat(ranks.gather(torch.stack([value.double() for value in given.values()], dim=1), counts))
+    found: dict[str, Tensor] = {
+        name: column.to(value.dtype) for (name, value), column in zip(given.items(), table.T, strict=True)
+    }
+    every = replace(batch, frames=torch.empty(len(table), 0), **found)
+    relation = every.relation(gap=gap, far=far, unit=unit).to(own.positive.device)
+    return GatheredRelation(**vars(own), gathered=relation, counts=tuple(counts))
 
 
 class _Times(torch.autograd.Function):
@@ -43,10 +74,6 @@ class LayerSync:
     gradient to its own rows alone: the sum of these gradients is that of the whole batch. The weights of an objective
     see all rows in every replica, and their gradients are the same everywhere. So embeddings pass a gradient that is
     multiplied by the number of replicas, and the mean is right for both.
-
-    Args:
-        learner: of the layer.
-        ranks: the replicas of this stage.
     """
 
     def __init__(self, learner: LayerLearner, ranks: Ranks) -> None:
@@ -55,7 +82,7 @@ class LayerSync:
         size = sum(parameter.numel() for parameter in self.parameters) + len(self.measured)
         self.flat = torch.zeros(size, device=self.parameters[0].device)
         self.parts, place = [], 0
-        for parameter in self.parameters:  # in the order of memory: the fused optimisers want both laid out alike
+        for parameter in self.parameters:  # in the order of memory: the fused optimizers want both laid out alike
             self.parts.append(self.flat.as_strided(parameter.shape, parameter.stride(), place))
             place += parameter.numel()
         self.tail = self.flat[place:]
@@ -64,15 +91,13 @@ class LayerSync:
         return self  # a copy of the learner, for measuring, asks it for rows and nothing else
 
     def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
-        """See `seqff.training.learner.Synchronizer`."""
         if not isinstance(relation, GatheredRelation):
             return z, relation
         found = self.ranks.gather(z.detach(), list(relation.counts))
         found[self.ranks.replica] = _Times.apply(z, float(self.ranks.replicas))
-        return torch.cat(found), relation.everyone
+        return torch.cat(found), relation.gathered
 
     def average(self) -> Callable[[], None]:
-        """See `seqff.training.learner.Synchronizer`."""
         for part, parameter in zip(self.parts, self.parameters, strict=True):
             if parameter.grad is None:  # a batch without positives does not reach the weights of an objective
                 part.zero_()
@@ -98,11 +123,6 @@ class LayerSync:
 
 def synchronize(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> None:
     """Join layers with their replicas, if there are any.
-
-    Args:
-        learners: the layers.
-        ranks: the replicas.
-        config: whether negatives are gathered, and what else must fit that.
 
     Raises:
         ValueError: settings that do not fit several processes.
@@ -140,12 +160,7 @@ def check_data_parallel(learners: list[LayerLearner], config: TrainConfig) -> No
 
 @torch.no_grad()
 def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
-    """Give all ranks the weights and statistics of the first one, to the bit.
-
-    Args:
-        learners: all layers of the net.
-        ranks: everybody.
-    """
+    """Give all ranks the weights and statistics of the first one, to the bit."""
     if ranks.world == 1:
         return
     for learner in learners:
@@ -153,18 +168,13 @@ def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
             for value in module.state_dict().values():
                 sent = value.contiguous()
                 with ranks.comm_errors():
-                    dist.broadcast(sent, src=0, group=ranks.everyone)
+                    dist.broadcast(sent, src=0, group=ranks.all_ranks)
                 value.copy_(sent)
 
 
 @torch.no_grad()
 def average_measured(learners: list[LayerLearner], ranks: Ranks) -> None:
-    """Give measured tolerances the mean over the replicas; of those that could measure anything.
-
-    Args:
-        learners: all layers of the net.
-        ranks: the replicas.
-    """
+    """Give measured tolerances the mean over the replicas; of those that could measure anything."""
     measured = calibrated(learner.objective for learner in learners)
     if ranks.group is None or not measured:
         return

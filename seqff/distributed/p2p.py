@@ -2,73 +2,126 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from seqff.distributed.gather import GatheredRelation
+from seqff.distributed.data_parallel import GatheredRelation
 from seqff.distributed.ranks import Ranks, StepOutcome
-from seqff.distributed.serialization import ALIGN, Layout, padded
+from seqff.errors import RunError
 from seqff.relation import Relation
 from seqff.training.batches import Examples
 
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool, torch.uint8)
+ALIGN = 64
+"""Bytes: as torch aligns what it allocates, so that kernels take the same way through it."""
 DEPTH = 2
-"""Batches between two stages; with more, uneven steps are evened out, and as many more activations are held."""
-_OWN = [field.name for field in fields(Relation)]
-_NAMES = ["h", *_OWN, *(f"everyone/{name}" for name in _OWN), "counts"]
-LAYOUT = Layout(_NAMES, len(StepOutcome._fields))
+"""Batches between two stages; with more, uneven steps are evened out, and as many more activations are kept."""
+DIMENSIONS = 4
+RELATION = [field.name for field in fields(Relation)]
+TENSORS = ["h", *RELATION, *(f"gathered/{name}" for name in RELATION), "counts"]
+"""What a block may bring, in this order."""
+ENTRY = 3 + 2 * DIMENSIONS
+"""Whole numbers about each of them: is there one, dtype, dimensions, sizes, strides."""
+OUTCOME = len(StepOutcome._fields)
 
 
-def message_bytes(rows: int, row_bytes: int, everyone: int) -> int:
-    """Return the size of the largest message.
+def padded(size: int) -> int:
+    """Round a number of bytes up to where the next tensor may begin."""
+    return -(-size // ALIGN) * ALIGN
+
+
+HEADER_BYTES = padded(8 * (OUTCOME + ENTRY * len(TENSORS)))
+
+
+def block_bytes(rows: int, row_bytes: int, gathered: int) -> int:
+    """Return the size of the largest block.
 
     Args:
         rows: most rows in a batch.
         row_bytes: of one row's activations.
-        everyone: most rows in the batches of all replicas, 0 if their relation does not travel.
+        gathered: most rows in the batches of all replicas, 0 if their relation does not travel.
     """
     # of N rows: two masks (and room for as many positives), a flag and a video for every row
-    relations = sum(2 * n * n + 8 * n * n + 9 * n for n in (rows, everyone))
-    return padded(LAYOUT.head + rows * row_bytes + relations + ALIGN * len(_NAMES))
+    relations = sum(2 * n * n + 8 * n * n + 9 * n for n in (rows, gathered))
+    return padded(HEADER_BYTES + rows * row_bytes + relations + ALIGN * len(TENSORS))
 
 
 def pack(h: Tensor, relation: Relation, outcome: StepOutcome, block: Tensor) -> None:
-    """Write a batch into a block of bytes.
+    """Write a batch, and what follows its step, into a block.
+
+    Args:
+        h: (N, C, H, W) activations.
+        relation: of its rows.
+        outcome: what all do after the step.
+        block: (bytes,) uint8, where to.
 
     Raises:
-        RunError: the block is too small.
+        RunError: it does not fit.
     """
-    tensors: dict[str, Tensor | None] = {"h": h, **{name: getattr(relation, name) for name in _OWN}}
+    tensors: dict[str, Tensor | None] = {"h": h, **{name: getattr(relation, name) for name in RELATION}}
     if isinstance(relation, GatheredRelation):
-        tensors |= {f"everyone/{name}": getattr(relation.everyone, name) for name in _OWN}
+        tensors |= {f"gathered/{name}": getattr(relation.gathered, name) for name in RELATION}
         tensors["counts"] = torch.tensor(relation.counts)
-    LAYOUT.pack(tensors, outcome, block)
+    header, end = list(map(int, outcome)), HEADER_BYTES
+    for name in TENSORS:
+        x = tensors.get(name)
+        if x is None:
+            header += [0] * ENTRY
+            continue
+        x = x.detach() if _without_gaps(x) else x.detach().contiguous()
+        rest = [0] * (DIMENSIONS - x.ndim)
+        header += [1, DTYPES.index(x.dtype), x.ndim, *x.shape, *rest, *x.stride(), *rest]
+        size = x.numel() * x.element_size()
+        if end + size > len(block):
+            raise RunError(f"a batch of {tuple(x.shape)} ({name}) is larger than the stages agreed on")
+        if size:
+            block[end : end + size].copy_(x.as_strided((x.numel(),), (1,)).view(torch.uint8))
+        end = padded(end + size)
+    block[: 8 * len(header)].copy_(torch.tensor(header, dtype=torch.int64).view(torch.uint8))
 
 
 def unpack(block: Tensor) -> tuple[Tensor, Relation, StepOutcome]:
-    """Read a batch from a block; the activations are a view of it."""
-    tensors, numbers = LAYOUT.unpack(block)
-    return tensors.pop("h"), _relation(tensors), StepOutcome(*map(bool, numbers))
+    """Read what `pack` wrote; the tensors are views of the block, laid out as they were."""
+    header = block[: 8 * (OUTCOME + ENTRY * len(TENSORS))].cpu().view(torch.int64).tolist()
+    found: dict[str, Tensor] = {}
+    end = HEADER_BYTES
+    for number, name in enumerate(TENSORS):
+        there, kind, ndim, *shape = header[OUTCOME + ENTRY * number : OUTCOME + ENTRY * (number + 1)]
+        if not there:
+            continue
+        shape, stride, dtype = shape[:ndim], shape[DIMENSIONS : DIMENSIONS + ndim], DTYPES[kind]
+        size = math.prod(shape) * dtype.itemsize
+        if size:
+            found[name] = block[end : end + size].view(dtype).as_strided(shape, stride)
+        else:
+            found[name] = torch.empty(shape, dtype=dtype, device=block.device)
+        end = padded(end + size)
+    relation, gathered = (
+        Relation(**{name: found.get(prefix + name) for name in RELATION})  # type: ignore[arg-type]
+        for prefix in ("", "gathered/")
+    )
+    if "counts" in found:
+        counts = tuple(found["counts"].tolist())
+        relation = GatheredRelation(**vars(relation), gathered=gathered, counts=counts)
+    return found["h"], relation, StepOutcome(*map(bool, header[:OUTCOME]))
 
 
-def _relation(tensors: dict[str, Tensor]) -> Relation:
-    own = Relation(**{name: tensors.get(name) for name in _OWN})  # type: ignore[arg-type]
-    if "counts" not in tensors:
-        return own
-    everyone = Relation(**{name: tensors.get(f"everyone/{name}") for name in _OWN})  # type: ignore[arg-type]
-    return GatheredRelation(**vars(own), everyone=everyone, counts=tuple(tensors["counts"].tolist()))
+def _without_gaps(x: Tensor) -> bool:
+    """Whether the tensor's memory has no gaps, in whatever order its dimensions lie."""
+    expected = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return x.numel() > 0
 
 
 class Outbox:
-    """The way to the next stage.
-
-    Args:
-        ranks: this process among the others.
-        size: of a message, bytes.
-        device: where the activations are.
-    """
+    """The way to the next stage."""
 
     def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
         self.ranks, self.sent = ranks, 0
@@ -98,11 +151,6 @@ class Outbox:
 
 class Inbox:
     """The way from the stage before.
-
-    Args:
-        ranks: this process among the others.
-        size: of a message, bytes.
-        device: where the activations go.
 
     Attributes:
         outcome: what is to be done after the last batch that was read.

@@ -1,8 +1,9 @@
-"""The processes that train together: who is who, and what they have to tell each other besides tensors."""
+"""The processes that train together: how they start, who is who, and what they tell each other besides tensors."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
+from seqff.config import TrainConfig
+from seqff.devices import restarts, world_size
 from seqff.errors import SeqffError
 
 TIMEOUT = timedelta(minutes=10)
@@ -42,8 +46,8 @@ class StepOutcome(NamedTuple):
 class Ranks:
     """Where this process stands in the grid: replicas of the net, each of them cut into stages of layers.
 
-    Rank r has stage r % stages of replica r // stages. The first rank leads: it decodes (as the first stage of every
-    replica does), logs, and writes the run folder.
+    Rank r has stage r % stages of replica r // stages. The first rank decodes, as the first stage of every replica
+    does, and it alone logs and writes the run folder.
 
     Args:
         rank: number of this process, from 0.
@@ -52,7 +56,7 @@ class Ranks:
         store: of strings that all can read; None for a process by itself.
         group: the replicas of this stage, if there are several.
         chain: the stages of this replica, if there are several.
-        everyone: all of them, if there are several.
+        all_ranks: all of them, if there are several.
     """
 
     rank: int = 0
@@ -61,7 +65,7 @@ class Ranks:
     store: Store | None = None
     group: dist.ProcessGroup | None = None
     chain: dist.ProcessGroup | None = None
-    everyone: dist.ProcessGroup | None = None
+    all_ranks: dist.ProcessGroup | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Ranks:
         return self  # copies of a layer talk to the same others
@@ -183,7 +187,7 @@ class Ranks:
         lost = " ".join(str(error).split())[:200]
         return f"rank {self.rank} stops: another process was killed, hangs, or its machine is gone ({lost})"
 
-    def tell(self, error: BaseException) -> None:
+    def report_failure(self, error: BaseException) -> None:
         """Leave word of why this rank fails, unless another has failed before."""
         if self.store is None:
             return
@@ -200,6 +204,94 @@ class Ranks:
 ALONE = Ranks()
 
 
-def restarts() -> int:
-    """Return how often torchrun has started this process anew after a failure."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+EXAMPLE = "torchrun --nproc-per-node=2 -m seqff train VIDEOS --out RUN"
+
+
+def count_stages(config: TrainConfig, world: int) -> int:
+    """Return how many processes share the layers of one replica of the net.
+
+    Raises:
+        ValueError: settings that do not fit each other or the number of processes.
+    """
+    if config.stages > 1 and world == 1:
+        raise ValueError(f"stages={config.stages} needs several processes: {EXAMPLE} ...")
+    if config.stages < 1 or world % config.stages:
+        raise ValueError(f"stages={config.stages} must be above 0 and divide {world} processes")
+    if world == 1:
+        return 1
+    if config.trainer.startswith("end_to_end"):
+        raise ValueError(f"trainer={config.trainer!r} is there to be compared with, and runs in one process")
+    if config.stages > 1 and config.trainer != "local":
+        raise ValueError(f"stages={config.stages} is for trainer='local', got trainer={config.trainer!r}")
+    return config.stages
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Return the device of this process: with several on a machine, each CUDA device is for one of them."""
+    if device.type == "cuda" and device.index is None and world_size() > 1:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    return device
+
+
+@contextmanager
+def process_group(config: TrainConfig, device: torch.device) -> Iterator[Ranks]:
+    """Join the processes that the environment names (torchrun sets it); one alone joins nobody.
+
+    Args:
+        config: how they share the work.
+        device: where this process computes: tensors travel by gloo from a CPU and by NCCL from CUDA.
+
+    Yields:
+        Where this process stands. If it fails in this block, the others learn why.
+
+    Raises:
+        ValueError: settings that do not fit each other or the number of processes.
+    """
+    world = world_size()
+    stages = count_stages(config, world)
+    if world == 1:
+        yield ALONE
+        return
+    store, rank, _ = next(rendezvous("env://", timeout=TIMEOUT))
+    # torchrun's store outlives the processes it starts anew: what the killed ones left in it is not for these
+    store = PrefixStore(f"start {restarts()} of {world}", store)
+    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, store=PrefixStore("groups", store), rank=rank, world_size=world, timeout=TIMEOUT)
+    # all processes must make all groups, in the same order; one that is not in a group gets something else in its place
+    groups = [_group(list(range(stage, world, stages))) for stage in range(stages)]
+    chains = [_group(list(range(first, first + stages))) for first in range(0, world, stages)]
+    ranks = Ranks(
+        rank=rank,
+        world=world,
+        stages=stages,
+        store=PrefixStore("words", store),
+        group=groups[rank % stages],
+        chain=chains[rank // stages],
+        all_ranks=dist.group.WORLD,
+    )
+    try:
+        yield ranks
+    except BaseException as error:
+        ranks.report_failure(error)
+        raise
+    dist.destroy_process_group()
+
+
+def _group(members: list[int]) -> dist.ProcessGroup | None:
+    """Make a group of some ranks, if it is more than one."""
+    group = dist.new_group(members) if len(members) > 1 else None
+    return group if isinstance(group, dist.ProcessGroup) else None
+
+
+@contextmanager
+def quiet_unless_main(ranks: Ranks) -> Iterator[None]:
+    """Hold back warnings in this block that the first rank gives, too."""
+    log = logging.getLogger("seqff")
+    before = log.level
+    if not ranks.is_main:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqff.distributed.ranks import Ranks
-from seqff.nets.whitening import MOMENTUM, Whitening
+from seqff.nets.norms import MOMENTUM, Whitening
 
 
 def over_batch(part: nn.Module) -> bool:
-    """Say whether a module normalises over the batch."""
+    """Say whether a module normalizes over the batch."""
     return isinstance(part, (nn.BatchNorm2d, Whitening))
 
 
@@ -56,7 +56,7 @@ def _sum(x: Tensor, ranks: Ranks) -> Tensor:
 
 
 def _batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Normalise x, (N, C, H, W) -> (N, C, H, W), as `torch.nn.SyncBatchNorm` does, which runs on CUDA alone."""
+    """Normalize x, (N, C, H, W) -> (N, C, H, W), as `torch.nn.SyncBatchNorm` does, which runs on CUDA alone."""
     if not norm.training:
         return nn.BatchNorm2d.forward(norm, x)
     ranks: Any = norm.shared_by
@@ -65,10 +65,10 @@ def _batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         own = x.new_full((1,), x.numel() // x.shape[1], dtype=torch.float32)
         both: Tensor = _Sum.apply(torch.cat([own, wide.sum(dim=over)]), ranks)
         count, mean = both[:1], both[1:] / both[:1]
-        centred = wide - mean[:, None, None]
-        variance: Tensor = _Sum.apply(centred.square().sum(dim=over), ranks) / count
+        centered = wide - mean[:, None, None]
+        variance: Tensor = _Sum.apply(centered.square().sum(dim=over), ranks) / count
         _remember(norm, mean.detach(), variance.detach() * count / (count - 1))
-        out = centred * torch.rsqrt(variance + norm.eps)[:, None, None]
+        out = centered * torch.rsqrt(variance + norm.eps)[:, None, None]
         if norm.affine:
             out = out * norm.weight[:, None, None] + norm.bias[:, None, None]
         return torch.as_tensor(out, dtype=x.dtype)
@@ -89,8 +89,8 @@ def _whitening_statistics(norm: Whitening, rows: Tensor) -> tuple[Tensor, Tensor
     ranks: Any = norm.shared_by
     count = _sum(rows.new_full((1,), rows.shape[1]), ranks)
     mean = _sum(rows.sum(dim=1, keepdim=True), ranks) / count
-    centred = rows - mean
-    covariance = _sum(centred.transpose(1, 2) @ centred, ranks) / count
+    centered = rows - mean
+    covariance = _sum(centered.transpose(1, 2) @ centered, ranks) / count
     norm.mean.lerp_(mean, MOMENTUM)
     norm.covariance.lerp_(covariance, MOMENTUM)
     return mean, covariance

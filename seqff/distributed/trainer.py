@@ -1,34 +1,147 @@
-"""The trainer of one of several processes: what one of them wants, all do after the same step."""
+"""The trainer and the callbacks of one process of several: all do the same after a step, for one run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from seqff.distributed.callbacks import GatheredMetrics
-from seqff.distributed.process_group import quiet_unless_main
-from seqff.distributed.ranks import Ranks, StepOutcome
+from seqff.config import TrainConfig
+from seqff.distributed.ranks import Ranks, StepOutcome, quiet_unless_main
 from seqff.distributed.stages import StageStrategy
+from seqff.nets import Encoder
 from seqff.relation import Relation
 from seqff.training.batches import Example
-from seqff.training.trainer import StepReport, Trainer
+from seqff.training.callbacks.checkpoints import Checkpointer
+from seqff.training.callbacks.metrics import MetricsWriter
+from seqff.training.checkpoint import Progress, clean_up, complete, load_checkpoint, write_part
+from seqff.training.learner import LayerLearner
+from seqff.training.trainer import Callback, StepReport, Trainer
+
+
+class GatheredMetrics(MetricsWriter):
+    """Of the first stage: puts the lines of all stages together.
+
+    Attributes:
+        collapsed: what was said of layers that the training is to stop for.
+    """
+
+    def __init__(self, run: Path, ranks: Ranks, **options: Any) -> None:
+        super().__init__(run, **options)
+        self.ranks, self.collapsed = ranks, list[str]()
+        self._open: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def on_metrics(self, report: StepReport) -> None:
+        self._open.append((self.line(report), said_in(report)))
+        self.flush(wait=False)
+
+    def flush(self, *, wait: bool = True) -> None:
+        """Write the lines for which the metrics of all stages are there; or wait for those that are not."""
+        while self._open:
+            line, mine = self._open[0]
+            keys = [f"line {line['step']} {stage}" for stage in range(1, self.ranks.stages)]
+            if keys and not wait and not self.ranks.has(*keys):
+                return
+            said = [mine, *(self.ranks.take(key) for key in keys)]
+            self.collapsed += [part["collapsed"] for part in said if part["collapsed"]]
+            metrics = {name: value for part in said for name, value in part["metrics"].items()}
+            self.write(line, metrics, [text for part in said for text in part["alarms"]])
+            del self._open[0]
+
+
+class SentMetrics(Callback):
+    """Of a later stage: sends its metrics to the first one."""
+
+    def __init__(self, ranks: Ranks, *, every: int) -> None:
+        self.ranks, self.every = ranks, every
+
+    def after_step(self, report: StepReport) -> None:
+        report.log = report.log or report.step % self.every == 0 or report.last
+
+    def on_metrics(self, report: StepReport) -> None:
+        self.ranks.put(f"line {report.step} {self.ranks.stage}", said_in(report))
+
+
+def said_in(report: StepReport) -> dict[str, Any]:
+    """Return what a stage has to say of a step, as plain data."""
+    return {"metrics": dict(report.metrics), "alarms": report.alarms, "collapsed": report.collapsed}
+
+
+class StageCheckpointer(Checkpointer):
+    """Writes checkpoints whose layers are spread over stages.
+
+    Each stage of the first replica writes the files of its layers into the same folder, and the first rank puts it in
+    place when all are there.
+
+    Attributes:
+        metrics: whose lines up to a checkpoint are written before it; None where others write them.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        encoder: Encoder,
+        learners: list[LayerLearner],
+        config: TrainConfig,
+        *,
+        own: list[LayerLearner],
+        ranks: Ranks,
+    ) -> None:
+        super().__init__(run, encoder, learners, config, replicas=ranks.replicas)
+        self.own, self.others = own, [learner for learner in learners if learner not in own]
+        self.ranks = ranks
+        self.metrics: GatheredMetrics | None = None
+
+    def resume(self) -> Progress:
+        """See `Checkpointer`: the first rank finds the checkpoint, each stage takes its layers from it."""
+        if self.ranks.is_main:
+            clean_up(self.run)
+            found = self.find()
+            self.ranks.put("resume", None if found is None else found.name)
+        else:
+            name = self.ranks.get("resume")
+            found = None if name is None else self.run / "checkpoints" / name
+        if found is None:
+            return Progress(replicas=self.replicas)
+        progress = load_checkpoint(found, self.own)
+        if self.ranks.is_main:
+            load_checkpoint(found, self.others, optimizer=False)
+            self.save_encoder()
+        return progress
+
+    def after_step(self, report: StepReport) -> None:
+        """See `Checkpointer`: the first rank decides."""
+        if self.ranks.is_main:
+            super().after_step(report)
+
+    def write(self, step: int) -> None:
+        """Write this process's part; the first rank puts the checkpoint in place when all parts are there."""
+        if self.ranks.replica:
+            return
+        files = write_part(self.run, step, self.own)
+        if not self.ranks.is_main:
+            self.ranks.put(f"part {step} {self.ranks.stage}", files)
+        self.ranks.meet(self.ranks.chain)
+        if not self.ranks.is_main:
+            return
+        if self.metrics is not None:
+            self.metrics.flush()
+        for stage in range(1, self.ranks.stages):
+            files |= self.ranks.take(f"part {step} {stage}")
+        folder = complete(self.run, self.progress(step), files)
+        if self.others:
+            load_checkpoint(folder, self.others, optimizer=False)
+        self.save_encoder()
 
 
 class DistributedTrainer(Trainer):
-    """Takes the steps of one process of several.
-
-    Args:
-        arguments: see `Trainer`.
-        ranks: this process among the others.
-        gathered: the metrics of all stages, in the first rank.
-        options: see `Trainer`.
-    """
+    """Takes the steps of one process of several."""
 
     def __init__(self, *arguments: Any, ranks: Ranks, gathered: GatheredMetrics | None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.ranks, self.gathered, self._collapsed = ranks, gathered, list[str]()
 
-    def synchronize(self, report: StepReport, relation: Relation) -> None:
+    def agree(self, report: StepReport, relation: Relation) -> None:
         """See `Trainer`; what goes to the next stage goes now, with what is to follow there."""
         wanted = StepOutcome(report.save, report.stop, bool(report.collapsed))
         self._collapsed += [report.collapsed] if report.collapsed else []
@@ -45,13 +158,13 @@ class DistributedTrainer(Trainer):
         super().fit(batches)
         if isinstance(self.strategy, StageStrategy):
             self.strategy.close()
-        self.ranks.meet(self.ranks.everyone)
+        self.ranks.meet(self.ranks.all_ranks)
         self.metrics = {} if self.gathered is None else self.gathered.metrics
 
     def end_early(self, report: StepReport) -> None:
         """See `Trainer`; whoever ends first takes the others along, so all wait until the checkpoint is there."""
         if report.collapsed or (report.stop and not report.last):
-            self.ranks.meet(self.ranks.everyone)
+            self.ranks.meet(self.ranks.all_ranks)
         if report.collapsed:
             found = self._collapsed if self.gathered is None else self.gathered.collapsed
             report.collapsed = "; ".join(found) or report.collapsed

@@ -1,18 +1,54 @@
-"""A stack of fully connected layers, each with its own goodness and optimiser."""
+"""A stack of fully connected layers, each with its own goodness and optimizer, and a softmax on their activities."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqff.config import GoodnessConfig, OptimConfig
-from seqff.nets.dense import DenseLayer, length_norm
+from seqff.nets.norms import EPSILON
 from seqff.objectives import WeightedSum
 from seqff.objectives.goodness import Goodness, goodness
 from seqff.relation import Relation
 from seqff.training.learner import LayerLearner
+
+
+def length_norm(x: Tensor) -> Tensor:
+    """Give every row a mean square of 1: what is left of a layer's activities is their direction, not their goodness.
+
+    Args:
+        x: (N, D) float.
+
+    Returns:
+        (N, D), the dtype of x; a row of zeros stays one.
+
+    Reference: Hinton 2022, arXiv:2212.13345, section 2.1.
+    """
+    return x * torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + EPSILON).to(x.dtype)
+
+
+class DenseLayer(nn.Module):
+    """Length normalization of the input, linear map, ReLU.
+
+    Args:
+        inputs: D of the input.
+        units: D of the output.
+        generator: source of the initial weights.
+    """
+
+    def __init__(self, inputs: int, units: int, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, units)
+        nn.init.normal_(self.linear.weight, std=math.sqrt(1 / inputs), generator=generator)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs) to (N, units), non-negative."""
+        return F.relu(self.linear(length_norm(x)), inplace=True)
 
 
 class DenseNet:
@@ -48,24 +84,24 @@ class DenseNet:
             self.learners.append(LayerLearner(f"layer{number}", layer, nn.Identity(), objective, optim, precision))
             inputs = units
 
-    def update(self, real: Tensor, made_up: Tensor, *, lr: float) -> dict[str, Tensor]:
+    def update(self, real: Tensor, synthetic: Tensor, *, lr: float) -> dict[str, Tensor]:
         """Take one step with every layer.
 
         Args:
             real: (N, D) float32, rows whose goodness is to be high.
-            made_up: (N, D) float32, the negative of each of them.
+            synthetic: (N, D) float32, the negative of each of them.
             lr: learning rate of this step.
 
         Returns:
             Detached scalars, `layer/name`.
         """
-        h, relation = torch.cat([real, made_up]), _relation(len(real), real.device)
-        figures: dict[str, Tensor] = {}
+        h, relation = torch.cat([real, synthetic]), _relation(len(real), real.device)
+        metrics: dict[str, Tensor] = {}
         for learner in self.learners:
             learner.set_rate(lr)
             h = learner.update(h, relation)
-            figures |= {f"{learner.name}/{name}": value for name, value in learner.figures.items()}
-        return figures
+            metrics |= {f"{learner.name}/{name}": value for name, value in learner.metrics.items()}
+        return metrics
 
     @torch.no_grad()
     def features(self, h: Tensor, *, first: int = 0) -> Tensor:
@@ -91,3 +127,44 @@ def _relation(count: int, device: torch.device) -> Relation:
     nowhere = torch.zeros(2 * count, 2 * count, dtype=torch.bool, device=device)
     real = torch.arange(2 * count, device=device) < count
     return Relation(torch.empty(0, 2, dtype=torch.int64, device=device), nowhere, nowhere, real)
+
+
+class Readout:
+    """A linear softmax with its optimizer.
+
+    Args:
+        inputs: D, size of the features.
+        classes: K.
+        lr: peak learning rate of AdamW.
+        weight_decay: decoupled weight decay.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, inputs: int, classes: int, *, lr: float, weight_decay: float = 0.0, device: torch.device | str = "cpu"
+    ) -> None:
+        self.linear = nn.Linear(inputs, classes, device=device)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.optimizer = torch.optim.AdamW(self.linear.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Probability of every class: (N, D) float32 -> (N, K) float32."""
+        with torch.no_grad():
+            return torch.softmax(self.linear(features), dim=1)
+
+    def update(self, features: Tensor, y: Tensor, *, lr: float) -> Tensor:
+        """Take one step of cross-entropy; return the probabilities from before it, (N, K) float32.
+
+        Args:
+            features: (N, D) float32; no gradient flows into them.
+            y: (N,) int64, classes.
+            lr: learning rate of this step.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        logits = self.linear(features.detach())
+        self.optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits, y).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return torch.softmax(logits.detach(), dim=1)

@@ -17,9 +17,8 @@ from seqff.config import GoodnessConfig
 from seqff.config_io import from_dict
 from seqff.errors import ConfigError, RunError
 from seqff.files import write_atomically
-from seqff.forward_forward.dense_net import DenseNet
+from seqff.forward_forward.dense_net import DenseNet, Readout
 from seqff.forward_forward.net import ForwardForward
-from seqff.forward_forward.readout import Readout
 
 FORMAT = "1"
 

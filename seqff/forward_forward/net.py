@@ -14,10 +14,18 @@ from tqdm import tqdm
 
 from seqff.config import GoodnessConfig, OptimConfig
 from seqff.devices import choose_device, choose_precision
-from seqff.forward_forward.dense_net import DenseNet
-from seqff.forward_forward.pictures import as_labels, as_pictures, deal, deal_rates, parts, scale, shift
-from seqff.forward_forward.readout import Readout
-from seqff.pairs.labelled import label_in_input, wrong_labels
+from seqff.forward_forward.dense_net import DenseNet, Readout
+from seqff.forward_forward.pictures import (
+    as_labels,
+    as_pictures,
+    deal,
+    deal_rates,
+    label_in_input,
+    parts,
+    scale,
+    shift,
+    wrong_labels,
+)
 from seqff.pairs.mixtures import hybrid_masks, hybrids
 
 _FIT, _SOFTMAX = range(2)  # what a random stream is for
@@ -30,32 +38,32 @@ class ForwardForward:
     Every layer sees its input at mean square 1, so that it cannot read the goodness of the layer below, and learns
     by itself at every step: goodness high for real rows, low for made-up ones. No gradient passes between layers.
 
-    - mode="supervised" (section 3.3 of the paper): the first K pixels hold the label, and made-up rows a wrong one.
+    - mode="supervised" (section 3.3 of the paper): the first K pixels hold the label, and synthetic rows a wrong one.
       A picture is of the class whose label gives the highest goodness, summed over the layers.
-    - mode="unsupervised" (section 3.2): made-up rows are mixtures of two pictures by a smooth mask. `fit_softmax`
+    - mode="unsupervised" (section 3.2): synthetic rows are mixtures of two pictures by a smooth mask. `fit_softmax`
       then reads classes off the activities.
 
     Args:
         widths: units of every layer.
-        mode: where made-up rows come from.
+        mode: where synthetic rows come from.
         goodness: form of the goodness and loss of the layers, None for the defaults; the paper's own loss is
             GoodnessConfig(loss="threshold", alpha=1.0).
         negatives: supervised: wrong labels are drawn "random", all alike, or "predicted", in proportion to what a
             softmax on the net's own activities, learnt alongside, gives the picture with the neutral label.
         lr: peak learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine.
         weight_decay: decoupled weight decay.
-        batch: pictures a step; each comes with one made-up row.
+        batch: pictures a step; each comes with one synthetic row.
         jitter: training pictures are shifted by up to so many px each way; needs pictures (N, H, W).
         skip_first: leave the first layer out of the goodness summed over layers and of the softmax, as in the paper
             (a net of one layer keeps it).
         precision: of the layers' matrix products: "auto" takes bf16 where the hardware multiplies it.
         device: "auto", "cpu" or "cuda".
-        seed: of weights, order, shifts and made-up rows.
+        seed: of weights, order, shifts and synthetic rows.
 
     Attributes:
         net: the layers, after `fit` (`net.learners[0].layer` is the first).
         readout: the softmax on the activities, once there is one.
-        history: a line an epoch: `epoch`, `seconds`, means of the layers' figures as `layer/name`, `validation_error`.
+        history: a line an epoch: `epoch`, `seconds`, means of the layers' metrics as `layer/name`, `validation_error`.
 
     Raises:
         ValueError: a setting out of range.
@@ -133,8 +141,8 @@ class ForwardForward:
         rates, began = deal_rates(len(pictures), self.batch, epochs, self.optim), time.monotonic()
         with tqdm(total=rates.size, unit="step", desc="fit", disable=None if progress else True) as bar:
             for epoch in range(epochs):
-                figures = self._epoch(net, pictures, labels, epoch, rates[epoch], bar)
-                line: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - began, **figures}
+                metrics = self._epoch(net, pictures, labels, epoch, rates[epoch], bar)
+                line: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - began, **metrics}
                 if validation is not None:
                     line["validation_error"] = float((self.predict(validation[0]) != np.asarray(validation[1])).mean())
                     bar.set_postfix_str(f"validation error {line['validation_error']:.2%}")
@@ -144,7 +152,7 @@ class ForwardForward:
     def fit_softmax(
         self, x: Any, y: Any, *, epochs: int = 10, lr: float = 3e-3, progress: bool = True
     ) -> ForwardForward:
-        """Train a linear softmax on the normalised activities of the layers; the layers stay as they are.
+        """Train a linear softmax on the normalized activities of the layers; the layers stay as they are.
 
         Args:
             x: pictures as in `fit`; they are shifted as there.
@@ -238,7 +246,7 @@ class ForwardForward:
     def _epoch(
         self, net: DenseNet, pictures: Tensor, labels: Tensor | None, epoch: int, rates: NDArray[np.float64], bar: Any
     ) -> dict[str, float]:
-        """Show every picture once, a learning rate a step; return the means of the layers' figures."""
+        """Show every picture once, a learning rate a step; return the means of the layers' metrics."""
         random = np.random.default_rng([self.seed, _FIT, epoch])
         sums: dict[str, Tensor] = {}
         for rate, (rows, others) in zip(rates, deal(len(pictures), self.batch, random), strict=True):
@@ -246,14 +254,14 @@ class ForwardForward:
             if labels is None:
                 other = self._input(pictures[others], random)
                 masks = hybrid_masks(len(rows), real.shape[1], real.shape[2], random).to(self.device)
-                real, made_up = real.flatten(1), hybrids(real, other, masks).flatten(1)
+                real, synthetic = real.flatten(1), hybrids(real, other, masks).flatten(1)
             else:
                 y, weights = labels[rows].to(self.device), torch.ones(1, self.classes, device=self.device)
                 if self.readout is not None:
                     weights = self.readout.update(net.features(self._unlabelled(real), first=self.first), y, lr=rate)
                 wrong = wrong_labels(y, torch.from_numpy(random.random(len(y))).to(self.device), weights)
-                real, made_up = (label_in_input(real.flatten(1), label, self.classes) for label in (y, wrong))
-            for name, value in net.update(real, made_up, lr=rate).items():
+                real, synthetic = (label_in_input(real.flatten(1), label, self.classes) for label in (y, wrong))
+            for name, value in net.update(real, synthetic, lr=rate).items():
                 sums[name] = sums[name] + value if name in sums else value
             bar.update()
         return {name: float(value) / len(rates) for name, value in sums.items()}

@@ -1,4 +1,4 @@
-"""Pictures in memory: checked, scaled, dealt into batches, shifted by a pixel or two."""
+"""Pictures in memory and labels in their first pixels: checked, scaled, dealt into batches, shifted by a few pixels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import OptimConfig
+from seqff.pairs.mixtures import choose_by_weight
 from seqff.training.learner import learning_rate
 
 
@@ -35,7 +36,7 @@ def as_pictures(x: Any, *, least: int = 1, plane: bool = False) -> Tensor:
     if plane and pictures.ndim != 3:
         raise ValueError(
             f"pictures must be (N, H, W), got {tuple(pictures.shape)}: shifts and mixtures (mode='unsupervised') need "
-            "to know which pixels are neighbours"
+            "to know which pixels are neighbors"
         )
     if pictures.dtype != torch.uint8:
         pictures = pictures.float()
@@ -108,3 +109,48 @@ def shift(pictures: Tensor, most: int, random: np.random.Generator) -> Tensor:
     rows = moves[0] + torch.arange(height, device=pictures.device)
     columns = moves[1] + torch.arange(width, device=pictures.device)
     return padded[torch.arange(count, device=pictures.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def label_in_input(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
+    """Write a label into the first pixels of every row.
+
+    Args:
+        x: (N, D) float, at least `classes` pixels.
+        y: (N,) int64 in 0..classes - 1; None for the neutral label, 1 / classes in every place.
+        classes: K.
+
+    Returns:
+        (N, D), a copy whose first K columns are the label, one-hot.
+
+    Raises:
+        ValueError: fewer pixels than classes.
+
+    Reference: Hinton 2022, arXiv:2212.13345, section 3.3.
+    """
+    if x.ndim != 2 or x.shape[1] < classes:
+        raise ValueError(f"x must be (N, D) with D of at least {classes} classes, got {tuple(x.shape)}")
+    out = x.clone()
+    if y is None:
+        out[:, :classes] = 1 / classes
+    else:
+        out[:, :classes] = 0
+        out[torch.arange(len(x), device=x.device), y] = 1
+    return out
+
+
+def wrong_labels(y: Tensor, draws: Tensor, weights: Tensor) -> Tensor:
+    """Draw for every row a label that is not its own.
+
+    Args:
+        y: (N,) int64, the right labels.
+        draws: (N,) float64 in [0, 1), one random number a row.
+        weights: (N, K) or (1, K) float, how often each label is to be drawn; the right one is left out. All alike, or
+            what the net takes for likely: its own mistakes are the harder negatives.
+
+    Returns:
+        (N,) int64, never y.
+    """
+    weights = weights.expand(len(y), -1).clone()
+    weights[torch.arange(len(y), device=y.device), y] = 0
+    chosen = choose_by_weight(weights, draws)
+    return torch.where(chosen == y, (y + 1) % weights.shape[1], chosen)  # all weight on the right label: take the next

@@ -1,13 +1,11 @@
 """Encoders: layers, norms between them, the plain conv net, networks cut into layers, encoders on disk."""
 
-from seqff.nets.build import build_encoder
-from seqff.nets.conv import ConvLayer
+from seqff.nets.conv import ConvLayer, build_encoder
 from seqff.nets.convert import convert
 from seqff.nets.cut import cut_sequential
-from seqff.nets.encoder import Encoder, LayerInfo
+from seqff.nets.encoder import Encoder, LayerInfo, with_statistics
 from seqff.nets.io import load_encoder, save_encoder
 from seqff.nets.pretrained import from_pretrained, save_pretrained
-from seqff.nets.statistics import with_statistics
 
 __all__ = [
     "ConvLayer",

@@ -65,11 +65,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 class Colors(nn.Module):
-    """From the frames of a transform to colors as networks of torchvision expect them; nothing learnt.
-
-    Args:
-        transform: whose mean and deviation are undone.
-    """
+    """From the frames of a transform to colors as networks of torchvision expect them; nothing learnt."""
 
     def __init__(self, transform: FrameTransform) -> None:
         super().__init__()

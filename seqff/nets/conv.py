@@ -1,4 +1,4 @@
-"""The plain convolutional layer and the encoder made of a stack of them."""
+"""The plain conv net, and from the settings to any encoder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from seqff.config import EncoderConfig
 from seqff.grid_mean import relu_grid_mean
+from seqff.nets.backbones import STAGES, build_backbone
 from seqff.nets.encoder import Encoder, LayerInfo
 from seqff.nets.norms import build_norm
 from seqff.transform import FrameTransform
@@ -26,7 +27,7 @@ class ConvLayer(nn.Module):
         kernel: side of the convolution, odd; the input is padded so that the stride alone sets the output's size.
         stride: of the convolution.
         pool: side of the pooling cells, 1 for none.
-        norm: name of the normalisation of the input (see `seqff.nets.norms`).
+        norm: name of the normalization of the input (see `seqff.nets.norms`).
         generator: source of the initial weights.
     """
 
@@ -118,3 +119,30 @@ def _check(config: EncoderConfig, transform: FrameTransform) -> None:
             f"encoder: strides {config.strides} and pools {config.pools} leave nothing of "
             f"{transform.height}x{transform.width} px"
         )
+
+
+def build_encoder(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
+    """Build an encoder with weights drawn from the seed, or read from `config.weights`.
+
+    Args:
+        config: which network, and its settings.
+        transform: how frames come in; kept as `encoder.transform`.
+        seed: of the initial weights; the same seed gives the same weights.
+
+    Raises:
+        ValueError: settings that fit neither each other nor the input, or nothing that settings alone can build.
+        RunError: the file of weights cannot be read, or holds those of another network.
+    """
+    if config.name in STAGES:
+        return build_backbone(config, transform, seed=seed)
+    if config.name != "conv":
+        raise ValueError(
+            f"encoder.name={config.name} is for modules of your own: give seqff.train what "
+            "Encoder.from_sequential(...) returns, as init"
+        )
+    if config.weights:
+        raise ValueError(
+            f"encoder.weights={config.weights} is for networks of torchvision, encoder.name is conv: to begin with an "
+            "encoder of seqff, give its folder as init"
+        )
+    return build_conv(config, transform, seed=seed)

@@ -23,12 +23,7 @@ BATCH = 2
 
 
 class FramesToMaps(nn.Module):
-    """An encoder with its transform's scaling inside: from decoded frames to maps.
-
-    Args:
-        encoder: copied, in eval mode, on the CPU.
-        layers: indices of the layers wanted; None for all.
-    """
+    """An encoder with its transform's scaling inside: from decoded frames to maps."""
 
     def __init__(self, encoder: Encoder, layers: Sequence[int] | None = None) -> None:
         super().__init__()

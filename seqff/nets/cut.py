@@ -1,9 +1,11 @@
-"""Networks cut into layers that learn one by one."""
+"""Networks cut into layers that learn one by one, and modules of torch as plain data."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +18,7 @@ from seqff.transform import FrameTransform
 
 
 class CutLayer(nn.Module):
-    """A piece of a network, with something before it that stands for what is between layers here.
-
-    Args:
-        norm: normalisation of the input, (N, C, H, W) -> (N, C, H, W).
-        body: the piece, (N, C, H, W) -> (N, C', H', W').
-    """
+    """A piece of a network, with something before it that stands for what is between layers here."""
 
     def __init__(self, norm: nn.Module, body: nn.Module) -> None:
         super().__init__()
@@ -85,12 +82,6 @@ def join_layers(
 ) -> Encoder:
     """Make an encoder of pieces that are not of seqff; what they give is found out with one frame.
 
-    Args:
-        bodies: the pieces, bottom to top.
-        names: one a layer.
-        transform: how frames come in.
-        config: `norm` is put between the layers.
-
     Raises:
         ValueError: a piece that cannot be a layer.
     """
@@ -143,3 +134,51 @@ def _try(layer: nn.Module, x: Tensor, name: str) -> Tensor:
         given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise ValueError(f"{name} gives {given}; a layer gives maps (N, C, H, W): leave flattening and classifier out")
     return out
+
+
+KNOWN: dict[str, type[nn.Module]] = {
+    kind.__name__: kind
+    for kind in (
+        nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish,
+        nn.Tanh, nn.Sigmoid, nn.MaxPool2d, nn.AvgPool2d, nn.Identity,
+    )
+}  # fmt: skip
+"""Modules of torch whose arguments are their attributes; nothing else is ever built from a file."""
+Plain = list[Any]
+
+
+def describe(module: nn.Module) -> Plain:
+    """Turn a module into its name and its arguments, a Sequential into its name and its parts.
+
+    Raises:
+        TypeError: a class that is not known here.
+    """
+    if type(module) is nn.Sequential:
+        return ["Sequential", [describe(part) for part in module]]
+    if KNOWN.get(type(module).__name__) is not type(module):
+        raise TypeError(type(module).__name__)
+    arguments: dict[str, Any] = {}
+    for parameter in inspect.signature(type(module).__init__).parameters.values():
+        if parameter.name == "bias":
+            if module.weight is not None and module.bias is None:
+                arguments["bias"] = False
+        elif parameter.name not in ("self", "device", "dtype") and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            value = getattr(module, parameter.name)
+            if value != parameter.default:
+                arguments[parameter.name] = list(value) if isinstance(value, tuple) else value
+    return [type(module).__name__, arguments]
+
+
+def rebuild(plain: Any) -> nn.Module:
+    """Build a module from what `describe` gave; its weights are fresh.
+
+    Raises:
+        ValueError: something else.
+        TypeError: arguments that the module does not take.
+    """
+    if not isinstance(plain, list) or len(plain) != 2 or plain[0] not in (*KNOWN, "Sequential"):
+        raise ValueError(f"modules: {str(plain)[:80]} is not a module's name and arguments")
+    name, content = plain
+    if name == "Sequential":
+        return nn.Sequential(*map(rebuild, content))
+    return KNOWN[name](**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})

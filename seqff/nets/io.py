@@ -16,10 +16,9 @@ from seqff.config import EncoderConfig
 from seqff.config_io import from_dict, to_dict
 from seqff.errors import ConfigError, RunError
 from seqff.files import write_atomically, write_json
-from seqff.nets.build import build_encoder
-from seqff.nets.cut import CutLayer, join_layers
+from seqff.nets.conv import build_encoder
+from seqff.nets.cut import CutLayer, describe, join_layers, rebuild
 from seqff.nets.encoder import Encoder
-from seqff.nets.plain_modules import describe, rebuild
 from seqff.transform import FrameTransform
 from seqff.untrusted import check_plain, open_plain, parse_json, read_plain
 
@@ -29,13 +28,7 @@ MAX_SETTINGS_BYTES = 1_000_000
 
 
 def save_encoder(encoder: Encoder, folder: Path, *, untrained: bool = False) -> None:
-    """Write an encoder into a run folder, atomically.
-
-    Args:
-        encoder: what to write.
-        folder: the run folder.
-        untrained: these are the weights before the first step, kept as the baseline.
-    """
+    """Write an encoder into a run folder, atomically."""
     write_json(folder / SETTINGS, settings_of(encoder))
     write_atomically(folder / (UNTRAINED if untrained else TRAINED), weights_of(encoder))
 
@@ -66,10 +59,6 @@ def weights_of(encoder: Encoder, **metadata: str) -> bytes:
 
 def read_settings(path: Path, missing: str) -> dict[str, Any]:
     """Read what `settings_of` gave.
-
-    Args:
-        path: the file.
-        missing: what to say where there is none.
 
     Raises:
         RunError: there is none, or it is damaged.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from seqff.errors import RunError
-from seqff.files import check_folder, whole_folder, write_atomically, write_json
-from seqff.nets.card import model_card, training_facts
+from seqff.files import check_folder, read_json, whole_folder, write_atomically, write_json
 from seqff.nets.encoder import Encoder
 from seqff.nets.io import PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS, load_files, settings_of, weights_of
+from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
 from seqff.version import __version__
 
 CARD = "README.md"
@@ -81,3 +85,119 @@ def _download(repository: str, revision: str | None) -> Path:
     except (OSError, ValueError) as error:  # the client's errors are of these kinds
         cause = " ".join(str(error).split())[:300]
         raise RunError(f"{repository}: cannot be fetched from the Hugging Face hub: {cause}") from error
+
+
+RUN_SETTINGS, RUN_ENVIRONMENT, RUN_MANIFEST = "config.yaml", "env.json", "manifest.json"
+"""Files of a run folder, which training writes."""
+PACKAGES = ("seqff", "torch", "torchvision", "python")
+OPENING = """\
+---
+library_name: seqff
+pipeline_tag: image-feature-extraction
+tags:
+- seqff
+- video
+- self-supervised
+- local-learning
+---
+"""
+USE = """\
+## How to use
+
+```python
+import seqff
+
+encoder = seqff.Encoder.from_pretrained("THIS_FOLDER")  # or USER/REPOSITORY on the hub
+maps = encoder(encoder.transform(frames))  # frames: (N, h, w, 3) uint8 RGB of encoder.transform.decode_size(...)
+```
+
+`maps` has one tensor (N, channels, rows, columns) a layer. Whole videos: `seqff extract THIS_FOLDER VIDEOS --out
+FEATURES --baselines pixels`, or `seqff.VideoFeatures(encoder)` in a pipeline of scikit-learn.
+"""
+LIMITS = """\
+## Limits
+
+- Trained without labels, on the videos named above and no others: what they do not show, it has not learnt.
+- Features come from the order of frames alone, and layers differ in what they are good for. Which layer suits a task is
+  to be measured, with `seqff probe`, beside the untrained net and raw pixels.
+- Frames are resized and cropped to the one size above; smaller things than a cell of a layer's map are lost there.
+- Videos of people can make features that tell people apart. Nothing was done against bias in them.
+"""
+
+
+def training_facts(origin: Path | None) -> dict[str, Any]:
+    """Gather what is known of how an encoder was trained.
+
+    Returns:
+        `settings` (the run's config.yaml), `videos` (files, frames and seconds that could be used), `versions`; each is
+        left out where it is not known.
+    """
+    facts: dict[str, Any] = {}
+    if origin is None:
+        return facts
+    if (origin / "config.json").is_file() and not (origin / RUN_SETTINGS).exists():
+        return dict(read_json(origin / "config.json").get("training") or {})
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        settings = parse_yaml(read_plain(origin / RUN_SETTINGS, MOST_YAML_BYTES).decode())
+        weights = Path(settings["encoder"].get("weights", "")).name  # where things lay on one machine helps nobody
+        settings["encoder"]["weights"] = weights
+        facts["settings"] = settings
+    with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):
+        entries = read_json(origin / RUN_MANIFEST)["entries"]
+        used = [entry for entry in entries if entry.get("status") in ("ok", "damaged")]
+        seconds = sum(entry["frames"] / entry["fps"] for entry in used if entry.get("fps"))
+        frames = sum(entry["frames"] for entry in used)
+        facts["videos"] = {"files": len(used), "frames": frames, "seconds": round(seconds, 1)}
+    with contextlib.suppress(RunError):
+        versions = read_json(origin / RUN_ENVIRONMENT)
+        facts["versions"] = {name: versions[name] for name in PACKAGES if name in versions}
+    return facts
+
+
+def model_card(encoder: Encoder, facts: dict[str, Any]) -> str:
+    """Return README.md, with what `training_facts` gave."""
+    transform, config = encoder.transform, encoder.config
+    weights = sum(parameter.numel() for parameter in encoder.parameters())
+    rows = [f"| {info.name} | {info.channels} | {info.reduction} px |" for info in encoder.feature_info]
+    network = "a plain conv net" if config.name == "conv" else config.name
+    begun = f", begun with the weights in {Path(config.weights).name}" if config.weights else ""
+    what = f"""\
+# Visual features from video
+
+An encoder of seqff: {network}{begun}; {len(encoder.layers)} layers, {weights:,} weights, norm between layers:
+{config.norm}. Frames come in at {transform.height} x {transform.width} px (height x width), grey level 0..1 minus
+{transform.mean:g}, divided by {transform.std:g}. Digest `{encoder.hash()}`.
+
+| layer | channels | one cell spans |
+|---|---|---|
+"""
+    return "\n".join([OPENING + what + "\n".join(rows), "", _training(facts), USE, LIMITS])
+
+
+def _training(facts: dict[str, Any]) -> str:
+    """Say what the encoder was trained on, and with which settings."""
+    if not facts:
+        return "## Training\n\nNothing is known here of how it was trained, or whether.\n"
+    lines = ["## Training", ""]
+    if videos := facts.get("videos"):
+        hours = videos["seconds"] / 3600
+        lines.append(
+            f"Trained on {videos['files']} videos without labels: {videos['frames']} frames, {hours:.2f} hours."
+        )
+    settings = facts.get("settings", {})
+    if settings:
+        terms = ", ".join(map(str, settings["objective"]["terms"]))
+        lines.append(
+            f"{settings['steps']} steps, trainer {settings['trainer']}, objective {terms}, seed {settings['seed']}."
+        )
+        if settings["trainer"] in ("local", "greedy") and not settings.get("supervised"):
+            lines.append("Each layer learnt by itself: no gradient passed from one to another.")
+        elif settings["trainer"] == "overlap":
+            lines.append("Gradients passed from each layer to the one below it, and no further.")
+    if versions := facts.get("versions"):
+        lines.append(f"Made with {', '.join(f'{name} {version}' for name, version in versions.items())}.")
+    if settings:
+        text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, allow_unicode=True)
+        lines += ["", "All settings, as `seqff train --config` takes them but for `seed` and `init`:", "", "```yaml"]
+        lines += [text.rstrip(), "```"]
+    return "\n".join([*lines, ""])

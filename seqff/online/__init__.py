@@ -1,10 +1,9 @@
 """Learning from what comes once: cameras, addresses, pipes, growing folders, iterators, robots."""
 
-from seqff.online.kinds import StreamLike, open_stream
 from seqff.online.learner import StreamLearner
 from seqff.online.live import LiveFrame, LiveStream, open_live
 from seqff.online.reader import StreamReader
-from seqff.online.source import Arrival, StreamSource
+from seqff.online.sources import Arrival, StreamLike, StreamSource, open_stream
 from seqff.online.train import stream_learner
 
 __all__ = [

@@ -1,22 +1,186 @@
-"""From the frames of a stream to batches: the newest clips, and past ones from the reservoir."""
+"""The frames of a stream in memory: when each was, the newest clips, an even draw of the past, and batches of both."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqff.config import TrainConfig
+from seqff.config import PairsConfig, TrainConfig
 from seqff.errors import SeqffError
-from seqff.online.clip_buffer import ClipBuffer, Reservoir
-from seqff.online.stamps import FrameStamp
 from seqff.pairs import FrameBatch, distances
 from seqff.pairs.augment import augment
 from seqff.pairs.plan import check_settings
 from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
+from seqff.video.content import AROUND, STILL, Change, is_cut
 from seqff.video.reader import Frames
+
+USUAL = 32
+"""Distances in time that the usual one is the median of."""
+
+
+@dataclass(frozen=True)
+class FrameStamp:
+    """Where a frame stands in its stream.
+
+    Args:
+        number: of the frame, missing ones counted as far as they are known.
+        seconds: since the first frame.
+        half_frame: half the usual distance of two frames, seconds.
+        shot: how many shot cuts and lost connections come before it.
+        picture: how many changes of the picture come before it.
+        follows: it is the next frame after the one before.
+    """
+
+    number: int
+    seconds: float
+    half_frame: float
+    shot: int
+    picture: int
+    follows: bool
+
+
+class FrameClock:
+    """Gives each frame of a stream its coordinates.
+
+    A lost connection may have lasted for any time, clocks of sources begin anew: across such a cut the number goes on
+    by one, and the time by the usual distance of two frames. What is stated is therefore at most what was, and a
+    negative that is `far` away by these coordinates was at least so far away.
+
+    Args:
+        fps: frames per second of the stream, if known: a longer distance in time then counts as missing frames. 0 if
+            not known.
+        config: whether cuts and repeated pictures matter.
+    """
+
+    def __init__(self, fps: float, config: PairsConfig) -> None:
+        self.fps, self._looks = fps, config.skip != "none"
+        self._usual: deque[float] = deque(maxlen=USUAL)
+        self._levels: deque[float] = deque(maxlen=AROUND)
+        self._change, self._clock = Change(), 0.0
+        self._last: FrameStamp | None = None
+
+    def next(self, image: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> FrameStamp:
+        """Return where a frame stands.
+
+        Args:
+            image: uint8 (height, width, 3).
+            seconds: by the source's clock; None if it has none.
+            skipped: frames known to be missing before it.
+            cut: it is of another connection or file than the frame before.
+        """
+        before, clock = self._last, self._clock
+        if seconds is not None:
+            cut, self._clock = cut or (before is not None and seconds < clock), seconds
+        if before is None:
+            self._change(image)
+            self._last = FrameStamp(0, 0.0, 0.5 / self.fps if self.fps else 0.0, 0, 0, follows=False)
+            return self._last
+        ahead, passed = skipped + 1, self._passed(clock, seconds, skipped, cut=cut)
+        if self.fps and not cut:
+            ahead = max(ahead, round(passed * self.fps))
+        turned, changed = self._look(image, cut=cut)
+        usual = float(np.median(self._usual)) if self._usual else 0.0
+        self._last = FrameStamp(
+            before.number + ahead,
+            before.seconds + passed,
+            usual / 2,
+            before.shot + turned,
+            before.picture + changed,
+            follows=ahead == 1 and not turned,
+        )
+        return self._last
+
+    def _passed(self, clock: float, seconds: float | None, skipped: int, *, cut: bool) -> float:
+        """Return the seconds since the frame before: measured, or the least there can have been."""
+        if cut or seconds is None:
+            usual = float(np.median(self._usual)) if self._usual else 0.0
+            passed = (skipped + 1) / self.fps if self.fps else usual
+            if seconds is None and not cut:
+                self._usual.append(passed)
+            return passed
+        self._usual.append((seconds - clock) / (skipped + 1))
+        return seconds - clock
+
+    def _look(self, image: Frames, *, cut: bool) -> tuple[bool, bool]:
+        """Say whether a new shot begins with this frame, and whether it shows another picture than the one before."""
+        if not self._looks:
+            return cut, True
+        level = self._change(image)
+        turned = cut or is_cut(level, np.array(self._levels))
+        if not cut:
+            self._levels.append(level)
+        return turned, cut or level >= STILL
+
+
+class ClipBuffer:
+    """Places for clips, taken from the system at once; nothing grows later.
+
+    Attributes:
+        count: places in use, the first ones.
+        images: uint8 (places, T, height, width, 3).
+        number, shot, picture: int64 (places, T); see `FrameStamp`.
+        seconds: float64 (places, T).
+        half_frame: float64 (places, T).
+    """
+
+    def __init__(self, places: int, frames: int, height: int, width: int) -> None:
+        self.count = 0
+        self.images = np.full((places, frames, height, width, 3), 1, dtype=np.uint8)  # pages of zeros are not taken yet
+        self.number, self.shot, self.picture = (np.zeros((places, frames), dtype=np.int64) for _ in range(3))
+        self.seconds, self.half_frame = (np.zeros((places, frames), dtype=np.float64) for _ in range(2))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+
+    def put(self, place: int, images: Sequence[Frames], stamps: Sequence[FrameStamp]) -> None:
+        """Write a clip into a place, over what is there."""
+        self.count = max(self.count, place + 1)
+        for row, (image, stamp) in enumerate(zip(images, stamps, strict=True)):
+            self.images[place, row] = image
+            self.number[place, row], self.seconds[place, row] = stamp.number, stamp.seconds
+            self.half_frame[place, row] = stamp.half_frame
+            self.shot[place, row], self.picture[place, row] = stamp.shot, stamp.picture
+
+    def copy(self, place: int, source: ClipBuffer, at: int) -> None:
+        """Write the clip that is in another's place into one of these."""
+        self.count = max(self.count, place + 1)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                value[place] = getattr(source, name)[at]
+
+
+class Reservoir(ClipBuffer):
+    """An even draw of all clips that were ever offered: each is held with the same probability.
+
+    Reference: Vitter 1985, algorithm R, doi:10.1145/3147.3165.
+    """
+
+    def __init__(self, places: int, frames: int, height: int, width: int, random: np.random.Generator) -> None:
+        super().__init__(places, frames, height, width)
+        self.offered, self._random = 0, random
+
+    def offer(self, source: ClipBuffer, at: int) -> None:
+        """Hold a clip, in an empty place or instead of another; or pass it over."""
+        place = self.offered if self.offered < len(self) else int(self._random.integers(self.offered + 1))
+        self.offered += 1
+        if place < len(self):
+            self.copy(place, source, at)
+
+    def draw(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """Return the places of `count` different clips, (count,) int64."""
+        return random.choice(self.count, count, replace=False)
 
 
 class StreamBuffer:
@@ -25,11 +189,6 @@ class StreamBuffer:
     A batch is as large as one of files, `pairs.videos_per_batch * pairs.clips_per_video` clips: those of the last
     `live.new_frames` frames, and for the rest an even draw of all that came before. The stream is one video, so that
     negatives are its own frames at least `far` away.
-
-    Args:
-        transform: size and scaling of the encoder's input.
-        config: sizes of batches and of the reservoir, distances, augmentation.
-        seed: of all draws.
 
     Raises:
         ValueError: settings that do not fit each other.

@@ -8,8 +8,7 @@ from typing import Any
 
 from seqff.errors import RunError
 from seqff.files import read_json, write_json
-
-STREAM = "stream.json"
+from seqff.training.run_folder import STREAM
 
 
 def read_facts(run: Path) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -12,26 +16,31 @@ import torch
 from numpy.typing import NDArray
 
 from seqff.config import TrainConfig
-from seqff.config_io import to_dict
-from seqff.devices import world_size
+from seqff.devices import choose_device, world_size
 from seqff.errors import RunError, SeqffError
 from seqff.grid_mean import grid_mean
-from seqff.nets import Encoder, load_encoder
-from seqff.online.buffer import StreamBuffer
+from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder, with_statistics
+from seqff.online.buffer import FrameClock, StreamBuffer
 from seqff.online.facts import add_up, read_facts, write_facts
 from seqff.online.reader import check_live
-from seqff.online.session import Session, StreamFacts
-from seqff.online.stamps import FrameClock
 from seqff.pairs import distances
-from seqff.training.callbacks.checkpoints import check_saving
-from seqff.training.callbacks.loggers import check_loggers
-from seqff.training.run_folder import MANIFEST, check_run, claim_run, create_run
+from seqff.random_streams import RandomStream
+from seqff.training.batches import Example, example
+from seqff.training.calibrate import BATCHES, calibrate
+from seqff.training.learner import build_learners
+from seqff.training.run_folder import check_run, claim_run, create_run
+from seqff.training.setup import begin_with, build_trainer, run_settings
+from seqff.training.strategies import build_strategy
+from seqff.training.trainer import Callback, StepReport, Trainer
 from seqff.transform import FrameTransform, fit_transform
 from seqff.video.images import resized
 from seqff.video.reader import Frames
 
+log = logging.getLogger(__name__)
 GRID = 2
 """Cells along each side that `features` pools maps to, as `seqff extract` does by default."""
+LATE = 5000
+"""Frames after which it is said that there is no first step yet."""
 
 
 class Source(Protocol):
@@ -47,7 +56,7 @@ class StreamLearner:
     """Trains an encoder on frames that come once; see `stream_learner`. Not to be used by two threads at a time.
 
     Attributes:
-        path: the run folder.
+        path: the run folder; nothing is written before the first frame.
         config: all settings.
         frames: how many it has been given in this process.
     """
@@ -57,9 +66,9 @@ class StreamLearner:
         out: Path,
         config: TrainConfig,
         *,
-        given: Encoder | None,
+        init: str | os.PathLike[str] | Encoder | None,
         seed: int,
-        device: torch.device,
+        device: str,
         resume: bool,
         overwrite: bool,
         progress: bool,
@@ -67,47 +76,34 @@ class StreamLearner:
         if world_size() > 1:
             raise ValueError("a stream comes to one process: start without torchrun")
         check_live(config.live)
-        check_saving(config)
-        check_loggers(config)
-        self.settings = {"seed": seed, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
+        self.path, self.frames, self._seed, self._progress = out, 0, seed, progress
+        self.config, self._given = begin_with(init, config)
+        self._device = choose_device(device)
+        self.settings = run_settings(self.config, self._given, seed=seed)
         self._claim = claim_run(out)
         try:
-            self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite)
-            if self.going_on and (out / MANIFEST).exists():
-                raise RunError(f"{out} is a training on videos, and cannot go on with a stream: choose another folder")
+            self.going_on = check_run(out, self.settings, resume=resume, overwrite=overwrite, stream=True)
         except BaseException:
             self._claim.close()
             raise
-        self.path, self.config, self.frames = out, config, 0
-        self._given, self._seed, self._device, self._progress = given, seed, device, progress
         self._clock = FrameClock(config.live.fps, config.pairs)
         self._before = read_facts(out) if self.going_on else {}
         self._source: Source | None = None
         self._last: float | None = None
-        self._session: Session | None = None
+        self._trainer: Trainer | None = None
 
-    def begin(self, shape: tuple[int, int] | None = None) -> bool:
+    def begin(self, shape: tuple[int, int] | None = None) -> None:
         """Make the encoder, and open the run folder, if it is known which input it has.
 
         Args:
             shape: (height, width) of the frames, px; None if only the run or the encoder to begin with can say.
-
-        Returns:
-            Whether there is an encoder now.
         """
-        if self._session is None and (transform := self._transform(shape)) is not None:
-            buffer = StreamBuffer(transform, self.config, self._seed)
+        if self._trainer is None and (transform := self._transform(shape)) is not None:
             try:
-                session = Session(buffer, self.config, self._given, seed=self._seed, device=self._device)
-                if not self.going_on:
-                    create_run(self.path, self.settings)
-                facts = StreamFacts(lambda: {"stream_frames": self.frames, "dropped": self.dropped}, self.write_facts)
-                session.open(self.path, facts, progress=self._progress)
+                self._trainer = self._build_trainer(transform)
             except BaseException:
                 self._claim.close()
                 raise
-            self._session = session
-        return self._session is not None
 
     def _transform(self, shape: tuple[int, int] | None) -> FrameTransform | None:
         if self._given is not None:
@@ -118,6 +114,30 @@ class StreamLearner:
             except RunError:  # it was stopped before the first step
                 pass
         return None if shape is None else fit_transform(self.config.pairs.size_px, [shape], fit=self.config.pairs.fit)
+
+    def _build_trainer(self, transform: FrameTransform) -> Trainer:
+        """Build what learns, all as the last checkpoint left it, if there is one, and what it learns from."""
+        config = self.config
+        self._buffer = StreamBuffer(transform, config, self._seed)
+        fresh = self._given or build_encoder(config.encoder, transform, seed=self._seed)
+        encoder: Encoder = fresh.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # a stream is one video: no term between videos has anything to learn, so the others have all channels
+        alone = replace(config, objective=replace(config.objective, video_channels=0.0))
+        learners = build_learners(encoder, alone, seed=self._seed)
+        strategy = build_strategy(learners, config, endless=True)
+        self._mixtures = any(learner.objective.needs_mixtures for learner in learners)
+        if not self.going_on:
+            create_run(self.path, self.settings)
+        trainer, self._checkpointer, _ = build_trainer(
+            self.path, encoder, learners, strategy, config, [StreamFacts(self)], progress=self._progress
+        )
+        self._started = trainer.step > 0
+        if self._started:
+            log.warning(
+                "goes on from step %d; a stream cannot be replayed, and the frames of before are gone: it learns from "
+                "those that come, its past begins now", trainer.step,
+            )  # fmt: skip
+        return trainer
 
     def observe(self, frame: Frames, time: float | None = None) -> bool:
         """Take in a frame, and learn from it and what came before when enough is new.
@@ -150,20 +170,45 @@ class StreamLearner:
     def take(self, frame: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> bool:
         """Take in a frame of a source whose clock may begin anew (see `FrameClock.next`); otherwise as `observe`."""
         self.begin(frame.shape[:2])
-        session = self._begun()
+        trainer = self._begun()
         self.frames += 1
-        image = fit_frame(frame, session.encoder.transform)
-        return session.add(image, self._clock.next(image, seconds, skipped=skipped, cut=cut))
+        image = fit_frame(frame, trainer.encoder.transform)
+        stamp = self._clock.next(image, seconds, skipped=skipped, cut=cut)
+        if self.done or not self._buffer.add(image, stamp):
+            if not self._started and self.frames == LATE:
+                log.warning(
+                    "%d frames have come, and no step could be taken: there are %d of %d clips that nothing broke "
+                    "(lost connections, dropped frames, shot cuts), and the past must reach back twice pairs.far",
+                    LATE, self._buffer.reservoir.count, self._buffer.clips,
+                )  # fmt: skip
+            return False
+        if not self._started:
+            self._start(trainer)
+        trainer.fit([self._example(trainer.step)])
+        self._buffer.absorb()
+        return True
+
+    def _start(self, trainer: Trainer) -> None:
+        """Leave the untrained net in the run folder, and measure what is to be measured before the first step."""
+        self._buffer.check_pairs()
+        first = (self._buffer.batch(0, number).frames.to(self._device) for number in range(BATCHES))
+        save_encoder(with_statistics(trainer.encoder, first), self.path, untrained=True)
+        calibrate(trainer.learners, (self._example(0, number) for number in itertools.count()))
+        self._started = True
+
+    def _example(self, *key: int) -> Example:
+        mixing = RandomStream.MIXTURES.generator(self._seed, *key) if self._mixtures else None
+        return example(self._buffer.batch(*key), self.config, self._device, mixing)
 
     @property
     def step(self) -> int:
         """Steps taken, those of resumed processes included."""
-        return 0 if self._session is None else self._session.trainer.step
+        return 0 if self._trainer is None else self._trainer.step
 
     @property
     def done(self) -> bool:
         """Whether all steps that the settings ask for are taken; what is observed then is not learned from."""
-        return self._session is not None and self._session.done
+        return 0 < self.config.steps <= self.step
 
     @property
     def encoder(self) -> Encoder:
@@ -175,9 +220,9 @@ class StreamLearner:
         return self._begun().encoder
 
     @property
-    def figures(self) -> dict[str, float]:
-        """The last figures that were logged, `layer/name` -> value."""
-        return {} if self._session is None else dict(self._session.trainer.metrics)
+    def metrics(self) -> dict[str, float]:
+        """The last metrics that were logged, `layer/name` -> value."""
+        return {} if self._trainer is None else dict(self._trainer.metrics)
 
     @torch.no_grad()
     def features(self, frame: Frames) -> dict[str, NDArray[np.float32]]:
@@ -190,15 +235,15 @@ class StreamLearner:
             Name of each layer -> (C * 4,) float32, means over a 2 x 2 grid, as `seqff extract` stores them.
         """
         check_frame(frame)
-        session = self._begun()
-        image = fit_frame(frame, session.encoder.transform)
-        x = session.encoder.transform.scale(torch.from_numpy(image)[None]).to(self._device)
-        names = [info.name for info in session.encoder.feature_info]
-        session.encoder.eval()
+        encoder = self.encoder
+        image = fit_frame(frame, encoder.transform)
+        x = encoder.transform.scale(torch.from_numpy(image)[None]).to(self._device)
+        names = [info.name for info in encoder.feature_info]
+        encoder.eval()
         try:
-            maps = session.encoder(x)
+            maps = encoder(x)
         finally:
-            session.encoder.train()
+            encoder.train()
         return {n: grid_mean(h.float(), GRID).flatten().cpu().numpy() for n, h in zip(names, maps, strict=True)}
 
     def save(self) -> Path:
@@ -208,7 +253,9 @@ class StreamLearner:
             SeqffError: no frame has come yet.
             RunError: the folder cannot be written.
         """
-        self._begun().save()
+        step, saved = self._begun().step, self._checkpointer.saved
+        if saved != step or not saved:
+            self._checkpointer.on_checkpoint(step)
         self.write_facts()
         return self.path
 
@@ -231,17 +278,17 @@ class StreamLearner:
         write_facts(self.path, self.facts())
 
     def close(self) -> None:
-        """End the session: `metrics.jsonl` is complete. Nothing is saved by this."""
-        if self._session is not None:
-            self._session.trainer.close()
+        """End the training: `metrics.jsonl` is complete. Nothing is saved by this."""
+        if self._trainer is not None:
+            self._trainer.close()
         self._claim.close()
 
-    def _begun(self) -> Session:
-        if self._session is None:
+    def _begun(self) -> Trainer:
+        if self._trainer is None:
             raise SeqffError(
                 "no frame has come yet, and the encoder waits for the first to know its shape (or for size)"
             )
-        return self._session
+        return self._trainer
 
     def __enter__(self) -> StreamLearner:
         return self
@@ -250,6 +297,19 @@ class StreamLearner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class StreamFacts(Callback):
+    """Notes what came and what was lost beside the metrics, and in stream.json with every checkpoint."""
+
+    def __init__(self, learner: StreamLearner) -> None:
+        self.learner = learner
+
+    def after_step(self, report: StepReport) -> None:
+        report.facts |= {"stream_frames": self.learner.frames, "dropped": self.learner.dropped}
+
+    def on_checkpoint(self, step: int) -> None:
+        self.learner.write_facts()
 
 
 def check_frame(frame: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from seqff.config import LiveConfig
 from seqff.errors import SeqffError, VideoError
-from seqff.online.source import Arrival, StreamSource
+from seqff.online.sources import Arrival, StreamSource
 from seqff.video.reader import one_line
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,6 @@ class StreamReader:
 
     A source that cannot be opened at first is an error at once; one that breaks off later is opened again after a
     wait, which doubles with every attempt in a row.
-
-    Args:
-        source: where frames come from.
-        live: how often and when a source is opened again, and when it counts as ended.
 
     Attributes:
         came: frames that the source has given.

@@ -8,33 +8,26 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
 from seqff.config_io import Settings, load_settings
-from seqff.devices import choose_device
 from seqff.errors import SeqffError
 from seqff.nets import Encoder, load_encoder
-from seqff.online.kinds import StreamLike, open_stream
 from seqff.online.learner import StreamLearner
 from seqff.online.reader import StreamReader
+from seqff.online.sources import StreamLike, open_stream
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.run_folder import Run
-from seqff.training.setup import begin_with
 from seqff.transform import fit_transform
 
 log = logging.getLogger(__name__)
 
 
-def train_on_stream(stream: StreamLike, **settings: Any) -> Run:
+def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **options: Any) -> Run:
     """Train on a source that comes once; see `seqff.train`.
-
-    Args:
-        stream: the source.
-        settings: what `build_learner` takes.
 
     Returns:
         The run, with what came and what was lost.
@@ -44,11 +37,15 @@ def train_on_stream(stream: StreamLike, **settings: Any) -> Run:
             folder cannot be used; or the source ended before the first step.
         KeyboardInterrupt: SIGINT or SIGTERM came; what was learned is in a checkpoint.
     """
-    with build_learner(**settings) as learner:
-        live, began = learner.config.live, time.monotonic()
+    with StreamLearner(out, config, **options) as learner:
+        live, pairs, began = learner.config.live, learner.config.pairs, time.monotonic()
         if live.minutes < 0:
             raise ValueError(f"live.minutes must be at least 0, got {live.minutes}")
-        source = open_stream(stream, live, size=partial(_decode_size, learner.config.pairs.size_px))
+
+        def decode_size(height: int, width: int) -> tuple[int, int]:
+            return fit_transform(pairs.size_px, [(height, width)]).decode_size(height, width)
+
+        source = open_stream(stream, live, size=decode_size)
         source.recall(learner.facts().get("state", {}))
         until = began + 60 * live.minutes if live.minutes else float("inf")
         with stop_between_steps() as stopping, freed_memory_kept(), StreamReader(source, live) as reader:
@@ -65,7 +62,7 @@ def train_on_stream(stream: StreamLike, **settings: Any) -> Run:
         if not learner.step:
             raise SeqffError(f"{source.name} ended after {learner.frames} frames, too few for a first step")
         encoder = load_encoder(learner.path, like=learner.encoder)
-        return Run(learner.path, encoder, learner.figures, time.monotonic() - began, learner.facts())
+        return Run(learner.path, encoder, learner.metrics, time.monotonic() - began, learner.facts())
 
 
 def _follow(learner: StreamLearner, reader: StreamReader, go_on: Callable[[], bool]) -> None:
@@ -81,11 +78,6 @@ def _follow(learner: StreamLearner, reader: StreamReader, go_on: Callable[[], bo
             if arrival is None:
                 return
             learner.take(arrival.image, arrival.seconds, skipped=arrival.skipped, cut=arrival.cut)
-
-
-def _decode_size(size_px: int, height: int, width: int) -> tuple[int, int]:
-    """Return the size to decode at: what the encoder will see of such a stream."""
-    return fit_transform(size_px, [(height, width)]).decode_size(height, width)
 
 
 def stream_learner(
@@ -140,29 +132,7 @@ def stream_learner(
     config = load_settings(config, preset)
     if fps is not None:
         config = dataclasses.replace(config, live=dataclasses.replace(config.live, fps=float(fps)))
-    learner = build_learner(
-        out=out,
-        config=config,
-        init=init,
-        seed=seed,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-    )
+    ways = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    learner = StreamLearner(Path(out), config, init=init, seed=seed, device=device, **ways)
     learner.begin(size)
     return learner
-
-
-def build_learner(
-    *,
-    out: str | os.PathLike[str],
-    config: TrainConfig,
-    init: str | os.PathLike[str] | Encoder | None,
-    seed: int,
-    device: str,
-    **options: bool,
-) -> StreamLearner:
-    """Make a learner that writes nothing before its first frame; for the arguments see `stream_learner`."""
-    config, given = begin_with(init, config)
-    return StreamLearner(Path(out), config, given=given, seed=seed, device=choose_device(device), **options)

@@ -1,9 +1,8 @@
 """From videos to batches: plan, visits, stream, augmentation, relations between frames."""
 
-from seqff.pairs.batch import FrameBatch
+from seqff.pairs.batch import FrameBatch, relate
 from seqff.pairs.coordinates import Unit, distances
 from seqff.pairs.plan import Plan, Visit
-from seqff.pairs.relations import relate
 from seqff.pairs.stream import PairStream
 from seqff.relation import Relation
 

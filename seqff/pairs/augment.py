@@ -14,10 +14,10 @@ from seqff.transform import FrameTransform
 
 HUE = np.pi / 2
 """Largest turn of the hues at color_jitter = 1, in radians."""
-GREY = 0.2
+GRAY = 0.2
 """Share of the draws without any color at color_jitter = 1."""
 QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-"""Turns the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the axis of greys."""
+"""Turns the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the axis of grays."""
 
 
 def augment(
@@ -87,7 +87,7 @@ def _recolor(
     gain, offset = 1 + config.brightness * draws[:, 0], config.brightness / 2 * draws[:, 1]
     shift = ((gain - 1) * transform.mean + offset) / transform.std
     saturation, angle = 1 + config.color_jitter * draws[:, 2], config.color_jitter * HUE * draws[:, 3]
-    saturation[(draws[:, 4] + 1) / 2 < config.color_jitter * GREY] = 0
+    saturation[(draws[:, 4] + 1) / 2 < config.color_jitter * GRAY] = 0
     turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
     mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
     affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)

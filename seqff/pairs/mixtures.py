@@ -1,4 +1,4 @@
-"""Made-up negatives: two different pictures mixed by a smooth mask."""
+"""Synthetic negatives: two different pictures mixed by a smooth mask."""
 
 from __future__ import annotations
 

@@ -76,23 +76,23 @@ class Plan:
         self.videos_per_round = self.groups * self.videos_per_batch
         self.batches_per_round = self.groups * config.batches_per_visit
         self.rounds_per_epoch = -(-len(frames) // self.videos_per_round)
-        self.shares: NDArray[np.float64] | None = None
+        self.due_visits: NDArray[np.float64] | None = None
         if config.weights != "video":
             weights = self.frames.astype(np.float64) ** (0.5 if config.weights == "sqrt" else 1.0)
             rounds = self.rounds_per_epoch
-            self.shares = share_out(weights, rounds * self.videos_per_round, most=rounds * self.groups)
+            self.due_visits = apportion(weights, rounds * self.videos_per_round, most=rounds * self.groups)
 
     def videos(self, round_number: int) -> NDArray[np.int64]:
         """Return the videos of a round's visits, (videos_per_round,) int64."""
         epoch, part = divmod(round_number, self.rounds_per_epoch)
         random = RandomStream.ORDER.generator(self.seed, epoch)
         order = random.permutation(len(self.frames))
-        if self.shares is None:
+        if self.due_visits is None:
             # the last round of an epoch is filled from the start of the same order: no video twice in a round
             slots = part * self.videos_per_round + np.arange(self.videos_per_round)
             return order[slots % len(order)]
-        # systematic sampling: the shares lie end to end, marks fall on them 1 apart; a round takes every rounds-th mark
-        ends = np.cumsum(self.shares[order])
+        # systematic sampling: the visits due lie end to end, with a mark every 1; a round takes every rounds-th mark
+        ends = np.cumsum(self.due_visits[order])
         part = int(random.permutation(self.rounds_per_epoch)[part])
         marks = random.random() + np.arange(part, self.rounds_per_epoch * self.videos_per_round, self.rounds_per_epoch)
         return order[np.minimum(np.searchsorted(ends, marks, side="right"), len(order) - 1)]
@@ -130,7 +130,7 @@ class Plan:
         random = RandomStream.DEAL.generator(self.seed, round_number)
         batches: list[list[tuple[int, int]]] = []
         for use in range(self.config.batches_per_visit):
-            if self.shares is None:
+            if self.due_visits is None:
                 slots = random.permutation(self.videos_per_round).reshape(-1, self.videos_per_batch)
             else:  # the visits of one video stand side by side and are dealt like cards: never two to one batch
                 names, name = np.unique(self.videos(round_number), return_inverse=True)
@@ -139,7 +139,7 @@ class Plan:
         return batches
 
 
-def share_out(weights: NDArray[np.float64], total: int, *, most: int) -> NDArray[np.float64]:
+def apportion(weights: NDArray[np.float64], total: int, *, most: int) -> NDArray[np.float64]:
     """Share `total` out in proportion to positive weights, at most `most` each; (n,) float64 that sum to `total`."""
     full = np.zeros(len(weights), dtype=bool)
     while True:

@@ -63,12 +63,12 @@ def _path(settings: ClipSettings, random: np.random.Generator) -> tuple[list[np.
     """Draw the way of an object: its (x, y) and its turn in degrees at every frame."""
     margin = settings.object_px * 0.45
     low, high = margin, settings.size_px - margin
-    centre = [
+    center = [
         _bounce(random.uniform(low, high), settings.speed_px * random.uniform(-1, 1), low, high, settings.frames)
         for _ in range(2)
     ]
     turn = random.uniform(-25, 25) + settings.turn_degrees * random.uniform(-1, 1) * np.arange(settings.frames)
-    return centre, turn
+    return center, turn
 
 
 def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
@@ -85,7 +85,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
     import cv2
 
     size, frames = settings.size_px, settings.frames
-    centre, turn = _path(settings, random)
+    center, turn = _path(settings, random)
     swing = settings.light * np.sin(random.uniform(0, 6.28) + random.uniform(0.05, 0.3) * np.arange(frames))
     scale = settings.object_px / max(image.shape) * random.uniform(0.8, 1.2)
     canvas = texture(3 * size, random) * settings.background_contrast if settings.background != "none" else None
@@ -97,7 +97,7 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
     middle = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
     for n in range(frames):
         place = cv2.getRotationMatrix2D(middle, float(turn[n]), scale)
-        place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
+        place[:, 2] += (center[0][n] - middle[0], center[1][n] - middle[1])
         shape = cv2.warpAffine(image.astype(np.float32), place, (size, size), flags=cv2.INTER_CUBIC).clip(0, 1)[
             ..., None
         ]
@@ -142,10 +142,10 @@ def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Ge
         shift = -size + pan * n + 1.5 * np.sin(shake + 0.7 * n)
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
         picture = cv2.warpAffine(canvas, move, (size, size), borderMode=cv2.BORDER_REFLECT)
-        for shape, color, scale, centre, turn in objects:
+        for shape, color, scale, center, turn in objects:
             middle = ((shape.shape[1] - 1) / 2, (shape.shape[0] - 1) / 2)
             place = np.asarray(cv2.getRotationMatrix2D(middle, float(turn[n]), scale))
-            place[:, 2] += (centre[0][n] - middle[0], centre[1][n] - middle[1])
+            place[:, 2] += (center[0][n] - middle[0], center[1][n] - middle[1])
             alpha = cv2.warpAffine(shape, place, (size, size), flags=cv2.INTER_LINEAR).clip(0, 1)[..., None]
             picture = picture + alpha * (color - picture)
         light = (1 - settings.light + swing[n]) * np.array([1 + warmth[n], 1, 1 - warmth[n]])

@@ -48,15 +48,7 @@ class VisitFrames:
 
 
 class VisitDataset(Dataset[VisitFrames]):
-    """Visits by their running number, decoded where this is called: in the process or in a worker.
-
-    Args:
-        root: folder of the videos.
-        entries: of the videos, as the plan numbers them.
-        plan: of the visits.
-        transform: gives the size to decode at.
-        config: cache and coordinates.
-    """
+    """Visits by their running number, decoded where this is called: in the process or in a worker."""
 
     def __init__(
         self, root: str, entries: Sequence[VideoEntry], plan: Plan, transform: FrameTransform, config: PairsConfig

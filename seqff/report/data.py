@@ -11,10 +11,10 @@ from seqff.errors import ManifestError, RunError
 from seqff.files import read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
-from seqff.online.facts import STREAM, describe, read_facts
+from seqff.online.facts import describe, read_facts
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS
-from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST
+from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST, STREAM
 from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 from seqff.video import Manifest
 

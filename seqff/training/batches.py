@@ -34,15 +34,9 @@ def batches(
     mixtures: bool,
     relate: Relate | None = None,
 ) -> Examples:
-    """Yield frames on the device and the relations of their rows, from batch `start` on, without end.
+    """Yield frames on the device and the relations of their rows, from batch `start` on, without end; see `example`.
 
-    Args:
-        stream: gives the batches.
-        config: distances of positives and negatives, and where the partners of mixtures come from.
-        device: to compute on.
-        start: number of the first batch.
-        mixtures: append to every row its mixture with a far frame, for objectives that need made-up negatives.
-        relate: adds to the relation of each batch.
+    With `mixtures` objectives get synthetic negatives; `relate` adds to the relation of each batch.
     """
     for number, batch in enumerate(stream.batches(start), start=start):
         mixing = RandomStream.MIXTURES.generator(stream.seed, number * stream.world + stream.rank)
@@ -53,13 +47,9 @@ def batches(
 def example(
     batch: FrameBatch, config: TrainConfig, device: torch.device, mixing: np.random.Generator | None
 ) -> Example:
-    """Return the frames of a batch on the device, and the relation of their rows.
+    """Return the frames of a batch, which is on the CPU, on the device, and the relation of their rows.
 
-    Args:
-        batch: on the CPU.
-        config: distances of positives and negatives, and where the partners of mixtures come from.
-        device: to compute on.
-        mixing: append to every row its mixture with a far frame, drawn from here.
+    With `mixing`, every row's mixture with a far frame is appended, drawn from there.
     """
     gap, far, unit = distances(config.pairs)
     relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # found on the CPU: its size depends on data

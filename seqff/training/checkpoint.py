@@ -45,13 +45,7 @@ class Progress:
 
 
 def next_batch(progress: Progress, replicas: int, batches_per_round: int) -> int:
-    """Return the number of the batch that every process takes next; after a change of their number, of a new round.
-
-    Args:
-        progress: how far the training had come.
-        replicas: processes that train on batches of their own now.
-        batches_per_round: that the stream deals from one round of videos.
-    """
+    """Return the number of the batch that every process takes next; after a change of their number, of a new round."""
     if progress.replicas == replicas or not progress.step:
         return progress.position
     log.warning(
@@ -105,11 +99,6 @@ def partial_folder(run: Path, step: int) -> Path:
 def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
     """Write the files of some layers of a checkpoint.
 
-    Args:
-        run: the run folder.
-        step: steps taken so far.
-        learners: the layers with their heads, optimisers and tolerances.
-
     Raises:
         RunError: the disk is full or the folder cannot be written. What was written is gone again.
     """
@@ -129,11 +118,6 @@ def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
 
 def complete(run: Path, progress: Progress, files: Files) -> Path:
     """Put a checkpoint in place of which all parts are written, and drop the oldest ones.
-
-    Args:
-        run: the run folder.
-        progress: how far the training has come.
-        files: of all layers.
 
     Returns:
         The checkpoint's folder. A kill at any moment leaves the previous checkpoint as it was.
@@ -173,7 +157,7 @@ def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bo
     Args:
         folder: the checkpoint.
         learners: all layers of the net, or some.
-        optimizer: also the state of the optimisers; without, the learners are good for looking at, not for going on.
+        optimizer: also the state of the optimizers; without, the learners are good for looking at, not for going on.
 
     Returns:
         How far the training had come.

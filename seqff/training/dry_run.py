@@ -23,8 +23,6 @@ from seqff.relation import Relation
 from seqff.training.batches import Example
 from seqff.training.calibrate import BATCHES as CALIBRATED
 from seqff.training.calibrate import calibrate
-from seqff.training.callbacks.checkpoints import check_saving
-from seqff.training.callbacks.loggers import check_loggers
 from seqff.training.dry_run_result import DryRun
 from seqff.training.learner import LayerLearner
 from seqff.training.memory import (
@@ -58,15 +56,6 @@ def dry_run_of(
 ) -> DryRun:
     """Say what a training would do; see `seqff.train`.
 
-    Args:
-        videos: as there.
-        config: all settings; the cache of frames is not filled.
-        init: the encoder to begin with.
-        seed: of the initial weights, the batches and the augmentation.
-        device: "auto", "cpu" or "cuda".
-        max_bad: largest share of the videos that may be unreadable.
-        progress: show a progress bar while videos are scanned (on a terminal).
-
     Raises:
         SeqffError: the videos cannot be used.
         ValueError: settings that do not fit each other or the videos; or this is one of several processes.
@@ -74,8 +63,6 @@ def dry_run_of(
     if world_size() > 1:
         raise ValueError("a dry run is for one process: leave torchrun out")
     config, given = begin_with(init, config)
-    check_loggers(config)
-    check_saving(config)
     manifest = scan(videos, max_bad=max_bad, progress=progress)
     config = with_steps(config, manifest)
     with freed_memory_kept():  # as in the training
@@ -163,7 +150,7 @@ def _read_round(setup: Setup) -> tuple[list[Example], float, float]:
 def _look(
     learners: list[LayerLearner], h: Tensor, relation: Relation, config: TrainConfig
 ) -> tuple[dict[str, dict[str, float]], int]:
-    """Return each untrained layer's figures on a batch, and the bytes of the largest step on it."""
+    """Return each untrained layer's metrics on a batch, and the bytes of the largest step on it."""
     copies = copy.deepcopy(learners)
     graphs, outputs = [], []
     for learner in copies:
@@ -173,12 +160,12 @@ def _look(
             h = learner.loss(h.detach(), relation, detached=True)[0].detach()  # the graph is gone at once
         graphs.append(graph)
         outputs.append(h.numel() * h.element_size())
-    figures: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     for key, value in read_metrics(copies).items():
         layer, _, name = key.partition("/")
         if not name.startswith(UNTRAINED):  # it is the same net
-            figures.setdefault(layer, {})[name] = value
-    return figures, step_bytes(graphs, outputs, config)
+            metrics.setdefault(layer, {})[name] = value
+    return metrics, step_bytes(graphs, outputs, config)
 
 
 def _time(setup: Setup, examples: list[Example]) -> float:
@@ -195,9 +182,6 @@ def _time(setup: Setup, examples: list[Example]) -> float:
 class StepTimer(Callback):
     """Notes how long each step takes.
 
-    Args:
-        device: where it computes.
-
     Attributes:
         seconds: of every step.
     """
@@ -206,9 +190,7 @@ class StepTimer(Callback):
         self.device, self.seconds, self._began = device, list[float](), 0.0
 
     def before_step(self, step: int) -> None:
-        """See `Callback`."""
         self._began = clock(self.device)
 
     def after_step(self, report: StepReport) -> None:
-        """See `Callback`."""
         self.seconds.append(clock(self.device) - self._began)

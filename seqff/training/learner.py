@@ -1,8 +1,10 @@
-"""One layer, its head, its objective and its optimiser: a layer's update is one call."""
+"""One layer, its head, its objective and its optimizer: a layer's update is one call."""
 
 from __future__ import annotations
 
+import logging
 import math
+import types
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,9 +18,10 @@ from seqff.nets import ConvLayer, Encoder
 from seqff.objectives import WeightedSum, build_head, build_objectives, head_dim
 from seqff.objectives.heads import Head, split_channels
 from seqff.relation import Relation
-from seqff.training.compiling import compile_layer
 from seqff.training.monitors import LayerMonitor
 from seqff.training.optimizers import build_optimizer, set_rate
+
+log = logging.getLogger(__name__)
 
 
 class Synchronizer(Protocol):
@@ -38,8 +41,8 @@ class LayerLearner:
         name: of the layer, for logs.
         layer: the module that learns, (N, C, H, W) -> (N, C', H', W').
         head: throw-away projector, (N, C', H', W') -> (N, D).
-        objective: what the layer minimises.
-        optim: kind of optimiser and its settings.
+        objective: what the layer minimizes.
+        optim: kind of optimizer and its settings.
         precision: of the layer's and the head's computations.
         compiled: run the layer through torch.compile.
         recompute: keep only the layer's input for the way back and run the layer again then; batch norm counts twice.
@@ -49,10 +52,10 @@ class LayerLearner:
         monitor: looks at the layer when a loss is computed, if it is given one.
         synchronizer: joins it with its like in other processes, if it is given one. A step then waits for their
             gradients while other layers go on, and is taken when the layer is next needed (see `apply_pending_step`).
-        figures: detached scalars of the last loss, by name.
+        metrics: detached scalars of the last loss, by name.
 
     Raises:
-        ValueError: settings of the optimiser out of range.
+        ValueError: settings of the optimizer out of range.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class LayerLearner:
         self.monitor: LayerMonitor | None = None
         self.synchronizer: Synchronizer | None = None
         self._averaged: Callable[[], None] | None = None
-        self.figures: dict[str, Tensor] = {}
+        self.metrics: dict[str, Tensor] = {}
         self._call: Callable[[Tensor], Tensor] | None = None if compiled else layer
 
     def _autocast(self, h: Tensor) -> torch.autocast:
@@ -127,11 +130,11 @@ class LayerLearner:
         self.apply_pending_step()
         out, z = self._run(h, detached=detached)
         compared = (z, relation) if z is None or self.synchronizer is None else self.synchronizer.rows(z, relation)
-        loss, figures = self.objective(self.run_layer, h, out, *compared)
-        self.figures = {"loss": loss.detach(), **figures}
+        loss, metrics = self.objective(self.run_layer, h, out, *compared)
+        self.metrics = {"loss": loss.detach(), **metrics}
         if self.monitor is not None and self.monitor.due:
             seen = None if z is None else z[:, : self.objective.dim]
-            self.figures |= self.monitor.look(h, out, seen, relation, self._autocast(h))
+            self.metrics |= self.monitor.look(h, out, seen, relation, self._autocast(h))
         return out, loss
 
     def update(self, h: Tensor, relation: Relation) -> Tensor:
@@ -151,22 +154,18 @@ class LayerLearner:
 
     def step(self) -> None:
         """Move the weights along the gradients that lie ready, at once or by `apply_pending_step`."""
-        if self.synchronizer is None:
-            self._move()
-        else:
+        if self.synchronizer is not None and self._averaged is None:
             self._averaged = self.synchronizer.average()
+            return
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # no layer keeps gradients between steps
 
     def apply_pending_step(self) -> None:
         """Take the step that waits for the gradients of other processes, if there is one."""
-        averaged, self._averaged = self._averaged, None
-        if averaged is not None:
-            averaged()
-            self._move()
-
-    def _move(self) -> None:
-        """Move the weights along the gradients, and let these go: no layer keeps any between steps."""
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        if self._averaged is not None:
+            self._averaged()
+            self.step()
+            self._averaged = None
 
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of the next step."""
@@ -235,3 +234,48 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
             )
         )
     return learners
+
+
+def compile_layer(layer: nn.Module, name: str, h: Tensor) -> Callable[[Tensor], Tensor]:
+    """Compile a layer and try it forward and backward, so that it fails here or never.
+
+    Each shape of input gets kernels of its own, and not one for all shapes once a second one comes: what a step
+    computes must not depend on the batches before it, or a resumed run would end otherwise. (That holds for the eight
+    shapes of a layer's input that torch allows; it warns of the ninth and runs it uncompiled.)
+
+    Args:
+        layer: the module; it stays as it is, weights and running statistics, too.
+        name: for the warning.
+        h: an input of the kind it will see.
+
+    Returns:
+        What to call instead of the layer: the layer itself, after a warning, if it cannot be compiled.
+    """
+    statistics = {key: value.clone() for key, value in layer.named_buffers()}
+    weights = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+    try:
+        compiled: Callable[[Tensor], Tensor] = torch.compile(_own_code(layer), dynamic=False)
+        with torch.enable_grad():
+            torch.autograd.grad(compiled(h).float().sum(), weights)
+    except Exception as error:  # a missing compiler, an operator it does not know, ...: its errors have no common kind
+        cause = " ".join(str(error).split())[:300]
+        log.warning("%s cannot be compiled and runs uncompiled: %s: %s", name, type(error).__name__, cause)
+        return layer
+    finally:
+        with torch.no_grad():
+            for key, value in layer.named_buffers():
+                value.copy_(statistics[key])
+    return compiled
+
+
+def _own_code(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Wrap a layer in a function whose code is no other layer's.
+
+    torch counts what it compiles by code object, and stops at eight: layers of one class would share the eight.
+    """
+
+    def call(h: Tensor) -> Tensor:
+        out: Tensor = layer(h)
+        return out
+
+    return types.FunctionType(call.__code__.replace(), call.__globals__, call.__name__, None, call.__closure__)

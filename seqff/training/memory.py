@@ -56,11 +56,7 @@ class Memory:
 
 @contextmanager
 def kept_for_the_way_back(*known: Tensor) -> Iterator[dict[int, int]]:
-    """Note what autograd keeps in this block: address of the memory -> bytes, each once.
-
-    Args:
-        known: tensors that are counted elsewhere.
-    """
+    """Note what autograd keeps in this block: address of the memory -> bytes, each once, without `known` tensors."""
     kept: dict[int, int] = {}
     skip = {tensor.untyped_storage().data_ptr() for tensor in known}
 
@@ -78,7 +74,7 @@ def step_bytes(graphs: list[dict[int, int]], sizes: list[int], config: TrainConf
     """Return the bytes of the largest step.
 
     A layer by itself holds its input, what its graph keeps, its output, and on the way back the gradients of two
-    neighbouring activations, which are at most as large as the largest that is kept. Backpropagation holds the graphs
+    neighboring activations, which are at most as large as the largest that is kept. Backpropagation holds the graphs
     of all layers at once; with activation checkpointing only their outputs and one layer's graph.
 
     Args:
@@ -106,18 +102,12 @@ def state_bytes(learners: list[LayerLearner], config: TrainConfig) -> int:
         copies = 1 + MOMENTS[config.optim.name] + bool(config.monitor_every)
         total += copies * weights + buffers
         largest = max(largest, weights)
-    everyone = config.trainer.startswith("end_to_end")
-    return total + (sum(p.numel() * p.element_size() for x in learners for p in x.parameters) if everyone else largest)
+    together = config.trainer.startswith("end_to_end")
+    return total + (sum(p.numel() * p.element_size() for x in learners for p in x.parameters) if together else largest)
 
 
 def frame_bytes(pairs: PairsConfig, visits: int, size: tuple[int, int]) -> int:
-    """Return the bytes of decoded frames that wait to be dealt into batches, uint8.
-
-    Args:
-        pairs: clips of a visit.
-        visits: in a round.
-        size: height and width they are decoded at, px.
-    """
+    """Return the bytes of decoded frames that wait to be dealt into batches, uint8, decoded at (height, width) px."""
     frames = pairs.batches_per_visit * pairs.clips_per_video * pairs.clip_frames
     return visits * frames * size[0] * size[1] * 3
 

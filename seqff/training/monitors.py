@@ -13,7 +13,7 @@ from seqff.objectives.pairwise import masked_mean, squared_distances, unit
 from seqff.relation import Relation
 
 UNTRAINED = "untrained_"
-"""Before the names of the untrained layer's figures."""
+"""Before the names of the untrained layer's metrics."""
 ROWS = 64
 """Rows of a batch that are looked at: half of the usual, which halves the cost, some 1.5 % of the steps by default."""
 _GRID = 2  # as `seqff extract` pools by default
@@ -66,12 +66,12 @@ def dead_units(pooled: Tensor, channels: int) -> Tensor:
 
 
 def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tensor]:
-    """Return the figures of one layer on one batch.
+    """Return the metrics of one layer on one batch.
 
     Args:
         out: (N, C, H, W), the layer's map.
         z: (N, D) float32, the head's output; None where there is none, and the pooled map stands for it.
-        relation: of the N rows; made-up rows do not count.
+        relation: of the N rows; synthetic rows do not count.
 
     Returns:
         Scalars: `effective_rank` and `feature_variance` of the map pooled to 2 x 2, `dead_units`, and mean squared
@@ -79,7 +79,7 @@ def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tenso
         `spread_other_video`, of distant frames of a video and of frames of different videos.
     """
     pooled = grid_mean(out.float(), _GRID).flatten(1)
-    d = squared_distances(unit(pooled if z is None else z))  # made-up rows stand in no relation
+    d = squared_distances(unit(pooled if z is None else z))  # synthetic rows stand in no relation
     positive = d[relation.positive[:, 0], relation.positive[:, 1]]
     if relation.real is not None:
         pooled = pooled[relation.real]
@@ -99,10 +99,6 @@ class LayerMonitor:
     Both see the same input, so that a batch of dull frames, or a layer below that has collapsed, is not laid at this
     layer's door.
 
-    Args:
-        layer: the module that learns.
-        head: the projector its objective looks through.
-
     Attributes:
         due: whether the next loss is to be looked at.
     """
@@ -115,19 +111,11 @@ class LayerMonitor:
     def look(
         self, h: Tensor, out: Tensor, z: Tensor | None, relation: Relation, precision: AbstractContextManager[object]
     ) -> dict[str, Tensor]:
-        """Return the figures of `health` for some of the rows, and those of the untrained layer as `untrained_...`.
-
-        Args:
-            h: (N, C, H, W), the layer's input.
-            out: (N, C', H', W'), its output.
-            z: (N, D) float32, its head's output; None if its objective looks through none.
-            relation: of the N rows.
-            precision: what layers are computed in.
-        """
+        """Return the metrics of `health` for some of the rows, and those of the untrained layer as `untrained_...`."""
         relation = first_rows(relation, ROWS)
         rows = len(relation.other_video)
         with precision:
             before = self.layer(h[:rows])
             z_before = None if z is None else self.head(before).float()[:, : z.shape[1]]
-        figures = health(out[:rows], None if z is None else z[:rows], relation)
-        return figures | {UNTRAINED + name: value for name, value in health(before, z_before, relation).items()}
+        metrics = health(out[:rows], None if z is None else z[:rows], relation)
+        return metrics | {UNTRAINED + name: value for name, value in health(before, z_before, relation).items()}

@@ -26,7 +26,7 @@ from seqff.untrusted import check_plain, parse_yaml
 if TYPE_CHECKING:
     import pandas
 
-CONFIG, ENVIRONMENT, MANIFEST = "config.yaml", "env.json", "manifest.json"
+CONFIG, ENVIRONMENT, MANIFEST, STREAM = "config.yaml", "env.json", "manifest.json", "stream.json"
 MAX_CONFIG_BYTES = 1_000_000
 _RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
 FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
@@ -42,14 +42,14 @@ class Run:
     Args:
         path: the run folder.
         encoder: the trained encoder, on the CPU in eval mode.
-        figures: the last logged figures, `layer/name` -> value.
+        metrics: the last logged metrics, `layer/name` -> value.
         seconds: spent on steps in this process.
         stream: of a training on a stream, what came and what was lost (the content of stream.json).
     """
 
     path: Path
     encoder: Encoder
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     stream: dict[str, Any] = field(default_factory=dict)
 
@@ -93,17 +93,13 @@ def machine() -> str:
 def claim_run(run: Path, *, restarted: bool = False) -> Claim:
     """Take the run folder for this training until the claim is closed; before anything in it is looked at.
 
-    Args:
-        run: the folder.
-        restarted: torchrun has started this process anew: those before get more time to end.
-
     Raises:
         RunError: another training is at work there.
     """
     return Claim(run, name=LOCK, keep=True, patience=_RESTART_SECONDS if restarted else PATIENCE_SECONDS)
 
 
-def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
+def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool, stream: bool = False) -> bool:
     """Say whether a training may use the folder, before anything is read or written.
 
     Args:
@@ -111,6 +107,7 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
         settings: the resolved settings as plain data.
         resume: go on with the run that is there.
         overwrite: the run that is there may be deleted.
+        stream: the training is one on a stream.
 
     Returns:
         Whether there is a run to go on with.
@@ -122,6 +119,11 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     if resume and (run / CONFIG).exists():
         check_plain(run)
         _check_same(run / CONFIG, settings)
+        kinds = ("videos", "a stream") if stream else ("a stream", "videos")
+        if (run / (MANIFEST if stream else STREAM)).exists():
+            raise RunError(
+                f"{run} is a training on {kinds[0]}, and cannot go on with {kinds[1]}: choose another folder"
+            )
         return True
     return False
 
@@ -131,10 +133,6 @@ def lengthen(run: Path, settings: dict[str, Any]) -> None:
 
     The schedule is stretched: from here on the learning rate is that of a training of the new length, so that a
     finished run, whose rate had come down to 0, goes on at the rate that the longer one has there.
-
-    Args:
-        run: the folder, with a run that goes on.
-        settings: as for `check_run`, with the number of steps found.
 
     Raises:
         RunError: fewer steps than before, or a training by turns, in which steps are shared out among the layers.
@@ -150,12 +148,8 @@ def lengthen(run: Path, settings: dict[str, Any]) -> None:
             "shorter; leave --steps out to go on to its own end"
         )
     write_atomically(run / CONFIG, dump_yaml(settings))
-    log.warning(
-        "%s: %d steps instead of %d; the learning rate is now that of the longer training",
-        run,
-        settings["steps"],
-        before,
-    )
+    after = settings["steps"]
+    log.warning("%s: %d steps instead of %d; the learning rate is now that of the longer training", run, after, before)
 
 
 def recorded_steps(run: Path) -> int:

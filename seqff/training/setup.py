@@ -1,4 +1,4 @@
-"""What every training on videos begins with: its encoder, its length, its batches, and the run folder's start."""
+"""What every training on videos begins with: its encoder, its length, its batches, the run folder, the trainer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import os
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,16 +16,25 @@ from typing import Any
 import torch
 
 from seqff.config import EncoderConfig, TrainConfig
+from seqff.config_io import to_dict
+from seqff.devices import choose_precision
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder, with_statistics
 from seqff.pairs import PairStream
-from seqff.training.batches import Relate, Source, batches
-from seqff.training.calibrate import BATCHES
-from seqff.training.checkpoint import list_checkpoints
+from seqff.training.batches import Examples, Relate, Source, batches
+from seqff.training.calibrate import BATCHES, calibrate
+from seqff.training.callbacks.alarms import CollapseMonitor, check_monitors
+from seqff.training.callbacks.check import LabelFreeCheck
+from seqff.training.callbacks.checkpoints import Checkpointer, check_saving
+from seqff.training.callbacks.interrupt import Interrupt
+from seqff.training.callbacks.metrics import MetricsWriter, check_loggers
+from seqff.training.callbacks.progress import ProgressBar
+from seqff.training.checkpoint import Progress, list_checkpoints, next_batch
 from seqff.training.learner import LayerLearner, build_learners
-from seqff.training.run_folder import MANIFEST, create_run, lengthen
+from seqff.training.run_folder import MANIFEST, check_run, create_run, lengthen, recorded_steps
 from seqff.training.strategies import Strategy, build_strategy
+from seqff.training.trainer import Callback, Trainer
 from seqff.transform import fit_transform
-from seqff.video import Manifest
+from seqff.video import Manifest, scan
 
 FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
 """How long a training is whose settings do not say it (docs/defaults.md)."""
@@ -55,7 +65,7 @@ class Setup:
 
     @property
     def mixtures(self) -> bool:
-        """Whether an objective needs made-up negatives in the batches."""
+        """Whether an objective needs synthetic negatives in the batches."""
         return any(learner.objective.needs_mixtures for learner in self.learners)
 
     def source(self, relate: Relate | None = None) -> Source:
@@ -66,7 +76,7 @@ class Setup:
 def begin_with(
     init: str | os.PathLike[str] | Encoder | None, config: TrainConfig
 ) -> tuple[TrainConfig, Encoder | None]:
-    """Take up the encoder that a training begins with, if one is given.
+    """Check the settings of the callbacks, and take up the encoder that a training begins with, if one is given.
 
     Args:
         init: the encoder, or the folder of one; None for fresh weights.
@@ -76,15 +86,23 @@ def begin_with(
         The settings with those of the encoder, and a copy of it in training mode; or the settings and None.
 
     Raises:
-        ValueError: the settings speak of another encoder.
+        ValueError: a setting out of range, or settings of another encoder than the one given.
         RunError: the folder holds none.
     """
+    check_loggers(config)
+    check_saving(config)
+    check_monitors(config)
     if init is None:
         return config, None
     encoder = copy.deepcopy(init) if isinstance(init, Encoder) else load_encoder(init)
     if config.encoder not in (EncoderConfig(), encoder.config):
         raise ValueError("init brings an encoder with its own settings: leave those of encoder out")
     return dataclasses.replace(config, encoder=encoder.config), encoder.train().requires_grad_(True)
+
+
+def run_settings(config: TrainConfig, given: Encoder | None, **others: Any) -> dict[str, Any]:
+    """Return what a run's config.yaml holds: all settings, and what else its numbers depend on."""
+    return {**others, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
 
 
 def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:
@@ -94,44 +112,13 @@ def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:
 
 
 def prepare(
-    manifest: Manifest,
-    config: TrainConfig,
-    given: Encoder | None,
-    *,
-    seed: int,
-    device: torch.device,
-    max_bad: float = 0.05,
-    rank: int = 0,
-    world: int = 1,
+    manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, device: torch.device, **options: Any
 ) -> tuple[Encoder, PairStream]:
-    """Build the encoder and the stream of its batches; nothing is read or written yet.
-
-    Args:
-        manifest: of the videos.
-        config: all settings.
-        given: the encoder to begin with; None for a fresh one.
-        seed: of weights, batches and augmentation.
-        device: to compute on.
-        max_bad: largest share of the videos that may turn out unreadable.
-        rank: which batches of those that are dealt to several streams.
-        world: how many streams there are.
-
-    Raises:
-        ValueError: settings that do not fit the videos.
-    """
+    """Build the encoder, or take the one given, and the stream of its batches (with `options`); nothing is read yet."""
     shapes = [(entry.height, entry.width) for entry in manifest.usable]
     fitted = fit_transform(config.pairs.size_px, shapes, fit=config.pairs.fit)
     transform = fitted if given is None else given.transform
-    stream = PairStream(
-        manifest,
-        transform,
-        config.pairs,
-        seed=seed,
-        workers=config.workers,
-        max_bad=max_bad,
-        rank=rank,
-        world=world,
-    )
+    stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, **options)
     encoder = given or build_encoder(config.encoder, transform, seed=seed)
     return encoder.to(device, memory_format=torch.channels_last), stream  # type: ignore[call-overload]
 
@@ -141,14 +128,6 @@ def build(
 ) -> Setup:
     """Build what learns and what it learns from; nothing is read or written yet.
 
-    Args:
-        manifest: of the videos.
-        config: all settings.
-        given: the encoder to begin with; None for a fresh one.
-        seed: of weights, batches and augmentation.
-        cache: folder for the greedy strategy's cache, if the settings ask for one.
-        rest: what else `prepare` takes.
-
     Raises:
         ValueError: settings that do not fit each other or the videos.
     """
@@ -157,31 +136,103 @@ def build(
     return Setup(config, encoder, learners, build_strategy(learners, config, cache=cache), stream)
 
 
-def open_run(
+def open_training(
     run: Path,
+    videos: Any,
     settings: dict[str, Any],
-    manifest: Manifest,
-    setup: Setup,
+    config: TrainConfig,
+    build_setup: Callable[[Manifest, TrainConfig], Setup],
     *,
-    going_on: bool,
-) -> None:
-    """Write what a run folder has before the first step: settings, manifest, the untrained encoder.
+    resume: bool,
+    overwrite: bool,
+    max_bad: float,
+    progress: bool,
+) -> Setup:
+    """Build what learns, and write what a run folder has before the first step: settings, manifest, untrained encoder.
 
     Args:
-        run: the folder.
-        settings: of the run.
-        manifest: of its videos.
-        setup: of an encoder that has learnt nothing yet; statistics of batch norms are measured on the first batches.
-        going_on: the folder is there already, though a kill may have come between any two files.
+        run: the run folder, which is claimed. What is there is checked before anything is read.
+        videos: what `seqff.train` takes; a run that goes on has its manifest.
+        settings: what `run_settings` gave.
+        config: the same; steps=0 takes the number of the run that goes on, or one that fits the videos.
+        build_setup: builds what learns, from the manifest and the settings with their number of steps.
+        resume: go on with the run that is there, though a kill may have come between any two files.
+        overwrite: the run that is there may be deleted.
+        max_bad: largest share of the videos that may be unreadable.
+        progress: show progress bars (on a terminal).
+
+    Raises:
+        SeqffError: the videos or the run folder cannot be used.
+        ValueError: settings that do not fit each other or the videos.
     """
+    if resume:  # to where it was to end: its settings hold the number that was given or found
+        config = dataclasses.replace(config, steps=config.steps or recorded_steps(run))
+    settings = {**settings, "steps": config.steps}
+    going_on, known = check_run(run, settings, resume=resume, overwrite=overwrite), run / MANIFEST
+    manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
+    setup = build_setup(manifest, with_steps(config, manifest))
+    setup.stream.fill_cache(progress=progress)
+    settings["steps"] = setup.config.steps
     if going_on:
         lengthen(run, settings)
     else:
         create_run(run, settings)
-    known = run / MANIFEST
     if not known.exists():
         manifest.save(known)
     if not list_checkpoints(run):
-        with closing(setup.stream.batches()) as batches:  # type: ignore[type-var]  # a generator
-            first = (batch.to(setup.device).frames for batch in itertools.islice(batches, BATCHES))
-            save_encoder(with_statistics(setup.encoder, first), run, untrained=True)
+        with closing(setup.stream.batches()) as first:  # type: ignore[type-var]  # a generator
+            frames = (batch.to(setup.device).frames for batch in itertools.islice(first, BATCHES))
+            save_encoder(with_statistics(setup.encoder, frames), run, untrained=True)
+    return setup
+
+
+def assemble(run: Path, setup: Setup, stopping: Callable[[], bool], *, progress: bool) -> tuple[Trainer, Examples]:
+    """Put a training on videos together, from the last checkpoint on if there is one.
+
+    Returns:
+        The trainer, and the batches to fit it to; close both.
+
+    Raises:
+        RunError: no checkpoint is usable.
+    """
+    between = [*label_free_check(run, setup), Interrupt(stopping)]
+    trainer, checkpointer, done = build_trainer(
+        run, setup.encoder, setup.learners, setup.strategy, setup.config, between, progress=progress
+    )
+    checkpointer.ahead = next_batch(done, 1, setup.stream.plan.batches_per_round) - done.step
+    source = setup.source()
+    if not done.step:
+        with closing(source(0)) as first:
+            calibrate(setup.learners, first)
+    return trainer, setup.strategy.examples(lambda number: source(number + checkpointer.ahead), done.step)
+
+
+def build_trainer(
+    run: Path,
+    encoder: Encoder,
+    learners: list[LayerLearner],
+    strategy: Strategy,
+    config: TrainConfig,
+    callbacks: Sequence[Callback],
+    *,
+    progress: bool,
+) -> tuple[Trainer, Checkpointer, Progress]:
+    """Build a trainer, with monitors, metrics, progress and checkpoints around the callbacks given; all as the last
+    checkpoint left it, if there is one. Return how far that is as well."""
+    monitor = CollapseMonitor(learners, config)  # beside the layers as they are before any checkpoint
+    checkpointer = Checkpointer(run, encoder, learners, config)
+    done = checkpointer.resume()
+    metrics = MetricsWriter(run, every=config.log_every, step=done.step, loggers=config.loggers)
+    monitor.recall(metrics.kept)
+    bar = ProgressBar(run, config.steps, step=done.step, shown=progress)
+    around = [monitor, *callbacks, metrics, bar, checkpointer]
+    return Trainer(encoder, learners, strategy, around, steps=config.steps, step=done.step), checkpointer, done
+
+
+def label_free_check(run: Path, setup: Setup) -> list[Callback]:
+    """Return the check without labels, if the settings ask for looks at the layers."""
+    if not setup.config.monitor_every:
+        return []
+    untrained = load_encoder(run, untrained=True, like=setup.encoder)
+    precision = choose_precision(setup.config.precision, setup.device)
+    return [LabelFreeCheck(setup.stream, setup.encoder, untrained, precision, steps=setup.config.steps)]

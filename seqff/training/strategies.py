@@ -43,15 +43,12 @@ class LocalStrategy:
         self.learners, self.steps, self.optim = learners, steps, optim
 
     def examples(self, source: Source, step: int) -> Examples:
-        """See `Strategy`."""
         return source(step)
 
     def rate(self, step: int) -> float:
-        """See `Strategy`."""
         return learning_rate(step, self.steps, self.optim)
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
-        """See `Strategy`."""
         for learner in self.learners:
             learner.set_rate(self.rate(step))
             h = learner.update(h, relation)
@@ -69,7 +66,6 @@ class OverlapStrategy(LocalStrategy):
     """
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
-        """See `Strategy`."""
         below: LayerLearner | None = None
         under = h
         for learner in self.learners:
@@ -86,13 +82,9 @@ class OverlapStrategy(LocalStrategy):
 
 
 class EndToEndStrategy(LocalStrategy):
-    """Backpropagation through all layers: the twin that local learning is compared with.
+    """Backpropagation through all layers, from the last layer's loss or the sum of all (`summed`), to compare with.
 
-    Args:
-        learners: the layers; each is moved by its own optimiser.
-        steps: of the whole training.
-        optim: learning rate and warm-up.
-        summed: minimise the sum of all layers' losses; else the last layer's loss, and the heads below learn nothing.
+    Of the last loss alone, the heads below learn nothing. Each layer is moved by its own optimizer.
     """
 
     def __init__(self, learners: list[LayerLearner], *, steps: int, optim: OptimConfig, summed: bool) -> None:
@@ -100,7 +92,6 @@ class EndToEndStrategy(LocalStrategy):
         self.summed = summed
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
-        """See `Strategy`."""
         losses = []
         last = self.learners[-1]
         for learner in self.learners:
@@ -128,12 +119,6 @@ def build_strategy(
     learners: list[LayerLearner], config: TrainConfig, *, cache: Path | None = None, endless: bool = False
 ) -> Strategy:
     """Build what takes the steps of a training, as `config.trainer` says.
-
-    Args:
-        learners: the layers, bottom to top.
-        config: which (`trainer`), and its settings.
-        cache: folder for the greedy strategy's cache, if the settings ask for one.
-        endless: a training on a stream: steps=0, whose end is not known, is allowed, and layer after layer is not.
 
     Raises:
         ValueError: settings that do not fit each other or the number of layers.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,18 +12,16 @@ from torch.nn import functional as F
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
-from seqff.config_io import to_dict
 from seqff.devices import choose_device, choose_precision
 from seqff.nets import Encoder, load_encoder
 from seqff.objectives import WeightedSum
 from seqff.relation import Relation
-from seqff.training.assemble import assemble
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.learner import LayerLearner
-from seqff.training.run_folder import MANIFEST, Run, check_run, claim_run, recorded_steps
-from seqff.training.setup import Setup, open_run, prepare, with_steps
+from seqff.training.run_folder import Run, claim_run
+from seqff.training.setup import Setup, assemble, begin_with, open_training, prepare, run_settings
 from seqff.training.strategies import LocalStrategy
-from seqff.video import scan
+from seqff.video import Manifest
 
 
 def train_supervised(
@@ -41,7 +37,7 @@ def train_supervised(
 ) -> Run:
     """Train the encoder of `train` by backpropagation from a linear classifier on its last map, averaged over space.
 
-    Frames, augmentation, steps, initial weights, optimiser and its schedule are those of `train` with the same settings
+    Frames, augmentation, steps, initial weights, optimizer and its schedule are those of `train` with the same settings
     and seed; each frame is to be told the label of its video. Metrics, alarms and checkpoints are those of any
     training, under the name of the last layer. A run that is there is gone on with.
 
@@ -59,56 +55,33 @@ def train_supervised(
         SeqffError: the videos or the run folder cannot be used, or the loss is not finite.
         ValueError: a video without a label, or settings that do not fit the videos.
     """
-    config = config or TrainConfig()
+    config, _ = begin_with(None, config or TrainConfig())
     run, target = Path(out), choose_device(device)
+
+    def build_setup(manifest: Manifest, config: TrainConfig) -> Setup:
+        encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
+        missing = [entry.path for entry in stream.entries if entry.path not in labels]
+        if missing:
+            raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
+        # copies of a file share the number of the first, which batches carry
+        learner = _build_classifier(encoder, config, [labels[entry.path] for entry in stream.entries], target)
+        return Setup(
+            config, encoder, [learner], LocalStrategy([learner], steps=config.steps, optim=config.optim), stream
+        )
+
     with claim_run(run):
-        return _train(videos, labels, run, config, seed, target, max_bad=max_bad, progress=progress)
+        settings = run_settings(config, None, seed=seed, supervised=True)
+        options = {"resume": True, "overwrite": False, "max_bad": max_bad, "progress": progress}
+        setup = open_training(run, videos, settings, config, build_setup, **options)  # type: ignore[arg-type]
+        with freed_memory_kept(), stop_between_steps() as stopping:
+            trainer, batches = assemble(run, setup, stopping, progress=progress)
+            with trainer, closing(batches):
+                trainer.fit(batches)
+        return Run(run, load_encoder(run), dict(trainer.metrics), trainer.seconds)
 
 
-def _train(
-    videos: str | Path,
-    labels: Mapping[str, str],
-    run: Path,
-    config: TrainConfig,
-    seed: int,
-    target: torch.device,
-    *,
-    max_bad: float,
-    progress: bool,
-) -> Run:
-    config = replace(config, steps=config.steps or recorded_steps(run))
-    settings = {"seed": seed, "supervised": True, **to_dict(config)}
-    going_on = check_run(run, settings, resume=True, overwrite=False)
-    known = run / MANIFEST
-    manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
-    config = with_steps(config, manifest)
-    encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
-    missing = [entry.path for entry in stream.entries if entry.path not in labels]
-    if missing:
-        raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
-    # copies of a file share the number of the first, which batches carry
-    learner = build_classifier(encoder, config, [labels[entry.path] for entry in stream.entries], device=target)
-    strategy = LocalStrategy([learner], steps=config.steps, optim=config.optim)
-    setup = Setup(config, encoder, [learner], strategy, stream)
-    stream.fill_cache(progress=progress)
-    open_run(run, {**settings, "steps": config.steps}, manifest, setup, going_on=going_on)
-    with freed_memory_kept(), stop_between_steps() as stopping:
-        trainer, batches = assemble(run, setup, stopping, progress=progress)
-        began = time.monotonic()
-        with trainer, closing(batches):
-            trainer.fit(batches)
-    return Run(run, load_encoder(run), dict(trainer.metrics), time.monotonic() - began)
-
-
-def build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], *, device: torch.device) -> LayerLearner:
-    """Build the learner of all layers at once, under the name of the last one.
-
-    Args:
-        encoder: the net.
-        config: optimiser and precision.
-        labels: class of every video, by its number in the batches.
-        device: where it computes.
-    """
+def _build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], device: torch.device) -> LayerLearner:
+    """Build the learner of all layers at once, under the name of the last one."""
     names, last = sorted(set(labels)), encoder.feature_info[-1]
     number = torch.tensor([names.index(label) for label in labels], device=device)
     objective = LabelObjective(last.channels, len(names), number).to(device)
@@ -117,11 +90,7 @@ def build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], *
 
 
 class LastMap(nn.Module):
-    """An encoder as one layer: frames in, its last map out.
-
-    Args:
-        encoder: the net.
-    """
+    """An encoder as one layer: frames in, its last map out."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -133,13 +102,7 @@ class LastMap(nn.Module):
 
 
 class LabelObjective(WeightedSum):
-    """Cross-entropy of a linear classifier on the map averaged over space.
-
-    Args:
-        channels: C.
-        classes: K.
-        label: (V,) int64, class of every video.
-    """
+    """Cross-entropy of a linear classifier on the map averaged over space."""
 
     def __init__(self, channels: int, classes: int, label: Tensor) -> None:
         super().__init__({})

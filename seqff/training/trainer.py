@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
-
-from torch import Tensor
 
 from seqff.errors import RunError, SeqffError
 from seqff.nets import Encoder
@@ -90,6 +89,7 @@ class Trainer:
 
     Attributes:
         step: steps taken so far.
+        seconds: spent on the batches and steps of this process.
         metrics: the last that were wanted, `layer/name` -> value.
     """
 
@@ -104,7 +104,7 @@ class Trainer:
         step: int = 0,
     ) -> None:
         self.encoder, self.learners, self.strategy, self.callbacks = encoder, learners, strategy, callbacks
-        self.steps, self.step = steps, step
+        self.steps, self.step, self.seconds = steps, step, 0.0
         self.metrics: Mapping[str, float] = {}
 
     def fit(self, batches: Iterable[Example]) -> None:
@@ -118,32 +118,30 @@ class Trainer:
             SeqffError: a layer has collapsed, and `on_collapse` is "stop"; or another process has failed.
             KeyboardInterrupt: SIGINT or SIGTERM came; the last step is finished and in a checkpoint.
         """
+        began = time.monotonic()
         for h, relation in itertools.islice(batches, self.steps - self.step if self.steps else None):
-            self.take_step(h, relation)
-
-    def take_step(self, h: Tensor, relation: Relation) -> None:
-        """Take one step and do what follows from it; for the arguments and errors see `fit`."""
-        for callback in self.callbacks:
-            callback.before_step(self.step)
-        rate = self.strategy.rate(self.step)
-        trained = self.strategy.step(self.step, h, relation)
-        self.step += 1
-        report = StepReport(self.step, self.step == self.steps, rate, len(h), trained)
-        for callback in self.callbacks:
-            callback.after_step(report)
-        if report.log:
-            self.metrics = report.metrics = read_metrics(trained)
             for callback in self.callbacks:
-                callback.on_metrics(report)
-        report.save = report.save or report.stop or bool(report.collapsed)
-        self.synchronize(report, relation)
-        if report.save:
+                callback.before_step(self.step)
+            rate = self.strategy.rate(self.step)
+            trained = self.strategy.step(self.step, h, relation)
+            self.step += 1
+            report = StepReport(self.step, self.step == self.steps, rate, len(h), trained)
             for callback in self.callbacks:
-                callback.on_checkpoint(self.step)
-        self.end_early(report)
+                callback.after_step(report)
+            if report.log:
+                self.metrics = report.metrics = read_metrics(trained)
+                for callback in self.callbacks:
+                    callback.on_metrics(report)
+            report.save = report.save or report.stop or bool(report.collapsed)
+            self.agree(report, relation)
+            if report.save:
+                for callback in self.callbacks:
+                    callback.on_checkpoint(self.step)
+            self.end_early(report)
+        self.seconds += time.monotonic() - began
 
-    def synchronize(self, report: StepReport, relation: Relation) -> None:
-        """Bring all processes to do the same after a step (see `seqff.distributed`); one has nobody to ask."""
+    def agree(self, report: StepReport, relation: Relation) -> None:
+        """Let all processes do the same after a step (see `seqff.distributed`); one process has nobody to ask."""
 
     def end_early(self, report: StepReport) -> None:
         """Raise if a layer has collapsed and the settings ask for it, or if a signal has come before the last step."""
@@ -176,7 +174,7 @@ def read_metrics(learners: Iterable[LayerLearner]) -> dict[str, float]:
     Raises:
         RunError: a loss is not a finite number.
     """
-    metrics = {f"{one.name}/{name}": float(value) for one in learners for name, value in one.figures.items()}
+    metrics = {f"{one.name}/{name}": float(value) for one in learners for name, value in one.metrics.items()}
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise RunError(f"{', '.join(broken)} is not a finite number: lower the learning rate (optim.lr)")

@@ -102,7 +102,7 @@ def test_the_whole_way_by_commands(clips: Path, tmp_path: Path, capsys: pytest.C
     assert main(["scan", str(clips), "--json", "--no-progress"]) == 0
     assert len(json.loads(capsys.readouterr().out)["entries"]) == 8
     assert main(["train", str(clips), "--out", str(run), "--json", *SMALL]) == 0
-    assert "layer1/loss" in json.loads(capsys.readouterr().out)["figures"]
+    assert "layer1/loss" in json.loads(capsys.readouterr().out)["metrics"]
     assert main(["extract", str(run), str(clips), "--out", str(features), "--json", "--no-progress"]) == 0
     assert json.loads(capsys.readouterr().out)["arrays"]["layer1"] == [8, 48]
     arguments = ["probe", str(features), "--labels", "folder", "--out", str(probe), "--no-progress"]

@@ -14,10 +14,14 @@ from helpers.small_nets import CONFIG, small_learners
 from numpy.typing import NDArray
 
 from seqff.config import OptimConfig, TrainConfig
-from seqff.distributed.data_parallel import average_measured, broadcast, check_data_parallel, synchronize
-from seqff.distributed.gather import gather_relation
-from seqff.distributed.process_group import joined
-from seqff.distributed.ranks import ALONE, Ranks
+from seqff.distributed.data_parallel import (
+    average_measured,
+    broadcast,
+    check_data_parallel,
+    gather_relation,
+    synchronize,
+)
+from seqff.distributed.ranks import ALONE, Ranks, process_group
 from seqff.pairs import FrameBatch, Relation
 from seqff.training import LayerLearner
 from seqff.training.calibrate import calibrate
@@ -118,7 +122,7 @@ def state(learners: list[LayerLearner]) -> dict[str, torch.Tensor]:
 
 def learn_all() -> Held:
     """All cases, in a process of several."""
-    with joined(CONFIG, torch.device("cpu")) as ranks:
+    with process_group(CONFIG, torch.device("cpu")) as ranks:
         found = {name: learn(config, ranks) for name, config in CASES.items()}
     return {name: {key: value.numpy() for key, value in one.items()} for name, one in found.items()}
 

@@ -18,11 +18,10 @@ from helpers.small_runs import PAIRS
 
 import seqff
 from seqff.config import EncoderConfig, ObjectiveConfig, TrainConfig
-from seqff.distributed.balance import split
-from seqff.distributed.gather import GatheredRelation
+from seqff.distributed.data_parallel import GatheredRelation
 from seqff.distributed.p2p import pack, unpack
-from seqff.distributed.process_group import count_stages
-from seqff.distributed.ranks import StepOutcome
+from seqff.distributed.ranks import StepOutcome, count_stages
+from seqff.distributed.stages import split
 from seqff.errors import RunError, SeqffError
 from seqff.pairs import Relation
 from seqff.train import train
@@ -218,7 +217,7 @@ def test_layers_are_split_so_that_the_slowest_stage_is_fast() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> None:
+def test_a_block_brings_everything_as_it_was(layout: torch.memory_format) -> None:
     """Activations come with the same strides, relations with all their parts, and a batch without positives, too."""
     h = torch.randn(4, 3, 5, 2).contiguous(memory_format=layout).bfloat16()
     mask = torch.rand(4, 4) > 0.5
@@ -226,13 +225,13 @@ def test_a_message_brings_everything_as_it_was(layout: torch.memory_format) -> N
     every = Relation(torch.ones(3, 2, dtype=torch.int64), mask, ~mask, torch.rand(4) > 0.5)
     block = torch.empty(10_000, dtype=torch.uint8)
     outcome = StepOutcome(*(number % 2 == 0 for number in range(len(StepOutcome._fields))))
-    pack(h, GatheredRelation(**vars(own), everyone=every, counts=(1, 3)), outcome, block)
+    pack(h, GatheredRelation(**vars(own), gathered=every, counts=(1, 3)), outcome, block)
     found, relation, told = unpack(block)
     assert torch.equal(found, h)
     assert (found.stride(), told) == (h.stride(), outcome)
     assert isinstance(relation, GatheredRelation)
     assert relation.counts == (1, 3)
-    for mine, theirs in ((relation, own), (relation.everyone, every)):
+    for mine, theirs in ((relation, own), (relation.gathered, every)):
         for name in vars(own):
             a, b = getattr(mine, name), getattr(theirs, name)
             assert (a is None and b is None) or torch.equal(a, b)

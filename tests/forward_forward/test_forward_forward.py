@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 
 from seqff import ForwardForward
 from seqff.config import GoodnessConfig
+from seqff.forward_forward.dense_net import DenseLayer, length_norm
 from seqff.forward_forward.pictures import as_labels, as_pictures, deal, shift
-from seqff.nets.dense import DenseLayer, length_norm
 from seqff.objectives.goodness import goodness
 
 X, Y = load_digits(return_X_y=True)

@@ -14,7 +14,7 @@ PRELOAD = [
     "torch._dynamo",
     "torch.distributed.tensor",
     "seqff.training",
-    "seqff.distributed.process_group",
+    "seqff.distributed.ranks",
     "small_nets",
 ]
 """The first two are what torch imports when it is first asked to join processes and to take a step."""

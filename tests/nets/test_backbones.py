@@ -136,7 +136,7 @@ def test_each_layer_of_a_resnet_learns_alone() -> None:
             reached = [one for one in learners if any(parameter.grad is not None for parameter in one.parameters)]
             assert reached == [learner]
             learner.step()
-            losses.append(float(learner.figures["loss"]))
+            losses.append(float(learner.metrics["loss"]))
         assert losses[-1] < losses[0], learner.name
         norms = [part for part in learner.layer.modules() if isinstance(part, nn.BatchNorm2d)]
         assert norms

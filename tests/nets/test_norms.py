@@ -9,8 +9,7 @@ import torch
 
 from seqff.config import EncoderConfig
 from seqff.nets import build_encoder, load_encoder, save_encoder
-from seqff.nets.norms import build_norm
-from seqff.nets.whitening import RIDGE, Whitening, group_size, inverse_square_root
+from seqff.nets.norms import RIDGE, Whitening, build_norm, group_size, inverse_square_root
 from seqff.transform import FrameTransform
 
 

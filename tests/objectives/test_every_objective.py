@@ -49,7 +49,7 @@ def test_a_layer_learns_by_it_and_no_other_layer_does(name: str) -> None:
     before, below = parameters(second), parameters(first)
     for _ in range(2):
         second.update(h, known)
-    assert all(bool(torch.isfinite(value)) and not value.requires_grad for value in second.figures.values())
+    assert all(bool(torch.isfinite(value)) and not value.requires_grad for value in second.metrics.values())
     assert not any(torch.equal(a, b) for a, b in zip(before, parameters(second), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(below, parameters(first), strict=True))
     assert all(p.grad is None for p in first.layer.parameters())
@@ -100,7 +100,7 @@ def test_terms_add_up_and_checkpoints_hold_them(tmp_path: Path) -> None:
     names = [f"{name}:0.5" for name in OF_EMBEDDINGS]
     learners, h, known = setting(*names)
     learners[0].update(h, known)
-    figures = learners[0].figures
+    figures = learners[0].metrics
     total = sum(0.5 * float(figures[f"{name}_loss"]) for name in OF_EMBEDDINGS)
     assert float(figures["loss"]) == pytest.approx(total, rel=1e-5)
     folder = save_checkpoint(tmp_path, 1, learners)

@@ -109,7 +109,7 @@ def test_a_resumed_layer_draws_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     for learners in (straight, resumed):
         for number in range(3, 6):
             learners[0].update(*small_batch(number))
-    assert float(straight[0].figures["loss"]) == float(resumed[0].figures["loss"])
+    assert float(straight[0].metrics["loss"]) == float(resumed[0].metrics["loss"])
     for one, other in zip(straight[0].layer.parameters(), resumed[0].layer.parameters(), strict=True):
         assert torch.equal(one, other)
 

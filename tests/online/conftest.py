@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from seqff.online import folder, reader
+from seqff.online import reader, sources
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(sources, "SETTLE_SECONDS", 0.1)

@@ -12,8 +12,7 @@ from helpers.streams import SIZE, stream_config
 
 from seqff.config import TrainConfig
 from seqff.errors import SeqffError
-from seqff.online.buffer import StreamBuffer
-from seqff.online.stamps import FrameClock
+from seqff.online.buffer import FrameClock, StreamBuffer
 from seqff.pairs import FrameBatch, distances
 from seqff.transform import FrameTransform
 

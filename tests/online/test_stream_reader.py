@@ -18,8 +18,7 @@ from helpers.streams import numbered
 
 from seqff.config import LiveConfig
 from seqff.errors import VideoError
-from seqff.online import Arrival, StreamReader, open_stream
-from seqff.online import folder as growing_folder
+from seqff.online import Arrival, StreamReader, open_stream, sources
 from seqff.online import reader as reader_of_streams
 from seqff.online.live import shown_name
 
@@ -144,7 +143,7 @@ def test_a_growing_folder_of_videos(
                 stop.wait(0.03)
 
     writer = threading.Thread(target=write_slowly)
-    monkeypatch.setattr(growing_folder, "SETTLE_SECONDS", 0.25)
+    monkeypatch.setattr(sources, "SETTLE_SECONDS", 0.25)
     live = LiveConfig(idle_minutes=0.02)
     with StreamReader(open_stream(folder, live, size=as_it_is), live) as reader:
         arrivals = []

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from seqff.forward_forward.pictures import label_in_input, wrong_labels
 from seqff.pairs import FrameBatch, Relation
-from seqff.pairs.labelled import label_in_input, wrong_labels
 from seqff.pairs.mixtures import blur_matrix, choose_by_weight, hybrid_masks, hybrids, with_mixtures
 
 

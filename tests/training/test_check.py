@@ -59,7 +59,7 @@ def test_every_training_says_it_beside_the_untrained_net(clips: Path, tmp_path: 
     assert [line["step"] for line in lines] == [10, 20, 30, 40]
     for name in ("retrieval", "time_order"):
         for layer in ("layer1", "layer2"):
-            assert 0 <= run.figures[f"{layer}/{name}"] <= 1
+            assert 0 <= run.metrics[f"{layer}/{name}"] <= 1
             assert len({line[f"{layer}/untrained_{name}"] for line in lines}) == 1
 
 

@@ -16,7 +16,7 @@ from helpers.small_runs import CONFIG
 from seqff.cli import main
 from seqff.metrics import METRICS, read_metrics
 from seqff.train import train
-from seqff.training.callbacks import loggers
+from seqff.training.callbacks import metrics as loggers
 from seqff.training.callbacks.progress import fold
 
 SHORT = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6)
@@ -24,7 +24,7 @@ SHORT = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6)
 
 def numbers(run: Path) -> list[tuple[int, dict[str, float]]]:
     """What metrics.jsonl says: steps, and the figures of each."""
-    return [(line["step"], loggers.figures_of(line)) for line in read_metrics(run / METRICS)]
+    return [(line["step"], loggers.metrics_of(line)) for line in read_metrics(run / METRICS)]
 
 
 def test_tensorboard_reads_the_same_figures(manifest: Path, tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def test_the_untrained_copy_stands_beside_the_layer_and_stays(norm: str) -> None
     for step in range(6):
         learner.monitor.due = step in (0, 5)
         learner.update(h, known)
-        assert ("effective_rank" in learner.figures) == learner.monitor.due
-        seen.append({name: float(value) for name, value in learner.figures.items()})
+        assert ("effective_rank" in learner.metrics) == learner.monitor.due
+        seen.append({name: float(value) for name, value in learner.metrics.items()})
     for name in FIGURES:
         assert seen[0][name] == pytest.approx(seen[0][f"untrained_{name}"], rel=1e-5)
         assert seen[5][f"untrained_{name}"] == pytest.approx(seen[0][name], rel=1e-5)

@@ -14,8 +14,8 @@ from helpers.small_nets import layer_weights, small_batch, small_config, small_l
 from seqff.errors import RunError
 from seqff.pairs import Relation
 from seqff.training import LayerLearner, build_strategy
-from seqff.training.activations import STORED
 from seqff.training.batches import Examples
+from seqff.training.greedy import STORED
 from seqff.training.strategies import Strategy
 
 
@@ -66,7 +66,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
         cached = []
         for step, (h, relation) in enumerate(trainer.examples(source, 0)):
             (learner,) = trainer.step(step, h, relation)
-            cached.append(float(learner.figures["loss"]))
+            cached.append(float(learner.metrics["loss"]))
             assert len(list(tmp_path.glob("cache/*"))) == (step >= 4)
         assert not (tmp_path / "cache").exists()
 
@@ -75,7 +75,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
         plain = []
         for step in range(12):
             (learner,) = trainer.step(step, *small_batch(step if step < 4 else step % 2))
-            plain.append(float(learner.figures["loss"]))
+            plain.append(float(learner.metrics["loss"]))
         assert cached == pytest.approx(plain, abs=off)
         assert cached[:4] == plain[:4]
 

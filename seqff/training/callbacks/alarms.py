@@ -1,15 +1,22 @@
-"""Sentences about layers that go wrong: collapsed, dying, with a tolerance that nothing violates or nothing keeps."""
+"""Monitors and alarms: when to look at the layers, and sentences about those that go wrong."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqff.training.monitors import UNTRAINED
+from seqff.config import TrainConfig
+from seqff.training.learner import ENDLESS_WARMUP, LayerLearner
+from seqff.training.monitors import UNTRAINED, LayerMonitor
+from seqff.training.trainer import Callback, StepReport
 
-Figures = Mapping[str, float]
+log = logging.getLogger(__name__)
+
+
+Metrics = Mapping[str, float]
 
 LEFT = 0.2
 """Share of its distances that a collapsed layer has left: the geometric mean over frames of different videos and
@@ -57,9 +64,9 @@ class Alarm:
 
 @dataclass
 class _Past:
-    """What is remembered of a layer: its first figures, since when it is stuck, looks with the tolerance not kept."""
+    """What is remembered of a layer: its first metrics, since when it is stuck, looks with the tolerance not kept."""
 
-    first: Figures
+    first: Metrics
     stuck: int | None = None
     unkept: int = 0
 
@@ -89,36 +96,36 @@ class Alarms:
         """Take in a line and return what is new.
 
         Args:
-            line: `step`, and `layer/name` -> figure; layers that were not looked at are passed over.
+            line: `step`, and `layer/name` -> metric; layers that were not looked at are passed over.
         """
         new: list[Alarm] = []
         names = [name.split("/")[0] for name in line if name.endswith(("/effective_rank", "/retrieval"))]
         for layer in dict.fromkeys(names):
-            figures = {name.partition("/")[2]: value for name, value in line.items() if name.startswith(f"{layer}/")}
-            for kind, text in self._judge(layer, line["step"], figures).items():
+            metrics = {name.partition("/")[2]: value for name, value in line.items() if name.startswith(f"{layer}/")}
+            for kind, text in self._judge(layer, line["step"], metrics).items():
                 if text and (layer, kind) not in self._told:
                     self._told.add((layer, kind))
                     new.append(Alarm(layer, kind, f"{layer} {text}"))
         return new
 
-    def _judge(self, layer: str, step: int, figures: Figures) -> dict[str, str]:
+    def _judge(self, layer: str, step: int, metrics: Metrics) -> dict[str, str]:
         """Return a text for every kind of alarm, empty where all is well."""
-        forgotten = {"below_untrained": below_untrained(figures)}
-        if "effective_rank" not in figures:
+        forgotten = {"below_untrained": below_untrained(metrics)}
+        if "effective_rank" not in metrics:
             return forgotten
-        found = forgotten if self.seen(layer) else {**forgotten, "dead_tolerance": dead_tolerance(figures)}
-        past = self._past.setdefault(layer, _Past(figures))
-        if spread_left(figures) >= LEFT:
+        found = forgotten if self.seen(layer) else {**forgotten, "dead_tolerance": dead_tolerance(metrics)}
+        past = self._past.setdefault(layer, _Past(metrics))
+        if spread_left(metrics) >= LEFT:
             past.stuck = None
         elif past.stuck is None:
             past.stuck = step
         stuck = past.stuck is not None and step - past.stuck >= STUCK
-        found["one_point"] = one_point(figures, past.first, stuck=stuck)
-        found["dead_units"] = dying(figures, self.may_die)
-        if step > self.warmup and "within_tolerance" in figures:
-            kept = figures["within_tolerance"] >= NEVER or figures["tolerance"] == 0  # 0 asks for just that
+        found["one_point"] = one_point(metrics, past.first, stuck=stuck)
+        found["dead_units"] = dying(metrics, self.may_die)
+        if step > self.warmup and "within_tolerance" in metrics:
+            kept = metrics["within_tolerance"] >= NEVER or metrics["tolerance"] == 0  # 0 asks for just that
             past.unkept = 0 if kept else past.unkept + 1
-            found["never_within"] = never_within(figures) if past.unkept >= LOOKS else ""
+            found["never_within"] = never_within(metrics) if past.unkept >= LOOKS else ""
         return found
 
 
@@ -128,32 +135,26 @@ def _left(pairs: list[tuple[float, float]]) -> float:
     return math.prod(shares) ** (1 / len(shares)) if shares else 1.0
 
 
-def spread_left(figures: Figures) -> float:
+def spread_left(metrics: Metrics) -> float:
     """Return the share of the untrained layer's spread that the layer has left."""
     names = ("spread_other_video", "spread_same_video")
-    return _left([(figures[name], figures[UNTRAINED + name]) for name in names])
+    return _left([(metrics[name], metrics[UNTRAINED + name]) for name in names])
 
 
-def one_point(figures: Figures, first: Figures, *, stuck: bool) -> str:
-    """Say that all embeddings have come together, or nothing.
-
-    Args:
-        figures: of now.
-        first: of the first look.
-        stuck: they have been together for long.
-    """
-    now, before = figures["spread_other_video"], figures[UNTRAINED + "spread_other_video"]
+def one_point(metrics: Metrics, first: Metrics, *, stuck: bool) -> str:
+    """Say that all embeddings have come together, or nothing."""
+    now, before = metrics["spread_other_video"], metrics[UNTRAINED + "spread_other_video"]
     what = "frames of different videos"
     if before <= LEAST:  # all of one video, as in a stream
-        now, before = figures["spread_same_video"], figures[UNTRAINED + "spread_same_video"]
+        now, before = metrics["spread_same_video"], metrics[UNTRAINED + "spread_same_video"]
         what = "distant frames"
-    beside, scale, left = "through the untrained layer", "as unit vectors, at most 4", spread_left(figures)
-    if left >= LEFT and "other_video_distance" in figures:  # embeddings that are not normalised can shrink as a whole
+    beside, scale, left = "through the untrained layer", "as unit vectors, at most 4", spread_left(metrics)
+    if left >= LEFT and "other_video_distance" in metrics:  # embeddings that are not normalized can shrink as a whole
         names = ("other_video_distance", "same_video_distance")
-        left = _left([(figures[name], first[name]) for name in names])
-        now, before = figures["other_video_distance"], first["other_video_distance"]
+        left = _left([(metrics[name], first[name]) for name in names])
+        now, before = metrics["other_video_distance"], first["other_video_distance"]
         beside, scale = "at the first step", "as the loss takes them"
-    if left >= LEFT or not (stuck or 0 <= figures["loss"] <= CONTENT * first["loss"]):
+    if left >= LEFT or not (stuck or 0 <= metrics["loss"] <= CONTENT * first["loss"]):
         return ""
     return (
         f"maps everything to one point: {what} are {now:.2g} apart, {beside} {before:.2g} (squared "
@@ -162,11 +163,11 @@ def one_point(figures: Figures, first: Figures, *, stuck: bool) -> str:
     )
 
 
-def below_untrained(figures: Figures) -> str:
+def below_untrained(metrics: Metrics) -> str:
     """Say that the layer tells apart less than it did untrained, or nothing."""
-    if "retrieval" not in figures:
+    if "retrieval" not in metrics:
         return ""
-    now, before = figures["retrieval"], figures[UNTRAINED + "retrieval"]
+    now, before = metrics["retrieval"], metrics[UNTRAINED + "retrieval"]
     if 1 - now + FEW < WORSE * (1 - before + FEW):
         return ""
     return (
@@ -177,33 +178,86 @@ def below_untrained(figures: Figures) -> str:
     )
 
 
-def dying(figures: Figures, may_die: float) -> str:
+def dying(metrics: Metrics, may_die: float) -> str:
     """Say that more channels have died than may, or nothing."""
-    now, before = figures["dead_units"], figures[UNTRAINED + "dead_units"]
+    now, before = metrics["dead_units"], metrics[UNTRAINED + "dead_units"]
     if now - before <= may_die:
         return ""
     return (
         f"is dying: {now:.0%} of its channels are dead (0 at every place of every frame), of the untrained layer "
-        f"{before:.0%}. Normalise between layers (encoder.norm=layer) or lower optim.lr"
+        f"{before:.0%}. Normalize between layers (encoder.norm=layer) or lower optim.lr"
     )
 
 
-def dead_tolerance(figures: Figures) -> str:
+def dead_tolerance(metrics: Metrics) -> str:
     """Say that a layer has nothing to learn from, or nothing; of its first loss."""
-    if figures["loss"] != 0 or figures.get("within_tolerance", 0) < 1:
+    if metrics["loss"] != 0 or metrics.get("within_tolerance", 0) < 1:
         return ""
     return (
-        f"is dead at step 0: all positives (median d {figures['positive_median']:.2g}, largest "
-        f"{figures['positive_largest']:.2g}) are within the tolerance {figures['tolerance']:.3g}, no negative is "
+        f"is dead at step 0: all positives (median d {metrics['positive_median']:.2g}, largest "
+        f"{metrics['positive_largest']:.2g}) are within the tolerance {metrics['tolerance']:.3g}, no negative is "
         "within the margin, or negatives have no weight, and nothing will move it. Lower the tolerance, measure it "
         "(objective.tolerance=calibrated), or give negatives weight (objective.negative_weight)"
     )
 
 
-def never_within(figures: Figures) -> str:
+def never_within(metrics: Metrics) -> str:
     """Say that the positives stay beyond the tolerance."""
     return (
-        f"never keeps its tolerance: {figures['within_tolerance']:.0%} of its positives (median d "
-        f"{figures['positive_median']:.2g}) are within {figures['tolerance']:.3g}, at {LOOKS} looks in a row. Raise "
+        f"never keeps its tolerance: {metrics['within_tolerance']:.0%} of its positives (median d "
+        f"{metrics['positive_median']:.2g}) are within {metrics['tolerance']:.3g}, at {LOOKS} looks in a row. Raise "
         "it, or measure it (objective.tolerance=calibrated)"
     )
+
+
+class CollapseMonitor(Callback):
+    """Looks at the layers every `monitor_every` steps, at the first step of each and at the last.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    def __init__(self, learners: list[LayerLearner], config: TrainConfig) -> None:
+        check_monitors(config)
+        self.learners, self.every, self.last = learners, config.monitor_every, config.steps - 1
+        self.stops = config.on_collapse == "stop"
+        self.alarms = Alarms(
+            warmup=round(config.optim.warmup * config.steps) if config.steps else ENDLESS_WARMUP,
+            may_die=MAY_DIE_BARE if config.encoder.norm == "none" else MAY_DIE,
+        )
+        for learner in learners if self.every else ():
+            learner.monitor = LayerMonitor(learner.layer, learner.head)
+
+    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take in the lines of an interrupted run: what they led to has been said."""
+        for line in lines:
+            self.alarms.hear(line)
+
+    def before_step(self, step: int) -> None:
+        """Say which layers the coming step looks at."""
+        for learner in self.learners:
+            if learner.monitor is not None:
+                usual = (step + 1) % self.every == 0 or step == self.last
+                learner.monitor.due = usual or not self.alarms.seen(learner.name)
+
+    def after_step(self, report: StepReport) -> None:
+        """Want the metrics if the step has looked at one of the layers that had a loss in it."""
+        looked = any(learner.monitor is not None and learner.monitor.due for learner in report.trained)
+        report.log = report.log or looked
+
+    def on_metrics(self, report: StepReport) -> None:
+        """Warn of what is new, and want the end if a layer has collapsed and the settings ask for it."""
+        new = self.alarms.hear({"step": report.step, **report.metrics})
+        for alarm in new:
+            log.warning("step %d: %s", report.step, alarm.text)
+        report.alarms += [alarm.text for alarm in new]
+        if self.stops:
+            report.collapsed = "; ".join(alarm.text for alarm in new if alarm.collapse)
+
+
+def check_monitors(config: TrainConfig) -> None:
+    """Raise ValueError unless the settings of monitors and alarms are in range."""
+    if config.monitor_every < 0:
+        raise ValueError(f"monitor_every must be at least 1, or 0 for never, got {config.monitor_every}")
+    if config.on_collapse not in ("warn", "stop"):
+        raise ValueError(f"on_collapse is {config.on_collapse!r}: choose from warn, stop")

@@ -64,13 +64,6 @@ class LabelFreeCheck(Callback):
     """Frames held aside, and what the layers of an encoder make of them, beside those of the untrained encoder.
 
     A layer's map is averaged over 2 x 2 cells, each feature standardized over the frames; distances are Euclidean.
-
-    Args:
-        stream: of the training's batches; frames are held aside without augmentation.
-        encoder: that learns.
-        untrained: the same before the first step.
-        precision: what layers are computed in.
-        steps: of the training: it checks after each quarter.
     """
 
     def __init__(
@@ -107,11 +100,11 @@ class LabelFreeCheck(Callback):
             x = torch.cat(parts)
             x = (x - x.mean(dim=0)) / x.std(dim=0).clamp(min=1e-6)
             d = torch.cdist(x, x)
-            figures = {
+            metrics = {
                 "retrieval": retrieval(d, self.distant, ~self.same),
                 "time_order": time_order(d, self.same, self.time),
             }
-            found[info.name] = {key: float(value) for key, value in figures.items() if bool(value.isfinite())}
+            found[info.name] = {key: float(value) for key, value in metrics.items() if bool(value.isfinite())}
         return found
 
     def after_step(self, report: StepReport) -> None:
@@ -122,7 +115,7 @@ class LabelFreeCheck(Callback):
         for learner in report.trained:
             now, before = found[learner.name], self.untrained[learner.name]
             both = now | {UNTRAINED + name: value for name, value in before.items()}
-            learner.figures |= {name: torch.tensor(value) for name, value in both.items()}
+            learner.metrics |= {name: torch.tensor(value) for name, value in both.items()}
 
 
 def due(step: int, steps: int) -> bool:

@@ -18,13 +18,6 @@ log = logging.getLogger(__name__)
 class Checkpointer(Callback):
     """Writes the checkpoints and the encoder of a run.
 
-    Args:
-        run: the run folder.
-        encoder: the whole net.
-        learners: all its layers.
-        config: when checkpoints are due.
-        replicas: processes that learn from batches of their own.
-
     Attributes:
         ahead: batches that each of them has taken beyond the steps.
         saved: step of the last checkpoint, of this or an earlier process; 0 if there is none.

@@ -38,15 +38,10 @@ def stop_between_steps() -> Iterator[Callable[[], bool]]:
 
 
 class Interrupt(Callback):
-    """Ends the training after a step when a signal has come.
-
-    Args:
-        stopping: says whether one has (see `stop_between_steps`).
-    """
+    """Ends the training after a step when a signal has come."""
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self.stopping = stopping
 
     def after_step(self, report: StepReport) -> None:
-        """See `Callback`."""
         report.stop = report.stop or self.stopping()

@@ -1,47 +1,58 @@
-"""The progress bar: how far a training is, its losses and its speed."""
+"""How far a training is, its losses and its speed: a bar on a terminal, elsewhere a line every so often."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
+from seqff.terminal import printable
 from seqff.training.trainer import Callback, StepReport
 
 SHOWN = 6
-"""Layers whose losses the bar shows one by one."""
+"""Layers whose losses are shown one by one."""
+LINE_SECONDS = 60.0
+"""Time between two lines."""
 
 
 class ProgressBar(Callback):
-    """Shows a bar on a terminal.
+    """Shows on stderr how far a training is, and once how to watch it from elsewhere.
 
     Args:
+        run: the run folder.
         steps: of the whole training; 0 if nobody knows.
         step: steps already taken.
-        shown: whether there is one at all.
-        title: stands before the bar.
+        shown: whether anything is shown at all.
         replicas: processes that learn from batches as large.
     """
 
-    def __init__(self, steps: int, *, step: int, shown: bool, title: str = "train", replicas: int = 1) -> None:
-        disable = None if shown else True
-        self.bar = tqdm(total=steps or None, initial=step, unit="step", desc=title, disable=disable)
-        self.replicas, self._rows, self._began = replicas, 0, time.monotonic()
+    def __init__(self, run: Path, steps: int, *, step: int, shown: bool, replicas: int = 1) -> None:
+        self.bar = tqdm(total=steps or None, initial=step, unit="step", desc="train", disable=None if shown else True)
+        self.steps, self.replicas, self.lines = steps, replicas, shown and self.bar.disable
+        self._taken, self._rows, self._began, self._said = 0, 0, time.monotonic(), -LINE_SECONDS
+        if shown:
+            tqdm.write(printable(f"seqff watch {shlex.quote(str(run))} shows how it goes"), file=sys.stderr)
 
     def after_step(self, report: StepReport) -> None:
-        """See `Callback`."""
         self.bar.update()
-        self._rows += report.rows
+        self._taken, self._rows = self._taken + 1, self._rows + report.rows
 
     def on_metrics(self, report: StepReport) -> None:
-        """See `Callback`."""
         losses = [report.metrics[f"{learner.name}/loss"] for learner in report.trained]
-        speed = self.replicas * self._rows / max(time.monotonic() - self._began, 0.001)
-        self.bar.set_postfix_str(f"loss {fold(losses)}, {speed:.0f} frames/s")
+        passed = max(time.monotonic() - self._began, 0.001)
+        text = f"loss {fold(losses)}, {self.replicas * self._rows / passed:.0f} frames/s"
+        self.bar.set_postfix_str(text)
+        if self.lines and (report.last or passed - self._said >= LINE_SECONDS):
+            self._said = passed
+            seconds = passed / self._taken * (self.steps - report.step)
+            of, left = (f" of {self.steps}", f", {tqdm.format_interval(seconds)} left") if self.steps else ("", "")
+            sys.stderr.write(f"step {report.step}{of}: {text}{left}\n")
 
     def close(self) -> None:
-        """See `Callback`."""
         self.bar.close()
 
 
