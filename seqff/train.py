@@ -111,7 +111,7 @@ def train(
         max_bad: largest share of the videos that may be unreadable.
         dry_run: only say what would be done, from one round of videos and a few steps that are forgotten. Nothing is
             written but the scan's manifest in the user's cache folder, which spares the training the scan.
-        progress: show progress bars (on a terminal).
+        progress: show progress bars; off a terminal, say a line a minute on stderr while training.
 
     Returns:
         The run: its folder and the trained encoder. Of a dry run the plan.

@@ -113,7 +113,7 @@ def stream_learner(
         resume: go on with the run in `out` from its last checkpoint; starts it if there is none. The frames of before
             are gone: the reservoir fills with those that come.
         overwrite: delete the run in `out` first.
-        progress: show a progress bar (on a terminal).
+        progress: show a progress bar; off a terminal, say a line a minute on stderr.
 
     Returns:
         The learner; close it, or use it in a `with`. It writes checkpoints as the settings say, and on `save()`.

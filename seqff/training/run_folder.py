@@ -57,14 +57,14 @@ class Run:
         return f"Run({str(self.path)!r}, {len(self.encoder.layers)} layers, trained in {self.seconds:.0f} s)"
 
     def _repr_html_(self) -> str:
-        """The last figures of each layer, for notebooks."""
-        return html_table(repr(self), layer_rows(by_layer(self.figures)))
+        """The last metrics of each layer, for notebooks."""
+        return html_table(repr(self), layer_rows(by_layer(self.metrics)))
 
     def to_frame(self) -> pandas.DataFrame:
         """Read metrics.jsonl as a table of pandas.
 
         Returns:
-            A row a logged step (the index), a column a figure: "lr", "frames", "seconds", "layer1/loss", ...
+            A row a logged step (the index), a column a metric: "lr", "frames", "seconds", "layer1/loss", ...
 
         Raises:
             RunError: pandas is not installed, or metrics.jsonl is damaged.
