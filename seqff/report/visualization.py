@@ -119,7 +119,9 @@ def _channels(sample: ActivationSample, images: ImageStore) -> Html:
         f"The frames that excite a channel most, each from another of the {len(sample.clips)} videos looked at; the "
         "ring is where, the number how much. Shown are the channels that tell these videos apart best."
     )
-    return figure("figure-channels", join(tag("h3", "What excites a channel most"), *parts), caption)
+    return figure(
+        "figure-channels", join(tag("h3", "What excites a channel most"), tag("div", *parts, class_="columns")), caption
+    )
 
 
 def _exciting(clip: Clip, layer: str, channel: int, images: ImageStore) -> tuple[Html, str]:
@@ -151,7 +153,11 @@ def _neighbors(sample: ActivationSample, images: ImageStore, labels: Mapping[str
         "from the mean), the best of each other video; the number is the cosine. Pixels are the baseline: what looks "
         "alike without any learning."
     )
-    return figure("figure-neighbors", join(tag("h3", "Nearest neighbors in other videos"), *parts), caption)
+    return figure(
+        "figure-neighbors",
+        join(tag("h3", "Nearest neighbors in other videos"), tag("div", *parts, class_="columns")),
+        caption,
+    )
 
 
 def _of_query(sample: ActivationSample, clip: Clip, images: ImageStore, labels: Mapping[str, str]) -> Html:
