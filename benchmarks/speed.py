@@ -207,7 +207,7 @@ def nets_of(options: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
         for width in options.widths
     ]
     default, pairs = TrainConfig(), TrainConfig().pairs
-    frames = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_frames
+    frames = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length
     return [*made, *([] if options.no_default else [("default", default, frames)])]
 
 

@@ -67,8 +67,8 @@ class PairsConfig:
     """Videos that share a batch."""
     clips_per_video: int = 4
     """Clips (consecutive frames decoded together) of each video in a batch, spread over the video."""
-    clip_frames: int = 2
-    """Frames of a clip; more than `gap`."""
+    clip_frames: int = 0
+    """Frames of a clip; more than `gap`. 0 = just enough for a pair: `gap` + 1, or 2 with a gap in seconds."""
     batches_per_visit: int = 4
     """Batches that one opening of a video feeds: more means fewer openings, and batches more alike."""
     buffer_videos: int = 64
@@ -95,6 +95,11 @@ class PairsConfig:
     cache: Literal["none", "u8", "jpeg"] = "none"
     """Keep decoded frames in the user's cache folder ($SEQFF_CACHE): not at all, as they are (3 bytes a pixel), or as
     JPEG (small, not bit for bit)."""
+
+    @property
+    def clip_length(self) -> int:
+        """Frames of a clip, `clip_frames` or what it stands for."""
+        return self.clip_frames or (self.gap + 1 if isinstance(self.gap, int) else 2)
 
 
 @dataclass(frozen=True)

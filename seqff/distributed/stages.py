@@ -174,4 +174,4 @@ class StageStrategy(LocalStrategy):
 
 def most_rows(pairs: PairsConfig) -> int:
     """Return the most rows that a batch can have."""
-    return pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_frames
+    return pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length

@@ -199,17 +199,17 @@ class StreamBuffer:
         self.transform, self.config, self.seed = transform, config.pairs, seed
         self.gap, self.far, self.unit = distances(config.pairs)
         self.clips = config.pairs.videos_per_batch * config.pairs.clips_per_video
-        new, held = config.live.new_frames // config.pairs.clip_frames, config.live.reservoir_frames
-        places = held // config.pairs.clip_frames
+        new, held = config.live.new_frames // config.pairs.clip_length, config.live.reservoir_frames
+        places = held // config.pairs.clip_length
         if not 1 <= new < self.clips:
             raise ValueError(
-                f"live.new_frames={config.live.new_frames} are {new} clips of {config.pairs.clip_frames} "
+                f"live.new_frames={config.live.new_frames} are {new} clips of {config.pairs.clip_length} "
                 f"(pairs.clip_frames): it must be at least 1, and less than the {self.clips} of a batch "
                 "(pairs.videos_per_batch * pairs.clips_per_video)"
             )
         if places < self.clips:
             raise ValueError(f"live.reservoir_frames={held} are {places} clips: it must hold a batch of {self.clips}")
-        shape = (config.pairs.clip_frames, transform.height, transform.width)
+        shape = (config.pairs.clip_length, transform.height, transform.width)
         self.fresh = ClipBuffer(new, *shape)
         self.reservoir = Reservoir(places, *shape, RandomStream.RESERVOIR.generator(seed))
         self._images = np.zeros((*shape, 3), dtype=np.uint8)
@@ -234,7 +234,7 @@ class StreamBuffer:
             self._stamps = []
         self._images[len(self._stamps)] = image
         self._stamps.append(stamp)
-        if len(self._stamps) < self.config.clip_frames:
+        if len(self._stamps) < self.config.clip_length:
             return False
         self.fresh.put(self.fresh.count, list(self._images), self._stamps)
         self._stamps = []
@@ -298,6 +298,6 @@ class StreamBuffer:
             usual = 2 * float(np.median(held.half_frame[: held.count]))
             needed = f"at least {round(self.gap / usual) + 1}" if usual else "larger"
             raise SeqffError(
-                f"no clip of {self.config.clip_frames} frames holds a pair {self.gap:g} s apart "
+                f"no clip of {self.config.clip_length} frames holds a pair {self.gap:g} s apart "
                 f"(pairs.gap): pairs.clip_frames must be {needed}"
             )

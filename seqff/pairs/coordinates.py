@@ -118,7 +118,7 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
     Raises:
         ValueError: the video has pairs, but none fits into a clip.
     """
-    last = entry.frames - min(config.clip_frames, entry.frames)  # latest start
+    last = entry.frames - min(config.clip_length, entry.frames)  # latest start
     gap, _, unit = distances(config)
     skipped = (config.skip != "none" and entry.cut_runs) or (config.skip == "still" and entry.still_runs)
     if unit == "frames" and not skipped and not has_gaps(entry):
@@ -127,11 +127,11 @@ def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | N
     if (partner == entry.frames).all():
         return np.zeros(0, dtype=np.int64)
     nearest = np.minimum.accumulate(partner[::-1])[::-1]  # end of the first pair that starts here or later
-    starts = np.flatnonzero(nearest[: last + 1] < np.arange(last + 1) + config.clip_frames)
+    starts = np.flatnonzero(nearest[: last + 1] < np.arange(last + 1) + config.clip_length)
     if not len(starts):
         needed = int((partner - np.arange(entry.frames))[partner < entry.frames].min()) + 1
         raise ValueError(
-            f"{entry.path} ({entry.fps:.4g} frames per second): no clip of {config.clip_frames} frames holds "
+            f"{entry.path} ({entry.fps:.4g} frames per second): no clip of {config.clip_length} frames holds "
             f"a pair: pairs.clip_frames must be at least {needed}"
         )
     return None if len(starts) == last + 1 else starts

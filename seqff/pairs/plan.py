@@ -117,7 +117,7 @@ class Plan:
     def _clips(self, video: int, random: np.random.Generator) -> np.ndarray:
         """One clip in each equal section of a video's starts; (T,) ascending, unique where clips meet."""
         frames, starts = int(self.frames[video]), self.starts[video]
-        length = min(self.config.clip_frames, frames)
+        length = min(self.config.clip_length, frames)
         count = frames - length + 1 if starts is None else len(starts)
         edges = np.linspace(0, count, self.config.clips_per_video + 1)
         places = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
@@ -174,8 +174,8 @@ def check_settings(config: PairsConfig) -> None:
     gap, far, unit = distances(config)
     if not 0 < gap < far:
         raise ValueError(f"pairs.gap must be above 0 and pairs.far larger, got {config.gap} and {config.far}")
-    if unit == "frames" and config.clip_frames <= gap:
+    if unit == "frames" and config.clip_length <= gap:
         raise ValueError(
-            f"pairs.clip_frames={config.clip_frames} must be larger than pairs.gap={config.gap}: "
+            f"pairs.clip_frames={config.clip_length} must be larger than pairs.gap={config.gap}: "
             "a clip must hold at least one pair"
         )

@@ -108,7 +108,7 @@ def state_bytes(learners: list[LayerLearner], config: TrainConfig) -> int:
 
 def frame_bytes(pairs: PairsConfig, visits: int, size: tuple[int, int]) -> int:
     """Return the bytes of decoded frames that wait to be dealt into batches, uint8, decoded at (height, width) px."""
-    frames = pairs.batches_per_visit * pairs.clips_per_video * pairs.clip_frames
+    frames = pairs.batches_per_visit * pairs.clips_per_video * pairs.clip_length
     return visits * frames * size[0] * size[1] * 3
 
 

@@ -80,6 +80,13 @@ def test_impossible_plans_are_refused(frames: list[int], config: PairsConfig, me
         Plan(frames, config, 0)
 
 
+def test_clips_are_as_long_as_the_gap_needs() -> None:
+    """Another gap needs no other setting beside it: every frame of these clips is in one pair at most."""
+    visit = Plan([60, 60], PairsConfig(gap=4, clips_per_video=1), 0).visit(0, 0)
+    for use in visit.uses:
+        assert np.diff(visit.indices[use]).tolist() == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(("weights", "power"), [("frame", 1.0), ("sqrt", 0.5)])
 def test_long_videos_are_visited_in_proportion(weights: Literal["frame", "sqrt"], power: float) -> None:
     """Over many epochs the visits are in proportion to the frames, or to their root; within one, to less than 1."""

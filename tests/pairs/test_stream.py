@@ -142,6 +142,7 @@ def test_a_hanging_file_is_named(manifest: Manifest, tmp_path: Path) -> None:
 def test_a_decoding_process_that_dies_names_what_it_read(manifest: Manifest, tmp_path: Path) -> None:
     """It is killed while it reads, as by the out-of-memory killer."""
     stream, pipe = hanging_stream(manifest, tmp_path, 60)
+    others = multiprocessing.active_children()  # of earlier tests
 
     def kill() -> None:
         while True:
@@ -150,7 +151,7 @@ def test_a_decoding_process_that_dies_names_what_it_read(manifest: Manifest, tmp
                 break
             except OSError:
                 time.sleep(0.02)
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()).difference(others):
             process.kill()
 
     killer = threading.Thread(target=kill, daemon=True)
