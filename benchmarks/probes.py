@@ -25,7 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.measuring import arguments, take_turns, write
-from seqff.probes.preprocessing import principal_axes, standardise
+from seqff.probes.preprocessing import principal_axes, standardize
 from seqff.probes.softmax import lambda_path, softmax_path
 
 PROBLEMS = ((50_000, 512, 10), (10_000, 1024, 100))
@@ -53,7 +53,7 @@ def features(rows: int, width: int, classes: int, *, decay: float, seed: int) ->
     turn = np.linalg.qr(rng.normal(size=(width, width)))[0]
     x = (0.35 * rng.normal(size=(classes, width))[y] + rng.normal(size=(len(y), width))) * spread @ turn
     x = np.maximum(x + 0.2 * x.std(), 0)
-    train, test, _ = standardise(x[:rows], x[rows:])
+    train, test, _ = standardize(x[:rows], x[rows:])
     return train.astype(np.float32), y[:rows], test.astype(np.float32)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import seqff
-from seqff.probes import NEIGHBOURS, make_folds, read_groups, read_labels
+from seqff.probes import NEIGHBORS, make_folds, read_groups, read_labels
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -44,11 +44,11 @@ def accuracies(options: argparse.Namespace) -> dict[str, dict[int, float | None]
     label = np.array(labels)[video]
     found: dict[str, dict[int, float | None]] = {}
     for name in store.names:
-        rows, right = store.to_numpy(name), {k: np.zeros(0, dtype=bool) for k in NEIGHBOURS}
+        rows, right = store.to_numpy(name), {k: np.zeros(0, dtype=bool) for k in NEIGHBORS}
         for fold in folds:
             tested = np.isin(video, fold.test)
             probe = seqff.KNNProbe(temperature=options.temperature).fit(rows[~tested], label[~tested])
-            ks = [k for k in NEIGHBOURS if k <= (~tested).sum()]
+            ks = [k for k in NEIGHBORS if k <= (~tested).sum()]
             for k, votes in zip(ks, probe.votes(rows[tested], ks), strict=True):
                 answers = probe.classes_[votes.argmax(dim=1).cpu().numpy()]
                 right[k] = np.append(right[k], answers == label[tested])
@@ -67,9 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
-    print(f"{'features':<20}" + "".join(f"  k={k:<4}" for k in NEIGHBOURS))
+    print(f"{'features':<20}" + "".join(f"  k={k:<4}" for k in NEIGHBORS))
     for name, row in found.items():
-        print(f"{name:<20}" + "".join("  -     " if row[k] is None else f"  {row[k]:.3f} " for k in NEIGHBOURS))
+        print(f"{name:<20}" + "".join("  -     " if row[k] is None else f"  {row[k]:.3f} " for k in NEIGHBORS))
     return 0
 
 

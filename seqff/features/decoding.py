@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import VideoError
-from seqff.features.ahead import Ahead
 from seqff.features.sampling import Sampling, frame_batches
 from seqff.transform import FrameTransform
 from seqff.video import VideoEntry, open_video
@@ -19,8 +22,62 @@ AHEAD_BYTES = 2**26
 """Most bytes of frames that all threads together decode ahead. Videos differ in which is slower, decoding or the
 encoder: the more is held, the better they make up for each other."""
 
+T = TypeVar("T")
 Batch = NDArray[np.uint8]
 _Event = Batch | VideoError | FileNotFoundError | None  # None: the video has ended well
+
+
+class Prefetched(Generic[T]):
+    """Takes items out of a generator in another thread, at most `most` made and not yet taken.
+
+    Decoders and torch let go of Python's lock while they work. All of the generator runs in that thread, its clean-up
+    too, so that a video is opened, read and closed by one thread. What it raises is raised where the items are taken.
+    """
+
+    def __init__(self, items: Generator[T, None, None], *, most: int) -> None:
+        self._items = items
+        self._slots = threading.Semaphore(most)
+        self._made: SimpleQueue[tuple[T] | BaseException] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="seqff-prefetch", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Prefetched[T]:
+        return self
+
+    def __next__(self) -> T:
+        """Return the next item, once it is made."""
+        made = self._made.get()
+        if isinstance(made, BaseException):
+            self._made.put(made)  # whoever asks again gets the same answer
+            raise made
+        self._slots.release()
+        return made[0]
+
+    def close(self) -> None:
+        """Let the thread end; waits for the item it is making."""
+        self._stopped.set()
+        self._slots.release()
+        self._thread.join()
+
+    def __enter__(self) -> Prefetched[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        end: BaseException = StopIteration()
+        try:
+            while self._slots.acquire() and not self._stopped.is_set():
+                self._made.put((next(self._items),))
+        except BaseException as error:  # StopIteration among them
+            end = error
+        finally:
+            self._items.close()
+            self._made.put(end)
 
 
 def decode_videos(
@@ -28,14 +85,8 @@ def decode_videos(
 ) -> Generator[tuple[VideoEntry, Iterator[Batch]], None, None]:
     """Decode videos ahead of whoever takes their frames, in order, whatever the number of threads.
 
-    A batch holds frames of one video only, so that the numbers that come of it depend on nothing but the video.
-
-    Args:
-        root: folder of the videos.
-        entries: the videos; thread k of n decodes every n-th from the k-th on.
-        sampling: which frames, and how many make a batch.
-        transform: the encoder's; frames are decoded at its size.
-        workers: threads that decode.
+    A batch holds frames of one video only, so that the numbers that come of it depend on nothing but the video. Thread
+    k of the `workers` decodes every n-th video from the k-th on, at the transform's size.
 
     Yields:
         Each video with its batches, (n, H, W, 3) uint8, which must be taken to their end before the next video.
@@ -46,7 +97,7 @@ def decode_videos(
     most = max(2, AHEAD_BYTES // (largest * workers))
     with ExitStack() as stack:
         streams = [
-            stack.enter_context(Ahead(_decode(root, entries[first::workers], sampling, transform), most=most))
+            stack.enter_context(Prefetched(_decode(root, entries[first::workers], sampling, transform), most=most))
             for first in range(min(workers, len(entries)))
         ]
         for number, entry in enumerate(entries):

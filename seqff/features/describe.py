@@ -37,9 +37,8 @@ class FrameDescriber:
 
     Args:
         encoders: by prefix of their arrays' names ("" and "untrained/"), one at least, all with the same transform.
-        pixels: also pool the transformed frame itself to an array "pixels".
-        grid: cells along each side that the layers' maps are pooled to, or "full"; see `spatial_pool`. The pixels'
-            are `PIXEL_GRID` whatever it is.
+        pixels: also pool the transformed frame itself to an array "pixels", on `PIXEL_GRID` whatever `grid` is.
+        grid: cells along each side that the layers' maps are pooled to, or "full"; see `spatial_pool`.
         device: where the encoders run.
 
     Attributes:
@@ -59,14 +58,7 @@ class FrameDescriber:
         self.width = max(columns.stop for columns in self.columns.values())
 
     def __call__(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Describe frames.
-
-        Args:
-            frames: (N, h, w, 3) uint8 of the transform's decode size.
-
-        Returns:
-            (N, width) float32.
-        """
+        """Describe frames, (N, h, w, 3) uint8 of the transform's decode size, as (N, width) float32."""
         # Full precision and the same kernels each time: the reported number must not depend on the day.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:

@@ -1,29 +1,46 @@
-"""Whole videos through the encoder: features of every layer, of the untrained encoder and of the pixels."""
+"""Whole videos through encoders: features of every layer, of the untrained encoder and of the pixels.
+
+`extract` serves one run; `extract_many` decodes each video once for the encoders of many runs.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from seqff.claim import Claim
 from seqff.devices import choose_device
-from seqff.features.filling import Job, fill
-from seqff.features.finishing import finish
+from seqff.features.describe import Columns, FrameDescriber
+from seqff.features.job import Job, Shard, fill, finish
 from seqff.features.parts import Parts
 from seqff.features.pooling import STATISTICS, Grid
-from seqff.features.rows import RowMaker
-from seqff.features.sampling import Sampling
-from seqff.features.settings import BASELINES, SETTINGS, agree, agree_on_videos, prepare, sampling_settings, trained_on
-from seqff.features.sharing import Share
+from seqff.features.sampling import RowMaker, Sampling
+from seqff.features.settings import (
+    BASELINES,
+    SETTINGS,
+    agree,
+    agree_on_videos,
+    load_encoders,
+    sampling_settings,
+    settings_of,
+    trained_on,
+)
 from seqff.features.store import META, FeatureStore
-from seqff.files import check_folder, claim_folder
-from seqff.video import scan
+from seqff.files import check_folder, claim_folder, read_json, write_json
+from seqff.nets import Encoder, load_encoder
+from seqff.video import Manifest, scan
 
 logger = logging.getLogger(__name__)
+MOST_BYTES = 2**29
+"""Of weights that are held at a time; runs beyond go through the videos in a further pass."""
 
 
 def extract(
@@ -95,11 +112,13 @@ def extract(
         SeqffError, FileNotFoundError, ValueError: from `scan`, or a wrong argument.
     """
     sampling = Sampling(per, every, every_seconds, clip_frames, clip_stride, tuple(statistics), batch_frames)
-    share, folder = Share.of(rank, world_size), Path(out)
-    resume = _resumes(share, workers, resume=resume, overwrite=overwrite)
-    with Claim(folder, shared=share.world_size > 1, wait=partial(_wait_for, folder) if resume else None):
+    shard, folder = Shard.of(rank, world_size), Path(out)
+    resume = _resumes(shard, workers, resume=resume, overwrite=overwrite)
+    with Claim(folder, shared=shard.world_size > 1, wait=partial(_wait_for, folder) if resume else None):
         check_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
-        describer, settings = prepare(Path(run), baselines, grid, share.device(choose_device(device)))
+        target, encoders = shard.device(choose_device(device)), load_encoders(Path(run), baselines)
+        settings = settings_of(Path(run), encoders, baselines, grid, target)
+        describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=target)
         rows = RowMaker(describer.columns, sampling, dtype)
         settings |= {**sampling_settings(sampling), "dtype": dtype}
         manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
@@ -108,10 +127,10 @@ def extract(
         agree_on_videos(folder, manifest)
         store = FeatureStore(folder)
         parts = Parts(folder / "parts", rows.width, rows.dtype)
-        job = Job(manifest, describer, sampling, rows, parts, share, workers, max_bad)
+        job = Job(manifest, describer, sampling, rows, parts, shard, workers, max_bad)
         if not store.finished:
             fill(job, stop_if=folder / META, progress=progress)
-            with share.alone(folder / SETTINGS):
+            with shard.alone(folder / SETTINGS):
                 finish(job, store, {**settings, "trained_on": trained_on(Path(run))})
         if store.finished:
             parts.remove()
@@ -122,10 +141,128 @@ def _wait_for(folder: Path, holder: str) -> None:
     logger.warning("%s is in use by %s: waiting until that has ended", folder, holder)
 
 
-def _resumes(share: Share, workers: int, *, resume: bool, overwrite: bool) -> bool:
+def _resumes(shard: Shard, workers: int, *, resume: bool, overwrite: bool) -> bool:
     """Check the arguments; processes that share a folder always go on with what is there."""
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more")
-    if share.world_size > 1 and overwrite:
+    if shard.world_size > 1 and overwrite:
         raise ValueError("overwrite would delete what other ranks have done; delete the folder before they start")
-    return resume or share.world_size > 1
+    return resume or shard.world_size > 1
+
+
+@dataclass(frozen=True)
+class StoreRequest:
+    """One store: of which run, where, and with which baselines beside the trained encoder (see `extract`)."""
+
+    run: Path
+    out: Path
+    baselines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A run of a pass: what is wanted, its encoders by prefix, and the settings of its store."""
+
+    request: StoreRequest
+    encoders: dict[str, Encoder]
+    settings: dict[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        return sum(p.numel() * p.element_size() for encoder in self.encoders.values() for p in encoder.parameters())
+
+
+def extract_many(
+    requests: Sequence[StoreRequest],
+    videos: str | os.PathLike[str],
+    *,
+    work: Path,
+    per: Literal["video", "clip", "frame"] = "video",
+    grid: Grid = 2,
+    every: int = 1,
+    device: str = "auto",
+    max_bad: float = 0.05,
+    progress: bool = True,
+) -> list[FeatureStore]:
+    """Do what `extract(run, videos, out=out, baselines=baselines, resume=True)` does, for many runs in one go.
+
+    Every frame is decoded once and goes through all their encoders; the stores are the same as if each run had been
+    extracted by itself. Those that are finished are left alone. `work` is a folder for what an interrupted extraction
+    goes on from, deleted at the end; for the other arguments and errors see `extract`.
+
+    Returns:
+        The stores, in the order asked for.
+    """
+    sampling, target = Sampling(per, every), choose_device(device)
+    todo = [one for one in requests if not (one.out / META).exists()]
+    manifest = scan(videos, max_bad=max_bad, progress=progress) if todo else None
+    for members in _passes(todo, sampling, grid, target):
+        assert manifest is not None
+        _extract_members(members, manifest, work, sampling, grid, target, max_bad=max_bad, progress=progress)
+    return [FeatureStore.open(one.out) for one in requests]
+
+
+def _passes(
+    requests: Sequence[StoreRequest], sampling: Sampling, grid: Grid, device: torch.device
+) -> Iterator[list[_Member]]:
+    """Yield runs that see frames of one size, as many at a time as memory is meant to hold."""
+    sizes = {one.out: load_encoder(one.run).transform.hash for one in requests}
+    members: list[_Member] = []
+    for one in sorted(requests, key=lambda one: sizes[one.out]):
+        encoders = load_encoders(one.run, one.baselines)
+        settings = settings_of(one.run, encoders, one.baselines, grid, device)
+        member = _Member(one, encoders, {**settings, **sampling_settings(sampling), "dtype": "fp32"})
+        fits = not members or sizes[members[0].request.out] == sizes[one.out]
+        if not fits or sum(other.bytes for other in members) + member.bytes > MOST_BYTES:
+            yield members
+            members = []
+        members.append(member)
+    if members:
+        yield members
+
+
+def _extract_members(
+    members: Sequence[_Member],
+    manifest: Manifest,
+    work: Path,
+    sampling: Sampling,
+    grid: Grid,
+    device: torch.device,
+    *,
+    max_bad: float,
+    progress: bool,
+) -> None:
+    encoders = {
+        f"{number}/{prefix}": encoder
+        for number, member in enumerate(members)
+        for prefix, encoder in member.encoders.items()
+    }
+    pixels = any("pixels" in member.request.baselines for member in members)
+    describer = FrameDescriber(encoders, pixels=pixels, grid=grid, device=device)
+    rows = RowMaker(describer.columns, sampling, "fp32")
+    _begin(work, {"members": [member.settings for member in members], "videos": manifest.hash})
+    job = Job(manifest, describer, sampling, rows, Parts(work / "parts", rows.width, rows.dtype), Shard(), 1, max_bad)
+    fill(job, stop_if=work / META, progress=progress)
+    for number, member in enumerate(members):
+        out = member.request.out
+        claim_folder(out, marker=SETTINGS, overwrite=False, resume=True)
+        agree(out, member.settings)
+        own = _own(rows.columns, f"{number}/", pixels="pixels" in member.request.baselines)
+        shutil.rmtree(out / "parts", ignore_errors=True)  # of an extraction by itself that was interrupted
+        metadata = {**member.settings, "trained_on": trained_on(member.request.run)}
+        finish(job, FeatureStore(out), metadata, columns=own)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _begin(work: Path, settings: dict[str, Any]) -> None:
+    """Go on with what lies in the folder if it is of the same encoders and videos; else begin anew."""
+    file = work / SETTINGS
+    if not file.exists() or read_json(file) != settings:
+        shutil.rmtree(work, ignore_errors=True)
+        write_json(file, settings)
+
+
+def _own(columns: dict[str, Columns], prefix: str, *, pixels: bool) -> dict[str, Columns]:
+    """The columns of one run by the names they have in its own store."""
+    own = {name.removeprefix(prefix): place for name, place in columns.items() if name.startswith(prefix)}
+    return {**own, "pixels": columns["pixels"]} if pixels else own

@@ -24,17 +24,10 @@ Write = Callable[[NDArray[np.floating]], None]
 
 
 class Parts:
-    """The folder `parts` of an unfinished store.
+    """The folder `parts` of an unfinished store, which several processes may fill.
 
-    A part holds the rows of one video, all arrays side by side. Copies of a video share a part, as it is named by
-    content. Several processes may fill the folder.
-
-    Files are written and not mapped, so that memory stays flat however long a video is.
-
-    Args:
-        folder: where the parts are; created.
-        width: of a row.
-        dtype: of the values.
+    A part holds the rows of one video, `width` values of all arrays side by side. Copies of a video share a part, as it
+    is named by content. Files are written and not mapped, so that memory stays flat however long a video is.
     """
 
     def __init__(self, folder: Path, width: int, dtype: np.dtype[Any]) -> None:
@@ -43,11 +36,7 @@ class Parts:
             folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
-        """File of the video with this content.
-
-        Raises:
-            ValueError: no hash, but what may lead out of the folder.
-        """
+        """File of the video with this content; ValueError where it is no hash, but what may lead out of the folder."""
         if not content_hash.isalnum():
             raise ValueError(f"{content_hash!r} is no content hash")
         return self.folder / f"{content_hash}.npy"
@@ -58,12 +47,7 @@ class Parts:
 
     @contextmanager
     def writing(self, content_hash: str, rows: int) -> Iterator[Write]:
-        """Give a function that takes a video's rows in order; they are its part when the block ends without an error.
-
-        Args:
-            content_hash: of the video.
-            rows: how many there will be.
-        """
+        """Give a function that takes a video's rows in order; they are its part if the block ends without an error."""
         with writing_array(self.path(content_hash), (rows, self.width), self.dtype) as write:
             yield write
 
@@ -79,14 +63,7 @@ class Parts:
         return causes
 
     def join(self, content_hashes: Sequence[str], rows: int, columns: Mapping[str, Columns], out: Path) -> None:
-        """Write one array file a layer from the parts of all videos, reading each part once.
-
-        Args:
-            content_hashes: of the videos, in the order of the rows.
-            rows: of all videos together.
-            columns: where each array stands in a part.
-            out: folder for the files, `out/<name>.npy`.
-        """
+        """Write one array file a layer, `out/<name>.npy`, from the parts of all videos, reading each part once."""
         with ExitStack() as stack:
             writers = {}
             for name, place in columns.items():
@@ -121,11 +98,6 @@ class Parts:
 @contextmanager
 def writing_array(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Write]:
     """Write an .npy file block by block; it takes its name when the block ends without an error, never before.
-
-    Args:
-        file: its name.
-        shape: of the whole.
-        dtype: of the values.
 
     Yields:
         A function that takes the next rows, (n, shape[1]).

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from seqff.errors import RunError
-from seqff.features.describe import FrameDescriber
 from seqff.features.pooling import Grid
 from seqff.features.sampling import Sampling
 from seqff.features.store import META
@@ -27,12 +26,7 @@ BASELINES = ("untrained", "pixels")
 
 
 def load_encoders(run: Path, baselines: Sequence[str]) -> dict[str, Encoder]:
-    """Load the encoders of a run, by prefix of their arrays' names.
-
-    Raises:
-        ValueError: an unknown baseline.
-        RunError: the run cannot be read.
-    """
+    """Load the encoders of a run, by prefix of their arrays' names; ValueError for an unknown baseline."""
     unknown = [baseline for baseline in baselines if baseline not in BASELINES]
     if unknown:
         raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
@@ -64,20 +58,6 @@ def settings_of(
     }
 
 
-def prepare(
-    run: Path, baselines: Sequence[str], grid: Grid, device: torch.device
-) -> tuple[FrameDescriber, dict[str, Any]]:
-    """Load the encoders of a run, and note what the features of a frame depend on.
-
-    Raises:
-        ValueError: an unknown baseline, or a grid that is none.
-        RunError: the run cannot be read.
-    """
-    encoders = load_encoders(run, baselines)
-    settings = settings_of(run, encoders, baselines, grid, device)
-    return FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=device), settings
-
-
 def sampling_settings(sampling: Sampling) -> dict[str, Any]:
     """Note which frames are taken and what a row is made of, leaving out what does not apply."""
     settings = asdict(sampling)
@@ -90,11 +70,7 @@ def sampling_settings(sampling: Sampling) -> dict[str, Any]:
 
 
 def agree(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new store; make sure that a resumed one has the same.
-
-    Raises:
-        RunError: they differ.
-    """
+    """Write the settings of a new store; raise RunError where a resumed one has others."""
     file = folder / SETTINGS
     if not file.exists():
         write_json(file, settings)
@@ -112,11 +88,7 @@ def agree(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def agree_on_videos(folder: Path, manifest: Manifest) -> None:
-    """Make sure that a finished store is of these videos.
-
-    Raises:
-        RunError: it is of others.
-    """
+    """Raise RunError where a finished store is of other videos."""
     if (folder / META).exists() and read_json(folder / META).get("manifest_hash") != manifest.hash:
         raise RunError(f"{folder} is finished, but for other videos; give another folder, or overwrite")
 

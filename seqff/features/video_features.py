@@ -19,8 +19,7 @@ from seqff.devices import choose_device
 from seqff.features.decoding import decode_videos
 from seqff.features.describe import FrameDescriber
 from seqff.features.pooling import STATISTICS, Grid
-from seqff.features.rows import RowMaker
-from seqff.features.sampling import Sampling
+from seqff.features.sampling import RowMaker, Sampling
 from seqff.nets import Encoder, load_encoder
 from seqff.train import train
 from seqff.video import scan

@@ -5,12 +5,11 @@ from seqff.probes.comparison import Comparison as Comparison
 from seqff.probes.comparison import compare as compare
 from seqff.probes.evaluate import Evaluation as Evaluation
 from seqff.probes.evaluate import evaluate as evaluate
-from seqff.probes.groups import read_groups as read_groups
-from seqff.probes.knn import NEIGHBOURS as NEIGHBOURS
+from seqff.probes.knn import NEIGHBORS as NEIGHBORS
 from seqff.probes.knn import KNNProbe as KNNProbe
+from seqff.probes.labels import read_groups as read_groups
 from seqff.probes.labels import read_labels as read_labels
 from seqff.probes.linear import LinearProbe as LinearProbe
-from seqff.probes.linear import linear_probe as linear_probe
 from seqff.probes.protocol import PROTOCOL as PROTOCOL
 from seqff.probes.protocol import probe as probe
 from seqff.probes.results import ArrayResult as ArrayResult

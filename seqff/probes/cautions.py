@@ -20,12 +20,7 @@ _GAP = "[-_. ]+"
 
 
 def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
-    """Name what is too little to learn much from.
-
-    Args:
-        videos_per_class: labelled videos of each class.
-        videos: labelled videos in all.
-    """
+    """Name what is too little to learn much from, by the labelled videos of each class and in all."""
     notes = []
     if videos < FEW_VIDEOS:
         notes.append(
@@ -40,13 +35,7 @@ def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
 def nothing_learned(
     layers: Mapping[str, ArrayResult], untrained: Mapping[str, ArrayResult], majority: float
 ) -> list[str]:
-    """Say so if no layer is above the majority's rate, or if training changed no layer's accuracy.
-
-    Args:
-        layers: result of each trained layer.
-        untrained: of the same layers untrained, where there are any.
-        majority: accuracy of always naming the most frequent class.
-    """
+    """Say so if no layer is above the majority's rate, or if training changed no layer's accuracy."""
     notes = []
     if layers and all(layer.interval[0] <= majority for layer in layers.values()):
         notes.append(
@@ -61,12 +50,7 @@ def nothing_learned(
 def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> str | None:
     """Say which part of the names looks like a subject, a camera or a recording that several videos are of.
 
-    Args:
-        videos: paths; each stands on its own in a split by video.
-        labels: class of each.
-
-    Returns:
-        A note with the `--groups` that would keep them together; None if no part looks like one.
+    Returns a note with the `--groups` that would keep them together; None if no part looks like one.
     """
     paths = [PurePosixPath(video) for video in videos]
     if all(len(path.parts) > 2 for path in paths):

@@ -1,4 +1,4 @@
-"""Several results side by side, in a table and a figure; only of what may be compared."""
+"""Several results side by side, in a table and a figure of accuracy over layers; only of what may be compared."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import RunError
-from seqff.files import read_csv, read_json
+from seqff.files import in_place, read_csv, read_json
 from seqff.probes.bootstrap import accuracy_interval
-from seqff.probes.figure import check_figure, draw
 from seqff.probes.results import PREDICTIONS, RESULTS
-from seqff.probes.seeds import seeds_table, summarise_seeds
-from seqff.probes.tables import SEEN, align, cell
+from seqff.probes.tables import SEEN, align, cell, seeds_table, summarize_seeds
 from seqff.terminal import as_lines
 from seqff.untrusted import check_plain
 
@@ -28,6 +26,7 @@ MUST_AGREE = {
     "per": "what a row is (per)",
     "splits_hash": "the splits",
 }
+FIGURES = (".png", ".svg")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Comparison:
         results: contents of their results.json.
         differences: by name of the layer, for each result after the first its accuracy less that of the first, with
             the 95 % interval over videos; None where the layer or the answers are missing.
-        summary: mean and standard deviation, if the results are seeds of one thing (see `summarise_seeds`).
+        summary: mean and standard deviation, if the results are seeds of one thing (see `summarize_seeds`).
         figure: the figure written; None if none was asked for.
     """
 
@@ -100,7 +99,7 @@ def compare(
         RunError: a result cannot be read, results that differ in protocol, videos, labels or splits, or `out` exists.
         ValueError: fewer than two results, names that do not fit, or another kind of figure.
     """
-    figure = None if out is None else check_figure(Path(out), overwrite=overwrite)
+    figure = None if out is None else _check_figure(Path(out), overwrite=overwrite)
     files = [Path(path) if Path(path).suffix == ".json" else Path(path) / RESULTS for path in probes]
     if len(files) < 2:
         raise ValueError(f"{len(files)} result given; give two or more to compare")
@@ -115,11 +114,11 @@ def compare(
         called,
         tuple(results),
         {} if seeds else _differences(results, [file.parent / PREDICTIONS for file in files], seed),
-        summarise_seeds(results) if seeds else None,
+        summarize_seeds(results) if seeds else None,
         figure,
     )
     if figure is not None:
-        draw(found.names, found.results, figure)
+        _draw(found.names, found.results, figure)
     return found
 
 
@@ -195,3 +194,55 @@ def _gain(
     hits: NDArray[np.float64] = np.bincount(video, weights=two - one).astype(np.float64)
     rows: NDArray[np.float64] = np.bincount(video).astype(np.float64)
     return {"accuracy": float((two - one).mean()), "interval": accuracy_interval(hits, rows, seed=seed)}
+
+
+def _check_figure(file: Path, *, overwrite: bool) -> Path:
+    """The file, if a figure may be written there; else ValueError (another ending) or RunError (it exists)."""
+    if file.suffix.lower() not in FIGURES:
+        raise ValueError(f"{file}: a figure is a file that ends in {' or '.join(FIGURES)}")
+    if file.exists() and not overwrite:
+        raise RunError(f"{file} exists; overwrite replaces it, or choose another file")
+    return file
+
+
+def _draw(names: Sequence[str], results: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """Draw a line a result, trained solid and untrained dashed, with pixels and majority across."""
+    from matplotlib.figure import Figure
+
+    layers = list(dict.fromkeys(layer["name"] for result in results for layer in result["layers"]))
+    figure = Figure(figsize=(1.5 + 1.3 * max(len(layers), 3), 4), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, result) in enumerate(zip(names, results, strict=True)):
+        shift = 0.06 * (number - (len(names) - 1) / 2)  # intervals beside each other, not on top
+        untrained = {layer["name"]: layer["untrained"] for layer in result["layers"] if layer["untrained"]}
+        _line(axes, layers, {layer["name"]: layer for layer in result["layers"]}, shift, f"C{number}", "-", name)
+        _line(axes, layers, untrained, shift, f"C{number}", "--", f"{name}, untrained")
+    pixels = next((result["pixels"]["accuracy"] for result in results if result["pixels"]), None)
+    if pixels is not None:
+        axes.axhline(pixels, color="grey", linestyle=":", label="pixels")
+    axes.axhline(results[0]["majority"], color="lightgrey", label="majority")
+    axes.set_xticks(range(len(layers)), layers)
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize="small")
+    with in_place(file) as partial:
+        figure.savefig(partial, format=file.suffix[1:].lower(), dpi=150)
+
+
+def _line(
+    axes: Any,
+    layers: Sequence[str],
+    found: Mapping[str, Mapping[str, Any]],
+    shift: float,
+    color: str,
+    style: str,
+    label: str,
+) -> None:
+    if not found:
+        return
+    place = [number for number, name in enumerate(layers) if name in found]
+    entries = [found[layers[number]] for number in place]
+    accuracy = np.array([entry["accuracy"] for entry in entries])
+    low, high = np.array([entry["interval"] for entry in entries]).T
+    options = {"color": color, "linestyle": style, "capsize": 2, "label": label, "linewidth": 1.2}
+    axes.errorbar(np.array(place) + shift, accuracy, yerr=np.stack([accuracy - low, high - accuracy]), **options)

@@ -22,14 +22,10 @@ Rows = list[tuple[int, dict[str, str]]]
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> Rows:
-    """Reads a CSV file with a header.
+    """Read a CSV file with a header that has the `needed` columns, filled; others may be there.
 
     Columns are parted by commas, semicolons, tabs or bars; spaces around names and values count for nothing, and so do
     empty rows and empty fields beyond the header. Text that is not UTF-8 is taken for Windows-1252, and said.
-
-    Args:
-        path: the file.
-        needed: columns that must be there and filled; others may be there.
 
     Raises:
         LabelError: the file cannot be read; a needed column or value is missing; a name stands twice in the header; or
@@ -63,7 +59,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
 
 
 def header_of(path: Path) -> list[str]:
-    """Returns the names of the columns, whatever parts them; none if the file is no table."""
+    """Names of the columns, whatever parts them; none if the file is no table."""
     try:
         text = _text(path, quiet=True)
     except LabelError:

@@ -41,11 +41,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _training(self, X: Array, y: Array) -> tuple[Array, NDArray[np.int64]]:
-        """Check what is trained on; return the rows and class numbers.
-
-        Raises:
-            ValueError: shapes, values or labels that no classifier can be trained on.
-        """
+        """Rows and class numbers to train on; ValueError for what no classifier can be trained on."""
         if isinstance(X, torch.Tensor):
             labels = to_numpy(y)
             rows = _checked(X)
@@ -84,18 +80,14 @@ _FLOATS = (np.float64, np.float32)
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """Make a generator of what scikit-learn takes as random_state; a generator is taken as it is."""
+    """A generator of what scikit-learn takes as random_state."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     return np.random.default_rng(check_random_state(random_state).randint(2**31))
 
 
 def group_numbers(groups: Any, rows: int) -> NDArray[np.int64]:
-    """Number the groups of rows, (n,); each row is its own where there are none.
-
-    Raises:
-        ValueError: not one group a row.
-    """
+    """Numbers of the groups of rows, (n,); each row is its own where there are none. ValueError: not one a row."""
     if groups is None:
         return np.arange(rows)
     numbers = np.unique(to_numpy(groups), return_inverse=True)[1]

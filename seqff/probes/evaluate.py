@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,17 +18,15 @@ from seqff.config_io import Settings, load_settings, to_dict
 from seqff.devices import choose_device
 from seqff.errors import RunError
 from seqff.features import FeatureStore
-from seqff.features.together import Wanted, extract_together
+from seqff.features.extraction import StoreRequest, extract_many
 from seqff.files import check_folder, claim_folder, read_json, write_json
 from seqff.nets import load_encoder
-from seqff.probes.clock import Clock
-from seqff.probes.labelled_splits import Groups, ProbeConfig, read_labelled_splits
+from seqff.probes.data import Groups, ProbeConfig, Source, read_data, split_data
 from seqff.probes.labels import Labels, labels_by_video, read_labels
-from seqff.probes.protocol import keep, run_task
+from seqff.probes.protocol import keep, probe_all
 from seqff.probes.results import ProbeResult
-from seqff.probes.seeds import seeds_table, summarise_seeds
 from seqff.probes.segments import has_segments
-from seqff.probes.task import Source, make_task
+from seqff.probes.tables import seeds_table, summarize_seeds
 from seqff.train import train
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest, scan
@@ -66,15 +66,31 @@ class _Plan:
 
     folder: Path
     manifest: Manifest
-    rules: ProbeConfig
+    config: ProbeConfig
     tests: tuple[frozenset[str], ...]
     labels: Mapping[str, str]
-    config: TrainConfig
+    train_config: TrainConfig
     twins: tuple[str, ...]
     extraction: dict[str, Any]
     device: str
     max_bad: float
     progress: bool
+
+
+class _Clock:
+    """Adds up wall time by phase: `seconds`, in the order they came first, rounded to a tenth."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Count the time of a block to a phase."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = round(self.seconds.get(phase, 0.0) + time.perf_counter() - began, 1)
 
 
 def evaluate(
@@ -135,12 +151,12 @@ def evaluate(
     _check(labels, baselines, seeds)
     with Claim(folder):
         check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
-        clock = Clock()
+        clock = _Clock()
         with clock("scan"):
             manifest = scan(videos, max_bad=max_bad, progress=progress)
         labels = labels_by_video([entry.path for entry in manifest.usable], labels)
-        rules = ProbeConfig(labels, "label", groups, splits, folds, seed)
-        paths, tests = _folds(manifest, rules)
+        asked = ProbeConfig(labels, "label", groups, splits, folds, seed)
+        paths, tests = _folds(manifest, asked)
         extraction = {"per": per, "grid": grid, "every": every}
         names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
         settings = {
@@ -154,9 +170,9 @@ def evaluate(
         claim_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
         _agree(folder / MARKER, settings)
         twins = tuple(twin for twin in TWINS if twin in baselines)
-        plan = _Plan(folder, manifest, rules, tests, names, config, twins, extraction, device, max_bad, progress)
+        plan = _Plan(folder, manifest, asked, tests, names, config, twins, extraction, device, max_bad, progress)
         results = {number: _one_seed(plan, number, target, clock) for number in seeds}
-        summary = {**summarise_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
+        summary = {**summarize_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
         write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
         return Evaluation(folder, results, summary)
 
@@ -177,20 +193,16 @@ def _bad(manifest: Manifest) -> list[str]:
     return [entry.path for entry in manifest.bad]
 
 
-def _folds(manifest: Manifest, rules: ProbeConfig) -> tuple[list[str], tuple[frozenset[str], ...]]:
+def _folds(manifest: Manifest, config: ProbeConfig) -> tuple[list[str], tuple[frozenset[str], ...]]:
     """Paths of the usable videos, and those that each fold tests."""
     paths = [entry.path for entry in manifest.usable]
     hashes = [entry.content_hash for entry in manifest.usable]
-    asked = read_labelled_splits(paths, hashes, None, rules, without_features=_bad(manifest))
-    return paths, tuple(frozenset(paths[place] for place in fold.test) for fold in asked.video_folds)
+    data = split_data(paths, hashes, None, config, without_features=_bad(manifest))
+    return paths, tuple(frozenset(paths[place] for place in fold.test) for fold in data.video_folds)
 
 
 def _agree(file: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new evaluation; a resumed one must have the same.
-
-    Raises:
-        RunError: it has not.
-    """
+    """Write the settings of a new evaluation; raise RunError where a resumed one has others."""
     if not file.exists():
         write_json(file, settings)
         return
@@ -202,7 +214,7 @@ def _agree(file: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _one_seed(plan: _Plan, seed: int, device: torch.device, clock: Clock) -> ProbeResult:
+def _one_seed(plan: _Plan, seed: int, device: torch.device, clock: _Clock) -> ProbeResult:
     home = plan.folder / f"seed{seed}"
     names = ("", *plan.twins)
     with clock("training"):
@@ -220,15 +232,15 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
         for name in found[0].names:
             lie_in = (store if name in store.names else found[0] for store in found)
             sources[f"{baseline}/{name}" if baseline else name] = tuple((store, name) for store in lie_in)
-    task = make_task(stores[""], plan.rules, sources)
-    tested = [frozenset(task.paths[place] for place in fold.test) for fold in task.splits.video_folds]
+    data = read_data(stores[""], plan.config, sources)
+    tested = [frozenset(data.paths[place] for place in fold.test) for fold in data.video_folds]
     if any(now - then for now, then in zip(tested, plan.tests, strict=True)):
         raise RunError(
             f"{home}: some videos could not be read to their end, and the folds of the others are no longer those that "
             "were trained; scan again with refresh, or remove those videos, and start anew"
         )
-    result = run_task(task, device=device, progress=plan.progress)
-    if result.facts["encoder_seen"] != UNSEEN:
+    result = probe_all(data, device=device, progress=plan.progress)
+    if result.metadata["encoder_seen"] != UNSEEN:
         raise RunError(f"{home}: an encoder was trained on videos that it is tested on; start anew")
     return keep(result, home / "probe", overwrite=True)
 
@@ -257,9 +269,9 @@ def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> lis
 def _train(plan: _Plan, run: Path, seen: Path, baseline: str, seed: int) -> None:
     options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
     if baseline == "supervised":
-        train_supervised(seen, plan.labels, out=run, config=plan.config, **options)
+        train_supervised(seen, plan.labels, out=run, config=plan.train_config, **options)
     else:
-        config = replace(plan.config, trainer="end_to_end") if baseline else plan.config
+        config = replace(plan.train_config, trainer="end_to_end") if baseline else plan.train_config
         train(seen, out=run, config=config, resume=True, **options)
 
 
@@ -271,9 +283,9 @@ def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureSt
     each, wanted = 1 + len(plan.twins), []
     for number, folder in enumerate(folders):
         beside = ("untrained", "pixels") if number % each == 0 and _needs_its_own(folder, folders[0]) else ()
-        wanted.append(Wanted(folder / "run", folder / "features", beside))
+        wanted.append(StoreRequest(folder / "run", folder / "features", beside))
     options: dict[str, Any] = {"device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
-    return extract_together(wanted, manifest, work=home / "extraction", **plan.extraction, **options)
+    return extract_many(wanted, manifest, work=home / "extraction", **plan.extraction, **options)
 
 
 def _needs_its_own(folder: Path, first: Path) -> bool:

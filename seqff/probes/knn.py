@@ -1,4 +1,4 @@
-"""Nearest neighbours: what features are worth without anything being fitted."""
+"""Nearest neighbors: what features are worth without anything being fitted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from seqff.probes.estimator import Probe, match
 from seqff.probes.preprocessing import Array, fit_scaling, to_numpy
 
-NEIGHBOURS = (10, 20, 100, 200)
+NEIGHBORS = (10, 20, 100, 200)
 """All are reported, none is chosen: the best k is a choice made on the test rows."""
 TEMPERATURE = 0.07
 CHUNK = 2**24
@@ -23,11 +23,9 @@ def knn_votes(
     """Votes of the k training rows that lie in the most similar direction, each counting exp(cosine / temperature).
 
     Args:
-        train: (n, D) features.
-        y: (n,) int64 class numbers below `classes`.
-        test: (m, D) features.
+        train, y, test: (n, D) features, (n,) int64 class numbers, (m, D) features.
         classes: K.
-        ks: numbers of neighbours, each at most n.
+        ks: numbers of neighbors, each at most n.
         temperature: small ones let the nearest decide.
 
     Returns:
@@ -48,7 +46,7 @@ def knn_votes(
 
 
 class KNNProbe(Probe):
-    """Cosine nearest neighbours on standardised features; see `knn_votes`.
+    """Cosine nearest neighbors on standardized features; see `knn_votes`.
 
     Args:
         n_neighbors: k; all training rows vote where there are fewer.

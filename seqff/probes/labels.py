@@ -1,10 +1,14 @@
-"""The class of every video: from folders or from a table."""
+"""The class and the group of every video: from folders, tables or names.
+
+A group (a subject, a camera, a recording) never stands on both sides of a split.
+"""
 
 from __future__ import annotations
 
 import difflib
 import logging
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +25,7 @@ log = logging.getLogger(__name__)
 _SPLITS = ("dev", "eval", "test", "testing", "train", "training", "trainval", "val", "valid", "validation")
 SHOWN = 3
 """Names an error message lists before it counts the rest."""
+ROW_WORDS = ("frame", "frames", "row", "rows", "random")
 
 
 def labels_by_video(videos: Sequence[str], labels: Labels) -> str | os.PathLike[str] | Mapping[str, str]:
@@ -78,16 +83,49 @@ def read_labels(
     return align(videos, read_column(Path(source), column), column, str(source), without_features)
 
 
-def read_column(path: Path, column: str) -> dict[str, str]:
-    """Read one column of a CSV file with a header, by the column `video`.
+def read_groups(
+    videos: Sequence[str],
+    source: str | os.PathLike[str] | Mapping[str, str] | None,
+    *,
+    content_hashes: Sequence[str],
+    without_features: Collection[str] = (),
+) -> list[str]:
+    """Find the group of each video.
 
     Args:
-        path: the file; see `read_rows`.
-        column: name of the column.
+        videos: paths, posix, relative to the folder of videos.
+        source: None (each video is a group of its own), "folder" (name of the innermost folder: walk/anna/1.avi is in
+            "anna"), a CSV file with the header `video,group`, a mapping from video to group, or a regular expression.
+            The expression is searched for in the file name, or in the whole path if it has a "/"; its group named
+            `group`, else its first one, is the answer: `(?P<group>[a-z]+)_` puts walk/denis_walk.avi into "denis".
+        content_hashes: of the videos; copies of one file must share a group.
+        without_features: further videos that a table may name (the skipped ones).
+
+    Returns:
+        One group a video, in the order of `videos`.
 
     Raises:
-        LabelError: missing or unreadable file, missing column, empty value, or a video with two values.
+        LabelError: a video without a group, an unreadable table or expression, or copies in different groups.
     """
+    if source is None:
+        first = {content: video for video, content in zip(reversed(videos), reversed(content_hashes), strict=True)}
+        return [first[content] for content in content_hashes]
+    groups = _groups(videos, source, without_features)
+    by_content: dict[str, list[int]] = defaultdict(list)
+    for number, content in enumerate(content_hashes):
+        by_content[content].append(number)
+    for copies in by_content.values():
+        other = next((number for number in copies if groups[number] != groups[copies[0]]), None)
+        if other is not None:
+            raise LabelError(
+                f"{videos[copies[0]]} and {videos[other]} are the same video but in the groups {groups[copies[0]]!r} "
+                f"and {groups[other]!r}; put them into one group, or remove one"
+            )
+    return groups
+
+
+def read_column(path: Path, column: str) -> dict[str, str]:
+    """One column of a CSV file, by the column `video`; raises LabelError where a video has two values."""
     if not path.is_file():
         hint = " (or is it meant as the word 'folder'?)" if column == "label" else ""
         raise LabelError(f"{path}: no such file of {column}s{hint}")
@@ -100,14 +138,7 @@ def read_column(path: Path, column: str) -> dict[str, str]:
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Rows:
-    """Read a CSV file with a header; videos come with forward slashes.
-
-    Args:
-        path: the file.
-        needed: columns that must be there and filled, `video` among them; others may be there.
-
-    Returns:
-        For each row its number in the file and a dict, values without spaces around them.
+    """Rows of a CSV file that has the `needed` columns, `video` among them; videos come with forward slashes.
 
     Raises:
         LabelError: see `read_rows`.
@@ -120,15 +151,7 @@ def align(
 ) -> list[str]:
     """Pick each video's value from a table that must fit: no video missing, none unknown.
 
-    Args:
-        videos: paths of the videos.
-        values: value by path.
-        what: name of the value, for errors.
-        source: where the values come from, for errors.
-        without_features: paths that may be in the table though they are not in `videos`.
-
-    Raises:
-        LabelError: the table does not fit.
+    `what` names the value and `source` the table in the LabelError that is raised where they do not fit.
     """
     values, known = _spelt_alike(values, videos), set(videos)
     unknown = [video for video in values if video not in known and video not in without_features]
@@ -146,15 +169,7 @@ def align(
 
 
 def check_classes(labels: Sequence[str], groups: Sequence[str]) -> None:
-    """Make sure that a probe by groups can be trained and tested at all.
-
-    Args:
-        labels: class of each video.
-        groups: group of each video.
-
-    Raises:
-        LabelError: one class only, one group only, or a class that stands in one group only.
-    """
+    """Raise LabelError unless a probe by groups can be trained and tested: 2 classes, each in 2 groups or more."""
     classes = Counter(labels)
     if len(classes) < 2:
         raise LabelError(f"all videos have the label {labels[0]!r}; a probe needs 2 classes or more")
@@ -238,3 +253,48 @@ def _nearest(name: str, videos: Sequence[str]) -> str | None:
     """The video most likely meant: the same file name in another folder, else the closest spelling."""
     same = [video for video in videos if PurePosixPath(video).name == PurePosixPath(name).name]
     return next(iter(same or difflib.get_close_matches(name, videos, n=1)), None)
+
+
+def _groups(
+    videos: Sequence[str], source: str | os.PathLike[str] | Mapping[str, str], without_features: Collection[str]
+) -> list[str]:
+    if isinstance(source, Mapping):
+        return align(videos, source, "group", "the groups given", without_features)
+    if not isinstance(source, str) or source.lower().endswith(".csv") or Path(source).is_file():
+        return align(videos, read_column(Path(source), "group"), "group", str(source), without_features)
+    if source == "folder":
+        return _innermost_folders(videos)
+    if source in ROW_WORDS:
+        raise LabelError(
+            f"groups {source!r}: frames of one video cannot be split between training and test, they are nearly alike "
+            "and the score would be that of a memory (0.95 on labels that mean nothing); splits are by video (give no "
+            "groups) or by groups of videos. To see it for yourself, allow the leak"
+        )
+    return _matched(videos, source)
+
+
+def _innermost_folders(videos: Sequence[str]) -> list[str]:
+    loose = [video for video in videos if len(PurePosixPath(video).parts) < 2]
+    if loose:
+        raise LabelError(f"groups 'folder': {listing(loose, 'video')} in no folder below the folder of videos")
+    return [PurePosixPath(video).parts[-2] for video in videos]
+
+
+def _matched(videos: Sequence[str], expression: str) -> list[str]:
+    try:
+        pattern = re.compile(expression)
+    except re.error as error:
+        raise LabelError(
+            f"groups {expression!r}: neither 'folder', nor a CSV file, nor a regular expression ({error})"
+        ) from error
+    if pattern.groups == 0:
+        raise LabelError(
+            f"groups {expression!r}: the regular expression marks no group; put the part that names the group in "
+            "round brackets, as in '(?P<group>[a-z]+)_'"
+        )
+    key: str | int = "group" if "group" in pattern.groupindex else 1
+    found = [pattern.search(video if "/" in expression else PurePosixPath(video).name) for video in videos]
+    missed = [video for video, match in zip(videos, found, strict=True) if match is None or not match.group(key)]
+    if missed:
+        raise LabelError(f"groups {expression!r}: no match in {listing(missed, 'video')}")
+    return [match.group(key) for match in found if match is not None]

@@ -1,13 +1,12 @@
 """The linear probe: multinomial logistic regression with its penalty chosen inside the training part.
 
-Features are standardised and divided by the square root of their number, so that a row has mean square 1 whatever
+Features are standardized and divided by the square root of their number, so that a row has mean square 1 whatever
 the layer's width, and one path of penalties serves narrow and wide layers alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,13 +15,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from seqff.probes.estimator import Probe, generator, group_numbers, match, softmax
-from seqff.probes.model_selection import Choice, Fit, fit_chosen
-from seqff.probes.preprocessing import Array, fit_scaling, narrow, to_numpy
+from seqff.probes.model_selection import STEADY_ROWS, Fit, fit_chosen
+from seqff.probes.preprocessing import Array, cast, fit_scaling, module_of, narrow, to_numpy
 from seqff.probes.softmax import lambda_path, logits_of, softmax_path
 
 ONE_THREAD_UP_TO_ROWS = 5000
+SELECTION_TOLERANCE = 1e-5
+"""Of the fits that lambda is chosen by, where rows are many."""
 FINAL_TOLERANCE = 1e-9
-"""Of the last fit in float64, the one that answers; in float32, and on the path, `softmax.TOLERANCE` is enough."""
+"""Of the last fit in float64, the one that answers; in float32 `softmax.TOLERANCE` is what can be reached."""
 
 
 class LinearProbe(Probe):
@@ -57,7 +58,7 @@ class LinearProbe(Probe):
         self.width_seed = width_seed
         self.random_state = random_state
 
-    def fit(self, X: Array, y: Array, groups: Any = None) -> LinearProbe:
+    def fit(self, X: Array, y: Array, groups: Any = None, *, tried: Callable[[], object] = lambda: None) -> LinearProbe:
         """Train.
 
         Args:
@@ -65,6 +66,7 @@ class LinearProbe(Probe):
             y: (n,) labels.
             groups: (n,) what rows must not be parted when lambda is chosen (their video, their subject); None makes
                 each row a group of its own.
+            tried: called after each penalty that was tried, for progress bars.
         """
         rows, codes = self._training(X, y)
         units = group_numbers(groups, len(codes))
@@ -73,11 +75,12 @@ class LinearProbe(Probe):
         x = self._narrowed(self.scaling_(rows))
         # Small problems lose more to handing work between threads than they win by it.
         with threadpool_limits(limits=1 if len(x) <= ONE_THREAD_UP_TO_ROWS else None):
-            fit = (
-                _fit(x, codes, units, lambdas, generator(self.random_state))
-                if x.shape[1]
-                else _majority(x, codes, lambdas)
-            )
+            if x.shape[1]:
+                rng = generator(self.random_state)
+                final = partial(softmax_path, tolerance=FINAL_TOLERANCE) if "64" in str(x.dtype) else softmax_path
+                fit = fit_chosen(x, codes, units, lambdas, rng=rng, path=_selection_path, final=final, tried=tried)
+            else:
+                fit = _majority(x, codes, lambdas)
         self.weights_, self.lambda_, self.choice_, self.converged_ = fit.weights, fit.lambda_, fit.choice, fit.converged
         return self
 
@@ -99,64 +102,19 @@ class LinearProbe(Probe):
         return x if self.width is None else narrow(x, self.width, self.width_seed)
 
 
-def _fit(
-    x: Array, y: NDArray[np.int64], groups: NDArray[np.int64], lambdas: Sequence[float], rng: np.random.Generator
-) -> Fit:
-    exact = partial(softmax_path, tolerance=FINAL_TOLERANCE) if "64" in str(x.dtype) else None
-    return fit_chosen(x, y, groups, lambdas, rng=rng, final=exact)
+def _selection_path(
+    x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float]
+) -> Iterator[tuple[Array, bool]]:
+    """`softmax_path`; of many rows in float32 and less exact, which takes half the time."""
+    if len(y) < STEADY_ROWS:
+        yield from softmax_path(x, y, classes, lambdas)
+        return
+    single = cast(x, module_of(x).float32)
+    for weights, converged in softmax_path(single, y, classes, lambdas, tolerance=SELECTION_TOLERANCE):
+        yield cast(weights, x.dtype), converged
 
 
 def _majority(x: Array, y: NDArray[np.int64], lambdas: Sequence[float]) -> Fit:
     """Without a feature that varies, the classes' shares are all there is to know."""
     shares = np.log(np.bincount(y) / len(y))[None]
-    return Fit(match(shares.astype(to_numpy(x).dtype), x), lambdas[len(lambdas) // 2], None, True)
-
-
-@dataclass(frozen=True)
-class LinearOutcome:
-    """What one probe said of its test rows, and how it came about.
-
-    Args:
-        predicted: (m,) class numbers.
-        choice: of lambda; None where the training part was too small to choose on.
-        lambda_: the penalty used.
-        constant: features dropped because they did not vary in training.
-        converged: the final fit met its tolerance.
-    """
-
-    predicted: NDArray[np.int64]
-    choice: Choice | None
-    lambda_: float
-    constant: int
-    converged: bool
-
-
-def linear_probe(
-    train: NDArray[np.floating],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    test: NDArray[np.floating],
-    *,
-    rng: np.random.Generator,
-    lambdas: Sequence[float] | None = None,
-    width: int | None = None,
-    width_seed: int = 0,
-) -> LinearOutcome:
-    """Fit a `LinearProbe` and answer the test rows.
-
-    Args:
-        train: (n, D) features.
-        labels: (n,) class numbers, two kinds at least.
-        groups: (n,) group numbers; held-out rows never share a group with the rows fitted.
-        test: (m, D) features.
-        rng: of the inner splits.
-        lambdas: see `LinearProbe`.
-        width: see `LinearProbe`.
-        width_seed: see `LinearProbe`.
-
-    Returns:
-        The predictions and how lambda was chosen.
-    """
-    probe = LinearProbe(lambdas, width=width, width_seed=width_seed, random_state=rng).fit(train, labels, groups)
-    predicted = probe.predict(test).astype(np.int64)
-    return LinearOutcome(predicted, probe.choice_, probe.lambda_, probe.scaling_.constant, probe.converged_)
+    return Fit(match(shares.astype(to_numpy(x[:0]).dtype), x), lambdas[len(lambdas) // 2], None, True)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from seqff.probes.cautions import forgotten_groups, nothing_learned, too_little
-from seqff.probes.labelled_splits import LEAK, WITHIN
+from seqff.probes.data import LEAK, PIXELS, WITHIN, ProbeData
 from seqff.probes.results import ArrayResult
-from seqff.probes.task import PIXELS, Task
 from seqff.version import __version__
 
 GIVEN = "given in Python"
@@ -24,45 +23,45 @@ EXTRACTION = (
 """Settings of an extraction that its features depend on."""
 
 
-def facts_of(task: Task, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
+def metadata_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
     """Gather everything of results.json but the accuracies."""
-    store, splits = task.stores[0], task.splits
-    encoders = [other.meta.get("encoder") or {} for other in task.stores]
-    labelled = sorted(set(zip(splits.video.tolist(), splits.label.tolist(), strict=True)))
+    store = data.stores[0]
+    encoders = [other.meta.get("encoder") or {} for other in data.stores]
+    labelled = sorted(set(zip(data.video.tolist(), data.name.tolist(), strict=True)))
     videos = sorted({place for place, _ in labelled})
-    notes = [LEAK] if task.config.leaks else [WITHIN] if task.config.split_frames else []
+    notes = [LEAK] if data.config.leaks else [WITHIN] if data.config.split_frames else []
     return {
         "version": __version__,
         "per": store.per,
         "videos": len(videos),
-        "rows": len(splits.rows),
-        "unlabelled_rows": len(store) - len(splits.rows),
-        "groups": len({splits.groups[place] for place in videos}),
-        "classes": list(task.classes),
-        "label_column": task.config.column,
+        "rows": len(data.rows),
+        "unlabelled_rows": len(store) - len(data.rows),
+        "groups": len({data.groups[place] for place in videos}),
+        "classes": list(data.classes),
+        "label_column": data.config.column,
         "videos_per_class": dict(sorted(Counter(name for _, name in labelled).items())),
-        "split": describe_split(task),
-        "folds": _folds(task),
-        "encoder_seen": seen_over_folds(task),
-        "seed": task.seed,
-        "lambdas": list(task.lambdas),
-        "narrowest": task.narrowest,
+        "split": describe_split(data),
+        "folds": _folds(data),
+        "encoder_seen": seen_over_folds(data),
+        "seed": data.config.seed,
+        "lambdas": list(data.lambdas),
+        "narrowest": data.narrowest,
         "encoder_hash": _one_or_all([encoder.get("hash") for encoder in encoders]),
         "untrained_hash": _one_or_all([encoder.get("untrained_hash") for encoder in encoders]),
-        "transform_hash": _one_or_all([other.meta.get("transform_hash") for other in task.stores]),
-        "video_list_hash": digest(map("\0".join, zip(task.paths, task.hashes, strict=True))),
-        "labels_hash": _labels_hash(task),
-        "splits_hash": _splits_hash(task),
-        "arguments": arguments_of(task),
+        "transform_hash": _one_or_all([other.meta.get("transform_hash") for other in data.stores]),
+        "video_list_hash": digest(map("\0".join, zip(data.paths, data.hashes, strict=True))),
+        "labels_hash": _labels_hash(data),
+        "splits_hash": _splits_hash(data),
+        "arguments": arguments_of(data),
         "extraction": {key: store.meta[key] for key in EXTRACTION if key in store.meta},
         "seconds": round(sum(result.seconds for result in found.values()), 3),
-        "warnings": notes + cautions_of(task, found) + warnings_of(found, len(task.folds)),
+        "warnings": notes + cautions_of(data, found) + warnings_of(found, len(data.folds)),
     }
 
 
-def arguments_of(task: Task) -> dict[str, Any]:
+def arguments_of(data: ProbeData) -> dict[str, Any]:
     """Return what `seqff probe` was asked, by the names of its flags; what was left out is left out."""
-    config = task.config
+    config = data.config
 
     def named(source: Any) -> str | None:
         return None if source is None else GIVEN if isinstance(source, Mapping) else os.fspath(source)
@@ -79,32 +78,32 @@ def arguments_of(task: Task) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value}
 
 
-def majority_accuracy(task: Task) -> float:
+def majority_accuracy(data: ProbeData) -> float:
     """Share of the answers that always naming the most frequent class would get right."""
-    return float(np.bincount(task.label[task.tested]).max() / len(task.tested))
+    return float(np.bincount(data.label[data.tested]).max() / len(data.tested))
 
 
-def describe_split(task: Task) -> str:
+def describe_split(data: ProbeData) -> str:
     """Say in words how the rows were split."""
-    folds, config = len(task.folds), task.config
+    folds, config = len(data.folds), data.config
     if config.leaks:
         return f"{folds} folds of frames at random"
     if config.split_frames is not None:
         return f"inside videos: frames {config.split_frames} train, all others test"
     if config.splits is not None:
         return f"{folds} official split{'s' if folds > 1 else ''}"
-    videos = np.unique(task.splits.video)
-    groups = len({task.splits.groups[place] for place in videos})
+    videos = np.unique(data.video)
+    groups = len({data.groups[place] for place in videos})
     unit = "video" if groups == len(videos) else "group"
     return f"leave one {unit} out ({folds} folds)" if folds == groups else f"{folds} folds by {unit}"
 
 
-def seen_over_folds(task: Task) -> str:
+def seen_over_folds(data: ProbeData) -> str:
     """Whether the tested videos of each fold were among those its encoder was trained on; see `seen`."""
     states = set()
-    for number, fold in enumerate(task.folds):
-        hashes = [task.hashes[place] for place in np.unique(task.splits.video[fold.test])]
-        states.add(seen(hashes, task.store_of(number).trained_on))
+    for number, fold in enumerate(data.folds):
+        hashes = [data.hashes[place] for place in np.unique(data.video[fold.test])]
+        states.add(seen(hashes, data.stores[number % len(data.stores)].trained_on))
     return states.pop() if len(states) == 1 else "unknown" if "unknown" in states else "mixed"
 
 
@@ -116,19 +115,19 @@ def seen(hashes: Sequence[str], trained_on: frozenset[str] | None) -> str:
     return "unseen" if known == 0 else "seen" if known == len(hashes) else "mixed"
 
 
-def cautions_of(task: Task, found: Mapping[str, ArrayResult]) -> list[str]:
+def cautions_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> list[str]:
     """Name too little data, layers that learned nothing, and groups that look forgotten."""
-    splits, config = task.splits, task.config
-    pairs = sorted(set(zip(splits.video.tolist(), splits.label.tolist(), strict=True)))
+    config = data.config
+    pairs = sorted(set(zip(data.video.tolist(), data.name.tolist(), strict=True)))
     layers = {name: result for name, result in found.items() if name != PIXELS and "/" not in name}
     untrained = {name: found[f"untrained/{name}"] for name in layers if f"untrained/{name}" in found}
-    notes = nothing_learned(layers, untrained, majority_accuracy(task))
+    notes = nothing_learned(layers, untrained, majority_accuracy(data))
     if config.within_videos:
         return notes
     few = too_little(Counter(name for _, name in pairs), len({place for place, _ in pairs}))
     dealt = config.groups is None and config.splits is None
     forgotten = (
-        forgotten_groups([task.paths[place] for place, _ in pairs], [name for _, name in pairs]) if dealt else None
+        forgotten_groups([data.paths[place] for place, _ in pairs], [name for _, name in pairs]) if dealt else None
     )
     return [*few, *notes, *([forgotten] if forgotten else [])]
 
@@ -153,13 +152,13 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _folds(task: Task) -> list[dict[str, Any]]:
+def _folds(data: ProbeData) -> list[dict[str, Any]]:
     """Name of each fold, and how many videos it trains and tests."""
-    video = task.splits.video
-    counts = [(len(np.unique(video[fold.train])), len(np.unique(video[fold.test]))) for fold in task.folds]
+    video = data.video
+    counts = [(len(np.unique(video[fold.train])), len(np.unique(video[fold.test]))) for fold in data.folds]
     return [
         {"name": fold.name, "train": train, "test": test}
-        for fold, (train, test) in zip(task.folds, counts, strict=True)
+        for fold, (train, test) in zip(data.folds, counts, strict=True)
     ]
 
 
@@ -169,31 +168,31 @@ def _one_or_all(values: Sequence[Any]) -> Any:
     return next(iter(known), None) if len(known) < 2 else list(values)
 
 
-def _labels_hash(task: Task) -> str:
+def _labels_hash(data: ProbeData) -> str:
     """Of what each labelled row is called; by video where whole videos are labelled, whatever rows they have."""
-    splits, index = task.splits, task.stores[0].index
+    index = data.stores[0].index
     names: dict[int, set[str]] = {}
-    for place, name in zip(splits.video.tolist(), splits.label.tolist(), strict=True):
+    for place, name in zip(data.video.tolist(), data.name.tolist(), strict=True):
         names.setdefault(place, set()).add(name)
-    if len(splits.rows) == len(index) and all(len(found) == 1 for found in names.values()):
-        return digest(f"{task.paths[place]}\0{names[place].pop()}" for place in sorted(names))
-    rows = zip(splits.rows.tolist(), splits.label.tolist(), strict=True)
+    if len(data.rows) == len(index) and all(len(found) == 1 for found in names.values()):
+        return digest(f"{data.paths[place]}\0{names[place].pop()}" for place in sorted(names))
+    rows = zip(data.rows.tolist(), data.name.tolist(), strict=True)
     return digest(f"{index.video[row]}\0{index.frame[row]}\0{name}" for row, name in rows)
 
 
-def _splits_hash(task: Task) -> str:
+def _splits_hash(data: ProbeData) -> str:
     """Of who is in which group, and trained and tested in which fold."""
-    folds = task.splits.video_folds
+    folds = data.video_folds
     names: dict[tuple[str, int], list[str]] = {}
     for side in ("train", "test"):
         members = [(place, fold.name) for fold in folds for place in getattr(fold, side).tolist()]
         for place, fold in members:
             names.setdefault((side, place), []).append(fold)
-    if task.config.within_videos:
-        return digest(f"{fold.name}\0{','.join(map(str, fold.test))}" for fold in task.folds)
+    if data.config.within_videos:
+        return digest(f"{fold.name}\0{','.join(map(str, fold.test))}" for fold in data.folds)
     lines = []
-    for place, (path, group) in enumerate(zip(task.paths, task.splits.groups, strict=True)):
+    for place, (path, group) in enumerate(zip(data.paths, data.groups, strict=True)):
         trained, tested = (",".join(names.get((side, place), [])) for side in ("train", "test"))
         # Where the folds are dealt, who is tested in a fold says who is trained in it.
-        lines.append("\0".join([path, group, tested] + ([trained] if task.config.splits is not None else [])))
+        lines.append("\0".join([path, group, tested] + ([trained] if data.config.splits is not None else [])))
     return digest(lines)

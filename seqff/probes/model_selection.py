@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from seqff.probes.preprocessing import Array, module_of, principal_axes, to_numpy
+from seqff.probes.preprocessing import Array, module_of, principal_axes, row_blocks, to_numpy
 from seqff.probes.softmax import logits_of, softmax_path
 from seqff.probes.splits import deal_groups
 
@@ -19,9 +20,16 @@ HOLD_OUT_FOLDS = 10
 HOLD_OUT_ABOVE_ROWS = 5000
 """Training rows above which lambda is chosen on one hold-out of a tenth of the groups instead of on 4 folds."""
 
-Cuts = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
-Path = Callable[[Array, NDArray[np.int64], int, Sequence[float]], Iterator[tuple[Array, bool]]]
-"""Fits one lambda after the other: (x, y, classes, lambdas) to weights and whether they converged, as softmax_path."""
+PATIENCE = 2
+"""Penalties in a row whose loss rises and whose accuracy is not the best yet, after which weaker ones are not tried."""
+STEADY_ROWS = 1000
+"""Rows from which on accuracy does not jump with single ones, so that penalties may be left out and need less care."""
+
+Rows = NDArray[np.int64] | slice
+Cuts = Sequence[tuple[Rows, Rows]]
+Path = Callable[..., Iterator[tuple[Array, bool]]]
+"""Fits one lambda after the other: (x, y, classes, lambdas) to weights and whether they converged, as softmax_path. The
+last fit, of one lambda, also gets `start`, weights to begin with."""
 Loss = Callable[[NDArray[Any], NDArray[np.int64]], float]
 """Sum over rows of what logits (m, K) cost where y (m,) is right."""
 
@@ -31,7 +39,8 @@ class Choice:
     """How lambda was chosen.
 
     Args:
-        losses: mean loss (of the linear probe: cross-entropy) on held-out training rows at each lambda.
+        losses: mean loss (of the linear probe: cross-entropy) on held-out training rows at each lambda that was tried:
+            from the strongest on, until weaker ones are hopeless.
         scores: accuracy on the same rows; among those within a standard error of the best, the least loss decides.
         best: place of the chosen lambda.
     """
@@ -45,8 +54,8 @@ class Choice:
         """The path ends at the chosen lambda while accuracy still rises: a longer path might do better."""
         if len(self.losses) < 2 or self.best not in (0, len(self.losses) - 1):
             return False
-        neighbour = 1 if self.best == 0 else self.best - 1
-        return self.scores[self.best] > self.scores[neighbour]
+        neighbor = 1 if self.best == 0 else self.best - 1
+        return self.scores[self.best] > self.scores[neighbor]
 
 
 @dataclass(frozen=True)
@@ -72,35 +81,42 @@ def choose_lambda(
     *,
     path: Path = softmax_path,
     loss: Loss = cross_entropy,
-) -> Choice:
-    """Judge each lambda by accuracy and loss on held-out training rows.
+    tried: Callable[[], object] = lambda: None,
+) -> tuple[Choice, Array]:
+    """Judge each lambda by accuracy and loss on held-out training rows; also give the first cut's weights at the best.
 
     Accuracy alone jumps with single videos of a small set (90 videos: the tested accuracy moved by a standard deviation
     of 0.8 to 2.3 points from one inner split to another, by cross-entropy 0.4 to 0.8). Cross-entropy alone prefers
     never to commit itself where accuracy is low (10 classes, best accuracy 0.28: it chose penalties that score 0.14).
     So: among the lambdas whose accuracy is within one standard error of the best, the least cross-entropy.
 
-    Args:
-        x: (n, D) standardised training rows; test rows have no way in.
-        y: (n,) class numbers.
-        cuts: pairs of row numbers (fit, held out), one at least.
-        lambdas: strong to weak.
-        path: fits the lambdas.
-        loss: of logits and right classes, summed over rows.
-
-    Returns:
-        Losses and scores over all held-out rows together.
+    `x` and `y` are training rows, `cuts` pairs of row numbers (fit, held out); test rows have no way in.
     """
-    losses, right = np.zeros(len(lambdas)), np.zeros(len(lambdas))
-    classes = int(y.max()) + 1
-    for fit, held in cuts:
-        for place, (weights, _) in enumerate(path(x[fit], y[fit], classes, lambdas)):
+    held_rows, classes = sum(len(y[held]) for _, held in cuts), int(y.max()) + 1
+    paths = [path(x[fit], y[fit], classes, lambdas) for fit, _ in cuts]
+    losses, scores, found = [], [], []
+    for fits in zip(*paths, strict=True):
+        loss_sum, right = 0.0, 0
+        for (weights, _), (_, held) in zip(fits, cuts, strict=True):
             logits = to_numpy(logits_of(x[held], weights))
-            losses[place] += loss(logits, y[held])
-            right[place] += (logits.argmax(axis=1) == y[held]).sum()
-    rows = sum(len(held) for _, held in cuts)
-    best = pick(losses / rows, right / rows, rows)
-    return Choice(tuple((losses / rows).tolist()), tuple((right / rows).tolist()), best)
+            loss_sum += loss(logits, y[held])
+            right += int((logits.argmax(axis=1) == y[held]).sum())
+        losses.append(loss_sum / held_rows)
+        scores.append(right / held_rows)
+        found.append(fits[0][0])
+        tried()
+        if held_rows >= STEADY_ROWS and hopeless(losses, scores):
+            break
+    best = pick(np.array(losses), np.array(scores), held_rows)
+    return Choice(tuple(losses), tuple(scores), best), found[best]
+
+
+def hopeless(losses: Sequence[float], scores: Sequence[float]) -> bool:
+    """Whether penalties weaker than those tried can be left out: losses rise and accuracy has passed its best."""
+    if len(losses) <= PATIENCE:
+        return False
+    rising = all(one < two for one, two in itertools.pairwise(losses[-PATIENCE - 1 :]))
+    return rising and max(scores[-PATIENCE:]) <= max(scores[:-PATIENCE])
 
 
 def pick(losses: NDArray[np.float64], scores: NDArray[np.float64], rows: int) -> int:
@@ -111,16 +127,7 @@ def pick(losses: NDArray[np.float64], scores: NDArray[np.float64], rows: int) ->
 
 
 def selection_folds(y: NDArray[np.int64], groups: NDArray[np.int64], rng: np.random.Generator) -> Cuts:
-    """Cut the training part by groups, to choose lambda on: 4 folds, or one hold-out of a tenth if there are many rows.
-
-    Args:
-        y: (n,) class numbers.
-        groups: (n,) group numbers.
-        rng: order in which groups are dealt.
-
-    Returns:
-        Pairs of row numbers (fit, held out); empty where no cut leaves two classes to fit.
-    """
+    """Cut training rows by groups: 4 folds, or a hold-out of a tenth of many rows; none without two classes."""
     _, group = np.unique(groups, return_inverse=True)
     counts = np.zeros((group.max() + 1, y.max() + 1), dtype=np.int64)
     np.add.at(counts, (group, y), 1)
@@ -143,11 +150,12 @@ def fit_chosen(
     path: Path = softmax_path,
     loss: Loss = cross_entropy,
     final: Path | None = None,
+    tried: Callable[[], object] = lambda: None,
 ) -> Fit:
-    """Choose lambda on held-out groups, then fit once more on all rows.
+    """Choose lambda on held-out groups, then fit once more on all rows, beginning with the weights chosen.
 
     Args:
-        x: (n, D) scaled features, D at least 1.
+        x: (n, D) scaled features, D at least 1; overwritten.
         y: (n,) class numbers, all below the largest present.
         groups: (n,) group numbers.
         lambdas: strong to weak. The middle one is taken where there are too few groups to choose on.
@@ -155,12 +163,24 @@ def fit_chosen(
         path: fits the lambdas.
         loss: what held-out rows are judged by, beside accuracy.
         final: makes the last fit; None takes `path`.
+        tried: called after each lambda.
     """
     axes = principal_axes(x)
-    turned = x @ axes
+    turned = _turned(x, axes)
     cuts = selection_folds(y, groups, rng) if len(lambdas) > 1 else []
-    choice = choose_lambda(turned, y, cuts, lambdas, path=path, loss=loss) if cuts else None
+    choice, start = None, None
+    if cuts:
+        choice, start = choose_lambda(turned, y, cuts, lambdas, path=path, loss=loss, tried=tried)
     lambda_ = lambdas[choice.best if choice else len(lambdas) // 2]
-    ((weights, converged),) = (final or path)(turned, y, int(y.max()) + 1, [lambda_])
+    ((weights, converged),) = (final or path)(turned, y, int(y.max()) + 1, [lambda_], start=start)
     whole = module_of(x).concatenate([axes @ weights[:-1], weights[-1:]])
     return Fit(whole, lambda_, choice, converged)
+
+
+def _turned(x: Array, axes: Array) -> Array:
+    """x @ axes, block by block and in place of x where it is as wide."""
+    if axes.shape[0] != axes.shape[1]:
+        return x @ axes
+    for block in row_blocks(x):
+        x[block] = x[block] @ axes
+    return x

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 CONSTANT = 1e-6
 """A feature whose standard deviation is below this share of its largest value counts as constant."""
-FLOAT64_UP_TO = 2**22
-"""Values of a matrix up to which float64 costs nothing worth saving; larger ones stay in the precision they have."""
+BLOCK_VALUES = 2**22
+"""Values of a matrix that are worked on at a time, and up to which float64 costs nothing worth saving; larger matrices
+stay in the precision they have."""
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -32,13 +33,16 @@ def to_numpy(x: Array) -> NDArray[Any]:
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
+def cast(x: Array, dtype: Any) -> Array:
+    """Bring an array or a tensor to a type of its own module; itself where it has it."""
+    return x.to(dtype) if isinstance(x, torch.Tensor) else x.astype(dtype, copy=False)
+
+
 def precise(x: Array) -> Array:
     """Turn small matrices into float64; large ones into float32 unless they are float64 already."""
-    size = x.shape[0] * x.shape[1]
-    if isinstance(x, torch.Tensor):
-        wide = size <= FLOAT64_UP_TO and x.device.type != "mps"
-        return x.double() if wide or x.dtype == torch.float64 else x.float()
-    return x.astype(np.float64 if size <= FLOAT64_UP_TO or x.dtype == np.float64 else np.float32)
+    xp = module_of(x)
+    wide = x.shape[0] * x.shape[1] <= BLOCK_VALUES and not (xp is torch and x.device.type == "mps")
+    return cast(x, xp.float64 if wide or x.dtype == xp.float64 else xp.float32)
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,33 @@ class Scaling:
         return int((~self.kept).sum())
 
     def __call__(self, x: Array) -> Array:
-        """Scale rows, (m, D), to (m, D') in the precision of the training rows."""
-        kept = x[:, self.kept]
-        like = kept.to(self.mean.dtype) if isinstance(x, torch.Tensor) else kept.astype(self.mean.dtype)
-        return (like - self.mean) / self.scale
+        """Scale rows, (m, D), to (m, D') in the precision of the training rows; always a new array."""
+        kept = x[:, self.kept] if self.constant else x
+        scaled = cast(kept, self.mean.dtype) - self.mean
+        scaled /= self.scale
+        return scaled
+
+
+def row_blocks(x: Array) -> list[slice]:
+    """Slices of the rows of x, (n, D), that hold up to `BLOCK_VALUES` values each."""
+    step = max(1, BLOCK_VALUES // max(x.shape[1], 1))
+    return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
 def fit_scaling(train: Array) -> Scaling:
-    """Measure training rows, (n, D); see `Scaling`."""
-    xp = module_of(train)
-    x = precise(train)
-    mean = x.mean(axis=0)
-    std = xp.sqrt(xp.square(x - mean).mean(axis=0))
-    kept = std > CONSTANT * xp.amax(xp.abs(x), axis=0)
-    return Scaling(kept, mean[kept], std[kept] * max(int(kept.sum()), 1) ** 0.5)
+    """Measure training rows, (n, D), block by block; see `Scaling`."""
+    xp, blocks, rows = module_of(train), row_blocks(train), len(train)
+    mean = sum(precise(train[block]).sum(axis=0) for block in blocks) / rows
+    std = xp.sqrt(sum(xp.square(precise(train[block]) - mean).sum(axis=0) for block in blocks) / rows)
+    largest = xp.amax(xp.stack([xp.amax(xp.abs(train[block]), axis=0) for block in blocks]), axis=0)
+    kept = std > CONSTANT * largest
+    dtype = mean.dtype if len(blocks) == 1 else xp.promote_types(train.dtype, xp.float32)
+    scale = std[kept] * max(int(kept.sum()), 1) ** 0.5
+    return Scaling(kept, cast(mean[kept], dtype), cast(scale, dtype))
 
 
-def standardise(train: Array, test: Array) -> tuple[Array, Array, int]:
-    """Give training features mean 0 and rows of mean square 1; treat test features with the same numbers.
-
-    Args:
-        train: (n, D).
-        test: (m, D).
-
-    Returns:
-        Both without the features that are constant in training, and the number of those.
-    """
+def standardize(train: Array, test: Array) -> tuple[Array, Array, int]:
+    """Scale training rows (n, D) and test rows (m, D) by the former; also count the constant features left out."""
     scaling = fit_scaling(train)
     return scaling(train), scaling(test), scaling.constant
 
@@ -108,13 +113,10 @@ def principal_axes(train: Array) -> Array:
 
 
 def narrow(x: Array, width: int, seed: int) -> Array:
-    """Project scaled rows, (n, D), onto `width` random directions that depend on D, width and seed alone.
+    """Project scaled rows, (n, D), onto `width` random directions of D, width and seed alone; x itself if no wider.
 
     A random projection (Johnson, Lindenstrauss 1984) keeps inner products up to noise and prefers no direction.
     Principal axes would choose for the classifier, and with fewer rows than `width` would drop nothing at all.
-
-    Returns:
-        (n, width); x itself if it is no wider.
     """
     wide = x.shape[1]
     if wide <= width:

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seqff.devices import choose_device
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder
-from seqff.probes.array import interval_of, probe_array
-from seqff.probes.labelled_splits import Groups, ProbeConfig
+from seqff.probes.bootstrap import accuracy_interval
+from seqff.probes.data import BASELINES, PIXELS, Groups, ProbeConfig, ProbeData, read_data
+from seqff.probes.knn import NEIGHBORS, KNNProbe
 from seqff.probes.labels import Labels, labels_by_video
-from seqff.probes.metadata import facts_of, majority_accuracy
-from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, ProbeResult, write_result
-from seqff.probes.task import BASELINES, PIXELS, Task, make_task
+from seqff.probes.linear import LinearProbe
+from seqff.probes.metadata import majority_accuracy, metadata_of
+from seqff.probes.preprocessing import BLOCK_VALUES, Array
+from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, Matched, ProbeResult, write_result
 
 PROTOCOL = "v1"
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+Codes = NDArray[np.int64]
+"""Class numbers."""
 
 
 @overload
@@ -83,7 +90,7 @@ def probe(
 
     Every array of the store is probed on the same splits by whole videos and groups; lambda is chosen inside each
     training part; each video is tested once (by official splits, as often as they test it). Beside it stand the same
-    probe with all layers at one width, and nearest neighbours for every k. Stores with a row a frame or clip are probed
+    probe with all layers at one width, and nearest neighbors for every k. Stores with a row a frame or clip are probed
     row by row, still split by video and with the video as the unit of the intervals.
 
     Args:
@@ -126,27 +133,28 @@ def probe(
     classes = labels_by_video([video.path for video in store.videos], labels)
     results = []
     for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
-        rules = ProbeConfig(classes, column, groups, splits, folds, seed, allow_leak, split_frames)
-        task = make_task([store], rules, sources)
-        result = run_task(task, device=target, progress=progress)
+        config = ProbeConfig(classes, column, groups, splits, folds, seed, allow_leak, split_frames)
+        result = probe_all(read_data([store], config, sources), device=target, progress=progress)
         results.append(result if home is None else keep(result, home, overwrite=overwrite))
     return results[0] if columns is None else dict(zip(columns, results, strict=True))
 
 
-def run_task(task: Task, *, device: torch.device, progress: bool) -> ProbeResult:
-    """Probe every array of a task."""
-    names = list(task.sources)
-    bar = tqdm(total=len(names) * len(task.folds), desc="probe", unit="fit", disable=None if progress else True)
+def probe_all(data: ProbeData, *, device: torch.device, progress: bool) -> ProbeResult:
+    """Probe every array on every fold."""
+    names, narrowest = list(data.sources), data.narrowest
+    work = {name: data.width(name) + (narrowest if data.width(name) > narrowest else 0) for name in names}
+    total = len(data.folds) * sum(work.values())
+    bar = tqdm(total=total, desc="probe", bar_format=BAR, disable=None if progress else True)
     with bar:
-        found = {name: probe_array(task, name, device=device, bar=bar) for name in names}
-    layers, pixels = _pair(task, found)
-    facts = {"protocol": PROTOCOL, **facts_of(task, found)}
-    video, folds = task.splits.video[task.tested], [fold.name for fold in task.folds]
+        found = {name: _probe_array(data, name, device=device, bar=bar) for name in names}
+    layers, pixels = _pair(data, found)
+    metadata = {"protocol": PROTOCOL, **metadata_of(data, found)}
+    video, folds = data.video[data.tested], [fold.name for fold in data.folds]
     rows = tuple(
-        (task.paths[place], str(label), task.splits.groups[place], folds[fold])
-        for place, label, fold in zip(video, task.splits.label[task.tested], task.tested_fold, strict=True)
+        (data.paths[place], str(label), data.groups[place], folds[fold])
+        for place, label, fold in zip(video, data.name[data.tested], data.tested_fold, strict=True)
     )
-    return ProbeResult(layers, pixels, majority_accuracy(task), facts, rows)
+    return ProbeResult(layers, pixels, majority_accuracy(data), metadata, rows)
 
 
 def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
@@ -157,9 +165,100 @@ def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
     return replace(result, path=out)
 
 
-def _pair(task: Task, found: Mapping[str, ArrayResult]) -> tuple[tuple[LayerResult, ...], ArrayResult | None]:
+def _probe_array(data: ProbeData, name: str, *, device: torch.device, bar: tqdm[Any]) -> ArrayResult:
+    """Every fold of an array: the linear probe at both widths, and the neighbors."""
+    started, held = time.perf_counter(), None
+    features: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
+    probes: list[LinearProbe] = []
+    linear: list[Codes] = []
+    matched: list[Codes] = []
+    knn: dict[int, list[Codes]] = {k: [] for k in NEIGHBORS}
+    for number, fold in enumerate(data.folds):
+        if data.source(name, number) != held:
+            held = data.source(name, number)
+            features = data.read(held)
+        train, test = (_placed(features[part], device) for part in (fold.train, fold.test))
+        labels = data.label[fold.train]
+        fitted, predicted = _linear(data, train, test, number, None, bar)
+        probes.append(fitted)
+        linear.append(predicted)
+        if train.shape[1] > data.narrowest:
+            matched.append(_linear(data, train, test, number, data.narrowest, bar)[1])
+        if possible := [k for k in NEIGHBORS if k <= len(labels)]:
+            voters = KNNProbe().fit(train, labels)
+            for k, votes in zip(possible, voters.votes(test, possible), strict=True):
+                knn[k].append(voters.classes_[votes.argmax(dim=1).cpu().numpy()])
+    return _summarize(data, name, probes, linear, matched, knn, time.perf_counter() - started)
+
+
+def _placed(rows: NDArray[np.float32], device: torch.device) -> Array:
+    """Bring rows to a GPU if there is enough to do there."""
+    return torch.from_numpy(rows).to(device) if device.type == "cuda" and rows.size > BLOCK_VALUES else rows
+
+
+def _linear(
+    data: ProbeData, train: Array, test: Array, number: int, width: int | None, bar: tqdm[Any]
+) -> tuple[LinearProbe, Codes]:
+    """Train on a fold and answer its test rows."""
+    fold, seed = data.folds[number], data.config.seed
+    share, done = (width or train.shape[1]) / (len(data.lambdas) + 1), bar.n
+    # The same inner splits for every array, so that layers differ by their features alone.
+    rng = np.random.default_rng([seed, 1, number])
+    probe = LinearProbe(data.lambdas, width=width, width_seed=seed, random_state=rng)
+    probe.fit(train, data.label[fold.train], data.unit[fold.train], tried=lambda: bar.update(share))
+    predicted: Codes = probe.predict(test).astype(np.int64)
+    bar.update(done + (width or train.shape[1]) - bar.n)
+    return probe, predicted
+
+
+def _summarize(
+    data: ProbeData,
+    name: str,
+    probes: Sequence[LinearProbe],
+    linear: Sequence[Codes],
+    matched: Sequence[Codes],
+    knn: Mapping[int, Sequence[Codes]],
+    seconds: float,
+) -> ArrayResult:
+    """Put the answers of all folds together."""
+    truth, folds = data.label[data.tested], len(data.folds)
+
+    def hits(parts: Sequence[Codes]) -> NDArray[np.bool_]:
+        return np.equal(np.concatenate(parts)[data.order], truth)
+
+    right, narrow = hits(linear), None
+    if matched:
+        at_width = hits(matched)
+        narrow = Matched(data.narrowest, float(at_width.mean()), _interval(data, at_width))
+    choices = [probe.choice_ for probe in probes]
+    return ArrayResult(
+        name=name,
+        width=data.width(name),
+        accuracy=float(right.mean()),
+        interval=_interval(data, right),
+        mean_class_accuracy=float(np.mean([right[truth == number].mean() for number in np.unique(truth)])),
+        fold_accuracies=tuple(float(right[data.tested_fold == number].mean()) for number in range(folds)),
+        matched=narrow,
+        knn={k: float(hits(parts).mean()) if len(parts) == folds else None for k, parts in knn.items()},
+        lambdas=tuple(probe.lambda_ for probe in probes),
+        lambda_losses=tuple(() if choice is None else choice.losses for choice in choices),
+        lambda_scores=tuple(() if choice is None else choice.scores for choice in choices),
+        lambda_at_edge=sum(choice is not None and choice.at_edge for choice in choices),
+        constant_features=max(probe.scaling_.constant for probe in probes),
+        unconverged=sum(not probe.converged_ for probe in probes),
+        seconds=round(seconds, 3),
+        predicted=np.concatenate(linear)[data.order],
+    )
+
+
+def _interval(data: ProbeData, values: NDArray[np.bool_] | NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval over videos of the mean of a value of each answer."""
+    return accuracy_interval(data.by_video(values), data.by_video(np.ones(len(data.tested))), seed=data.config.seed)
+
+
+def _pair(data: ProbeData, found: Mapping[str, ArrayResult]) -> tuple[tuple[LayerResult, ...], ArrayResult | None]:
     """Put each layer beside the same layer of the baselines."""
-    truth = task.label[task.tested]
+    truth = data.label[data.tested]
     layers = []
     for name, trained in found.items():
         baseline, _, layer = name.partition("/")
@@ -169,7 +268,7 @@ def _pair(task: Task, found: Mapping[str, ArrayResult]) -> tuple[tuple[LayerResu
         difference = None
         if untrained is not None:
             gain = (trained.predicted == truth).astype(np.float64) - (untrained.predicted == truth)
-            difference = Difference(trained.accuracy - untrained.accuracy, interval_of(task, gain))
+            difference = Difference(trained.accuracy - untrained.accuracy, _interval(data, gain))
         others = {other: found[f"{other}/{name}"] for other in BASELINES[1:] if f"{other}/{name}" in found}
         layers.append(LayerResult(trained, untrained, difference, others))
     return tuple(layers), found.get(PIXELS)

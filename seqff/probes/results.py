@@ -44,10 +44,10 @@ class ArrayResult:
         mean_class_accuracy: mean over classes of the accuracy in each.
         fold_accuracies: per fold.
         matched: at the width of the narrowest layer; None where the array is no wider.
-        knn: accuracy of the nearest neighbours for each k; None where a fold trains on fewer rows.
+        knn: accuracy of the nearest neighbors for each k; None where a fold trains on fewer rows.
         lambdas: penalty chosen in each fold.
-        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda
-            (empty: nothing to choose on).
+        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda that was tried, from the
+            strongest on (empty: nothing to choose on).
         lambda_scores: per fold, the accuracy on the same rows.
         lambda_at_edge: folds in which the chosen lambda is the first or last of the path and accuracy still rises.
         constant_features: most features that did not vary in training, over folds.
@@ -113,7 +113,7 @@ class ProbeResult:
         layers: bottom to top.
         pixels: raw pixels at the same descriptor; None where the store has none.
         majority: accuracy of always naming the most frequent class.
-        facts: protocol version, classes, folds, counts, hashes, settings: everything else of results.json.
+        metadata: protocol version, classes, folds, counts, hashes, settings: everything else of results.json.
         videos: one row an answer: video, label, group, fold.
         path: folder of the result; None if it was not written.
     """
@@ -121,18 +121,18 @@ class ProbeResult:
     layers: tuple[LayerResult, ...]
     pixels: ArrayResult | None
     majority: float
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     videos: tuple[tuple[str, str, str, str], ...] = field(repr=False)
     path: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of results.json."""
         return {
-            "protocol": self.facts["protocol"],
+            "protocol": self.metadata["protocol"],
             "layers": [layer.to_dict() for layer in self.layers],
             "pixels": None if self.pixels is None else self.pixels.to_dict(),
             "majority": self.majority,
-            **{key: value for key, value in self.facts.items() if key != "protocol"},
+            **{key: value for key, value in self.metadata.items() if key != "protocol"},
         }
 
     def arrays(self) -> list[ArrayResult]:
@@ -154,7 +154,7 @@ class ProbeResult:
             figures = (probe.accuracy, *probe.interval, probe.mean_class_accuracy)
             rows.append((probe.name, probe.width, *figures, *ends, *narrow, *probe.knn.values()))
         rows.append(("majority", 0, self.majority, *[None] * (8 + len(ks))))
-        seen = self.facts["encoder_seen"]
+        seen = self.metadata["encoder_seen"]
         return [*own, *paired, *ks, "encoder_seen"], [(*row, seen) for row in rows]
 
     def to_frame(self) -> pandas.DataFrame:
@@ -187,7 +187,7 @@ def write_result(result: ProbeResult, out: Path) -> None:
     """Write results.csv, predictions.csv and, last, results.json into an existing folder."""
     arrays = result.arrays()
     write_csv(out / MARKER, *result.rows())
-    classes = result.facts["classes"]
+    classes = result.metadata["classes"]
     named = [[classes[number] for number in probe.predicted] for probe in arrays]
     columns = ("video", "label", "group", "fold", *(probe.name for probe in arrays))
     lines = ((*video, *answers) for video, *answers in zip(result.videos, *named, strict=True))

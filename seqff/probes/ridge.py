@@ -14,22 +14,17 @@ from seqff.probes.preprocessing import Array, fit_scaling, module_of, to_numpy
 from seqff.probes.softmax import lambda_path, logits_of
 
 
-def ridge_path(x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float]) -> Iterator[tuple[Array, bool]]:
+def ridge_path(
+    x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float], *, start: object = None
+) -> Iterator[tuple[Array, bool]]:
     """Least squares onto +1 for a row's class and -1 for the others, plus lambda times the squared weights.
 
-    One eigendecomposition serves all lambdas; the intercept is free.
-
-    Args:
-        x: (n, D) array or tensor.
-        y: (n,) class numbers below `classes`.
-        classes: K.
-        lambdas: penalties, beside the mean squared error over rows.
-
-    Yields:
-        For each lambda the (D + 1, K) weights, the intercept in the last row, and True.
+    One eigendecomposition serves all lambdas; the intercept is free and `start` is not looked at. Takes and gives what
+    `softmax_path` does.
 
     Reference: Hoerl, Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
+    del start
     xp = module_of(x)
     targets = match(targets_of(y, classes).astype(to_numpy(x[:0]).dtype), x)
     centre, level = x.mean(axis=0), targets.mean(axis=0)

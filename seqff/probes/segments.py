@@ -40,14 +40,7 @@ def has_segments(source: str | os.PathLike[str] | Mapping[str, str]) -> bool:
 
 
 def read_segments(path: Path, column: str = "label") -> dict[str, list[Segment]]:
-    """Read a table with the columns video, start_seconds, stop_seconds and a label.
-
-    Args:
-        path: the CSV file.
-        column: the one that holds the label.
-
-    Returns:
-        The segments of each video, by start.
+    """The segments of each video, by start, from a table `video,start_seconds,stop_seconds` and a label `column`.
 
     Raises:
         LabelError: an unreadable table, times that are not numbers in order, or overlapping segments.
@@ -77,20 +70,10 @@ def read_segments(path: Path, column: str = "label") -> dict[str, list[Segment]]
 def label_rows(
     index: FeatureIndex, videos: Sequence[str], path: Path, *, column: str, without_features: Collection[str]
 ) -> list[str | None]:
-    """Find the label of each row of a store: of the segment in which its first frame is shown.
-
-    Args:
-        index: the rows.
-        videos: paths of the videos that have rows; each needs a segment.
-        path: the table.
-        column: the one that holds the label.
-        without_features: further videos that the table may name.
-
-    Returns:
-        One label a row; None between segments.
+    """The label of each row of a store: of the segment in which its first frame is shown; None between segments.
 
     Raises:
-        LabelError: the table does not fit the videos, or no row lies in a segment.
+        LabelError: the table does not fit the videos (each needs a segment), or no row lies in a segment.
     """
     found: Any = read_segments(path, column)
     aligned: Any = align(videos, found, column, str(path), without_features)

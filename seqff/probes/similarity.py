@@ -18,8 +18,8 @@ from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.files import write_json
 from seqff.probes.comparison import tell_apart
+from seqff.probes.data import check_same_rows
 from seqff.probes.tables import align
-from seqff.probes.task import check_same_rows
 from seqff.terminal import as_lines
 from seqff.training.monitors import effective_rank
 
@@ -124,13 +124,7 @@ def similarity(
 
 
 def _hollow_gram(x: torch.Tensor) -> torch.Tensor:
-    """Inner products of centred rows without their diagonal, U-centred: products of two are unbiased HSIC.
-
-    Args:
-        x: (n, D).
-
-    Returns:
-        (n, n) with a diagonal of 0 and rows that sum to 0.
+    """Inner products of centered rows without their diagonal, U-centered: products of two are unbiased HSIC.
 
     Reference: Szekely, Rizzo 2014, doi:10.1214/14-AOS1255, section 3.
     """

@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
+from seqff.probes.preprocessing import Array, row_blocks
+
 TOLERANCE = 1e-6
 """How far the loss may stay above its minimum, as a share of it, by the quadratic expected around the minimum."""
 LOOSE = 100
@@ -27,9 +29,6 @@ RARE = 1e-12
 """Share of a class that is not there at all: its intercept starts, and stays, far below the others."""
 FAR = -60.0
 """Log-odds below which the right class's own part in the sum over classes is nothing."""
-
-Array = Any
-"""A numpy array, or a torch tensor on any device: what the rows are, the weights become."""
 
 
 def lambda_path(rows: int, count: int = 13) -> tuple[float, ...]:
@@ -46,7 +45,13 @@ def lambda_path(rows: int, count: int = 13) -> tuple[float, ...]:
 
 
 def softmax_path(
-    x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float], *, tolerance: float = TOLERANCE
+    x: Array,
+    y: NDArray[np.int64],
+    classes: int,
+    lambdas: Sequence[float],
+    *,
+    tolerance: float = TOLERANCE,
+    start: Array | None = None,
 ) -> Iterator[tuple[Array, bool]]:
     """Fit one lambda after the other, each from where the ones before it point.
 
@@ -57,6 +62,7 @@ def softmax_path(
         classes: number of classes, K.
         lambdas: strong to weak, evenly spaced in their logarithm.
         tolerance: see `TOLERANCE`; float32 rows reach 1e-6.
+        start: (D + 1, K) weights to begin with; None begins with the shares of the classes.
 
     Yields:
         For each lambda the (D + 1, K) weights in the precision and device of x, the intercept in the last row, and
@@ -65,7 +71,8 @@ def softmax_path(
     loss = _Loss(x, y, classes)
     found: list[NDArray[np.float64]] = []
     for value in lambdas:
-        weights, converged = loss.minimise(value, _ahead(found) if found else loss.start(), tolerance)
+        begin = _extrapolated(found) if found else loss.start() if start is None else loss.to_numpy(start)
+        weights, converged = loss.minimize(value, begin, tolerance)
         found = [*found[-2:], weights]
         yield loss.like_rows(weights), converged
 
@@ -75,27 +82,26 @@ def logits_of(x: Array, weights: Array) -> Array:
     return x @ weights[:-1] + weights[-1]
 
 
-def _ahead(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Go one step on from one to three weights that are evenly spaced along the path."""
+def _extrapolated(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The next weights after one to three that are evenly spaced along the path."""
     if len(found) == 3:
         return 3 * found[2] - 3 * found[1] + found[0]
     return 2 * found[1] - found[0] if len(found) == 2 else found[0]
 
 
 class _Loss:
-    """The loss of rows under weights: rows stay where they are, the weights are numpy's and in float64."""
+    """The loss of rows under weights: rows stay where they are and as they are, the weights are numpy's, float64."""
 
     def __init__(self, x: Array, y: NDArray[np.int64], classes: int) -> None:
         self.xp: Any = torch if isinstance(x, torch.Tensor) else np
-        self.rows, self.classes = len(y), classes
-        ones = self.xp.ones_like(x[:, :1])
-        self.x = self.xp.concatenate([x, ones], axis=1)
-        self.right: Array = np.arange(self.rows) * classes + y
+        self.x, self.rows, self.classes = x, len(y), classes
+        self.blocks = row_blocks(x)
+        places = [np.arange(len(y[block])) * classes + y[block] for block in self.blocks]
+        self.right: list[Array] = [torch.as_tensor(p, device=x.device) if self.xp is torch else p for p in places]
         self.share = np.bincount(y, minlength=classes) / self.rows
-        if self.xp is torch:
-            self.right = torch.as_tensor(self.right, device=x.device)
-        self.power = self.to_numpy((self.x * self.x).mean(axis=0))[:, None]
-        self.steepness = 0.0
+        power = sum(self.to_numpy((x[block] * x[block]).sum(axis=0)) for block in self.blocks) / self.rows
+        self.power = np.append(power, 1.0)[:, None]
+        self.left = 0.0
         self.value = 0.0
 
     def start(self) -> NDArray[np.float64]:
@@ -115,65 +121,61 @@ class _Loss:
             return torch.as_tensor(weights, dtype=self.x.dtype, device=self.x.device)
         return weights.astype(self.x.dtype, copy=False)
 
-    def minimise(
+    def minimize(
         self, lambda_: float, start: NDArray[np.float64], tolerance: float
     ) -> tuple[NDArray[np.float64], bool]:
         """Find the weights for one lambda, and say whether they are within the tolerance."""
         penalty = np.full_like(self.power, lambda_)
         penalty[-1] = 0
-        unit = np.sqrt(self.power * self._spread(start) + penalty)
+        at_start = self._at(start)
+        unit = np.sqrt(self.power * max(at_start[2], RARE) + penalty)
+        known = [at_start]  # the start is what is asked first
 
         def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             weights = flat.reshape(start.shape) / unit
-            loss, gradient = self._at(weights)
-            penalised = penalty * weights
-            gradient = (gradient + penalised) / unit
+            loss, gradient, _ = known.pop() if known else self._at(weights)
+            penalized = penalty * weights
+            gradient = (gradient + penalized) / unit
+            self.value = loss + float(np.vdot(penalized, weights)) / 2
             # With curvature 1 in these units, half the squared gradient is what is left to gain.
-            self.value = loss + float(np.vdot(penalised, weights)) / 2
-            self.steepness = float(np.vdot(gradient, gradient))
+            self.left = float(np.vdot(gradient, gradient)) / 2
             return self.value, gradient.ravel()
 
         def stop_early(intermediate_result: OptimizeResult) -> None:
-            if self.steepness <= 2 * tolerance * self.value:
+            if self.left <= tolerance * self.value:
                 raise StopIteration
 
         options = {"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, "gtol": 0.0, "ftol": 0.0}
         begin = (start * unit).ravel()
         found = minimize(objective, begin, jac=True, method="L-BFGS-B", callback=stop_early, options=options)
-        left = float(np.vdot(found.jac, found.jac))
-        return found.x.reshape(start.shape) / unit, left <= 2 * LOOSE * tolerance * float(found.fun)
+        left = float(np.vdot(found.jac, found.jac)) / 2
+        return found.x.reshape(start.shape) / unit, left <= LOOSE * tolerance * float(found.fun)
 
-    def _spread(self, weights: NDArray[np.float64]) -> float:
-        """Mean of p (1 - p) over rows and classes, what curvature is proportional to."""
-        p = self._odds(weights)
-        p /= p.sum(axis=1, keepdims=True)
-        return max(float((p * (1 - p)).mean()), RARE)
-
-    def _odds(self, weights: NDArray[np.float64]) -> Array:
-        """Exponentials of the logits less their largest, (n, K), all freshly made."""
-        logits = self.x @ self.like_rows(weights)
-        logits -= self.xp.amax(logits, axis=1, keepdims=True)
-        self.xp.exp(logits, out=logits)
-        return logits
-
-    def _at(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Mean cross-entropy and its gradient.
+    def _at(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
+        """Mean cross-entropy, its gradient, and the mean of p (1 - p), which curvature is proportional to.
 
         The right class is kept out of the sum over classes, so that neither the loss nor the error of a row that is
         almost right is the difference of two numbers that are almost the same.
         """
-        logits = self.x @ self.like_rows(weights)
-        logits -= self.xp.amax(logits, axis=1, keepdims=True)
-        flat = logits.reshape(-1)
-        chosen = flat[self.right]
-        self.xp.exp(logits, out=logits)
-        own = flat[self.right]
-        flat[self.right] = 0
-        others = logits.sum(axis=1)
-        near = self.xp.log1p(others * self.xp.exp(-self.xp.clip(chosen, FAR, 0)))
-        far = self.xp.log(others + own) - chosen
-        loss = float(self.xp.where(chosen > FAR, near, far).sum(dtype=self.xp.float64)) / self.rows
-        total = others + own
-        logits /= total[:, None]
-        flat[self.right] = -others / total
-        return loss, self.to_numpy(self.x.T @ logits) / self.rows
+        xp, slopes, intercept = self.xp, self.like_rows(weights[:-1]), self.like_rows(weights[-1])
+        loss, spread, gradient = 0.0, 0.0, np.zeros_like(weights)
+        for block, right in zip(self.blocks, self.right, strict=True):
+            logits = self.x[block] @ slopes
+            logits += intercept
+            logits -= xp.amax(logits, axis=1, keepdims=True)
+            flat = logits.reshape(-1)
+            chosen = flat[right]
+            xp.exp(logits, out=logits)
+            own = flat[right]
+            flat[right] = 0
+            others = logits.sum(axis=1)
+            near = xp.log1p(others * xp.exp(-xp.clip(chosen, FAR, 0)))
+            far = xp.log(others + own) - chosen
+            loss += float(xp.where(chosen > FAR, near, far).sum(dtype=xp.float64))
+            total = others + own
+            logits /= total[:, None]
+            flat[right] = -others / total
+            spread += float((xp.abs(flat) - xp.square(flat)).sum(dtype=xp.float64))
+            gradient[:-1] += self.to_numpy(logits.T @ self.x[block]).T
+            gradient[-1] += self.to_numpy(logits.sum(axis=0))
+        return loss / self.rows, gradient / self.rows, spread / (self.rows * self.classes)

@@ -1,20 +1,28 @@
-"""Which videos train a probe and which test it: whole groups of videos, never parts of them."""
+"""Which videos train a probe and which test it: whole groups of videos, never parts of them.
+
+Folds are made by group, or read from a file of official splits, as published with a data set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqff.errors import LabelError
+from seqff.probes.labels import align, listing, read_table
 
 LEAVE_ONE_OUT_UP_TO = 20
 """Groups up to which each is left out in turn when the number of folds is not given."""
 DEFAULT_FOLDS = 5
 TRIES = 50
 """Orders of the groups tried until each class stands in every training part."""
+SPLIT_PREFIX = "split"
+SIDES = ("train", "test", "unused")
 
 
 @dataclass(frozen=True)
@@ -69,18 +77,10 @@ def make_folds(
 
 
 def deal_groups(counts: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal groups to folds so that each fold gets about the same share of every class.
+    """Deal groups to folds so that each fold gets about the same share of every class; (groups,) fold of each.
 
     Greedy, largest groups first, each to the fold where the sum over classes of squared shares grows least; among
-    equals, to the fold with fewest samples, so that no fold stays empty.
-
-    Args:
-        counts: (groups, classes) samples.
-        folds: number of folds, at most the number of groups.
-        rng: order among groups of equal size.
-
-    Returns:
-        (groups,) int64 fold of each group.
+    equals, to the fold with fewest samples, so that no fold stays empty. `counts` is (groups, classes) samples.
     """
     total = np.maximum(counts.sum(axis=0), 1)
     order = rng.permutation(len(counts))
@@ -99,15 +99,10 @@ def deal_groups(counts: NDArray[np.int64], folds: int, rng: np.random.Generator)
 
 
 def check_folds(folds: Sequence[Fold], *keys: Sequence[str], once: bool = True) -> None:
-    """Prove that no value of any key (group, video, content hash) stands on both sides of a split.
-
-    Args:
-        folds: the splits.
-        keys: for each key, its value for every sample.
-        once: the test parts together must be all samples, each once.
+    """Prove that no value of any key (group, video, content hash of each sample) stands on both sides of a split.
 
     Raises:
-        LabelError: one does, or the test parts are not all samples once each.
+        LabelError: one does, or, with `once`, the test parts are not all samples once each.
     """
     for key in keys:
         values = np.asarray(key)
@@ -121,6 +116,56 @@ def check_folds(folds: Sequence[Fold], *keys: Sequence[str], once: bool = True) 
     tested = np.sort(np.concatenate([fold.test for fold in folds]))
     if once and not np.array_equal(tested, np.arange(len(keys[0]))):
         raise LabelError(f"the folds test {tested.size} of {len(keys[0])} samples; each must be tested once")
+
+
+def read_splits(
+    videos: Sequence[str], path: str | os.PathLike[str], *, without_features: Collection[str] = ()
+) -> list[Fold]:
+    """Read official splits of videos; folds number the videos by place and are named as their columns.
+
+    Args:
+        videos: paths of the videos.
+        path: a CSV file with the column `video` and one column a split, each name beginning with "split" (`split`, or
+            `split1,split2,split3`), that say train, test or unused.
+        without_features: further videos that the file may name.
+
+    Raises:
+        LabelError: an unreadable file, no split in it, another word, or a side without a video.
+    """
+    file = Path(path)
+    rows = read_table(file, ("video",))
+    columns = [name for name in (rows[0][1] if rows else {}) if name.startswith(SPLIT_PREFIX)]
+    if not columns:
+        raise LabelError(
+            f"{file} has no column whose name begins with {SPLIT_PREFIX!r}; give video,split or video,split1,..."
+        )
+    folds = []
+    for column in columns:
+        sides: dict[str, str] = {}
+        for line, row in rows:
+            if row[column] not in SIDES:
+                raise LabelError(f"{file}, row {line}: {column} is {row[column]!r}; choose from {', '.join(SIDES)}")
+            if sides.setdefault(row["video"], row[column]) != row[column]:
+                raise LabelError(f"{file}, row {line}: {row['video']} is both train and test in {column}")
+        side = np.array(align(videos, sides, column, str(file), without_features))
+        fold = Fold(column, np.flatnonzero(side == "train"), np.flatnonzero(side == "test"))
+        empty = [name for name, part in (("train", fold.train), ("test", fold.test)) if not part.size]
+        if empty:
+            raise LabelError(f"{file}: {column} has no video for {empty[0]}")
+        folds.append(fold)
+    return folds
+
+
+def check_splits(folds: Sequence[Fold], labels: Sequence[str]) -> None:
+    """Raise LabelError where a class is tested that is not trained, or one class alone is trained."""
+    names = np.asarray(labels)
+    for fold in folds:
+        trained, tested = set(names[fold.train]), set(names[fold.test])
+        if len(trained) < 2:
+            raise LabelError(f"{fold.name}: the training part has one class only; a probe needs 2 or more")
+        unknown = sorted(map(str, tested - trained))
+        if unknown:
+            raise LabelError(f"{fold.name}: {listing(unknown, 'class', 'classes')} tested but not in the training part")
 
 
 def _deal_covering(

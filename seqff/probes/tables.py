@@ -1,9 +1,11 @@
-"""Results as plain text for people; made from the content of results.json, fresh or read back."""
+"""Results as plain text for people, one or the mean over seeds; made from the content of results.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from seqff.terminal import as_lines, printable
 
@@ -18,13 +20,9 @@ OTHERS = ("end_to_end", "supervised")
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-    """One line a layer, with what the numbers rest on above, the narrow and neighbour probes and warnings below.
-
-    Args:
-        result: content of results.json.
-    """
+    """One line a layer of a results.json, with what it rests on, the narrow and neighbor probes and warnings."""
     notes = [f"note: {warning}" for warning in result["warnings"]]
-    return as_lines([headline(result), *align(accuracy_rows(result)), *_narrow(result), *_neighbours(result), *notes])
+    return as_lines([headline(result), *align(accuracy_rows(result)), *_narrow(result), *_neighbors(result), *notes])
 
 
 def headline(result: Mapping[str, Any]) -> str:
@@ -46,6 +44,50 @@ def accuracy_rows(result: Mapping[str, Any]) -> list[Sequence[str]]:
     if pixels is not None:
         rows.append(("pixels", cell(pixels)))
     return [*rows, ("majority", f"{result['majority']:.3f}")]
+
+
+def summarize_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation (of the sample; None for one) over results.json that differ by seed alone.
+
+    `layers` holds {"mean", "sd"} of trained, untrained, difference, end_to_end and supervised, where they are there.
+    """
+    layers = []
+    for place, layer in enumerate(results[0]["layers"]):
+        same = [result["layers"][place] for result in results]
+        entry: dict[str, Any] = {"name": layer["name"], "trained": _spread([one["accuracy"] for one in same])}
+        for other in ("untrained", "difference", *OTHERS):
+            if all(one.get(other) is not None for one in same):
+                entry[other] = _spread([one[other]["accuracy"] for one in same])
+        layers.append(entry)
+    pixels = [result["pixels"]["accuracy"] for result in results if result["pixels"] is not None]
+    first = results[0]
+    return {
+        "seeds": len(results),
+        "layers": layers,
+        "pixels": _spread(pixels) if len(pixels) == len(results) else None,
+        "majority": first["majority"],
+        **{name: first[name] for name in ("protocol", "encoder_seen", "split", "videos")},
+    }
+
+
+def seeds_table(summary: Mapping[str, Any]) -> str:
+    """What `summarize_seeds` found, one line a layer, as mean ± standard deviation."""
+    columns = ["trained", "untrained", "difference", *OTHERS]
+    shown = [name for name in columns if any(name in layer for layer in summary["layers"])]
+    rows = [["layer", *shown]]
+    for layer in summary["layers"]:
+        forms = ["+.3f" if name == "difference" else ".3f" for name in shown]
+        rows.append(
+            [layer["name"], *(_spread_cell(layer.get(name), form) for name, form in zip(shown, forms, strict=True))]
+        )
+    if summary["pixels"] is not None:
+        rows.append(["pixels", _spread_cell(summary["pixels"], ".3f")])
+    rows.append(["majority", f"{summary['majority']:.3f}"])
+    head = (
+        f"accuracy, mean ± standard deviation over {summary['seeds']} seeds, {summary['videos']} videos, "
+        f"{summary['split']}, {SEEN[summary['encoder_seen']]}"
+    )
+    return as_lines([head, *align(rows)])
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -78,8 +120,8 @@ def _narrow(result: Mapping[str, Any]) -> list[str]:
     return ["", head, *align(rows)]
 
 
-def _neighbours(result: Mapping[str, Any]) -> list[str]:
-    """The nearest neighbours, every k."""
+def _neighbors(result: Mapping[str, Any]) -> list[str]:
+    """The nearest neighbors, every k."""
     probes = [probe for layer in result["layers"] for probe in (layer, layer["untrained"])]
     shown = [probe for probe in [*probes, result["pixels"]] if probe is not None]
     ks = list(shown[0]["knn"])
@@ -87,4 +129,16 @@ def _neighbours(result: Mapping[str, Any]) -> list[str]:
     for probe in shown:
         votes = probe["knn"].values()
         rows.append((probe["name"], *("-" if value is None else f"{value:.3f}" for value in votes)))
-    return ["", "nearest neighbours by cosine (-: fewer rows to train on)", *align(rows)]
+    return ["", "nearest neighbors by cosine (-: fewer rows to train on)", *align(rows)]
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | None]:
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "sd": sd}
+
+
+def _spread_cell(value: Mapping[str, float | None] | None, form: str) -> str:
+    if value is None:
+        return ""
+    mean, sd = value["mean"], value["sd"]
+    return f"{mean:{form}}" if sd is None else f"{mean:{form}} ± {sd:.3f}"

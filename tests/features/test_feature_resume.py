@@ -14,7 +14,7 @@ import torch
 from helpers.extracting import NAMES, content, scan_of, take
 
 import seqff.features.decoding as decoding
-import seqff.features.finishing as finishing
+import seqff.features.job as job
 from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.features.describe import FrameDescriber
@@ -63,7 +63,7 @@ def test_stopped_while_joining(
 ) -> None:
     """Stopped between the array files and meta.json, it resumes without a video being opened again."""
     with monkeypatch.context() as patch:
-        patch.setattr(finishing, "write_tables", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(job, "write_tables", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             take(run, clips, tmp_path / "store")
     for left in ("arrays/layer1.npy.77.partial", ".meta.json.77.partial"):  # as a kill would leave them

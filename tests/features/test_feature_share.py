@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from helpers.extracting import content, take
 
 from seqff.errors import RunError, VideoError
-from seqff.features import FeatureStore, decoding, filling
+from seqff.features import FeatureStore, decoding, job
+from seqff.features.job import Shard
 from seqff.features.parts import Parts
 from seqff.features.settings import SETTINGS
-from seqff.features.sharing import Share
-from seqff.video import VideoEntry
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
@@ -72,16 +72,15 @@ def test_nobody_joins_the_store_while_a_rank_notes_what_it_could_not_read(
         noted.append(rank)
         note(self, rank, causes)
 
-    original = filling._todo
+    original, others = job.decode_videos, [1]
 
-    def joined_meanwhile(job: filling.Job, failed: Mapping[str, str]) -> list[VideoEntry]:
-        todo = original(job, failed)
-        if not todo and job.share.rank == 0:
-            take(run, clips, tmp_path / "store", rank=1, world_size=2)
-        return todo
+    def joined_at_the_end(*arguments: Any, **options: Any) -> Iterator[Any]:
+        yield from original(*arguments, **options)
+        if others:
+            take(run, clips, tmp_path / "store", rank=others.pop(), world_size=2)
 
     monkeypatch.setattr(Parts, "note_failed", locked)
-    monkeypatch.setattr(filling, "_todo", joined_meanwhile)
+    monkeypatch.setattr(job, "decode_videos", joined_at_the_end)
     assert take(run, clips, tmp_path / "store", rank=0, world_size=2).finished
     assert noted == [1]
     assert not (tmp_path / "store/parts").exists()
@@ -108,14 +107,14 @@ def test_what_a_rank_cannot_read_is_listed(
 
 def test_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares come from the arguments, else from torchrun, else there is one; overwriting is not for shares."""
-    assert Share.of(None, None) == Share(0, 1)
+    assert Shard.of(None, None) == Shard(0, 1)
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert Share.of(None, None) == Share(2, 3)
-    assert Share.of(0, 2) == Share(0, 2)
-    assert sorted(n for rank in range(3) for n in Share(rank, 3).part(range(8))) == list(range(8))
+    assert Shard.of(None, None) == Shard(2, 3)
+    assert Shard.of(0, 2) == Shard(0, 2)
+    assert sorted(n for rank in range(3) for n in Shard(rank, 3).part(range(8))) == list(range(8))
     with pytest.raises(ValueError, match="would delete what other ranks have done"):
         take(Path("run"), Path("videos"), Path("store"), overwrite=True)
     monkeypatch.setenv("WORLD_SIZE", "many")
     with pytest.raises(ValueError, match=r"RANK or WORLD_SIZE in the environment: .*many"):
-        Share.of(None, None)
+        Shard.of(None, None)

@@ -57,22 +57,22 @@ def test_running_numbers_are_no_groups(videos: list[str]) -> None:
 def test_the_notes_stand_in_the_result_and_its_table(make_store: Callable[..., FeatureStore]) -> None:
     """With 18 videos of subjects and no groups; with groups the last note goes, frames within videos have none."""
     result = probe(make_store(), labels="folder", folds=2, out=None, progress=False)
-    notes = " ".join(result.facts["warnings"])
+    notes = " ".join(result.metadata["warnings"])
     assert "only 18 videos" in notes
     assert "--groups '^(?P<group>" in notes
     assert "note: only 18 videos" in result.table()
     grouped = probe(make_store(), labels="folder", groups="(subject.)", folds=2, out=None, progress=False)
-    assert "no groups were given" not in " ".join(grouped.facts["warnings"])
+    assert "no groups were given" not in " ".join(grouped.metadata["warnings"])
     inside = probe(make_store(frames=6), labels="video", split_frames="every:3", out=None, progress=False)
-    assert "only" not in " ".join(inside.facts["warnings"])
+    assert "only" not in " ".join(inside.metadata["warnings"])
 
 
 def test_nothing_learned_is_said(make_store: Callable[..., FeatureStore]) -> None:
     """Layers at the majority's rate, and a net that was not trained; not where one layer knows more."""
     blank = probe(make_store(signal=0.0), labels="folder", folds=2, out=None, progress=False)
-    notes = " ".join(blank.facts["warnings"])
+    notes = " ".join(blank.metadata["warnings"])
     assert "no layer is above the majority's 0.333" in notes
     assert "every difference to the untrained net is 0" in notes
     good = probe(make_store(), labels="folder", folds=2, out=None, progress=False)
-    assert "no layer is above" not in " ".join(good.facts["warnings"])
+    assert "no layer is above" not in " ".join(good.metadata["warnings"])
     assert nothing_learned({}, {}, 0.5) == []

@@ -57,9 +57,9 @@ def test_frames_inside_videos_are_split_by_name_only(tmp_path: Path) -> None:
     """every:5 trains on frames 0 and 5 of each video and tests the other eight, and the result says what it is."""
     store = frames_that_know_their_video(tmp_path, 0)
     result = run(store, labels="video", split_frames="every:5")
-    facts = result.to_dict()
+    metadata = result.to_dict()
     assert result.layers[0].trained.accuracy > 0.9  # each video is a class of its own
-    assert facts["split"] == "inside videos: frames every:5 train, all others test"
+    assert metadata["split"] == "inside videos: frames every:5 train, all others test"
     assert len(result.videos) == 40 * 8
     assert "not of other videos" in result.table()
     with pytest.raises(LabelError, match="which only frames inside it can train"):
@@ -97,14 +97,14 @@ def test_official_splits_are_taken_as_they_are(make_store: MakeStore, tmp_path: 
     other = ["test" if "subject0" in path or "subject1" in path else "train" for path in paths]
     rows = [f"{path},{one},{two}" for path, one, two in zip(paths, side, other, strict=True)]
     result = run(store, splits=table(tmp_path / "splits.csv", "video,split1,split2", rows))
-    assert [(fold["name"], fold["train"], fold["test"]) for fold in result.facts["folds"]] == [
+    assert [(fold["name"], fold["train"], fold["test"]) for fold in result.metadata["folds"]] == [
         ("split1", 12, 3),
         ("split2", 12, 6),
     ]
     layer = result.layers[0].trained
     assert len(layer.predicted) == len(result.videos) == 9
     assert layer.accuracy == pytest.approx((3 * layer.fold_accuracies[0] + 6 * layer.fold_accuracies[1]) / 9)
-    assert result.facts["split"] == "2 official splits"
+    assert result.metadata["split"] == "2 official splits"
     assert layer.accuracy > 0.8
 
 
@@ -146,7 +146,7 @@ def test_one_result_a_label_column(make_store: MakeStore, tmp_path: Path) -> Non
     results = run(store, labels=labels, columns=["action", "noise"], out=tmp_path / "probe")
     assert results["action"].layers[0].trained.accuracy > 0.9
     assert results["noise"].layers[0].trained.interval[0] < 0.65
-    assert results["noise"].facts["label_column"] == "noise"
+    assert results["noise"].metadata["label_column"] == "noise"
     assert (tmp_path / "probe/action/results.json").exists()
     assert (tmp_path / "probe/noise/results.json").exists()
     with pytest.raises(LabelError, match="it needs 'label'"):
@@ -167,9 +167,9 @@ def test_parts_of_videos_have_labels_of_their_own(tmp_path: Path) -> None:
     rows = [line for video in videos for line in (f"{video.path},0,0.5,down", f"{video.path},0.5,0.8,up")]
     header = "video,start_seconds,stop_seconds,label"
     result = run(store, labels=table(tmp_path / "labels.csv", header, rows), folds=4)
-    assert result.facts["unlabelled_rows"] == 16
-    assert [fold["test"] for fold in result.facts["folds"]] == [2, 2, 2, 2]
-    assert result.facts["videos_per_class"] == {"down": 8, "up": 8}
+    assert result.metadata["unlabelled_rows"] == 16
+    assert [fold["test"] for fold in result.metadata["folds"]] == [2, 2, 2, 2]
+    assert result.metadata["videos_per_class"] == {"down": 8, "up": 8}
     assert result.layers[0].trained.accuracy > 0.95
     for wrong, words in (
         ("0.avi,0.4,0.6,up", "must not overlap"),
@@ -224,8 +224,8 @@ def test_seen_is_about_the_tested_videos(make_store: MakeStore, tmp_path: Path) 
     store = write_store(tmp_path / "own", {"layer1": arrays.to_numpy("layer1")}, videos=videos, trained_on=hashes)
     rows = [f"{video.path},{'test' if video.path in test else 'train'}" for video in videos]
     splits = table(tmp_path / "splits.csv", "video,split", rows)
-    assert run(store, splits=splits).facts["encoder_seen"] == "unseen"
-    assert run(store, groups="(subject[0-9])").facts["encoder_seen"] == "mixed"
+    assert run(store, splits=splits).metadata["encoder_seen"] == "unseen"
+    assert run(store, groups="(subject[0-9])").metadata["encoder_seen"] == "mixed"
 
 
 def test_stores_of_other_rows_do_not_go_together(make_store: MakeStore) -> None:

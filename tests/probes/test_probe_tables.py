@@ -14,8 +14,8 @@ from seqff.errors import LabelError
 from seqff.features import FeatureIndex
 from seqff.files import read_csv, write_csv
 from seqff.probes import read_labels
-from seqff.probes.predefined_splits import read_splits
 from seqff.probes.segments import has_segments, label_rows
+from seqff.probes.splits import read_splits
 
 VIDEOS = ["a.mp4", "b.mp4", "c.mp4"]
 

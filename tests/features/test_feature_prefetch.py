@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from seqff.features.ahead import Ahead
+from seqff.features.decoding import Prefetched
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -22,7 +22,7 @@ def test_items_come_in_order_from_another_thread() -> None:
         finally:
             threads.add(threading.get_ident())
 
-    with Ahead(work(), most=3) as items:
+    with Prefetched(work(), most=3) as items:
         assert list(items) == list(range(50))
         assert list(items) == []
     assert len(threads) == 1
@@ -44,7 +44,7 @@ def test_no_more_than_so_many_ahead() -> None:
         finally:
             cleaned.set()
 
-    with Ahead(work(), most=4) as items:
+    with Prefetched(work(), most=4) as items:
         assert full.wait(10)
         for taken in range(1, 20):
             next(items)
@@ -60,7 +60,7 @@ def test_errors_arrive_where_items_are_taken() -> None:
         yield 1
         raise OSError("disk on fire")
 
-    with Ahead(work(), most=4) as items:
+    with Prefetched(work(), most=4) as items:
         assert next(items) == 1
         for _ in range(2):
             with pytest.raises(OSError, match="disk on fire"):

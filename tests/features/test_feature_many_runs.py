@@ -13,7 +13,7 @@ from helpers.extracting import content, take
 
 from seqff.config import EncoderConfig
 from seqff.features import decoding
-from seqff.features.together import Wanted, extract_together
+from seqff.features.extraction import StoreRequest, extract_many
 from seqff.nets import build_encoder, load_encoder, save_encoder
 from seqff.transform import FrameTransform
 
@@ -39,10 +39,10 @@ def runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return found
 
 
-def wanted(runs: list[Path], home: Path) -> list[Wanted]:
+def wanted(runs: list[Path], home: Path) -> list[StoreRequest]:
     """All baselines beside the first run and the last, none beside the second."""
     beside = [("untrained", "pixels"), (), ("untrained", "pixels")]
-    return [Wanted(run, home / str(place), beside[place]) for place, run in enumerate(runs)]
+    return [StoreRequest(run, home / str(place), beside[place]) for place, run in enumerate(runs)]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_each_store_is_the_one_its_run_gives_by_itself(
     runs: list[Path], clips: Path, tmp_path: Path, per: str, opened: Counter[str]
 ) -> None:
     """Byte for byte, arrays, index and meta.json; runs that see the same size share one decoding."""
-    extract_together(wanted(runs, tmp_path / "all"), clips, work=tmp_path / "work", per=per, **OPTIONS)  # type: ignore[arg-type]
+    extract_many(wanted(runs, tmp_path / "all"), clips, work=tmp_path / "work", per=per, **OPTIONS)  # type: ignore[arg-type]
     assert set(opened.values()) == {2}  # two sizes
     for one in wanted(runs, tmp_path / "alone"):
         take(one.run, clips, one.out, per=per, baselines=one.baselines, batch_frames=64)
@@ -89,13 +89,13 @@ def test_it_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(decoding, "open_video", until_the_last)
         with pytest.raises(RuntimeError, match="the power went"):
-            extract_together(both, clips, work=tmp_path / "work", **OPTIONS)
+            extract_many(both, clips, work=tmp_path / "work", **OPTIONS)
     opened.clear()
-    extract_together(both, clips, work=tmp_path / "work", **OPTIONS)
+    extract_many(both, clips, work=tmp_path / "work", **OPTIONS)
     assert set(opened) == {"e.avi"}
     before = content(tmp_path)
     opened.clear()
-    found = extract_together(both, clips, work=tmp_path / "work", **OPTIONS)
+    found = extract_many(both, clips, work=tmp_path / "work", **OPTIONS)
     assert [len(store) for store in found] == [5, 5]
     assert not opened
     assert content(tmp_path) == before

@@ -1,0 +1,227 @@
+"""The work of an extraction: this process describes its shard of the videos, and the last one joins all to a store.
+
+Several processes may share a store. meta.json comes last, and until it is there all this can be done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from seqff.allocator import freed_memory_kept
+from seqff.errors import RunError, VideoError
+from seqff.features.decoding import Batch, decode_videos
+from seqff.features.describe import Columns, FrameDescriber
+from seqff.features.parts import Parts
+from seqff.features.sampling import RowMaker, Sampling
+from seqff.features.settings import SETTINGS
+from seqff.features.store import FeatureIndex, FeatureStore, StoredVideo, write_meta, write_tables
+from seqff.locks import exclusive
+from seqff.video import Manifest, VideoEntry
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one of several processes does: its rank, from 0, among so many."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank is {self.rank} of {self.world_size}; it must be 0 to {self.world_size - 1}")
+
+    @classmethod
+    def of(cls, rank: int | None, world_size: int | None) -> Shard:
+        """The shard asked for; where none is asked for, that of torchrun's RANK and WORLD_SIZE, else all.
+
+        Raises:
+            ValueError: only one of the two was given, or they do not fit.
+        """
+        if (rank is None) != (world_size is None):
+            raise ValueError(f"rank is {rank} and world_size {world_size}; give both or neither")
+        if rank is not None and world_size is not None:
+            return cls(rank, world_size)
+        try:
+            return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+        except ValueError as error:
+            raise ValueError(f"RANK or WORLD_SIZE in the environment: {error}") from error
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """Every world_size-th item, from the rank-th on."""
+        return items[self.rank :: self.world_size]
+
+    def device(self, device: torch.device) -> torch.device:
+        """Of several CUDA devices each process that torchrun has started takes its own."""
+        local = os.environ.get("LOCAL_RANK", "")
+        if device.type != "cuda" or device.index is not None or not local.isdigit():
+            return device
+        return torch.device("cuda", int(local) % torch.cuda.device_count())
+
+    def alone(self, file: Path) -> AbstractContextManager[object]:
+        """Wait until no other process is in such a block, by a file that all share; killed ones do not count."""
+        return exclusive(file) if self.world_size > 1 else nullcontext()
+
+
+@dataclass(frozen=True)
+class Job:
+    """An extraction: of which videos, what becomes of a frame and of a row, and where finished videos wait.
+
+    Args:
+        shard: which videos this process does.
+        workers: threads that decode.
+        max_bad: largest share of videos that may be skipped.
+    """
+
+    manifest: Manifest
+    describer: FrameDescriber
+    sampling: Sampling
+    rows: RowMaker
+    parts: Parts
+    shard: Shard
+    workers: int
+    max_bad: float
+
+    def row_count(self, entry: VideoEntry) -> int:
+        """Rows of a video."""
+        return len(self.sampling.windows(len(self.sampling.frames(entry)))[0])
+
+
+def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
+    """Describe every video of this process's shard that has no part yet, and note those that cannot be read.
+
+    `stop_if` is a file that is there once another process has finished the store.
+
+    Raises:
+        RunError: more than max_bad of all videos cannot be read.
+    """
+    failed: dict[str, str] = {}
+    bar: tqdm[Any] = tqdm(desc="extract", unit="frame", disable=None if progress else True)
+    with bar, freed_memory_kept():
+        while todo := _todo(job, failed):
+            bar.total = bar.n + sum(len(job.sampling.frames(entry)) for entry in todo)
+            decoded = decode_videos(job.manifest.root, todo, job.sampling, job.describer.transform, workers=job.workers)
+            with closing(decoded):
+                for entry, batches in decoded:
+                    if stop_if.exists():
+                        return
+                    try:
+                        _describe(job, entry, _counted(batches, bar))
+                    except (VideoError, FileNotFoundError) as error:
+                        failed[entry.path] = str(error)
+                        logger.warning("skipped %s", error)
+                        stop_above(job, failed)
+    with job.shard.alone(stop_if.with_name(SETTINGS)):  # whoever joins the store sweeps half-written files away
+        if not stop_if.exists():
+            job.parts.note_failed(job.shard.rank, failed)
+
+
+def stop_above(job: Job, failed: Mapping[str, str]) -> None:
+    """Raise RunError when more videos have failed than allowed."""
+    bad, total = len(failed) + len(job.manifest.bad), len(job.manifest)
+    if bad > job.max_bad * total:
+        causes = "; ".join(list(failed.values())[:3])
+        raise RunError(
+            f"{bad} of {total} videos cannot be read, more than max_bad {job.max_bad:g} allows: {causes}. "
+            "Mend or remove them, or allow more, and resume"
+        )
+
+
+def _todo(job: Job, failed: Mapping[str, str]) -> list[VideoEntry]:
+    """One video of each content that is to be done; another copy where one cannot be read."""
+    copies: dict[str, list[VideoEntry]] = {}
+    for entry in job.manifest.usable:
+        copies.setdefault(entry.content_hash, []).append(entry)
+    mine = [content for content in job.shard.part(list(copies)) if not job.parts.done(content)]
+    readable = ([entry for entry in copies[content] if entry.path not in failed] for content in mine)
+    return [entries[0] for entries in readable if entries]
+
+
+def _describe(job: Job, entry: VideoEntry, batches: Iterator[Batch]) -> None:
+    with job.parts.writing(entry.content_hash, job.row_count(entry)) as write:
+        for rows in job.rows(map(job.describer, batches)):
+            write(rows)
+
+
+def _counted(batches: Iterator[Batch], bar: tqdm[Any]) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        bar.update(len(batch))
+
+
+def finish(
+    job: Job, store: FeatureStore, settings: dict[str, Any], *, columns: Mapping[str, Columns] | None = None
+) -> None:
+    """Join the parts to a store, unless other processes still have videos to do, or one has joined it already.
+
+    `settings` are for its meta.json; `columns` those of the parts, by the names of the store's arrays, None for all.
+
+    Raises:
+        RunError: no video could be read, or more than max_bad could not.
+    """
+    if store.finished:
+        return
+    failed = job.parts.failed()
+    kept = [entry for entry in job.manifest.usable if job.parts.done(entry.content_hash)]
+    have = {entry.path for entry in kept}
+    lost = {entry.path: failed.get(entry.path, "") for entry in job.manifest.usable if entry.path not in have}
+    waiting = [path for path, cause in lost.items() if not cause]
+    if waiting:
+        logger.info("%d videos are left to other ranks", len(waiting))
+        return
+    stop_above(job, lost)
+    if not kept:
+        raise RunError(f"none of the videos under {job.manifest.root} could be read; nothing to store")
+    _join(job, store, kept, lost, settings, job.rows.columns if columns is None else columns)
+
+
+def _join(
+    job: Job,
+    store: FeatureStore,
+    kept: Sequence[VideoEntry],
+    lost: dict[str, str],
+    settings: dict[str, Any],
+    columns: Mapping[str, Columns],
+) -> None:
+    folder = store.path
+    for stale in folder.rglob("*.partial"):  # of a process that was killed while it wrote
+        stale.unlink()
+    rows = sum(map(job.row_count, kept))
+    job.parts.join([entry.content_hash for entry in kept], rows, columns, folder / "arrays")
+    bad = {entry.path: f"{entry.status}: {entry.cause}" for entry in job.manifest.bad}
+    skipped = dict(sorted((bad | lost).items()))
+    stored = [StoredVideo(entry.path, entry.content_hash, entry.frames) for entry in kept]
+    write_tables(folder, stored, index_of(kept, job.sampling), skipped)
+    arrays = {
+        name: {"width": place.width, "channels": place.channels, "cells": list(place.cells)}
+        for name, place in columns.items()
+    }
+    metadata = {"rows": rows, "arrays": arrays, "skipped": skipped, "manifest_hash": job.manifest.hash}
+    write_meta(folder, {**settings, **metadata})
+
+
+def index_of(entries: Sequence[VideoEntry], sampling: Sampling) -> FeatureIndex:
+    """What each row stands for, videos in the order given."""
+    video: list[str] = []
+    frame, frames, times = [], [], []
+    for entry in entries:
+        taken = sampling.frames(entry)
+        starts, length = sampling.windows(len(taken))
+        first = taken[np.asarray(starts)]
+        video += [entry.path] * len(first)
+        frame.append(first)
+        frames.append(np.full(len(first), length, dtype=np.int64))
+        times.append(entry.times_seconds[first])
+    return FeatureIndex(tuple(video), np.concatenate(frame), np.concatenate(frames), np.concatenate(times))
