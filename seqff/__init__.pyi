@@ -5,6 +5,9 @@ from seqff.demo import demo as demo
 from seqff.doctor import doctor as doctor
 from seqff.errors import SeqffError as SeqffError
 from seqff.errors import VideoError as VideoError
+from seqff.explore import classify as classify
+from seqff.explore import cluster as cluster
+from seqff.explore import search as search
 from seqff.features import FeatureStore as FeatureStore
 from seqff.features import export as export
 from seqff.features import extract as extract

@@ -40,7 +40,7 @@ FLOORS = [
     {"features"},
     {"probes"},
     {"report"},
-    {"demo", "doctor", "watch"},
+    {"demo", "doctor", "explore", "watch"},
     {"cli"},
 ]
 LATE_PACKAGES = {

@@ -19,10 +19,11 @@ from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder
 from seqff.probes.bootstrap import accuracy_interval
 from seqff.probes.data import BASELINES, PIXELS, Groups, ProbeConfig, ProbeData, read_data
+from seqff.probes.heads import Heads, head_of
 from seqff.probes.knn import NEIGHBORS, KNNProbe
 from seqff.probes.labels import Labels, labels_by_video
 from seqff.probes.linear import LinearProbe
-from seqff.probes.metadata import majority_accuracy, metadata_of
+from seqff.probes.metadata import EXTRACTION, majority_accuracy, metadata_of
 from seqff.probes.preprocessing import BLOCK_VALUES, Array
 from seqff.probes.results import MARKER, ArrayResult, Difference, LayerResult, Matched, ProbeResult, write_result
 
@@ -104,8 +105,9 @@ def probe(
             mapping; None makes each video its own group.
         splits: a CSV file of official splits, `video,split` or `video,split1,split2,...`, that say train, test or
             unused; None makes folds by group.
-        out: folder for results.json, results.csv and predictions.csv (a folder a column if `columns` is given); None
-            writes nothing.
+        out: folder for results.json, results.csv, predictions.csv and heads.safetensors, the classifier of each trained
+            layer fitted once more on all rows, for `classify` (a folder a column if `columns` is given); None writes
+            nothing.
         folds: None leaves one group out for up to 20 groups, and makes 5 folds for more.
         split_frames: "every:18" splits frames inside videos: of each video every 18th frame trains, all others test.
             For features with a row a frame, where each video is a thing to be recognized; the result says so.
@@ -134,8 +136,13 @@ def probe(
     results = []
     for column, home in zip(["label"] if columns is None else columns, homes, strict=True):
         config = ProbeConfig(classes, column, groups, splits, folds, seed, allow_leak, split_frames)
-        result = probe_all(read_data([store], config, sources), device=target, progress=progress)
-        results.append(result if home is None else keep(result, home, overwrite=overwrite))
+        data = read_data([store], config, sources)
+        result = probe_all(data, device=target, progress=progress)
+        if home is not None:
+            result = keep(result, home, overwrite=overwrite)
+            with whole_folder(home):
+                _fit_heads(data, result, device=target, progress=progress).save(home)
+        results.append(result)
     return results[0] if columns is None else dict(zip(columns, results, strict=True))
 
 
@@ -249,6 +256,19 @@ def _summarize(
         seconds=round(seconds, 3),
         predicted=np.concatenate(linear)[data.order],
     )
+
+
+def _fit_heads(data: ProbeData, result: ProbeResult, *, device: torch.device, progress: bool) -> Heads:
+    """Fit the linear probe of each trained layer once more, on all labeled rows, as on the training rows of a fold."""
+    store, heads = data.stores[0], {}
+    accuracy = {layer.trained.name: layer.trained.accuracy for layer in result.layers if "/" not in layer.trained.name}
+    for name in tqdm(accuracy, "heads", unit="layer", disable=None if progress else True):
+        rng = np.random.default_rng([data.config.seed, 1, len(data.folds)])
+        fitted = LinearProbe(data.lambdas, random_state=rng)
+        heads[name] = head_of(fitted.fit(_placed(data.read((store, name)), device), data.label, data.unit))
+    extraction = {key: store.meta[key] for key in EXTRACTION if key in store.meta}
+    videos = frozenset(data.hashes[place] for place in np.unique(data.video))
+    return Heads(heads, data.classes, accuracy, extraction, dict(store.meta.get("encoder") or {}), videos)
 
 
 def _interval(data: ProbeData, values: NDArray[np.bool_] | NDArray[np.float64]) -> tuple[float, float]:

@@ -36,6 +36,10 @@ class ImageStore:
         """How much the frames take in the page."""
         return sum(map(len, self._stored))
 
+    def number(self, video: str, frame: int) -> int | None:
+        """Return the number of a frame that is stored; None if it is not."""
+        return self._known.get((video, frame))
+
     def of(self, video: str) -> list[int]:
         """Return the numbers of the frames of a video that are stored, in the order of time."""
         return [self._known[key] for key in sorted(self._known) if key[0] == video]

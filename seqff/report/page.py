@@ -21,7 +21,7 @@ from seqff.report.cost import cost
 from seqff.report.data import ReportData, check_encoders, read_report_data
 from seqff.report.dynamics import dynamics
 from seqff.report.health import health
-from seqff.report.html import Html, Section, join, tag, text
+from seqff.report.html import Content, Html, Section, join, tag, text
 from seqff.report.images import ImageStore
 from seqff.report.inputs import inputs
 from seqff.report.learned import learned
@@ -129,16 +129,19 @@ def report(
     return Report(page, len(content), (*missing, *(f"{what}: {cause}" for what, cause in data.missing.items())))
 
 
-def render(name: str, summary: Sequence[str], parts: Sequence[Section], images: ImageStore) -> str:
+def render(
+    name: str, summary: Sequence[str], parts: Sequence[Section], images: ImageStore, *, heading: Content = None
+) -> str:
     """Return the page.
 
     The policy in its head forbids every address but data:, and every script but its own, whatever else it may hold.
 
     Args:
-        name: of the run.
+        name: of the run, or of what the page is about.
         summary: of it, in a line or two.
         parts: of the page, in order.
         images: of the frames they show.
+        heading: above all; None for "Run" and the name.
     """
     style, script = _file("page.css"), _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -150,11 +153,11 @@ def render(name: str, summary: Sequence[str], parts: Sequence[Section], images: 
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("link", rel="icon", href="data:,"),
-        tag("title", f"{name} – seqff report"),
+        tag("title", f"{name} – seqff report" if heading is None else f"{name} – seqff"),
         tag("style", Html(style)),
     )
     links = [tag("a", part.short, href=f"#{part.id}") for part in parts]
-    title = tag("h1", "Run ", tag("code", name))
+    title = tag("h1", *(("Run ", tag("code", name)) if heading is None else (heading,)))
     top = tag("header", title, *(tag("p", line) for line in summary), tag("nav", *links, aria_label="contents"))
     main = tag("main", *(part.render() for part in parts))
     tip = tag("div", id="tip", role="status", hidden="")

@@ -1,0 +1,62 @@
+"""`seqff cluster`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, print_json, show
+
+
+@dataclass(frozen=True)
+class Options:
+    """Group the moments of videos without labels, and say which video shows which group when.
+
+    Reads:  a feature store that `seqff extract --per frame` (or clip) wrote.
+
+    Writes: segments.csv (video, start_seconds, stop_seconds, cluster), ethogram.svg (a row a video, a color a cluster),
+            page.html with frames of each cluster, clusters.json; prints the clusters. The same seed gives the same.
+
+    Example: seqff cluster features/frames --k 12 --out clusters/frames
+    """
+
+    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
+    """Feature store."""
+    out: Path
+    """Folder for what is found; must not exist, unless --overwrite is given."""
+    k: int = 12
+    """Clusters of k-means; HDBSCAN finds by itself how many there are."""
+    method: Literal["kmeans", "hdbscan"] = "kmeans"
+    """kmeans puts every moment into a cluster; hdbscan finds dense groups, and leaves out what is in none."""
+    layer: str | None = None
+    """Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last);
+    by default the last one of the trained net."""
+    min_seconds: float = 0.5
+    """Shortest segment; shorter ones join their neighbors. 0 keeps all."""
+    min_rows: int = 0
+    """Smallest cluster of HDBSCAN; 0 for a hundredth of the rows, at least 5."""
+    videos: str | None = None
+    """Where the videos lie, for the frames; by default as the manifest of the run says."""
+    seed: int = 0
+    """Of k-means, and of the rows drawn where there are more than 20 000 (HDBSCAN: 10 000)."""
+    overwrite: bool = False
+    """Replace what is in --out."""
+    progress: Progress = True
+    json: Json = False
+
+
+def run(options: Options) -> None:
+    """Cluster, print the clusters, say what to do next."""
+    from seqff.explore import cluster
+
+    layer = None if options.layer is None else layer_of(options.layer)
+    found = cluster(**{**call_arguments(options), "layer": layer})
+    if options.json:
+        print_json(found.to_dict())
+        return
+    show(found.table())
+    show(f"written: {found.path}")
+    show(f"next: open {found.path / 'page.html'}")

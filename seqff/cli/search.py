@@ -1,0 +1,64 @@
+"""`seqff search`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, print_json, show
+
+
+@dataclass(frozen=True)
+class Options:
+    """Find the moments of other videos that are most like a given one.
+
+    Reads:  a feature store that `seqff extract --per frame` (or clip) wrote; one with a row a video finds videos.
+
+    Writes: a page that shows the frames, or a table, as --out ends in .html or .csv; prints the table.
+            Moments are compared by cosine, after the mean over all rows has been taken away.
+
+    Example: seqff search features/frames --like walk/daria.avi@1.5 --out like.html
+    """
+
+    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
+    """Feature store."""
+    like: Annotated[str, tyro.conf.arg(metavar="VIDEO@SECONDS")]
+    """The moment; VIDEO alone where rows are whole videos. The video as the store names it, or an ending of its path
+    that only it has."""
+    layer: str | None = None
+    """Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last);
+    by default the last one of the trained net."""
+    top: int = 10
+    """How many to find."""
+    per_video: int = 1
+    """How many of one video at most."""
+    spacing: float = 1.0
+    """Seconds that hits of one video lie apart at least."""
+    center: Literal["all", "video", "none"] = "all"
+    """What is taken away before moments are compared: the mean over all rows; that of each row's own video, so that
+    background and persons count less than what happens; nothing."""
+    out: Path | None = None
+    """Page (*.html) or table (*.csv)."""
+    videos: str | None = None
+    """Where the videos lie, for the page; by default as the manifest of the run says."""
+    overwrite: bool = False
+    """Replace the file in --out."""
+    progress: Progress = True
+    json: Json = False
+
+
+def run(options: Options) -> None:
+    """Search, print the table."""
+    from seqff.explore import search
+
+    layer = None if options.layer is None else layer_of(options.layer)
+    found = search(**{**call_arguments(options), "layer": layer})
+    if options.json:
+        print_json(found.to_dict())
+        return
+    show(found.table())
+    if found.path is not None:
+        show(f"written: {found.path}")

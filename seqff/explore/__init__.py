@@ -1,0 +1,8 @@
+"""What one does with features: find moments like a given one, group moments over time, name the class of new videos."""
+
+from seqff.explore.classify import Classification as Classification
+from seqff.explore.classify import classify as classify
+from seqff.explore.cluster import Clustering as Clustering
+from seqff.explore.cluster import cluster as cluster
+from seqff.explore.search import SearchResult as SearchResult
+from seqff.explore.search import search as search

@@ -1,0 +1,270 @@
+"""The classes of new videos, by a head that a probe has left."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from seqff.devices import choose_device
+from seqff.errors import RunError, VideoError
+from seqff.explore.pictures import check_file
+from seqff.features.decoding import decode_videos
+from seqff.features.describe import FrameDescriber
+from seqff.features.job import index_of
+from seqff.features.pooling import STATISTICS
+from seqff.features.sampling import RowMaker, Sampling
+from seqff.files import write_csv
+from seqff.nets import Encoder, load_encoder
+from seqff.probes.heads import Head, Heads
+from seqff.probes.tables import align
+from seqff.terminal import as_lines, counted
+from seqff.video import VideoEntry, scan
+
+MOST_SHOWN = 100
+"""Lines of the table; the CSV file has all."""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a head says of a video, or of a part of it.
+
+    Args:
+        video: its path.
+        start_seconds: when the part begins; 0 where it is the whole video.
+        frame: its first frame.
+        frames: how many frames it rests on.
+        label: the class with the largest probability.
+        probability: of that class.
+        in_training: the head was fitted on this video, so that its answer is no test.
+    """
+
+    video: str
+    start_seconds: float
+    frame: int
+    frames: int
+    label: str
+    probability: float
+    in_training: bool
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Classes of videos.
+
+    Args:
+        layer: whose head it was.
+        accuracy: of that layer in the probe, on videos held out.
+        classes: (K,) names.
+        answers: one a video, or one a row of features.
+        probabilities: (answers, K) float64.
+        skipped: by path, why a video could not be read.
+        path: the table that was written; None if none was.
+    """
+
+    layer: str
+    accuracy: float
+    classes: tuple[str, ...]
+    answers: tuple[Classified, ...]
+    probabilities: NDArray[np.float64] = field(repr=False, compare=False)
+    skipped: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        rows = [
+            {**vars(answer), "probabilities": dict(zip(self.classes, values, strict=True))}
+            for answer, values in zip(self.answers, self.probabilities.tolist(), strict=True)
+        ]
+        return {"layer": self.layer, "probe_accuracy": self.accuracy, "answers": rows, "skipped": self.skipped}
+
+    def table(self) -> str:
+        """The answers as plain text."""
+        rows = [["class", "probability", "seconds", "video"]]
+        rows += [
+            [one.label, f"{one.probability:.3f}", f"{one.start_seconds:.2f}", one.video]
+            for one in self.answers[:MOST_SHOWN]
+        ]
+        counts = Counter(one.label for one in self.answers)
+        head = f"by {self.layer}, whose accuracy in the probe is {self.accuracy:.3f}"
+        lines = [head, *align(rows)]
+        if len(self.answers) > MOST_SHOWN:
+            lines.append(f"... and {len(self.answers) - MOST_SHOWN} more")
+        lines.append("in all: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
+        known = len({one.video for one in self.answers if one.in_training})
+        if known:
+            lines.append(f"note: the head was fitted on {counted(known, 'of these video')}; that they fit says little")
+        lines += [f"skipped {video}: {cause}" for video, cause in self.skipped.items()]
+        return as_lines(lines)
+
+
+def classify(
+    probe: str | os.PathLike[str],
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    layer: str | int | None = None,
+    run: str | os.PathLike[str] | None = None,
+    rows: bool = False,
+    workers: int = 1,
+    device: str = "auto",
+    max_bad: float = 0.05,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Classification:
+    """Name the class of new videos by the linear head that a probe fitted on all its videos.
+
+    Features are computed as for the probe: with the same encoder, of the same frames, pooled alike. Where its rows are
+    frames or clips, the probabilities of a video are the mean over its rows.
+
+    Args:
+        probe: folder of a probe.
+        videos: a folder, a file, a list of files or a manifest, as `scan` takes it.
+        out: table (*.csv): video, class, probability, in_training, and the probability of every class; None writes
+            nothing.
+        layer: by whose head, name or index of the layer; None takes the one with the best accuracy in the probe.
+        run: where the run lies, if it has moved since the features were extracted.
+        rows: one answer a row of features (a frame or a clip), with its time, instead of one a video.
+        workers: threads that decode.
+        device: "auto", "cpu" or "cuda".
+        max_bad: largest share of videos that may be skipped because they cannot be read.
+        overwrite: replace the file in `out`.
+        progress: show progress bars where stderr is a terminal.
+
+    Returns:
+        The answers, in the order of the videos' paths.
+
+    Raises:
+        RunError: no heads, another encoder than that of the probe, too many unreadable videos, or `out` exists.
+        ValueError: no head of that layer, or a wrong argument.
+        SeqffError, FileNotFoundError: from `scan`.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; it must be 1 or more")
+    file = None if out is None else check_file(Path(out), (".csv",), overwrite=overwrite)
+    heads = Heads.load(Path(probe))
+    name = _choose(heads, layer, probe)
+    target = choose_device(device)
+    encoder = _up_to(_encoder(heads, run), name)
+    describer = FrameDescriber({"": encoder}, pixels=False, grid=heads.extraction["grid"], device=target)
+    sampling = _sampling(heads.extraction)
+    maker = RowMaker(describer.columns, sampling, str(heads.extraction.get("dtype", "fp32")))
+    place, head = maker.columns[name], heads.layers[name]
+    if place.width != len(head.kept):
+        raise RunError(f"{name} gives {place.width} numbers a row, the head takes {len(head.kept)}; probe again")
+    manifest = scan(videos, max_bad=max_bad, progress=progress)
+    answers: list[Classified] = []
+    probabilities: list[NDArray[np.float64]] = []
+    skipped = {entry.path: f"{entry.status}: {entry.cause}" for entry in manifest.bad}
+    usable = manifest.usable
+    decoded = decode_videos(manifest.root, usable, sampling, describer.transform, workers=workers)
+    for entry, batches in tqdm(decoded, "classify", len(usable), unit="video", disable=None if progress else True):
+        try:
+            found = np.concatenate(
+                [_asked(head, part[:, place.start : place.stop]) for part in maker(map(describer, batches))]
+            )
+        except (VideoError, FileNotFoundError) as error:
+            skipped[entry.path] = str(error)
+            _stop_above(skipped, len(manifest), max_bad)
+            continue
+        seen = entry.content_hash in heads.videos
+        lines = _lines(entry, found, heads.classes, sampling, seen, rows=rows)
+        answers += [answer for answer, _ in lines]
+        probabilities += [values for _, values in lines]
+    result = Classification(
+        name, heads.accuracy[name], heads.classes, tuple(answers),
+        np.array(probabilities).reshape(-1, len(heads.classes)), dict(sorted(skipped.items())),
+    )  # fmt: skip
+    if file is not None:
+        _write(result, file)
+    return replace(result, path=file)
+
+
+def _choose(heads: Heads, layer: str | int | None, probe: object) -> str:
+    names = list(heads.layers)
+    if layer is None:
+        return max(names, key=heads.accuracy.__getitem__)
+    if layer in names:
+        return str(layer)
+    if isinstance(layer, str) or not -len(names) <= layer < len(names):
+        raise ValueError(f"no head of layer {layer!r} in {probe}; it has {', '.join(names)}")
+    return names[layer]
+
+
+def _asked(head: Head, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    return head.probabilities(rows.astype(np.float32))
+
+
+def _encoder(heads: Heads, run: str | os.PathLike[str] | None) -> Encoder:
+    """Load the encoder that the features of the probe are of."""
+    where = heads.encoder.get("run") if run is None else run
+    if not where:
+        raise RunError("the probe's features do not say of which run they are; run (--run RUN) says it")
+    try:
+        encoder = load_encoder(where)
+    except RunError as error:
+        raise RunError(f"{error}; if the run has moved, run (--run RUN) says where it is") from error
+    if heads.encoder.get("hash") not in (None, encoder.hash()):
+        raise RunError(f"{where} holds another encoder than the probe's features are of; give its run (--run RUN)")
+    return encoder
+
+
+def _up_to(encoder: Encoder, name: str) -> Encoder:
+    """The layers up to one."""
+    names = [info.name for info in encoder.feature_info]
+    if name not in names:
+        raise RunError(f"the encoder has no layer {name!r}; it has {', '.join(names)}")
+    stop = names.index(name) + 1
+    return Encoder(list(encoder.layers)[:stop], encoder.feature_info[:stop], encoder.transform, encoder.config)
+
+
+def _sampling(extraction: Any) -> Sampling:
+    """Which frames were taken for the probe, and what made a row."""
+    try:
+        names = ("per", "every", "every_seconds", "clip_frames", "clip_stride")
+        known = {name: extraction[name] for name in names if name in extraction}
+        return Sampling(**known, statistics=tuple(extraction.get("statistics") or STATISTICS))
+    except (TypeError, ValueError) as error:
+        raise RunError(f"the probe's heads say of the extraction what cannot be ({error}); probe again") from error
+
+
+def _lines(
+    entry: VideoEntry, found: NDArray[np.float64], classes: Sequence[str], sampling: Sampling, seen: bool, *, rows: bool
+) -> list[tuple[Classified, NDArray[np.float64]]]:
+    """The answers of a video: one, or one a row of features."""
+    index = index_of([entry], sampling)
+
+    def answer(values: NDArray[np.float64], time: float, frame: int, frames: int) -> Classified:
+        best = int(values.argmax())
+        return Classified(entry.path, time, frame, frames, classes[best], float(values[best]), seen)
+
+    if not rows:
+        mean = found.mean(axis=0)
+        return [(answer(mean, 0.0, 0, entry.frames), mean)]
+    facts = zip(index.time_seconds.tolist(), index.frame.tolist(), index.frames.tolist(), strict=True)
+    return [(answer(values, *fact), values) for values, fact in zip(found, facts, strict=True)]
+
+
+def _stop_above(skipped: dict[str, str], total: int, max_bad: float) -> None:
+    if len(skipped) > max_bad * total:
+        video, cause = next(reversed(skipped.items()))
+        raise RunError(
+            f"{len(skipped)} of {total} videos cannot be read, more than max_bad {max_bad:g} allows; {video}: {cause}"
+        )
+
+
+def _write(result: Classification, file: Path) -> None:
+    header = ("video", "start_seconds", "frame", "frames", "class", "probability", "in_training")
+    rows = [
+        (one.video, one.start_seconds, one.frame, one.frames, one.label, one.probability,
+         "yes" if one.in_training else "no", *values)
+        for one, values in zip(result.answers, result.probabilities.tolist(), strict=True)
+    ]  # fmt: skip
+    write_csv(file, (*header, *(f"p({name})" for name in result.classes)), rows)

@@ -1,0 +1,208 @@
+"""Rows of a store as moments of videos: their names, when they begin and end, which frames show them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqff.errors import RunError
+from seqff.features import FeatureStore
+
+MOST_NAMED = 8
+"""Candidates that an error names."""
+BLOCK_VALUES = 2**24
+"""Values of a store that are in memory at a time."""
+EDGE_SECONDS = 1e-6
+
+Floats = NDArray[np.float32]
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A row of a store.
+
+    Args:
+        video: its path, as the store names it.
+        frame: first frame.
+        start_seconds: when it begins.
+        stop_seconds: when it ends; None where rows are whole videos, or the rate of the frames cannot be known.
+        row: its place in the arrays.
+    """
+
+    video: str
+    frame: int
+    start_seconds: float
+    stop_seconds: float | None
+    row: int
+
+    @property
+    def name(self) -> str:
+        """The video, with the time where the row is a part of it."""
+        return self.video if self.stop_seconds is None else f"{self.video}@{self.start_seconds:.2f}"
+
+
+class Timeline:
+    """Where the rows of a store stand in their videos; worked out once.
+
+    Args:
+        store: the features.
+
+    Attributes:
+        rows: by path of a video, the places of its rows, in the order of time.
+        frame_seconds: by path, mean seconds from one frame to the next; of videos with a single row the median of the
+            others, NaN where all have one.
+        stops: (rows,) float64 seconds, when each row ends; NaN where that cannot be known. A row lasts as long as the
+            frames it was made of, and none beyond its video.
+    """
+
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+        index = store.index
+        numbers = {video.path: number for number, video in enumerate(store.videos)}
+        number = np.array([numbers[path] for path in index.video], dtype=np.int64)
+        order = np.lexsort((index.time_seconds, number))
+        cuts = np.cumsum(np.bincount(number, minlength=len(numbers)))[:-1]
+        parts = zip(numbers, np.split(order, cuts), strict=True)
+        self.rows: dict[str, NDArray[np.int64]] = {path: rows for path, rows in parts if len(rows)}
+        self.frame_seconds = self._rates()
+        step = np.array([self.frame_seconds[path] for path in index.video])
+        taken = float(store.meta.get("every_seconds") or 0) or step * int(store.meta.get("every") or 1)
+        length = {video.path: video.frames * self.frame_seconds.get(video.path, np.nan) for video in store.videos}
+        stops = np.minimum(index.time_seconds + index.frames * taken, [length[path] for path in index.video])
+        self.stops: Times = np.maximum(stops, index.time_seconds)
+
+    def _rates(self) -> dict[str, float]:
+        found = {}
+        for video, rows in self.rows.items():
+            (first, last), (start, stop) = (values[rows[[0, -1]]] for values in (self._frame, self._time))
+            found[video] = float((stop - start) / (last - first)) if last > first else np.nan
+        known = [value for value in found.values() if value > 0]
+        median = float(np.median(known)) if known else np.nan
+        return {video: value if value > 0 else median for video, value in found.items()}
+
+    @property
+    def _frame(self) -> NDArray[np.int64]:
+        return self.store.index.frame
+
+    @property
+    def _time(self) -> Times:
+        return self.store.index.time_seconds
+
+    def moment(self, row: int) -> Moment:
+        """Return a row as a moment."""
+        stop = None if self.store.per == "video" or np.isnan(self.stops[row]) else float(self.stops[row])
+        return Moment(self.store.index.video[row], int(self._frame[row]), float(self._time[row]), stop, row)
+
+    def frames_of(self, moment: Moment, most: int) -> list[int]:
+        """Return the numbers of at most `most` frames, equally far apart, that show a moment."""
+        if self.store.per == "frame":
+            return [moment.frame]
+        stop = next(video.frames for video in self.store.videos if video.path == moment.video)
+        if self.store.per == "clip":
+            rate = self.frame_seconds[moment.video]
+            known = moment.stop_seconds is not None and rate > 0
+            span = round(((moment.stop_seconds or 0) - moment.start_seconds) / rate) if known else 1
+            stop = min(stop, moment.frame + max(span, 1))
+        last = max(stop - 1, moment.frame)
+        return [int(frame) for frame in np.unique(np.linspace(moment.frame, last, most).round())]
+
+    def find(self, like: str) -> Moment:
+        """Find the row that is meant by VIDEO@SECONDS, or by VIDEO where rows are whole videos.
+
+        Args:
+            like: the video as the store names it, or an ending that only one of its videos has; then when, in seconds.
+
+        Raises:
+            ValueError: no such video, several of them, no time where one is needed, or one after the video's end.
+        """
+        name, _, time = like.rpartition("@")
+        timed = bool(name) and _is_number(time)
+        if self.store.per == "video":
+            if timed and not _named(list(self.rows), like):
+                raise ValueError(
+                    f"rows of {self.store.path} are whole videos: give {name!r} alone, or extract with per frame"
+                )
+            return self.moment(int(self.rows[self.find_video(like)][0]))
+        if not timed:
+            video = self.find_video(like)
+            raise ValueError(f"{like!r} names no moment of {video}; write VIDEO@SECONDS, such as {video}@1.5")
+        video, seconds = self.find_video(name), float(time)
+        rows = self.rows[video]
+        starts = self._time[rows]
+        stops = np.where(np.isnan(self.stops[rows]), starts, self.stops[rows])
+        if not -EDGE_SECONDS <= seconds <= stops.max() + EDGE_SECONDS:
+            raise ValueError(f"{video} has features from {starts[0]:.2f} s to {stops.max():.2f} s, none at {time} s")
+        middles = starts if self.store.per == "frame" else (starts + stops) / 2
+        return self.moment(int(rows[np.abs(middles - seconds).argmin()]))
+
+    def find_video(self, name: str) -> str:
+        """Return the path of the video that a name means: its own, or an ending that no other has.
+
+        Raises:
+            ValueError: there is none, or there are several; some are named.
+        """
+        have, store = list(self.rows), self.store
+        found = _named(have, name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{name!r} may be {_listed(found)}; write more of the path")
+        if name in store.skipped:
+            raise ValueError(f"{name!r} has no features: {store.skipped[name]}")
+        bases = {path.rpartition("/")[2]: path for path in have}
+        near = [path for path in have if name and name.lower() in path.lower()]
+        near += [bases.get(one, one) for one in difflib.get_close_matches(name, [*bases, *have], n=MOST_NAMED)]
+        hint = f"did you mean {_listed(list(dict.fromkeys(near)))}?" if near else f"it has {_listed(have)}"
+        raise ValueError(f"no video {name!r} in {store.path}; {hint}")
+
+
+def blocks(store: FeatureStore, name: str) -> Iterator[tuple[slice, Floats]]:
+    """Yield an array of a store in pieces, (rows, D) float32 each, with where they stand.
+
+    Raises:
+        RunError: a value is not finite.
+    """
+    array = store.array(name)
+    step = max(1, BLOCK_VALUES // max(array.shape[1], 1))
+    for start in range(0, len(array), step):
+        part = slice(start, min(start + step, len(array)))
+        yield part, finite(store, name, np.asarray(array[part], dtype=np.float32), np.arange(part.start, part.stop))
+
+
+def finite(store: FeatureStore, name: str, x: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Return rows of an array if all their values are finite.
+
+    Raises:
+        RunError: a value is not.
+    """
+    fine = np.isfinite(x).all(axis=1)
+    if not fine.all():
+        video = store.index.video[int(rows[int(np.argmin(fine))])]
+        raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
+    return x
+
+
+def _named(paths: Sequence[str], name: str) -> list[str]:
+    """Videos of that path; else those that end in it, behind a slash if any does."""
+    if not name:
+        return []
+    if name in paths:
+        return [name]
+    return [path for path in paths if path.endswith(f"/{name}")] or [path for path in paths if path.endswith(name)]
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" or {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    return ", ".join(paths[:MOST_NAMED]) + more
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

@@ -1,0 +1,271 @@
+"""Moments like a given one, in other videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from seqff.errors import RunError
+from seqff.explore.moments import Floats, Moment, Timeline, blocks, finite
+from seqff.explore.pictures import PAGES, check_file, read_pictures, write_page
+from seqff.features import FeatureStore
+from seqff.files import write_csv
+from seqff.probes.tables import align
+from seqff.report.html import Section, figure, join, table, tag
+from seqff.terminal import as_lines
+
+Center = Literal["all", "video", "none"]
+CENTERS = ("all", "video", "none")
+FRAMES_SHOWN = 8
+"""Of a clip or a whole video, on the page."""
+NOTHING = 1e-6
+"""A moment whose distance from the mean is below this share of its length has no direction."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A moment and how much it is like the one asked for, -1 to 1."""
+
+    moment: Moment
+    similarity: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Moments of other videos, the most alike first.
+
+    Args:
+        query: the moment asked for.
+        layer: by whose features.
+        center: what was taken away from the features before they were compared.
+        hits: what was found.
+        typical: the median similarity of all moments of other videos: what a hit has to be held against.
+        path: the page or table that was written; None if none was.
+    """
+
+    query: Moment
+    layer: str
+    center: str
+    hits: tuple[Hit, ...]
+    typical: float
+    path: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        return {
+            "query": _facts(self.query),
+            "layer": self.layer,
+            "center": self.center,
+            "typical_similarity": self.typical,
+            "hits": [{**_facts(hit.moment), "similarity": hit.similarity} for hit in self.hits],
+        }
+
+    def table(self) -> str:
+        """The hits as plain text."""
+        rows = [["", "similarity", "seconds", "video"]]
+        rows += [
+            [str(place), f"{hit.similarity:.3f}", _when(hit.moment), hit.moment.video]
+            for place, hit in enumerate(self.hits, 1)
+        ]
+        head = f"{self.layer}, like {self.query.name}; the median of all moments elsewhere is {self.typical:.3f}"
+        return as_lines([head, *align(rows)])
+
+
+def search(
+    features: str | os.PathLike[str] | FeatureStore,
+    *,
+    like: str,
+    layer: str | int | None = None,
+    top: int = 10,
+    per_video: int = 1,
+    spacing: float = 1.0,
+    center: Center = "all",
+    out: str | os.PathLike[str] | None = None,
+    videos: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> SearchResult:
+    """Find the moments of other videos that are most like a given one, by the features of a layer.
+
+    Moments are compared by cosine after centering. What follows a ReLU is never negative, so that all moments point
+    roughly the same way and any two have a cosine near 1; without their mean, the cosine says in what they differ
+    from it alike. Copies of the video asked for (files of the same content) are no other videos.
+
+    Args:
+        features: a feature store or its folder. Rows are frames or clips, or whole videos, which are found then.
+        like: VIDEO@SECONDS; VIDEO alone where rows are whole videos. The video as the store names it, or an ending
+            that only one of its videos has.
+        layer: name of the array, or index of the layer (0 is the first); None takes the last of the trained net.
+        top: how many to find.
+        per_video: how many of one video at most.
+        spacing: seconds that hits of one video lie apart at least.
+        center: what is taken away first: the mean over "all" rows; the mean of each row's own "video", so that
+            background and persons count less than what happens; "none".
+        out: a page (*.html) that shows the frames, or a table (*.csv); None writes nothing.
+        videos: where the videos lie, for the page; None takes them from the manifest of the run.
+        overwrite: replace the file in `out`.
+        progress: show progress bars where stderr is a terminal.
+
+    Raises:
+        ValueError: no such video, moment or layer (the error names candidates), or a wrong argument.
+        RunError: no such store, features that are not finite or do not vary, or `out` exists.
+    """
+    if min(top, per_video) < 1 or not spacing >= 0:
+        raise ValueError(f"top {top}, per_video {per_video}, spacing {spacing}: 1 or more, 1 or more, 0 or more")
+    if center not in CENTERS:
+        raise ValueError(f"center is {center!r}; choose from {', '.join(CENTERS)}")
+    file = None if out is None else check_file(Path(out), (*PAGES, ".csv"), overwrite=overwrite)
+    store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
+    if center == "video" and store.per == "video":
+        raise ValueError("center 'video' leaves nothing of rows that are whole videos; extract per frame or clip")
+    name, timeline = store.name_of(-1 if layer is None else layer), Timeline(store)
+    query = timeline.find(like)
+    found = _similarities(timeline, name, query, center, progress=progress)
+    rows, typical = _best(store, query, found, top, per_video, spacing)
+    hits = tuple(Hit(timeline.moment(row), float(found[row])) for row in rows)
+    result = SearchResult(query, name, center, hits, typical)
+    if file is None:
+        return result
+    if file.suffix.lower() == ".csv":
+        write_csv(file, HEADER, _lines(result))
+    else:
+        _write_page(file, timeline, result, videos, progress=progress)
+    return replace(result, path=file)
+
+
+HEADER = ("rank", "video", "start_seconds", "stop_seconds", "frame", "similarity")
+
+
+def _lines(result: SearchResult) -> list[tuple[Any, ...]]:
+    return [
+        (place, moment.video, moment.start_seconds, "" if moment.stop_seconds is None else moment.stop_seconds,
+         moment.frame, hit.similarity)
+        for place, hit in enumerate(result.hits, 1)
+        for moment in [hit.moment]
+    ]  # fmt: skip
+
+
+def _similarities(timeline: Timeline, name: str, query: Moment, center: str, *, progress: bool) -> NDArray[np.float64]:
+    """Cosine of every row with the one asked for."""
+    store = timeline.store
+    mean = np.zeros(store.array(name).shape[1])
+    if center == "all":
+        for _, part in blocks(store, name):
+            mean += part.sum(axis=0, dtype=np.float64) / len(store)
+    rows = timeline.rows[query.video]
+    own = _centered(store, name, rows, mean, center)[int(np.flatnonzero(rows == query.row)[0])]
+    scale = float(np.linalg.norm(np.asarray(store.array(name)[query.row], dtype=np.float64)))
+    if not np.linalg.norm(own) > NOTHING * scale:
+        where = "its video" if center == "video" else "all rows"
+        raise RunError(
+            f"{name} says of {query.name} what it says of {where} on average; choose another moment or layer"
+        )
+    own /= np.linalg.norm(own)
+    found = np.zeros(len(store))
+    for rows in tqdm(timeline.rows.values(), "search", unit="video", disable=None if progress else True):
+        x = _centered(store, name, rows, mean, center)
+        length = np.linalg.norm(x, axis=1)
+        found[rows] = (x @ own) / np.where(length > 0, length, 1)
+    return found
+
+
+def _centered(
+    store: FeatureStore, name: str, rows: NDArray[np.int64], mean: NDArray[np.float64], center: str
+) -> NDArray[np.float64]:
+    """Rows of one video less the mean."""
+    x: Floats = finite(store, name, np.asarray(store.array(name)[rows], dtype=np.float32), rows)
+    wide: NDArray[np.float64] = x.astype(np.float64)
+    return wide - (wide.mean(axis=0) if center == "video" else mean)
+
+
+def _best(
+    store: FeatureStore, query: Moment, found: NDArray[np.float64], top: int, per_video: int, spacing: float
+) -> tuple[list[int], float]:
+    """The rows most alike, none from the video asked for, those of one video apart; and the median of all others."""
+    content = {video.path: video.content_hash or video.path for video in store.videos}
+    other = np.array([content[video] != content[query.video] for video in store.index.video])
+    if not other.any():
+        raise RunError(f"{store.path} has no video other than {query.video}")
+    times, taken = store.index.time_seconds, dict[str, list[int]]()
+    chosen: list[int] = []
+    for row in _order(found, other):
+        before = taken.setdefault(content[store.index.video[row]], [])
+        if len(before) < per_video and all(abs(times[row] - times[one]) >= spacing for one in before):
+            before.append(row)
+            chosen.append(row)
+        if len(chosen) == top:
+            break
+    return chosen, float(np.median(found[other]))
+
+
+def _order(found: NDArray[np.float64], other: NDArray[np.bool_]) -> Iterator[int]:
+    rows = np.flatnonzero(other)
+    return iter(rows[np.argsort(-found[rows], kind="stable")].tolist())
+
+
+def _facts(moment: Moment) -> dict[str, Any]:
+    times = {"start_seconds": moment.start_seconds, "stop_seconds": moment.stop_seconds}
+    return {"video": moment.video, "frame": moment.frame, **times}
+
+
+def _when(moment: Moment) -> str:
+    return "whole" if moment.stop_seconds is None else f"{moment.start_seconds:.2f}"
+
+
+def _write_page(
+    file: Path, timeline: Timeline, result: SearchResult, videos: str | os.PathLike[str] | None, *, progress: bool
+) -> None:
+    store = timeline.store
+    shown = [result.query, *(hit.moment for hit in result.hits)]
+    frames = [timeline.frames_of(moment, FRAMES_SHOWN) for moment in shown]
+    wanted: dict[str, list[int]] = {}
+    for moment, numbers in zip(shown, frames, strict=True):
+        wanted.setdefault(moment.video, []).extend(numbers)
+    pictures = read_pictures(store, wanted, videos, progress=progress)
+
+    def picture(place: int) -> Any:
+        moment = shown[place]
+        return pictures.show(moment.video, frames[place], moment.name)
+
+    cards = [
+        tag(
+            "article",
+            picture(place),
+            tag("p", tag("b", f"{place}. {hit.moment.video}"), tag("span", _words(hit))),
+        )
+        for place, hit in enumerate(result.hits, 1)
+    ]
+    caption = (
+        f"Cosine of the features of {result.layer} {_CENTERED[result.center]}. The median over all moments of other "
+        f"videos is {result.typical:.3f}. Frames as the encoder sees them."
+    )
+    asked = tag("div", tag("article", picture(0), tag("p", tag("b", result.query.name))), class_="clips")
+    found = figure("figure-hits", tag("div", *cards, class_="clips"), caption)
+    kind = "videos" if store.per == "video" else "moments"
+    parts = [
+        Section("asked", "asked for", "What was asked for?", f"{result.query.name}, by {result.layer}.", asked),
+        Section("hits", "found", f"Which {kind} of other videos are most like it?", _answer(result), found),
+        Section("table", "table", "The same as a table", None, join(table(HEADER, _lines(result), id_="table-hits"))),
+    ]
+    summary = [f"{len(store)} rows, one a {store.per}, of {len(store.videos)} videos in {store.path}"]
+    write_page(file, f"Like {result.query.name}", summary, parts, pictures)
+
+
+_CENTERED = {"all": "less their mean over all rows", "video": "less their mean over each video", "none": "as they are"}
+
+
+def _words(hit: Hit) -> str:
+    when = "" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f} s, "
+    return f"{when}similarity {hit.similarity:.3f}"
+
+
+def _answer(result: SearchResult) -> str:
+    best = result.hits[0]
+    return f"Most of all {best.moment.name}, with a similarity of {best.similarity:.3f}."

@@ -1,0 +1,139 @@
+"""The linear heads of a probe: one a layer, fitted on all labeled rows, kept beside the result to name the class of
+new videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from scipy.special import softmax
+
+from seqff.errors import RunError
+from seqff.files import write_atomically
+from seqff.probes.linear import LinearProbe
+from seqff.probes.preprocessing import to_numpy
+from seqff.untrusted import parse_json, read_plain
+
+HEADS = "heads.safetensors"
+FORMAT = "seqff-heads"
+FORMAT_VERSION = 1
+MOST_BYTES = 2**30
+TENSORS = ("kept", "mean", "scale", "weights", "bias")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier of rows of features, with what they are scaled by.
+
+    Args:
+        kept: (D,) bool, which features are used; the others did not vary.
+        mean: (D',) float64, taken away from the features kept.
+        scale: (D',) float64, which they are then divided by.
+        weights: (D', K) float64.
+        bias: (K,) float64.
+    """
+
+    kept: NDArray[np.bool_]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def probabilities(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability of every class, (m, K), for rows of features, (m, D)."""
+        x = (rows[:, self.kept].astype(np.float64) - self.mean) / self.scale
+        found: NDArray[np.float64] = softmax(x @ self.weights + self.bias, axis=1)
+        return found
+
+    @property
+    def fits(self) -> bool:
+        """Whether the shapes belong together and all values are finite."""
+        wide, classes = int(self.kept.sum()), self.bias.shape
+        same = self.mean.shape == self.scale.shape == (wide,) and self.weights.shape == (wide, *classes)
+        return same and all(np.isfinite(vars(self)[name]).all() for name in TENSORS[1:])
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The heads of a probe.
+
+    Args:
+        layers: by name of the layer, its head.
+        classes: (K,) names.
+        accuracy: by layer, what the probe measured, on videos held out.
+        extraction: settings of the store that they were fitted on; see `seqff.features.extract`.
+        encoder: run and hash of the encoder.
+        videos: content hashes of the videos they were fitted on.
+    """
+
+    layers: Mapping[str, Head]
+    classes: tuple[str, ...]
+    accuracy: Mapping[str, float]
+    extraction: Mapping[str, Any]
+    encoder: Mapping[str, Any]
+    videos: frozenset[str]
+
+    def save(self, folder: Path) -> None:
+        """Write them into a folder.
+
+        Raises:
+            WriteError: they cannot be written.
+        """
+        tensors = {f"{name}/{key}": value for name, head in self.layers.items() for key, value in vars(head).items()}
+        facts = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "layers": list(self.layers),
+            "classes": list(self.classes),
+            "accuracy": dict(self.accuracy),
+            "extraction": dict(self.extraction),
+            "encoder": dict(self.encoder),
+            "videos": sorted(self.videos),
+        }
+        write_atomically(folder / HEADS, save(tensors, {"heads": json.dumps(facts)}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Heads:
+        """Read the heads of a probe.
+
+        Raises:
+            RunError: there are none, or the file is damaged.
+        """
+        file = folder / HEADS
+        if not file.is_file():
+            why = "probe again to have them made" if (folder / "results.json").exists() else "it is no probe's folder"
+            raise RunError(f"{folder} has no {HEADS}: {why}")
+        try:
+            content = read_plain(file, MOST_BYTES)
+            tensors = load(content)
+            length = int.from_bytes(content[:8], "little")
+            facts = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["heads"])
+            if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"format {facts['format']} {facts['format_version']}")
+            layers = {
+                name: Head(*(tensors[f"{name}/{key}"].astype(bool if key == "kept" else np.float64) for key in TENSORS))
+                for name in facts["layers"]
+            }
+            classes = tuple(map(str, facts["classes"]))
+            if not layers or not all(head.fits and len(head.bias) == len(classes) for head in layers.values()):
+                raise ValueError("shapes that do not fit, or values that are not finite")
+            accuracy = {str(name): float(facts["accuracy"][name]) for name in layers}
+            extraction, encoder = dict(facts["extraction"]), dict(facts["encoder"])
+            videos = frozenset(map(str, facts["videos"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise RunError(f"{file} cannot be read ({error}); probe again") from error
+        return cls(layers, classes, accuracy, extraction, encoder, videos)
+
+
+def head_of(probe: LinearProbe) -> Head:
+    """Return a fitted probe as a head."""
+    scaling, weights = probe.scaling_, to_numpy(probe.weights_).astype(np.float64)
+    mean, scale = (to_numpy(part).astype(np.float64) for part in (scaling.mean, scaling.scale))
+    return Head(to_numpy(scaling.kept), mean, scale, weights[:-1], weights[-1])
