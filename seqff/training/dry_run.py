@@ -25,14 +25,7 @@ from seqff.training.calibrate import BATCHES as CALIBRATED
 from seqff.training.calibrate import calibrate
 from seqff.training.dry_run_result import DryRun
 from seqff.training.learner import LayerLearner
-from seqff.training.memory import (
-    Memory,
-    frame_bytes,
-    kept_for_the_way_back,
-    peak_bytes,
-    state_bytes,
-    step_bytes,
-)
+from seqff.training.memory import Memory, frame_bytes, kept_for_the_way_back, peak_bytes, state_bytes, step_bytes
 from seqff.training.monitors import UNTRAINED, LayerMonitor
 from seqff.training.setup import Setup, begin_with, build, with_steps
 from seqff.training.strategies import build_strategy

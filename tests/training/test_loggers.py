@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -119,3 +120,15 @@ def test_the_bar_folds_many_layers() -> None:
     """A few losses one by one, bottom to top; of many the mean and the range, on one line."""
     assert fold([0.5, 0.25]) == "0.50 0.25"
     assert fold([0.1] * 9 + [1.1]) == "0.20 (0.10 to 1.10 in 10 layers)"
+
+
+def test_off_a_terminal_a_training_says_lines(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How to watch it, how far it is, with losses and time left, and its end; nothing if nothing is to be shown."""
+    train(manifest, out=tmp_path / "silent", config=SHORT, progress=False)
+    assert capsys.readouterr().err == ""
+    train(manifest, out=tmp_path / "run", config=SHORT, progress=True)
+    said = capsys.readouterr().err
+    assert said.count(f"seqff watch {tmp_path / 'run'}") == 1
+    assert re.findall(r"step (\d+) of 12: loss \d.* frames/s, \d\d:\d\d left", said) == ["1", "12"]
