@@ -136,17 +136,14 @@ class Readout:
         inputs: D, size of the features.
         classes: K.
         lr: peak learning rate of AdamW.
-        weight_decay: decoupled weight decay.
         device: where it computes.
     """
 
-    def __init__(
-        self, inputs: int, classes: int, *, lr: float, weight_decay: float = 0.0, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, inputs: int, classes: int, *, lr: float, device: torch.device | str = "cpu") -> None:
         self.linear = nn.Linear(inputs, classes, device=device)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
-        self.optimizer = torch.optim.AdamW(self.linear.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(self.linear.parameters(), lr=lr, weight_decay=0.0, fused=True)
 
     def probabilities(self, features: Tensor) -> Tensor:
         """Probability of every class: (N, D) float32 -> (N, K) float32."""

@@ -36,7 +36,7 @@ class ForwardForward:
     """A fully connected Forward-Forward net.
 
     Every layer sees its input at mean square 1, so that it cannot read the goodness of the layer below, and learns
-    by itself at every step: goodness high for real rows, low for made-up ones. No gradient passes between layers.
+    by itself at every step: goodness high for real rows, low for synthetic ones. No gradient passes between layers.
 
     - mode="supervised" (section 3.3 of the paper): the first K pixels hold the label, and synthetic rows a wrong one.
       A picture is of the class whose label gives the highest goodness, summed over the layers.

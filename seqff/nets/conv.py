@@ -70,13 +70,12 @@ class ConvLayer(nn.Module):
         return relu_grid_mean(self.conv(self.norm(x)), grid, pool=self.pool)
 
 
-def build_conv(config: EncoderConfig, transform: FrameTransform, *, in_channels: int = 3, seed: int = 0) -> Encoder:
+def build_conv(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
     """Build the plain conv encoder with weights drawn from the seed.
 
     Args:
         config: widths, kernels, strides, poolings and norm.
         transform: how frames come in; kept as `encoder.transform`.
-        in_channels: channels of the input.
         seed: of the initial weights; the same seed gives the same weights.
 
     Raises:
@@ -86,7 +85,7 @@ def build_conv(config: EncoderConfig, transform: FrameTransform, *, in_channels:
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     info: list[LayerInfo] = []
-    reduction = 1
+    in_channels, reduction = 3, 1
     settings = zip(config.widths, config.kernels, config.strides, config.pools, strict=True)
     for number, (width, kernel, stride, pool) in enumerate(settings, start=1):
         norm = config.norm if layers else "none"

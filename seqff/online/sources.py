@@ -66,7 +66,8 @@ class StreamSource(Protocol):
         """
 
     def state(self) -> Mapping[str, Any]:
-        """Return what a later process must know to go on here, as plain data."""
+        """Return what a later process must know to go on here, as plain data; by default there is no way back."""
+        return {}
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` gave."""
@@ -78,7 +79,7 @@ Stamp = tuple[int, int]
 """Size in bytes and time of the last change, ns."""
 
 
-class GrowingFolder:
+class GrowingFolder(StreamSource):
     """Files of a folder as they come, oldest first; images by their number.
 
     A file is read once, when neither its size nor its time has changed for `SETTLE_SECONDS`. What cannot be read
@@ -214,7 +215,7 @@ _ENDLESS = re.compile(r"(rtsps?|rtmpt?s?|rtp|udp|srt|mms\w*)://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://")
 
 
-class Live:
+class Live(StreamSource):
     """A camera, an address, a pipe, a file, or an open binary file."""
 
     def __init__(
@@ -241,15 +242,8 @@ class Live:
                     self._given = frame.number + 1
                     yield Arrival(frame.image, frame.time_seconds)
 
-    def state(self) -> Mapping[str, Any]:
-        """See `StreamSource`: there is no way back, and nothing to remember."""
-        return {}
 
-    def recall(self, state: Mapping[str, Any]) -> None:
-        """See `StreamSource`."""
-
-
-class FromPython:
+class FromPython(StreamSource):
     """An iterator of frames, or a function that gives one."""
 
     def __init__(self, given: Any, *, drops: bool, ends: bool) -> None:
@@ -279,12 +273,6 @@ class FromPython:
             what = f"{frame.shape} {frame.dtype}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise ValueError(f"{self.name} must give frames (height, width, 3) uint8 or (seconds, frame), gave {what}")
         return Arrival(frame, seconds)
-
-    def state(self) -> Mapping[str, Any]:
-        return {}
-
-    def recall(self, state: Mapping[str, Any]) -> None:
-        """See `StreamSource`."""
 
 
 def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, int], Size]) -> StreamSource:

@@ -112,7 +112,7 @@ def test_layers_over_processes_learn_what_one_process_learns(
 
 
 def test_mixtures_travel_with_the_activations(manifest: Path, tmp_path: Path) -> None:
-    """Forward-Forward's made-up rows reach the layers of the second process; in bfloat16, too."""
+    """Forward-Forward's synthetic rows reach the layers of the second process; in bfloat16, too."""
     objective = dataclasses.replace(CONFIG.objective, terms=("goodness",))
     config = dataclasses.replace(CONFIG, objective=objective, precision="bf16", steps=3)
     together(2, run_train, manifest, tmp_path / "run", config, {})

@@ -1,4 +1,4 @@
-"""Made-up negatives: masks, mixtures of far frames, wrong labels."""
+"""Synthetic negatives: masks, mixtures of far frames, wrong labels."""
 
 from __future__ import annotations
 
