@@ -71,6 +71,7 @@ class StreamSource(Protocol):
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` gave."""
+        return
 
 
 SETTLE_SECONDS = 2.0
