@@ -18,7 +18,7 @@ class Options:
     Reads:  a feature store that `seqff extract --per frame` (or clip) wrote; one with a row a video finds videos.
 
     Writes: a page that shows the frames, or a table, as --out ends in .html or .csv; prints the table.
-            Moments are compared by cosine, after the mean over all rows has been taken away.
+            Moments are compared by cosine, after features have been centered and scaled to variance 1.
 
     Example: seqff search features/frames --like walk/daria.avi@1.5 --out like.html
     """
@@ -39,7 +39,7 @@ class Options:
     """Seconds that hits of one video lie apart at least."""
     center: Literal["all", "video", "none"] = "all"
     """What is taken away before moments are compared: the mean over all rows; that of each row's own video, so that
-    background and persons count less than what happens; nothing."""
+    background and persons count less than what happens; nothing, and then nothing is scaled either."""
     out: Path | None = None
     """Page (*.html) or table (*.csv)."""
     videos: str | None = None

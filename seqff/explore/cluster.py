@@ -21,7 +21,6 @@ from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder, write_atomically, write_csv, write_json
 from seqff.probes.tables import align
 from seqff.report.html import Html, Section, figure, join, scrolling, table, tag
-from seqff.report.images import strip
 from seqff.terminal import as_lines
 
 SEGMENTS, CLUSTERS, PICTURE, PAGE = "segments.csv", "clusters.json", "ethogram.svg", "page.html"
@@ -232,13 +231,19 @@ def _write_page(
 
     def shown(one: Cluster) -> Html:
         cells = [
-            (pictures.show(at.video, timeline.frames_of(at, FRAMES_SHOWN), at.name), at.name) for at in one.examples
-        ]
+            tag("div", pictures.show(at.video, timeline.frames_of(at, FRAMES_SHOWN), at.name), tag("span", at.name),
+                class_="panel")
+            for at in one.examples
+        ]  # fmt: skip
         facts = (
             f"{one.seconds:.1f} s, {one.seconds / total:.0%} of the time, {one.segments} segments in {one.videos} "
             f"videos{folders.get(one.number, '')}."
         )
-        return join(tag("h3", _swatch(one.number), _title(one.number)), tag("p", facts, class_="note"), strip(cells))
+        return join(
+            tag("h3", _swatch(one.number), _title(one.number)),
+            tag("p", facts, class_="note"),
+            tag("div", *cells, class_="small"),
+        )
 
     rows = [[one.number, one.rows, round(one.seconds, 1), one.segments, one.videos] for one in found.clusters]
     header = ("cluster", "rows", "seconds", "segments", "videos")

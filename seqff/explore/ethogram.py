@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,11 @@ from seqff.report.html import Html, join, tag
 WIDTH, LABELS, TOP, BOTTOM = 1000.0, 230.0, 6.0, 34.0
 MOST_ROWS = 300
 """Videos drawn; the table has all."""
-NAMED_ROWS = 60
-"""Rows of so many videos are high enough for their names."""
+NAMED_ROWS, CLOSE_ROWS = 40, 150
+"""Videos whose rows have room for large and for small names; of more, only folders are named."""
 MOST_LETTERS = 34
+LETTERS = 11.0
+"""Height of a line of text, px."""
 COLORS = (
     "#1f77b4", "#e8891c", "#2f9e44", "#d6336c", "#7950f2", "#b08900", "#0fa3a3", "#c05ec9", "#7a9a1c", "#a0522d",
     "#4dabf7", "#f06595",
@@ -21,7 +24,7 @@ COLORS = (
 NONE = "#9aa3ae"
 """Of moments that are in no cluster."""
 STYLE = (
-    ".ethogram{background:#fff;color:#1c2330;font:12px sans-serif}.ethogram text{fill:currentColor}"
+    ".ethogram{background:#fff;color:#1c2330;font-family:sans-serif}.ethogram text{fill:currentColor}"
     "@media screen and (prefers-color-scheme:dark){.ethogram{background:#14181f;color:#e6eaf0}}"
 )
 
@@ -55,7 +58,7 @@ def ethogram(segments: Mapping[str, Sequence[Segment]]) -> Html:
         An SVG that is a file of its own, or a part of a page.
     """
     drawn = list(segments.items())[:MOST_ROWS]
-    high = 16.0 if len(drawn) <= NAMED_ROWS else 6.0
+    high = 16.0 if len(drawn) <= NAMED_ROWS else 11.0 if len(drawn) <= CLOSE_ROWS else 6.0
     longest = max((parts[-1].stop_seconds for _, parts in drawn if parts), default=0.0) or 1.0
     scale = (WIDTH - LABELS - 10) / longest
     rows = [_row(name, parts, TOP + number * high, high, scale) for number, (name, parts) in enumerate(drawn)]
@@ -65,6 +68,7 @@ def ethogram(segments: Mapping[str, Sequence[Segment]]) -> Html:
         "svg",
         tag("style", Html(STYLE)),
         *rows,
+        *(_folders([name for name, _ in drawn], high) if high < LETTERS else ()),
         _axis(longest, scale, bottom),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {WIDTH:.0f} {height:.0f}",
@@ -82,16 +86,38 @@ def _row(name: str, parts: Sequence[Segment], top: float, high: float, scale: fl
             x=f"{LABELS + part.start_seconds * scale:.2f}",
             y=f"{top:.1f}",
             width=f"{max((part.stop_seconds - part.start_seconds) * scale, 0.3):.2f}",
-            height=f"{high - (2 if high > 10 else 0.5):.1f}",
+            height=f"{high - (2 if high > LETTERS else 1):.1f}",
             fill=color_of(part.cluster),
         )
         for part in parts
     ]
-    if high <= 10:
+    if high < LETTERS:
         return join(*bars)
     short = name if len(name) <= MOST_LETTERS else f"\u2026{name[1 - MOST_LETTERS :]}"
-    label = tag("text", short, tag("title", name), x=f"{LABELS - 8:.0f}", y=f"{top + high - 5:.1f}", text_anchor="end")
-    return join(label, *bars)
+    return join(_label(short, name, top + high / 2, min(12.0, high - 1)), *bars)
+
+
+def _label(short: str, name: str, middle: float, size: float) -> Html:
+    return tag(
+        "text",
+        short,
+        tag("title", name),
+        x=f"{LABELS - 8:.0f}",
+        y=f"{middle + size / 3 - 0.5:.1f}",
+        font_size=f"{size:.0f}",
+        text_anchor="end",
+    )
+
+
+def _folders(names: Sequence[str], high: float) -> list[Html]:
+    """Name folders beside the middle of their rows, where there is room."""
+    labels, top = [], TOP
+    for folder, members in itertools.groupby(names, lambda name: name.rpartition("/")[0]):
+        tall = high * len(list(members))
+        if folder and tall >= LETTERS:
+            labels.append(_label(folder[:MOST_LETTERS], folder, top + tall / 2, 12.0))
+        top += tall
+    return labels
 
 
 def _words(part: Segment) -> str:
@@ -108,7 +134,14 @@ def _axis(longest: float, scale: float, bottom: float) -> Html:
         for at in marks
     ]  # fmt: skip
     words = [
-        tag("text", f"{at:g} s", x=f"{LABELS + at * scale:.1f}", y=f"{bottom + 19:.1f}", text_anchor="middle")
+        tag(
+            "text",
+            f"{at:g} s",
+            x=f"{LABELS + at * scale:.1f}",
+            y=f"{bottom + 19:.1f}",
+            text_anchor="middle",
+            font_size=12,
+        )
         for at in marks
     ]
     return join(*lines, *words)

@@ -26,7 +26,7 @@ CENTERS = ("all", "video", "none")
 FRAMES_SHOWN = 8
 """Of a clip or a whole video, on the page."""
 NOTHING = 1e-6
-"""A moment whose distance from the mean is below this share of its length has no direction."""
+"""A feature whose deviation is below this share of its largest value does not vary."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ def search(
 ) -> SearchResult:
     """Find the moments of other videos that are most like a given one, by the features of a layer.
 
-    Moments are compared by cosine after centering. What follows a ReLU is never negative, so that all moments point
-    roughly the same way and any two have a cosine near 1; without their mean, the cosine says in what they differ
-    from it alike. Copies of the video asked for (files of the same content) are no other videos.
+    Moments are compared by cosine, after features have been centered and scaled to variance 1. What follows a ReLU is
+    never negative, so that all moments point roughly the same way and any two have a cosine near 1; without their
+    mean, the cosine says in what they differ from it alike. Scaling lets no few features with large values decide
+    alone. Copies of the video asked for (files of the same content) are no other videos.
 
     Args:
         features: a feature store or its folder. Rows are frames or clips, or whole videos, which are found then.
@@ -107,7 +108,7 @@ def search(
         per_video: how many of one video at most.
         spacing: seconds that hits of one video lie apart at least.
         center: what is taken away first: the mean over "all" rows; the mean of each row's own "video", so that
-            background and persons count less than what happens; "none".
+            background and persons count less than what happens; "none" (then nothing is scaled either).
         out: a page (*.html) that shows the frames, or a table (*.csv); None writes nothing.
         videos: where the videos lie, for the page; None takes them from the manifest of the run.
         overwrite: replace the file in `out`.
@@ -153,36 +154,64 @@ def _lines(result: SearchResult) -> list[tuple[Any, ...]]:
 
 
 def _similarities(timeline: Timeline, name: str, query: Moment, center: str, *, progress: bool) -> NDArray[np.float64]:
-    """Cosine of every row with the one asked for."""
-    store = timeline.store
-    mean = np.zeros(store.array(name).shape[1])
-    if center == "all":
-        for _, part in blocks(store, name):
-            mean += part.sum(axis=0, dtype=np.float64) / len(store)
-    rows = timeline.rows[query.video]
-    own = _centered(store, name, rows, mean, center)[int(np.flatnonzero(rows == query.row)[0])]
-    scale = float(np.linalg.norm(np.asarray(store.array(name)[query.row], dtype=np.float64)))
-    if not np.linalg.norm(own) > NOTHING * scale:
-        where = "its video" if center == "video" else "all rows"
-        raise RunError(
-            f"{name} says of {query.name} what it says of {where} on average; choose another moment or layer"
-        )
-    own /= np.linalg.norm(own)
-    found = np.zeros(len(store))
-    for rows in tqdm(timeline.rows.values(), "search", unit="video", disable=None if progress else True):
-        x = _centered(store, name, rows, mean, center)
-        length = np.linalg.norm(x, axis=1)
-        found[rows] = (x @ own) / np.where(length > 0, length, 1)
+    """Cosine of every row with the one asked for, in scaled features."""
+    found = np.zeros(len(timeline.store))
+    steps = 1 if center == "none" else 2
+    with tqdm(total=steps * len(timeline.rows), desc="search", unit="video", disable=None if progress else True) as bar:
+        scale = _Scale.of(timeline, name, center, bar)
+        rows = timeline.rows[query.video]
+        own = scale(rows)[int(np.flatnonzero(rows == query.row)[0])]
+        if not np.linalg.norm(own) > NOTHING:
+            where = "its video" if center == "video" else "all rows"
+            raise RunError(
+                f"{name} says of {query.name} what it says of {where} on average; choose another moment or layer"
+            )
+        own = own / np.linalg.norm(own)
+        for rows in timeline.rows.values():
+            x = scale(rows)
+            length = np.linalg.norm(x, axis=1)
+            found[rows] = (x @ own) / np.where(length > 0, length, 1)
+            bar.update()
     return found
 
 
-def _centered(
-    store: FeatureStore, name: str, rows: NDArray[np.int64], mean: NDArray[np.float64], center: str
-) -> NDArray[np.float64]:
-    """Rows of one video less the mean."""
-    x: Floats = finite(store, name, np.asarray(store.array(name)[rows], dtype=np.float32), rows)
-    wide: NDArray[np.float64] = x.astype(np.float64)
-    return wide - (wide.mean(axis=0) if center == "video" else mean)
+@dataclass(frozen=True)
+class _Scale:
+    """Takes the mean away from rows of one video, and divides each feature by its deviation."""
+
+    store: FeatureStore
+    name: str
+    center: str
+    mean: NDArray[np.float64]
+    factor: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, timeline: Timeline, name: str, center: str, bar: tqdm[Any]) -> _Scale:
+        """Measure the rows of an array; features that do not vary are left out."""
+        store = timeline.store
+        zeros = np.zeros(store.array(name).shape[1])
+        plain = cls(store, name, center, zeros, zeros + 1)
+        if center == "none":
+            return plain
+        mean, squares, largest = zeros.copy(), zeros.copy(), zeros.copy()
+        if center == "all":
+            for _, part in blocks(store, name):
+                mean += part.sum(axis=0, dtype=np.float64) / len(store)
+        centered = replace(plain, mean=mean)
+        for rows in timeline.rows.values():
+            x = centered(rows)
+            squares += np.square(x).sum(axis=0) / len(store)
+            np.maximum(largest, np.abs(store.array(name)[rows]).max(axis=0), out=largest)
+            bar.update()
+        deviation = np.sqrt(squares)
+        varies = deviation > NOTHING * largest
+        return replace(centered, factor=np.where(varies, 1 / np.where(varies, deviation, 1), 0))
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (n, D) for the rows of one video."""
+        x: Floats = finite(self.store, self.name, np.asarray(self.store.array(self.name)[rows], dtype=np.float32), rows)
+        wide: NDArray[np.float64] = x.astype(np.float64)
+        return (wide - (wide.mean(axis=0) if self.center == "video" else self.mean)) * self.factor
 
 
 def _best(
@@ -258,7 +287,11 @@ def _write_page(
     write_page(file, f"Like {result.query.name}", summary, parts, pictures)
 
 
-_CENTERED = {"all": "less their mean over all rows", "video": "less their mean over each video", "none": "as they are"}
+_CENTERED = {
+    "all": "less their mean over all rows, scaled to variance 1",
+    "video": "less their mean over each video, scaled to variance 1",
+    "none": "as they are",
+}
 
 
 def _words(hit: Hit) -> str:

@@ -47,11 +47,12 @@ def test_several_hits_of_a_video_lie_apart(states: FeatureStore) -> None:
 
 
 @pytest.mark.parametrize("center", ["all", "video", "none"])
-def test_similarity_is_the_cosine_after_centering(states: FeatureStore, center: str) -> None:
+def test_similarity_is_the_cosine_of_scaled_features(states: FeatureStore, center: str) -> None:
     """The same numbers as by a plain formula."""
     x, video = states.to_numpy("layer1").astype(np.float64), np.array(states.index.video)
     own = np.stack([x[video == name].mean(axis=0) for name in video])
     x -= {"all": x.mean(axis=0), "video": own, "none": np.zeros(8)}[center]
+    x /= 1 if center == "none" else np.sqrt(np.square(x).mean(axis=0))
     for hit in find(states, "b/one.avi@0.5", center=center, layer="layer1").hits:
         a, b = x[(video == "b/one.avi").argmax() + 5], x[hit.moment.row]
         assert hit.similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-6)
