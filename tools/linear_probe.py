@@ -47,7 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
             grid=options.grid,
             every=options.every,
             device=options.device,
-            seed=options.seed,
             resume=not options.overwrite,
             overwrite=options.overwrite,
             max_bad=options.max_bad,

@@ -35,7 +35,12 @@ def stopped_at_work(command: list[str], sign: Path, number: int) -> tuple[int, s
 )
 def test_a_scan_says_that_it_was_stopped(clips: Path, tmp_path: Path, number: str, how: str) -> None:
     """With code 130 and one line; the same command goes on and ends with the same manifest as another."""
-    command = ["scan", str(clips), "--out", str(tmp_path / "m.json"), "--workers", "1", "--no-progress"]
+    many = tmp_path / "many"  # so many that it is at work when the signal comes
+    many.mkdir()
+    clip = next(path for path in sorted(clips.rglob("*")) if path.is_file())
+    for copy in range(80):
+        (many / f"{copy}{clip.suffix}").symlink_to(clip)
+    command = ["scan", str(many), "--out", str(tmp_path / "m.json"), "--workers", "1", "--no-progress"]
     code, said = stopped_at_work(command, tmp_path / "m.json.partial" / "lock", getattr(signal, number))
     assert code == 130
     assert said == f"seqff scan: {how}; what was found is kept: the same command goes on\n"
