@@ -259,13 +259,14 @@ def _summarize(
 
 
 def _fit_heads(data: ProbeData, result: ProbeResult, *, device: torch.device, progress: bool) -> Heads:
-    """Fit the linear probe of each trained layer once more, on all labeled rows, as on the training rows of a fold."""
+    """Fit the linear probe of each trained layer once more, on all rows, with the median lambda of the folds."""
     store, heads = data.stores[0], {}
-    accuracy = {layer.trained.name: layer.trained.accuracy for layer in result.layers if "/" not in layer.trained.name}
-    for name in tqdm(accuracy, "heads", unit="layer", disable=None if progress else True):
-        rng = np.random.default_rng([data.config.seed, 1, len(data.folds)])
-        fitted = LinearProbe(data.lambdas, random_state=rng)
-        heads[name] = head_of(fitted.fit(_placed(data.read((store, name)), device), data.label, data.unit))
+    trained = {layer.trained.name: layer.trained for layer in result.layers if "/" not in layer.trained.name}
+    for name, found in tqdm(trained.items(), "heads", unit="layer", disable=None if progress else True):
+        middle = len(found.lambdas) // 2  # of two in the middle the stronger one
+        fitted = LinearProbe([sorted(found.lambdas)[middle]])
+        heads[name] = head_of(fitted.fit(_placed(data.read((store, name)), device), data.label))
+    accuracy = {name: found.accuracy for name, found in trained.items()}
     extraction = {key: store.meta[key] for key in EXTRACTION if key in store.meta}
     videos = frozenset(data.hashes[place] for place in np.unique(data.video))
     return Heads(heads, data.classes, accuracy, extraction, dict(store.meta.get("encoder") or {}), videos)

@@ -12,6 +12,7 @@ from helpers.small_runs import CONFIG
 
 from seqff.cli import main
 from seqff.errors import WriteError
+from seqff.explore import classify, cluster, search
 from seqff.features import FeatureStore, StoredVideo, export, extract, write_store
 from seqff.nets import convert
 from seqff.pairs.synthetic import write_clip
@@ -38,6 +39,8 @@ class Made:
         train(self.manifest, out=self.run, config=CONFIG, progress=False)
         extract(self.run, self.manifest, out=self.features, progress=False)
         probe(self.features, labels="folder", out=self.probe, progress=False)
+        self.frames = folder / "frames"
+        extract(self.run, self.manifest, out=self.frames, per="frame", baselines=(), progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,9 @@ DEEDS = {
     "safetensors": lambda made, out: export(made.features, out=out / "f.safetensors"),
     "scan": lambda made, out: scan(made.clips, out=out / "m.json", workers=1, progress=False),
     "similarity": lambda made, out: similarity([made.features], out=out / "s.json"),
+    "cluster": lambda made, out: cluster(made.frames, out=out / "c", k=2, progress=False),
+    "search": lambda made, out: search(made.features, like="subject0_0.mp4", out=out / "s.html", progress=False),
+    "classify": lambda made, out: classify(made.probe, made.manifest, out=out / "c.csv", progress=False),
     "figure": lambda made, out: compare([made.probe, made.probe / "results.json"], names=["a", "b"], out=out / "c.svg"),
     "convert": lambda made, out: convert(made.run, out=out / "hub"),
     "store": lambda made, out: write_some_store(out / "store"),

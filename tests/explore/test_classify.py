@@ -23,20 +23,20 @@ def ask(probe: Path, videos: Any, **options: Any) -> Any:
     return seqff.classify(probe, videos, **{"device": "cpu", "progress": False, **options})
 
 
-def refitted(store: FeatureStore, layer: str, folds: int = 2) -> tuple[seqff.LinearProbe, np.ndarray]:
-    """The probe fitted on all rows of a store, and its rows; lambda is chosen by the videos, as in `probe`."""
-    names = sorted({video.path for video in store.videos})
+def refitted(store: FeatureStore, folder: Path, layer: str) -> tuple[seqff.LinearProbe, np.ndarray]:
+    """The probe fitted on all rows of a store with the median lambda of its folds, and the rows."""
+    layers = {one["name"]: one for one in json.loads((folder / "results.json").read_text())["layers"]}
+    lambdas = layers[layer]["lambdas"]
     label = np.array([video.split("/")[0] for video in store.index.video])
-    unit = np.array([names.index(video) for video in store.index.video])
     x = store.to_numpy(layer)
-    return seqff.LinearProbe(random_state=np.random.default_rng([0, 1, folds])).fit(x, label, unit), x
+    return seqff.LinearProbe([sorted(lambdas)[len(lambdas) // 2]]).fit(x, label), x
 
 
 def test_answers_are_those_of_the_refitted_probe(probed: Path, by_video: FeatureStore, manifest: Path) -> None:
     """For each layer: the probabilities that the linear probe, fitted on all rows of the store, gives these rows."""
     for layer in ("layer1", "layer2"):
         found = ask(probed, manifest, layer=layer)
-        probe, x = refitted(by_video, layer)
+        probe, x = refitted(by_video, probed, layer)
         assert found.probabilities == pytest.approx(probe.predict_proba(x), abs=1e-5)
         assert [one.label for one in found.answers] == probe.predict(x).tolist()
         assert [one.video for one in found.answers] == [video.path for video in by_video.videos]
@@ -52,7 +52,7 @@ def test_rows_of_a_video_are_averaged(per: str, request: pytest.FixtureRequest, 
     store = request.getfixturevalue(f"by_{per}")
     seqff.probe(store, labels="folder", folds=2, out=tmp_path / "p", progress=False)
     rows = ask(tmp_path / "p", manifest, layer=-1, rows=True)
-    probe, x = refitted(store, "layer2")
+    probe, x = refitted(store, tmp_path / "p", "layer2")
     assert rows.probabilities == pytest.approx(probe.predict_proba(x), abs=1e-5)
     assert [one.start_seconds for one in rows.answers] == store.index.time_seconds.tolist()
     videos = ask(tmp_path / "p", manifest, layer=-1)
