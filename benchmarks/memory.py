@@ -4,7 +4,7 @@
 
 Every measurement is a process of its own: it warms up on a tiny net (imports, kernels), notes the memory it holds, then
 builds the net and takes two steps. What is printed is the most it held during that over what it held before: weights,
-gradients, optimiser state, the batch and all activations. On the CPU that is resident memory as the kernel counts it
+gradients, optimizer state, the batch and all activations. On the CPU that is resident memory as the kernel counts it
 (Linux), on CUDA what torch's allocator handed out.
 
 glibc keeps tensors that were freed as holes in its heap, and fills them with smaller ones, so that the same step holds
@@ -46,14 +46,14 @@ BARS = {
     "peak of local / with checkpointing, deepest": 0.7,
 }
 MB = 1e6
-STEPS = 2  # from the second on there is optimiser state
+STEPS = 2  # from the second on there is optimizer state
 
 
 def step_all(options: argparse.Namespace, settings: dict[str, Any], *, depth: int, size: int, batch: int) -> int:
     """Build a net, take two steps in which the last layer learns, and return the bytes of its state.
 
     Returns:
-        Weights, heads and optimiser state, bytes.
+        Weights, heads and optimizer state, bytes.
     """
     same = (1,) * depth
     config = TrainConfig(
@@ -79,7 +79,7 @@ def step_all(options: argparse.Namespace, settings: dict[str, Any], *, depth: in
 
 
 def state_bytes(learners: list[LayerLearner]) -> int:
-    """Bytes of all weights and of what the optimisers remember."""
+    """Bytes of all weights and of what the optimizers remember."""
     tensors = [parameter for learner in learners for parameter in learner.parameters]
     for learner in learners:
         tensors += [value for state in learner.optimizer.state.values() for value in state.values()]

@@ -53,7 +53,7 @@ PARTS = {  # what the profiler's operators belong to; the rest is the head, the 
     "convolutions": ("convolution",),
     "norm": ("layer_norm",),
     "ReLU, pooling and their way back": ("threshold", "clamp_min", "relu", "pool", "GridMean"),
-    "optimiser": ("adamw", "AdamW", "foreach"),
+    "optimizer": ("adamw", "AdamW", "foreach"),
     "copies, casts and fills": ("copy_", "fill_", "zero_", "cat", "contiguous"),
 }
 Step = Callable[[], None]

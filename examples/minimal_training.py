@@ -35,7 +35,7 @@ pairs = PairsConfig(size_px=48, gap=2, far=8, clip_frames=3, videos_per_batch=8)
 transform = fit_transform(pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
 stream = PairStream(manifest, transform, pairs, seed=0)
 
-# %% The encoder is a stack of layers. Each has a head to look through, and an optimiser of its own.
+# %% The encoder is a stack of layers. Each has a head to look through, and an optimizer of its own.
 config = EncoderConfig(widths=(16, 32, 64), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2))
 encoder = build_encoder(config, transform, seed=0)
 torch.manual_seed(0)

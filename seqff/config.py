@@ -127,10 +127,10 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """The optimiser that every layer has for itself and its head."""
+    """The optimizer that every layer has for itself and its head."""
 
     name: Literal["muon", "adamw", "adam", "sgd"] = "muon"
-    """Kind of optimiser. muon moves kernels and matrices by steps in which all directions count alike, `lr` in the root
+    """Kind of optimizer. muon moves kernels and matrices by steps in which all directions count alike, `lr` in the root
     mean square, and biases and heads as adamw does."""
     lr: float = 2e-3
     """Peak learning rate of a layer."""

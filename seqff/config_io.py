@@ -256,7 +256,8 @@ def read_yaml(path: str | Path) -> Any:
     try:
         text = read_plain(Path(path), MOST_YAML_BYTES).decode()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
+        why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise ConfigError(f"{path}: cannot be read ({why})") from error
     try:
         return parse_yaml(text)
     except ValueError as error:

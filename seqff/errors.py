@@ -37,6 +37,10 @@ class VideoError(SeqffError):
         return type(self), (self.path, self.reader, self.cause)
 
 
+class NoVideoError(SeqffError, ValueError):
+    """Nothing that looks like a video was found."""
+
+
 class ManifestError(SeqffError):
     """A manifest cannot be read, does not fit its files, or lists too many bad files."""
 

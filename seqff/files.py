@@ -214,6 +214,11 @@ def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
         raise RunError(f"{out} exists; {ways}overwrite deletes it and starts again, or choose another folder")
 
 
+def not_there(folder: Path, name: str) -> str:
+    """Say that a folder has no file of this name, or is not there itself."""
+    return f"{folder}: no {name} there" if folder.exists() else f"no such folder: {folder}"
+
+
 def claim_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None = None) -> None:
     """Check `out` (see `check_folder`), empty it if it is to be overwritten, and create it."""
     check_folder(out, marker=marker, overwrite=overwrite, resume=resume)

@@ -50,7 +50,7 @@ def train(
 def train(
     videos: Videos | None = None,
     *,
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     stream: StreamLike | None = None,
     config: Settings | None = None,
     preset: str = "default",
@@ -69,7 +69,7 @@ def train(
 def train(
     videos: Videos | None = None,
     *,
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     stream: StreamLike | None = None,
     config: Settings | None = None,
     preset: str = "default",
@@ -91,7 +91,7 @@ def train(
         videos: a folder (searched recursively), a file, a list of files, or a manifest that `scan` wrote.
             None with a stream.
         out: the run folder to write: settings, manifest, metrics.jsonl, checkpoints, encoder. Must not exist, unless
-            resume or overwrite is given.
+            resume or overwrite is given. None only with dry_run.
         stream: instead of videos, what comes once: a camera's number, an address, a named pipe, a folder that grows,
             an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function that
             gives such an iterator, each time the one before has broken off (OSError, EOFError). See docs/stream.md.
@@ -118,13 +118,16 @@ def train(
 
     Raises:
         SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used; no such setting or preset.
-        ValueError: settings that do not fit each other or the videos.
+        ValueError: no `out`, or settings that do not fit each other or the videos.
     """
-    seed, config, run = seed_of(config, seed, init), load_settings(config, preset, steps=steps), Path(out)
+    if out is None and not dry_run:
+        raise ValueError("give a folder for the run (out, --out); only a dry run (--dry-run) does without")
+    seed, config, run = seed_of(config, seed, init), load_settings(config, preset, steps=steps), Path(out or "")
     if dry_run:
         if videos is None or stream is not None:
             raise ValueError("a dry run (--dry-run) looks at videos: of a stream nobody knows what will come")
-        check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
+        if out is not None:
+            check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
         return dry_run_of(videos, config, init=init, seed=seed, device=device, max_bad=max_bad, progress=progress)
     if restarts():  # torchrun gives the same command again: the run that is there is this one
         resume, overwrite = True, False

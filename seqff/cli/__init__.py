@@ -8,9 +8,8 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
-from typing import get_args
 
-from seqff.cli.arguments import parse
+from seqff.cli.arguments import options_in, parse
 from seqff.cli.stopping import stoppable, stopped
 from seqff.errors import SeqffError
 from seqff.terminal import Lines, log_line, printable, visible
@@ -56,13 +55,12 @@ the usual way:
   seqff report RUN PROBE --out page.html
 
 exit codes: 0 done, 1 the job failed (one line says why; --debug shows the trace),
-2 the command line is wrong, 130 interrupted."""
+2 an argument is wrong, 130 interrupted."""
 
 
 def options_of(command: str) -> tuple[type, ...]:
     """Return the dataclasses that hold a command's arguments: one, or one an action (`seqff config show`)."""
-    options = importlib.import_module(f"seqff.cli.{command}").Options
-    return tuple(get_args(kind)[0] for kind in get_args(options)) or (options,)
+    return options_in(importlib.import_module(f"seqff.cli.{command}").Options)
 
 
 def overview() -> str:
@@ -82,6 +80,8 @@ class _BarHandler(logging.Handler):
 
 def say(error: Exception) -> str:
     """Return the line for an error: our own speak for themselves, with others the reader is told how to see more."""
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"no such file or folder: {printable(str(error.filename))}"
     if isinstance(error, (SeqffError, ValueError, OSError)):
         (text, *_) = error.args if len(error.args) == 1 or isinstance(error, SeqffError) else (str(error),)
         return visible(text if isinstance(text, Lines) else str(error))
@@ -120,10 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = _BarHandler()
     logging.getLogger("seqff").addHandler(handler)
     came: list[str] = []
+    parsed = False
     try:
         with stoppable() as came:
             module = importlib.import_module(f"seqff.cli.{name}")
             options = parse(module, name, [argument for argument in rest if argument != "--debug"])
+            parsed = True
             return int(module.run(options) or 0)
     except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
         return stop.code if isinstance(stop.code, int) else 2 * (stop.code is not None)
@@ -137,6 +139,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         print(f"seqff {name}: error: {say(error)}", file=sys.stderr)
-        return 1
+        return 2 if not parsed or type(error) is ValueError else 1  # ours say so of arguments; files have other kinds
     finally:
         logging.getLogger("seqff").removeHandler(handler)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from seqff.cli.help import everyday_help, group_help
+from seqff.cli.help import everyday_help, group_help, walk
 from seqff.cli.rules import RULES
 from seqff.config_io import load_settings
 from seqff.presets import PRESETS
 from seqff.terminal import holds_escapes, visible
 
 arg = tyro.conf.arg
+_MOST_NAMED = 3
 VIDEOS = "Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."
 Videos = Annotated[tyro.conf.Positional[str], arg(metavar="VIDEOS", help=VIDEOS)]
 Preset = Annotated[
@@ -56,6 +58,7 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
                 else everyday_help(command, module.Options, everyday, given)
             )
             raise SystemExit(0)
+    _check_short(module.Options, rest)
     return tyro.cli(
         module.Options,
         prog=f"seqff {command}",
@@ -65,6 +68,26 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
         config=(tyro.conf.HelptextFromCommentsOff,),
         registry=RULES,
     )
+
+
+def _check_short(kind: Any, arguments: Sequence[str]) -> None:
+    """Raise ValueError for a flag with a single dash: there are none but -h."""
+    known = [one.name.replace("_", "-") for part in options_in(kind) for one in walk(part) if not one.positional]
+    for argument in arguments:
+        word = argument.lstrip("-").partition("=")[0]
+        if argument == "--":
+            return
+        if argument[:1] != "-" or argument[1:2] == "-" or not word[:1].isalpha() or argument in ("-h", "-inf", "-nan"):
+            continue
+        close = [name for name in known if name == word] or [name for name in known if name.startswith(word)]
+        close = close or difflib.get_close_matches(word, known, n=1)
+        guess = f"did you mean {' or '.join(f'--{name}' for name in close[:_MOST_NAMED])}?" if close else "see --help"
+        raise ValueError(f"no flag {argument}; {guess}")
+
+
+def options_in(kind: Any) -> tuple[type, ...]:
+    """Return the dataclasses that hold a command's arguments: one, or one an action (`seqff config show`)."""
+    return tuple(get_args(one)[0] for one in get_args(kind)) or (kind,)
 
 
 def _defaults(kind: Any, arguments: Sequence[str]) -> Any:

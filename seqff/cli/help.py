@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import inspect
 import re
 import shutil
@@ -112,8 +113,10 @@ def group_help(kind: type, group: str, given: Any) -> str:
     wanted, known = group.lstrip("-").replace("-", "_"), list(walk(kind, given))
     shown = [setting for setting in known if f"{setting.name}.".startswith(f"{wanted}.")]
     if not shown:
-        groups = dict.fromkeys(setting.name.rpartition(".")[0] or setting.name for setting in known)
-        raise ValueError(f"no settings {group!r}; {suggest(wanted, groups)}")
+        groups = list(dict.fromkeys(setting.name.rpartition(".")[0] or setting.name for setting in known))
+        names = dict.fromkeys([*groups, *(setting.name for setting in known)])
+        close = difflib.get_close_matches(wanted, names, n=1)
+        raise ValueError(f"no settings {group!r}; {suggest(wanted, close or groups).replace('_', '-')}")
     return "\n".join(line for setting in shown for line in _two_columns(setting))
 
 

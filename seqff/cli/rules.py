@@ -12,6 +12,20 @@ RULES = tyro.constructors.ConstructorRegistry()
 
 
 @RULES.primitive_rule
+def number_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Read a number; what is none is said in plain words."""
+    if info.type not in (int, float):
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=info.type.__name__.upper(),
+        instance_from_str=_whole if info.type is int else _number,
+        is_instance=lambda value: isinstance(value, (int, float) if info.type is float else int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+@RULES.primitive_rule
 def tolerance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
     """Read a tolerance: a number, several (with spaces or commas between them), or a word."""
     if info.type != Tolerances:
@@ -37,6 +51,20 @@ def distance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructor
         is_instance=lambda value: isinstance(value, (int, str)),
         str_from_instance=lambda value: [str(value)],
     )
+
+
+def _whole(words: list[str]) -> int:
+    try:
+        return int(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is no whole number") from None
+
+
+def _number(words: list[str]) -> float:
+    try:
+        return float(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is no number") from None
 
 
 def _tolerance(words: list[str]) -> Any:

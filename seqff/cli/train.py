@@ -33,8 +33,8 @@ class Options:
              torchrun --nproc-per-node=4 -m seqff train ... (see --help stages)
     """
 
-    out: Path
-    """Run folder to write; must not exist, unless --resume or --overwrite is given."""
+    out: Path | None = None
+    """Run folder to write; must not exist, unless --resume or --overwrite is given. Only --dry-run does without."""
     videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS", help=VIDEOS)] = None
     stream: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
     """What comes once, such as a camera, instead of VIDEOS. Its number, an address (rtsp://, http://, ...), a named
@@ -69,7 +69,9 @@ def run(options: Options) -> None:
     given = {**call_arguments(options), "seed": seed_of(options.config, options.seed, options.init)}
     if options.dry_run:
         plan = train(**given)
-        print_json(plan.to_dict()) if options.json else show(plan.table(), "next: the same command without --dry-run")
+        without = "" if options.out else "with --out RUN and "
+        again = f"next: the same command {without}without --dry-run"
+        print_json(plan.to_dict()) if options.json else show(plan.table(), again)
         return
     done = train(**given)
     if not speaks():

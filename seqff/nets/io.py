@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from seqff.config import EncoderConfig
 from seqff.config_io import from_dict, to_dict
 from seqff.errors import ConfigError, RunError
-from seqff.files import write_atomically, write_json
+from seqff.files import not_there, write_atomically, write_json
 from seqff.nets.conv import build_encoder
 from seqff.nets.cut import CutLayer, describe, join_layers, rebuild
 from seqff.nets.encoder import Encoder
@@ -112,7 +112,7 @@ def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Enc
     """
     settings = read_settings(
         path,
-        f"{path.parent}: no {path.name} there; a run folder is what `seqff train --out` wrote, a pretrained encoder "
+        f"{not_there(path.parent, path.name)}; a run folder is what `seqff train --out` wrote, a pretrained encoder "
         "what Encoder.save_pretrained wrote",
     )
     try:

@@ -15,6 +15,7 @@ from seqff.files import unquoted
 
 log = logging.getLogger(__name__)
 _DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SEPARATOR = "sep="  # what spreadsheets write before the header
 
 Rows = list[tuple[int, dict[str, str]]]
@@ -37,6 +38,16 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
         line, _, text = text.partition("\n")
         delimiters, first = [line[len(_SEPARATOR) :].strip("\r") or "\t"], 2
     delimiter = max(delimiters, key=lambda delimiter: _fits(text, delimiter, needed))
+    try:
+        return _parse(path, text, first, delimiter, needed)
+    except LabelError as error:
+        if delimiter == ",":
+            raise
+        parted = f"{_NAMES.get(delimiter, repr(delimiter))}s"
+        raise LabelError(f"{error}; this file is separated by {parted}: save it with commas") from error
+
+
+def _parse(path: Path, text: str, first: int, delimiter: str, needed: Sequence[str]) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     header: list[str] = []
     rows: Rows = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqff.errors import ManifestError, RunError
-from seqff.files import read_csv, read_json
+from seqff.files import not_there, read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
 from seqff.online.facts import describe, read_facts
@@ -106,7 +106,7 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
         RunError: the folder is no run, or a folder given as a result holds none.
     """
     if not (run / CONFIG).is_file():
-        raise RunError(f"{run}: no {CONFIG} there; a run folder is what `seqff train --out` wrote")
+        raise RunError(f"{not_there(run, CONFIG)}; a run folder is what `seqff train --out` wrote")
     check_plain(run)
     missing: dict[str, str] = {}
     encoders: dict[str, Encoder | None] = {"encoder": None, "untrained": None}
@@ -159,7 +159,7 @@ def read_probes(folders: Sequence[Path]) -> list[Probe]:
     for folder in folders:
         inside = [folder] if (folder / RESULTS).is_file() else _results_in(folder)
         if not inside:
-            raise RunError(f"{folder}: no {RESULTS} there; give a folder that `seqff probe --out` wrote")
+            raise RunError(f"{not_there(folder, RESULTS)}; give a folder that `seqff probe --out` wrote")
         found += inside
     names = tell_apart(found) if len(found) > 1 else [folder.name for folder in found]
     return [_read_probe(folder, name) for folder, name in zip(found, names, strict=True)]

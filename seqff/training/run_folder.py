@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +32,7 @@ _RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may s
 FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
 """Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
 (see `lengthen`)."""
+_ABSENT = "none"
 log = logging.getLogger(__name__)
 
 
@@ -115,10 +116,18 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     Raises:
         RunError: the folder is in the way, or holds a run of other settings.
     """
+    if not (resume or overwrite) and (changed := _known_changes(run, settings)):
+        raise RunError(
+            f"{run} exists, made with other settings: {changed}; choose another folder, or overwrite deletes it and "
+            "starts again; resume goes on with it where the settings are those of then"
+        )
     check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
     if resume and (run / CONFIG).exists():
         check_plain(run)
-        _check_same(run / CONFIG, settings)
+        if changed := _changes(run / CONFIG, settings):
+            raise RunError(
+                f"{run} was started with other settings: {changed}; resume with those of then, or choose another folder"
+            )
         kinds = ("videos", "a stream") if stream else ("a stream", "videos")
         if (run / (MANIFEST if stream else STREAM)).exists():
             raise RunError(
@@ -185,14 +194,29 @@ def _read_settings(config: Path) -> dict[str, Any]:
     return settings
 
 
-def _check_same(config: Path, settings: dict[str, Any]) -> None:
-    """Raise unless config.yaml holds these settings."""
+def _changes(config: Path, settings: dict[str, Any]) -> str:
+    """Return which settings differ from those in config.yaml, as "pairs.gap: 1 -> 2"; nothing where none does."""
     try:
         before = _read_settings(config)
     except ValueError as error:
         raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
-    before, settings = ({key: known[key] for key in known if key not in FREE} for known in (before, settings))
-    if before != settings:
-        lines = difflib.ndiff(dump_yaml(before).splitlines(), dump_yaml(settings).splitlines())
-        changed = "; ".join(line for line in lines if line.startswith(("- ", "+ ")))
-        raise RunError(f"{config.parent} was started with other settings (- then, + now): {changed}")
+    then, now = (dict(_flat({key: known[key] for key in known if key not in FREE})) for known in (before, settings))
+    names = [name for name in {**then, **now} if then.get(name, _ABSENT) != now.get(name, _ABSENT)]
+    return ", ".join(f"{name}: {then.get(name, _ABSENT)} -> {now.get(name, _ABSENT)}" for name in names)
+
+
+def _known_changes(run: Path, settings: dict[str, Any]) -> str:
+    """As `_changes`; nothing where no run is there, or none whose settings can be read."""
+    try:
+        return _changes(run / CONFIG, settings) if (run / CONFIG).is_file() else ""
+    except (OSError, RunError):
+        return ""
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings under their dotted names."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

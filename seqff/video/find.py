@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from seqff.errors import SeqffError
+from seqff.errors import NoVideoError, SeqffError
 from seqff.terminal import as_lines
 from seqff.video.arrays import ARRAY_EXTENSIONS
 from seqff.video.levels import USED
@@ -84,7 +84,8 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: nothing that looks like a video was found, or a list mixes files here and addresses.
+        NoVideoError: nothing that looks like a video was found.
+        ValueError: a list is empty, or mixes files here and addresses.
         SeqffError: a remote folder cannot be listed.
     """
     if isinstance(videos, (str, PathLike)):
@@ -110,14 +111,14 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
 
 def _check_there(path: Path) -> None:
     if not os.path.lexists(path) and sequence_at(path) is None:
-        raise FileNotFoundError(f"no such file or folder: {path}")
+        raise FileNotFoundError(f"no such {'file' if path.suffix.lower() in _EXTENSIONS else 'folder'}: {path}")
 
 
 def _find_here(path: Path) -> Found:
     found, skipped = search(path)
     if not found:
         looked_for = f"{' '.join(_EXTENSIONS)}, TIFF files of several pages and folders of numbered images"
-        raise ValueError(as_lines([f"no video in {path} or its folders; looked for {looked_for}", *skipped.lines()]))
+        raise NoVideoError(as_lines([f"no video in {path} or its folders; looked for {looked_for}", *skipped.lines()]))
     return Found(path.parent, [path.name], skipped.lines()) if found == [""] else Found(path, found, skipped.lines())
 
 
@@ -138,7 +139,7 @@ def _find_remote(path: Path, address: str) -> Found:
         else:
             skipped.count(extension(name))
     if not found:
-        raise ValueError(f"no video at {shown(path)} or in its folders; looked for {' '.join(_EXTENSIONS)}")
+        raise NoVideoError(f"no video at {shown(path)} or in its folders; looked for {' '.join(_EXTENSIONS)}")
     return Found(path, found, skipped.lines())
 
 

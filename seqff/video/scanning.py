@@ -75,7 +75,8 @@ def scan(
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: nothing that looks like a video was found, or an argument is out of range.
+        NoVideoError: nothing that looks like a video was found.
+        ValueError: an argument is out of range.
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     video = video or VideoConfig()
@@ -127,7 +128,8 @@ def _examine(
         return [path for path in paths if path not in journal.found]
 
     known = len(journal.found)
-    with tqdm(desc="scan", total=len(missing()), unit="video", disable=None if progress else True) as bar:
+    hidden = None if progress and missing() else True
+    with tqdm(desc="scan", total=len(missing()), unit="video", disable=hidden) as bar:
         while todo := missing():
             claimed = ((path, root / path) for path in journal.claim(todo))
             count = min(workers, len(todo))

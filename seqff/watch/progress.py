@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqff.errors import RunError
-from seqff.files import read_json
+from seqff.files import not_there, read_json
 from seqff.locks import is_held
 from seqff.metrics import LOCK, METRICS, parse_line
 from seqff.untrusted import MOST_YAML_BYTES, check_plain, open_plain, parse_yaml, read_plain
@@ -140,7 +140,7 @@ def read_settings(run: Path) -> dict[str, Any]:
     """
     file = run / CONFIG
     if not file.is_file():
-        raise RunError(f"{run}: no {CONFIG} there; a run folder is what `seqff train --out` writes")
+        raise RunError(f"{not_there(run, CONFIG)}; a run folder is what `seqff train --out` writes")
     check_plain(run)
     try:
         settings = parse_yaml(read_plain(file, MOST_YAML_BYTES).decode())

@@ -71,8 +71,9 @@ def test_help_is_one_screen_and_leads_to_the_rest(
         settings = [setting for setting in names_of(seqff.TrainConfig) if setting.startswith(f"{group}.")]
         assert all(f"--{setting.replace('_', '-')}" in shown for setting in settings)
         assert shown.count("  --") == len(settings)
-    assert main([name, "--help", "pars"]) == 1
-    assert "did you mean 'pairs'?" in capsys.readouterr().err
+    for asked, meant in (("pars", "pairs"), ("pairs.sizepx", "pairs.size-px"), ("pairs.size_px_", "pairs.size-px")):
+        assert main([name, "--help", asked]) == 2
+        assert f"did you mean '{meant}'?" in capsys.readouterr().err
 
 
 def test_help_imports_no_torch() -> None:
@@ -183,16 +184,16 @@ def test_wrong_settings_labels_and_folders_get_a_clear_line(
 ) -> None:
     """Unknown config key, existing out folders, unknown videos in a label file, CUDA where there is none, no run."""
 
-    def fails(*arguments: object) -> str:
-        assert main([str(argument) for argument in arguments]) == 1
+    def fails(*arguments: object, code: int = 1) -> str:
+        assert main([str(argument) for argument in arguments]) == code
         error = capsys.readouterr().err
         assert "Traceback" not in error
         return error
 
     config, run, features = tmp_path / "config.yaml", tmp_path / "run", tmp_path / "features"
     config.write_text("objective: {margn: 1.0}\n")
-    assert "did you mean 'objective.margin'?" in fails("train", clips, "--out", run, "--config", config)
-    assert "cannot be read" in fails("train", clips, "--out", run, "--config", tmp_path / "none.yaml")
+    assert "did you mean 'objective.margin'?" in fails("train", clips, "--out", run, "--config", config, code=2)
+    assert "cannot be read" in fails("train", clips, "--out", run, "--config", tmp_path / "none.yaml", code=2)
     assert main(["train", str(clips), "--out", str(run), *SMALL]) == 0
     assert "resume goes on with it" in fails("train", clips, "--out", run, *SMALL)
     assert "encoder.json" in fails("extract", tmp_path, clips, "--out", features)

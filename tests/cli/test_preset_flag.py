@@ -39,9 +39,9 @@ def test_help_shows_the_settings_of_a_preset(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_unknown_preset_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 as for other bad inputs, a suggestion, no trace, and no run folder."""
+    """Exit code 2 as for other wrong arguments, a suggestion, no trace, and no run folder."""
     run = tmp_path / "run"
-    assert main(["train", "videos", "--out", str(run), "--preset", "clap"]) == 1
+    assert main(["train", "videos", "--out", str(run), "--preset", "clap"]) == 2
     assert capsys.readouterr().err == "seqff train: error: no preset 'clap'; did you mean 'clapp'?\n"
     assert not run.exists()
 

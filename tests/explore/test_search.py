@@ -185,5 +185,5 @@ def test_the_command(states: FeatureStore, tmp_path: Path, capsys: pytest.Captur
         rows = list(csv.DictReader(file))
     assert [row["video"] for row in rows] == [hit["video"] for hit in printed["hits"]]
     assert all(row["video"] in text for row in rows)
-    assert main(["search", str(states.path), "--like", "one.avi@1"]) == 1
+    assert main(["search", str(states.path), "--like", "one.avi@1"]) == 2
     assert "write more of the path" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_command(store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "x.npz exists; overwrite replaces it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite", "--arrays", "pixels", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == (tmp_path / "x.npz").stat().st_size
-    assert main([*arguments[:3], str(tmp_path / "x.mat")]) == 1
+    assert main([*arguments[:3], str(tmp_path / "x.mat")]) == 2
     assert "must end with one of .npz, .safetensors, .parquet" in capsys.readouterr().err
-    assert main([*arguments, "--overwrite", "--arrays", "layer9"]) == 1
+    assert main([*arguments, "--overwrite", "--arrays", "layer9"]) == 2
     assert "no array 'layer9'" in capsys.readouterr().err

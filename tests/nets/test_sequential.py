@@ -170,7 +170,7 @@ def test_a_net_of_ones_own_is_trained_resumed_and_compared(manifest: Path, tmp_p
     (resumed / "encoder.safetensors").unlink()
     seqff.train(manifest, out=resumed, init=encoder, config=CONFIG, resume=True, progress=False)
     assert (resumed / "encoder.safetensors").read_bytes() == (straight.path / "encoder.safetensors").read_bytes()
-    with pytest.raises(RunError, match=r"started with other settings .*init: "):
+    with pytest.raises(RunError, match=r"started with other settings: .*init: "):
         seqff.train(manifest, out=resumed, init=own(9), config=CONFIG, resume=True, progress=False)
 
 

@@ -191,6 +191,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     told = capsys.readouterr().out
     assert f"{pipe}: 100 frames, 0 dropped, connection lost 0 times" in told
     assert "seqff extract" in told
-    assert main([*command, str(tmp_path), "--stream", "0"]) == 1
-    assert main(command) == 1
+    assert main([*command, str(tmp_path), "--stream", "0"]) == 2
+    assert main(command) == 2
     assert "give either videos or a stream" in capsys.readouterr().err

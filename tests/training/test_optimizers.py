@@ -17,7 +17,7 @@ from seqff.training.optimizers import Muon, build_optimizer, orthogonalize
 
 
 def learners_with(**optim: Any) -> list[LayerLearner]:
-    """Thin layers whose optimisers have these settings."""
+    """Thin layers whose optimizers have these settings."""
     return small_learners(dataclasses.replace(CONFIG, optim=OptimConfig(**optim)))
 
 

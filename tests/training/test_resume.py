@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed ends with the bits of one that was not, whatever the trainer and the optimiser."""
+"""A run that was stopped and resumed ends with the bits of one that was not, whatever the trainer and the optimizer."""
 
 from __future__ import annotations
 
