@@ -60,6 +60,11 @@ def mean(values: np.ndarray) -> str:
     return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
 
 
+def seeds_of(records: Sequence[Record]) -> str:
+    """Seeds of records."""
+    return ", ".join(str(record["seed"]) for record in records)
+
+
 def set_table(records: Sequence[Record]) -> str:
     """A row a layer: trained, untrained, difference."""
     trained, untrained = layers(records, "trained"), layers(records, "untrained")
@@ -89,7 +94,7 @@ def summary(records: Sequence[Record], settings: str) -> str:
         trained, untrained = layers(found, "trained"), layers(found, "untrained")
         gains = " ".join(f"{gain:+.1f}" for gain in 100 * (trained - untrained).mean(axis=0))
         pixels = np.mean([record["pixels"] for record in found])
-        seeds = ", ".join(str(record["seed"]) for record in found)
+        seeds = seeds_of(found)
         rows.append(
             f"| {name} | {gains} | {mean(trained.max(axis=1))} | {untrained.max(axis=1).mean():.3f} | {pixels:.3f} "
             f"| {found[0]['steps']} | {seeds} |"
@@ -127,10 +132,12 @@ def short(records: Sequence[Record]) -> str:
         found = of(records, name, "default")
         if found:
             best, before = (layers(found, column).max(axis=1) for column in ("trained", "untrained"))
-            beside = [mean(layers(twins[name], "trained").max(axis=1)) if twins[name] else ""] * any(twins.values())
+            twin = mean(layers(twins[name], "trained").max(axis=1)) if twins[name] else ""
+            if twin and seeds_of(twins[name]) != seeds_of(found):
+                twin += f" (seed {seeds_of(twins[name])})"
+            beside = [twin] * any(twins.values())
             pixels = np.mean([record["pixels"] for record in found])
-            seeds = ", ".join(str(record["seed"]) for record in found)
-            cells = [title, mean(best), f"{before.mean():.3f}", *beside, f"{pixels:.3f}", seeds]
+            cells = [title, mean(best), f"{before.mean():.3f}", *beside, f"{pixels:.3f}", seeds_of(found)]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
