@@ -143,8 +143,3 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
-
-
-def preset_help() -> str:
-    """Return one line a preset: its name and what it is."""
-    return "\n".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())

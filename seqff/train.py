@@ -85,7 +85,7 @@ def train(
 ) -> Run | DryRun:
     """Train an encoder on videos, by default every layer by its own objective (see `TrainConfig.trainer`).
 
-    Under torchrun all processes call it alike and share the work (see `TrainConfig.parallel` and docs/scaling.md).
+    Under torchrun all processes call it alike and share the work (see `TrainConfig.stages` and docs/scaling.md).
 
     Args:
         videos: a folder (searched recursively), a file, a list of files, or a manifest that `scan` wrote.

@@ -139,6 +139,16 @@ def print_json(content: Any) -> None:
     print(text if plain else json.dumps(content, indent=1, allow_nan=False))
 
 
+def show_result(found: Any, *, as_json: bool) -> None:
+    """Print a result: as JSON, or its table and where it was written."""
+    if as_json:
+        print_json(found.to_dict())
+        return
+    show(found.table())
+    if found.path is not None:
+        show(f"written: {found.path}")
+
+
 def show(*lines: str) -> None:
     """Print lines on standard output; what a terminal would obey in a name is shown as an escape."""
     print("\n".join(map(visible, lines)))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, layer_of, print_json, show
+from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, layer_of, show_result
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,4 @@ def run(options: Options) -> None:
 
     layer = None if options.layer is None else layer_of(options.layer)
     found = classify(**{**call_arguments(options), "layer": layer})
-    if options.json:
-        print_json(found.to_dict())
-        return
-    show(found.table())
-    if found.path is not None:
-        show(f"written: {found.path}")
+    show_result(found, as_json=options.json)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, print_json, show
+from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, show, show_result
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,6 @@ def run(options: Options) -> None:
 
     layer = None if options.layer is None else layer_of(options.layer)
     found = cluster(**{**call_arguments(options), "layer": layer})
-    if options.json:
-        print_json(found.to_dict())
-        return
-    show(found.table())
-    show(f"written: {found.path}")
-    show(f"next: open {found.path / 'page.html'}")
+    show_result(found, as_json=options.json)
+    if not options.json:
+        show(f"next: open {found.path / 'page.html'}")

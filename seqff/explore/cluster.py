@@ -21,7 +21,7 @@ from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder, write_atomically, write_csv, write_json
 from seqff.probes.tables import align
 from seqff.report.html import Html, Section, figure, join, scrolling, table, tag
-from seqff.terminal import as_lines
+from seqff.terminal import as_lines, counted
 
 SEGMENTS, CLUSTERS, PICTURE, PAGE = "segments.csv", "clusters.json", "ethogram.svg", "page.html"
 FRAMES_SHOWN, EXAMPLES = 8, 8
@@ -264,7 +264,7 @@ def _write_page(
                 figure("figure-clusters", join(*map(shown, found.clusters)), examples)),
         Section("table", "table", "How large are they?", None, table(header, rows, id_="table-clusters")),
     ]  # fmt: skip
-    summary = [f"{len(store)} rows, one a {store.per}, of {len(store.videos)} videos in {store.path}"]
+    summary = [f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"]
     write_page(found.path / PAGE, f"Clusters of {found.layer}", summary, parts, pictures)
 
 

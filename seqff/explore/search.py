@@ -19,7 +19,7 @@ from seqff.features import FeatureStore
 from seqff.files import write_csv
 from seqff.probes.tables import align
 from seqff.report.html import Section, figure, join, table, tag
-from seqff.terminal import as_lines
+from seqff.terminal import as_lines, counted
 
 Center = Literal["all", "video", "none"]
 CENTERS = ("all", "video", "none")
@@ -283,7 +283,7 @@ def _write_page(
         Section("hits", "found", f"Which {kind} of other videos are most like it?", _answer(result), found),
         Section("table", "table", "The same as a table", None, join(table(HEADER, _lines(result), id_="table-hits"))),
     ]
-    summary = [f"{len(store)} rows, one a {store.per}, of {len(store.videos)} videos in {store.path}"]
+    summary = [f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"]
     write_page(file, f"Like {result.query.name}", summary, parts, pictures)
 
 

@@ -19,6 +19,7 @@ from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
 from seqff.features.parts import writing_array
 from seqff.files import read_csv, read_json, whole_folder, write_csv, write_json
+from seqff.terminal import counted
 from seqff.untrusted import check_inside, check_plain, open_plain
 from seqff.video.arrays import parse_header
 
@@ -227,7 +228,7 @@ class FeatureStore:
         rows = [(name, entry["width"]) for name, entry in self.meta["arrays"].items()]
         title = f"{self.path}: {len(self)} rows, one a {self.per}"
         return html_table(
-            title, [("array", "width"), *rows], [f"{len(self.skipped)} videos skipped"] * bool(self.skipped)
+            title, [("array", "width"), *rows], [f"{counted(len(self.skipped), 'video')} skipped"] * bool(self.skipped)
         )
 
     def to_frame(self, *names: str | int) -> pandas.DataFrame:

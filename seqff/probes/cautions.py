@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from seqff.probes.labels import listing
 from seqff.probes.results import ArrayResult
+from seqff.terminal import counted
 
 FEW_VIDEOS, FEW_OF_A_CLASS = 30, 5
 SUBJECTS = frozenset(
@@ -24,7 +25,8 @@ def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
     notes = []
     if videos < FEW_VIDEOS:
         notes.append(
-            f"only {videos} videos: a difference has to be large to be more than chance; {FEW_VIDEOS} say more"
+            f"only {counted(videos, 'video')}: a difference has to be large to be more than chance; "
+            f"{FEW_VIDEOS} say more"
         )
     small = [name for name, count in videos_per_class.items() if count < FEW_OF_A_CLASS]
     if small:

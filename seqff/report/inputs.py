@@ -7,6 +7,7 @@ from collections import Counter
 from seqff.report.activations import ActivationSample
 from seqff.report.data import ReportData
 from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
+from seqff.terminal import counted
 from seqff.video import VideoEntry
 
 MOST_ROWS = 500
@@ -28,7 +29,7 @@ def inputs(data: ReportData, sample: ActivationSample | None) -> Section:
     seconds = sum(entry.frames / entry.fps for entry in manifest.usable if entry.fps)
     frames = sum(entry.frames for entry in manifest.usable)
     answer = (
-        f"{len(manifest)} videos ({states}); {len(manifest.usable)} of them usable, with {frames} frames"
+        f"{counted(len(manifest), 'video')} ({states}); {len(manifest.usable)} of them usable, with {frames} frames"
         f"{f', {_duration(seconds)}' if seconds else ''}."
     )
     bad = (

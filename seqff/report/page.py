@@ -29,6 +29,7 @@ from seqff.report.mistakes import choose_wrong, mistakes
 from seqff.report.projection import Projection, check_projection
 from seqff.report.reproduce import reproduce
 from seqff.report.visualization import visualization
+from seqff.terminal import counted
 from seqff.video import scan
 
 PathLike = str | os.PathLike[str]
@@ -173,7 +174,7 @@ def _summary(data: ReportData) -> list[str]:
         f"{len(data.layers)} layers",
         f"objective {' + '.join(map(str, terms))}" if isinstance(terms, list) else "",
         f"trainer {data.config.get('trainer')}" if data.config.get("trainer") else "",
-        f"{len(data.manifest.usable)} videos" if data.manifest else "",
+        counted(len(data.manifest.usable), "video") if data.manifest else "",
         f"{data.metrics[-1]['step']}{total} steps" if data.metrics else "",
         f"seed {data.config.get('seed')}",
     ]
