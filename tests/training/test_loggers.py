@@ -11,10 +11,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.full_disk import small_files
 from helpers.processes import together
 from helpers.small_runs import CONFIG
 
 from seqff.cli import main
+from seqff.errors import WriteError
 from seqff.metrics import METRICS, read_metrics
 from seqff.train import train
 from seqff.training.callbacks import metrics as loggers
@@ -47,6 +49,21 @@ def test_tensorboard_reads_the_same_figures(manifest: Path, tmp_path: Path) -> N
     for name, points in expected.items():
         found = [(event.step, event.value) for event in events.Scalars(name)]
         assert found == [(step, pytest.approx(value, rel=1e-6)) for step, value in points], name
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's own thread
+@pytest.mark.parametrize("limit", [0, 300])
+def test_a_full_disk_is_said_of_event_files(tmp_path: Path, limit: int) -> None:
+    """The first byte or a later one does not fit: an error that names the folder of the event files, and no hang."""
+    pytest.importorskip("tensorboard", reason="needs pip install -e '.[tensorboard]'")
+
+    def log() -> None:
+        logger = loggers.TensorBoardLogger(tmp_path, step=0)
+        for step in range(100):
+            logger.write({"step": step, "layer1/loss": 1.0})
+
+    with small_files(limit), pytest.raises(WriteError, match=r"tensorboard cannot be written: File too large.*raise"):
+        log()
 
 
 class StandIn(ModuleType):

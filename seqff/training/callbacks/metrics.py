@@ -15,7 +15,7 @@ import yaml
 
 from seqff.config import TrainConfig
 from seqff.errors import ConfigError, RunError
-from seqff.files import write_atomically
+from seqff.files import write_atomically, writing
 from seqff.metrics import MetricsLog
 from seqff.training.trainer import Callback, StepReport
 
@@ -34,21 +34,30 @@ class Logger(Protocol):
 
 
 class TensorBoardLogger:
-    """Writes event files into RUN/tensorboard."""
+    """Writes event files into RUN/tensorboard.
+
+    Raises:
+        WriteError: also by `write` and `close`: they cannot be written.
+    """
 
     def __init__(self, run: Path, *, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: Any = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+        self.folder = run / "tensorboard"
+        with writing(self.folder):
+            self.writer: Any = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
 
     def write(self, line: dict[str, Any]) -> None:
-        for name, value in metrics_of(line).items():
-            self.writer.add_scalar(name, value, line["step"])
-        for text in line.get("alarms", ()):
-            self.writer.add_text("alarms", text, line["step"])
+        with writing(self.folder):
+            for name, value in metrics_of(line).items():
+                self.writer.add_scalar(name, value, line["step"])
+            for text in line.get("alarms", ()):
+                self.writer.add_text("alarms", text, line["step"])
+            self.writer.flush()  # its thread writes later, and says later what it cannot write
 
     def close(self) -> None:
-        self.writer.close()
+        with writing(self.folder):
+            self.writer.close()
 
 
 class WandbLogger:
