@@ -26,6 +26,7 @@ __all__ = [
     "LPLConfig",
     "LiveConfig",
     "LogisticHingeConfig",
+    "NetworkConfig",
     "ObjectiveConfig",
     "OptimConfig",
     "PairsConfig",
@@ -123,6 +124,20 @@ class EncoderConfig:
     norm: Literal["layer", "rms", "batch", "none", "whitening"] = "layer"
     """Normalisation of the input of every layer but the first: each sample to mean 0 and variance 1, or to mean square
     1; or over the batch, each channel to mean 0 and variance 1, or the channels made uncorrelated as well."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network that was not trained here, to extract features of in place of a run's encoder."""
+
+    name: str = ""
+    """resnet18, resnet34, resnet50, vgg11 or convnext_tiny, as torchvision has it, a layer a stage."""
+    weights: str = ""
+    """File with its weights, as torchvision names them (.safetensors, or what torch.save wrote of a state_dict); empty
+    = it is untrained."""
+    size_px: int = 224
+    """Shorter side of the frames that it sees, px; 224 suits published weights, that of a run (`pairs.size_px`) makes
+    the two see the same."""
 
 
 @dataclass(frozen=True)

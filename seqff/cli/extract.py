@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, print_json, show
+from seqff.cli.arguments import VIDEOS, Device, Json, MaxBad, Progress, call_arguments, print_json, show
+from seqff.config import NetworkConfig
 
 
 @dataclass(frozen=True)
 class Options:
     """Write the features of every layer for whole videos; each frame is decoded once for all of them.
 
-    Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest.
+    Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest. Or videos alone, and
+            a network that was not trained here (--encoder.name, with a file of its weights).
 
     Writes: the feature store: one array a layer (arrays/*.npy), of the trained net, the untrained net and raw pixels,
             index.csv (what each row is), meta.json, skipped.csv. Stopped at any moment it goes on with --resume.
 
     Example: seqff extract runs/first videos/ --out features/first
+             seqff extract videos/ --encoder.name resnet18 --encoder.weights resnet18.pth --out features/resnet18
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder."""
-    videos: Videos
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""
+    run: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]")] = None
+    """Run folder; left out with --encoder.name."""
+    videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS", help=VIDEOS)] = None
+    encoder: NetworkConfig = field(default_factory=NetworkConfig)
     per: Literal["video", "clip", "frame"] = "video"
     """A row a video or a clip (statistics over its frames), or a row a frame."""
     grid: int | Literal["full"] = 2
@@ -68,6 +72,8 @@ def run(options: Options) -> None:
     """Extract, say what to do next."""
     from seqff.features import extract
 
+    if options.encoder.name and options.videos is None:
+        options = replace(options, run=None, videos=options.run)
     store = extract(**call_arguments(options))
     if not store.finished:
         _say_unfinished(options)

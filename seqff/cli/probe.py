@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -73,10 +73,14 @@ def run(options: Options) -> None:
         show(*([f"{column}:", result.table(), ""] if column else [result.table()]))
     show(f"written: {options.out}")
     probes = " ".join(str(options.out / column) for column in results).rstrip("/")
-    show(f"next: seqff report {_run_of(options.features)} {probes} --out page.html")
+    meta = read_json(options.features / "meta.json")
+    if meta.get("network"):
+        show(f"next: seqff compare PROBE {probes}")
+    else:
+        show(f"next: seqff report {_run_of(meta)} {probes} --out page.html")
 
 
-def _run_of(features: Path) -> str:
+def _run_of(meta: dict[str, Any]) -> str:
     """Return the run that features are of, if it still lies where it was."""
-    run = str(read_json(features / "meta.json").get("encoder", {}).get("run", ""))
+    run = str(meta.get("encoder", {}).get("run", ""))
     return run if run and Path(run).is_dir() else "RUN"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,11 @@ from typing import Any, Literal
 import torch
 
 from seqff.claim import Claim
+from seqff.config import NetworkConfig
 from seqff.devices import choose_device
 from seqff.features.describe import Columns, FrameDescriber
 from seqff.features.job import Job, Shard, fill, finish
+from seqff.features.network import asked_for, kept_network, network_encoders
 from seqff.features.parts import Parts
 from seqff.features.pooling import STATISTICS, Grid
 from seqff.features.sampling import RowMaker, Sampling
@@ -44,10 +46,11 @@ MOST_BYTES = 2**29
 
 
 def extract(
-    run: str | os.PathLike[str],
-    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    run: str | os.PathLike[str] | None = None,
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     *,
     out: str | os.PathLike[str],
+    encoder: NetworkConfig | Mapping[str, Any] | None = None,
     per: Literal["video", "clip", "frame"] = "video",
     grid: Grid = 2,
     every: int = 1,
@@ -79,10 +82,16 @@ def extract(
     the last to finish joins the store, which is the same as that of one process. They share `out` and go on with what
     is there.
 
+    In place of a run, `encoder` names a network that was not trained here, such as
+    `{"name": "resnet18", "weights": FILE}`. Its features lie in the same kind of store, with itself untrained beside
+    it; what was extracted with is kept in the folder `encoder` of the store. Without weights it is an untrained net,
+    and no other one is beside it.
+
     Args:
-        run: folder of a training run.
+        run: folder of a training run, or of a pretrained encoder; None where `encoder` names a network.
         videos: a folder, a file, a list of files, or a manifest, as `scan` takes it.
         out: folder for the store.
+        encoder: the network, as a mapping of settings or a NetworkConfig.
         per: a row per "video", per "clip" (window of frames) or per "frame".
         grid: cells along each side; 1 averages over the whole map, "full" keeps the map.
         every: take every n-th frame.
@@ -113,25 +122,38 @@ def extract(
     """
     sampling = Sampling(per, every, every_seconds, clip_frames, clip_stride, tuple(statistics), batch_frames)
     shard, folder = Shard.of(rank, world_size), Path(out)
+    network, source, videos = asked_for(run, videos, encoder, folder)
     resume = _resumes(shard, workers, resume=resume, overwrite=overwrite)
     with Claim(folder, shared=shard.world_size > 1, wait=partial(_wait_for, folder) if resume else None):
         check_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
-        target, encoders = shard.device(choose_device(device)), load_encoders(Path(run), baselines)
-        settings = settings_of(Path(run), encoders, baselines, grid, target)
+        target = shard.device(choose_device(device))
+        if network is None:
+            encoders, manifest = load_encoders(source, baselines), None
+        else:  # the frames' size follows the videos
+            manifest = scan(videos, max_bad=max_bad, progress=progress)
+            encoders = network_encoders(network, manifest, source, baselines)
+        settings = settings_of(source, encoders, baselines, grid, target)
         describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=target)
         rows = RowMaker(describer.columns, sampling, dtype)
         settings |= {**sampling_settings(sampling), "dtype": dtype}
-        manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
+        settings |= {} if network is None else {"network": asdict(network)}
+        if manifest is None:
+            manifest = scan(videos, max_bad=max_bad, progress=progress)  # before anything is written
         claim_folder(folder, marker=SETTINGS, overwrite=overwrite, resume=resume)
         agree(folder, settings)
         agree_on_videos(folder, manifest)
+        if network is not None:
+            with shard.alone(folder / SETTINGS):
+                encoders = kept_network(encoders, source)  # so that going on does not change a bit
+            describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=target)
         store = FeatureStore(folder)
         parts = Parts(folder / "parts", rows.width, rows.dtype)
         job = Job(manifest, describer, sampling, rows, parts, shard, workers, max_bad)
         if not store.finished:
             fill(job, stop_if=folder / META, progress=progress)
             with shard.alone(folder / SETTINGS):
-                finish(job, store, {**settings, "trained_on": trained_on(Path(run))})
+                untrained = network is not None and not network.weights
+                finish(job, store, {**settings, "trained_on": [] if untrained else trained_on(source)})
         if store.finished:
             parts.remove()
         return store

@@ -27,13 +27,18 @@ BASELINES = ("untrained", "pixels")
 
 def load_encoders(run: Path, baselines: Sequence[str]) -> dict[str, Encoder]:
     """Load the encoders of a run, by prefix of their arrays' names; ValueError for an unknown baseline."""
-    unknown = [baseline for baseline in baselines if baseline not in BASELINES]
-    if unknown:
-        raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
+    check_baselines(baselines)
     encoders = {"": load_encoder(run)}
     if "untrained" in baselines:
         encoders["untrained/"] = load_encoder(run, untrained=True)
     return encoders
+
+
+def check_baselines(baselines: Sequence[str]) -> None:
+    """Raise ValueError for an unknown baseline."""
+    unknown = [baseline for baseline in baselines if baseline not in BASELINES]
+    if unknown:
+        raise ValueError(f"baseline {unknown[0]!r}; choose from {', '.join(BASELINES)}")
 
 
 def settings_of(

@@ -260,8 +260,8 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     hashes = meta.get("trained_on")
     if hashes is not None and not (isinstance(hashes, list) and all(isinstance(one, str) for one in hashes)):
         raise ValueError("trained_on must be a list of hashes")
-    if not isinstance(meta.get("encoder") or {}, dict):
-        raise ValueError("encoder must say of which encoder")
+    if not all(isinstance(meta.get(name) or {}, dict) for name in ("encoder", "network")):
+        raise ValueError("encoder and network must say of which encoder")
     for name in meta["arrays"]:
         check_inside(name)
 

@@ -103,7 +103,7 @@ def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: in
     if min(transform.height, transform.width) < LEAST_PX:
         raise ValueError(
             f"encoder.name={config.name} needs frames of at least {LEAST_PX} px on each side, got "
-            f"{transform.height}x{transform.width}: raise pairs.size_px"
+            f"{transform.height}x{transform.width}: raise size_px"
         )
     trunk = _draw(config.name, seed)
     if config.weights:

@@ -34,6 +34,13 @@ def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
     return notes
 
 
+def untrained_network(network: Mapping[str, object] | None) -> list[str]:
+    """Say so if features are of a network (settings of an extraction) that no weights were given for."""
+    if not network or network.get("weights"):
+        return []
+    return [f"{network.get('name')} was extracted without weights: what stands as trained is an untrained net"]
+
+
 def nothing_learned(
     layers: Mapping[str, ArrayResult], untrained: Mapping[str, ArrayResult], majority: float
 ) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqff.probes.cautions import forgotten_groups, nothing_learned, too_little
+from seqff.probes.cautions import forgotten_groups, nothing_learned, too_little, untrained_network
 from seqff.probes.data import LEAK, PIXELS, WITHIN, ProbeData
 from seqff.probes.results import ArrayResult
 from seqff.version import __version__
@@ -19,6 +19,7 @@ GIVEN = "given in Python"
 """Stands for labels and groups that were a mapping."""
 EXTRACTION = (
     "per", "grid", "every", "every_seconds", "clip_frames", "clip_stride", "statistics", "dtype", "baselines",
+    "network",
 )  # fmt: skip
 """Settings of an extraction that its features depend on."""
 
@@ -30,6 +31,7 @@ def metadata_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> dict[str, 
     labelled = sorted(set(zip(data.video.tolist(), data.name.tolist(), strict=True)))
     videos = sorted({place for place, _ in labelled})
     notes = [LEAK] if data.config.leaks else [WITHIN] if data.config.split_frames else []
+    notes += untrained_network(store.meta.get("network"))
     return {
         "version": __version__,
         "per": store.per,

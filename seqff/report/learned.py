@@ -129,7 +129,9 @@ def _other_encoder(data: ReportData, probe: Probe) -> str:
     """Say so if the probe is of another encoder than the run's, or of the folds of an evaluation."""
     probed = probe.content.get("encoder_hash")
     if is_of_another_encoder(data, probe):
-        return f"Careful: this probe is of another encoder ({probed}) than that of this run."
+        network = probe.content.get("extraction", {}).get("network") or {}
+        named = f"{network.get('name')}, {network.get('weights') or 'untrained'}" if network else probed
+        return f"Careful: this probe is of another encoder ({named}) than that of this run."
     if isinstance(probed, list):
         return "Each fold was probed on an encoder trained without its test videos; this run is one of the folds."
     return ""

@@ -79,8 +79,7 @@ def commands(data: ReportData, seed: int | None, options: Mapping[str, Any]) -> 
             names.append(f"EVALUATION/{probe.folder.resolve().relative_to(home)}")
             continue
         ending = f"-{number + 1}" if number else ""
-        extraction = probe.content.get("extraction", {})
-        lines.append(command("extract", run, videos, out=f"FEATURES{ending}", **extraction, **lenient))
+        lines.append(_extract(probe, run, videos, out=f"FEATURES{ending}", **lenient))
         lines.append(command("probe", f"FEATURES{ending}", out=f"PROBE{ending}", **_asked(probe)))
         column = probe.content.get("arguments", {}).get("column")
         names.append(f"PROBE{ending}/{column}" if column else f"PROBE{ending}")
@@ -105,6 +104,14 @@ def command(name: str, *positional: str, **options: Any) -> str:
         elif value or (key == "seed" and value is not None):
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def _extract(probe: Probe, run: str, videos: str, **options: Any) -> str:
+    """Return the command that extracts the features of a probe again: of the run, or of a network that it names."""
+    extraction = dict(probe.content.get("extraction", {}))
+    network = extraction.pop("network", None) or {}
+    named = {f"encoder.{key}": value for key, value in network.items()}
+    return command("extract", *([] if network else [run]), videos, **named, **extraction, **options)
 
 
 def _asked(probe: Probe) -> dict[str, Any]:

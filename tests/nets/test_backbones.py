@@ -107,7 +107,7 @@ def test_settings_that_do_not_apply_are_refused() -> None:
     """Widths of the plain net, weights for it, frames of which nothing is left, nets that settings cannot build."""
     with pytest.raises(ValueError, match=r"encoder\.widths is for encoder\.name=conv"):
         build_encoder(EncoderConfig(name="resnet18", widths=(4, 6)), TRANSFORM)
-    with pytest.raises(ValueError, match=r"at least 32 px on each side, got 16x48: raise pairs\.size_px"):
+    with pytest.raises(ValueError, match=r"at least 32 px on each side, got 16x48: raise size_px"):
         build_encoder(EncoderConfig(name="vgg11"), FrameTransform(16, 48))
     with pytest.raises(ValueError, match=r"weights=x\.pth is for networks of torchvision"):
         build_encoder(EncoderConfig(weights="x.pth"), TRANSFORM)

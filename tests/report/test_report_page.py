@@ -261,6 +261,25 @@ def test_options_of_extraction_and_probe_are_in_the_commands(made: Made, tmp_pat
     assert written[2:5] == ["RUN", "PROBE/a label", "--out"]
 
 
+def test_a_probe_of_a_network_beside_the_run_names_it(made: Made, tmp_path: Path) -> None:
+    """The page says of which network and weights it is, and its features are made again from videos alone."""
+    probe = Path(shutil.copytree(made.probe, tmp_path / "probe"))
+    result = json.loads((probe / "results.json").read_text())
+    result["encoder_hash"] = "0123456789abcdef"
+    result["extraction"]["network"] = {"name": "resnet18", "weights": "my nets/r.pth", "size_px": 64}
+    (probe / "results.json").write_text(json.dumps(result))
+    page = write(made.run, tmp_path, probes=[probe], most_videos=0, other_encoder=True)
+    said = page.by_id("learned").text
+    assert "this probe is of another encoder (resnet18, my nets/r.pth) than that of this run" in said
+    extracted = shlex.split(page.by_id("command").text.splitlines()[1])
+    assert extracted[:2] == ["seqff", "extract"]
+    assert extracted[3].startswith("--")
+    named = {flag: extracted[extracted.index(flag) + 1] for flag in extracted if flag.startswith("--encoder.")}
+    assert named == {
+        "--encoder.name": "resnet18", "--encoder.weights": "my nets/r.pth", "--encoder.size-px": "64"
+    }  # fmt: skip
+
+
 def test_a_fold_of_an_evaluation_is_made_again_by_evaluate(made: Made, tmp_path: Path) -> None:
     """The command is that of the whole evaluation, with its own settings, and the page is of the same fold."""
     home = tmp_path / "an evaluation"

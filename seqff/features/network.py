@@ -1,0 +1,123 @@
+"""A network that was not trained here, in place of a run: it is built, and kept in the store as runs keep encoders."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqff.config import EncoderConfig, NetworkConfig
+from seqff.config_io import from_dict, suggest
+from seqff.errors import RunError, VideoError
+from seqff.features.settings import check_baselines, load_encoders
+from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
+from seqff.nets.backbones import STAGES
+from seqff.nets.io import TRAINED, UNTRAINED
+from seqff.transform import FrameTransform, fit_transform
+from seqff.video import Manifest, open_video
+
+logger = logging.getLogger(__name__)
+KEPT = "encoder"
+"""Folder of a store that holds the network, as a run folder does."""
+SEED = 0
+"""Of untrained weights."""
+Videos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+FRAMES, AT_A_TIME = 64, 16
+"""Frames, each of another video where there are so many, that an untrained net's batch norms are measured on."""
+
+
+def asked_for(
+    run: str | os.PathLike[str] | None,
+    videos: Videos | None,
+    encoder: NetworkConfig | Mapping[str, Any] | None,
+    store: Path,
+) -> tuple[NetworkConfig | None, Path, Videos]:
+    """Return the network that is asked for, None where a run is; the folder of its encoders; and the videos.
+
+    Raises:
+        ValueError: neither a run nor a network, or both; no videos; no such network.
+        ConfigError: settings that a network does not have.
+        RunError: no such file of weights.
+    """
+    network = encoder if isinstance(encoder, NetworkConfig) else from_dict(NetworkConfig, dict(encoder or {}))
+    if not network.name:
+        if network != NetworkConfig():
+            raise ValueError("encoder.weights and encoder.size_px are for a network: encoder.name says which")
+        if run is None or videos is None:
+            raise ValueError("give a run and videos, or videos and a network (encoder.name, such as resnet18)")
+        return None, Path(run), videos
+    if run is not None:
+        raise ValueError(f"a run brings its encoder: leave out the run ({run}), or encoder.name={network.name}")
+    if videos is None:
+        raise ValueError(f"no videos to extract features of {network.name} from")
+    if network.name not in STAGES:
+        raise ValueError(f"no network {network.name!r}; {suggest(network.name, STAGES)}")
+    if not network.weights:
+        logger.warning("%s without weights (encoder.weights FILE) is an untrained net, of seed %d", network.name, SEED)
+    elif not Path(network.weights).is_file():
+        raise RunError(f"{network.weights}: no such file of weights; seqff downloads none")
+    return network, store / KEPT, videos
+
+
+def network_encoders(
+    network: NetworkConfig, manifest: Manifest, kept: Path, baselines: Sequence[str]
+) -> dict[str, Encoder]:
+    """Load the encoders that an extraction has kept, or build them, by prefix of their arrays' names.
+
+    A net with weights of its own has itself untrained beside it if that is among the baselines. The batch norms of an
+    untrained net have statistics of frames of the videos, as those of a run's have.
+
+    Raises:
+        ValueError: an unknown baseline, or frames too small.
+        RunError: the file of weights cannot be read, or holds those of another network; or no video can be read.
+    """
+    check_baselines(baselines)
+    beside = bool(network.weights) and "untrained" in baselines
+    if (kept / TRAINED).exists() and (not beside or (kept / UNTRAINED).exists()):
+        return load_encoders(kept, baselines if beside else ())
+    shapes = [(entry.height, entry.width) for entry in manifest.usable]
+    if not shapes:
+        raise RunError(f"none of the videos under {manifest.root} could be read; nothing to store")
+    transform = fit_transform(network.size_px, shapes)
+    config = EncoderConfig(name=network.name, weights=network.weights, norm="none")  # type: ignore[arg-type]
+    encoder = build_encoder(config, transform, seed=SEED)
+    if not network.weights:
+        return {"": with_statistics(encoder, _frames(manifest, transform))}
+    if not beside:
+        return {"": encoder}
+    fresh = build_encoder(dataclasses.replace(config, weights=""), transform, seed=SEED)
+    return {"": encoder, "untrained/": with_statistics(fresh, _frames(manifest, transform))}
+
+
+def kept_network(encoders: Mapping[str, Encoder], kept: Path) -> dict[str, Encoder]:
+    """Write the encoders of a network as a run folder has them, unless they are there, and load them from it."""
+    if not (kept / TRAINED).exists():
+        for prefix in sorted(encoders, reverse=True):  # what says that all is there comes last
+            save_encoder(encoders[prefix], kept, untrained=bool(prefix))
+    return load_encoders(kept, ("untrained",) if len(encoders) > 1 else ())
+
+
+def _frames(manifest: Manifest, transform: FrameTransform) -> Iterator[Tensor]:
+    """Yield frames spread over some videos, (N, 3, height, width) float32; of videos that cannot be read there are
+    none."""
+    places = np.unique(np.linspace(0, len(manifest.usable) - 1, FRAMES).round().astype(int))
+    each = math.ceil(FRAMES / len(places))
+    frames: list[Tensor] = []
+    for entry in (manifest.usable[place] for place in places):
+        wanted = np.unique(np.linspace(0, entry.frames - 1, each + 2)[1:-1].round().astype(int))
+        try:
+            size = transform.decode_size(entry.height, entry.width)
+            with open_video(manifest.path(entry), size=size, entry=entry) as reader:
+                frames.append(transform(reader.at(wanted.tolist())))
+        except (VideoError, FileNotFoundError) as error:
+            logger.warning("%s", error)
+    if frames:
+        yield from torch.cat(frames).chunk(math.ceil(sum(map(len, frames)) / AT_A_TIME))
