@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from seqff.errors import RunError
@@ -28,6 +29,21 @@ def html_table(title: str, rows: Sequence[Iterable[object]], notes: Iterable[str
     table = line(head, "th") + "".join(line(row, "td") for row in body[:MOST_ROWS])
     below = "".join(f"<p>{html.escape(note)}</p>" for note in [*more, *notes])
     return f"<p><b>{html.escape(title)}</b></p><table>{table}</table>{below}"
+
+
+def preformatted(text: str) -> str:
+    """Return a table of plain text as HTML; all text is escaped."""
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def framed(page: Path) -> str:
+    """Return a page that we wrote as HTML for a notebook: in a frame whose scripts reach nothing outside."""
+    try:
+        content = page.read_text(encoding="utf-8")
+    except OSError:
+        return f"<p>{html.escape(str(page))} is gone</p>"
+    style = "width: 100%; height: 40rem; border: 1px solid #8888; background: #fff"
+    return f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{html.escape(content)}"></iframe>'
 
 
 def import_pandas() -> ModuleType:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from seqff.devices import choose_device
+from seqff.display import preformatted
 from seqff.errors import SeqffError
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
 from seqff.terminal import as_lines
@@ -53,6 +54,10 @@ class Report:
         lines += [f"cores          {self.cores} (torch uses {self.threads} threads)", f"device         {self.device}"]
         lines += [f"decoding       {self.decode_frames_per_second:.0f} frames/s (320x240 H.264 to 64 px, one thread)"]
         return as_lines(lines)
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        return preformatted(self.table())
 
 
 def _find_reader(module: str) -> str:

@@ -107,7 +107,7 @@ def test_notebooks_are_what_their_scripts_make(tools: Path) -> None:
     """`python tools/make_notebooks.py` would change nothing."""
     pytest.importorskip("nbformat", reason="needs pip install -e '.[docs]'")
     made = importlib.import_module("make_notebooks").notebooks()
-    assert len(made) == 2
+    assert len(made) == 4
     folder = ROOT / "examples" / "notebooks"
     there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb")}
     assert there == made, "run python tools/make_notebooks.py"

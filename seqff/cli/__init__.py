@@ -73,7 +73,7 @@ class _BarHandler(logging.Handler):
     """Writes log lines above the progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         tqdm.write(f"seqff: {record.levelname.lower()}: {log_line(record)}", file=sys.stderr)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.devices import choose_device
+from seqff.display import html_table
 from seqff.errors import RunError, VideoError
 from seqff.explore.pictures import check_file
 from seqff.features.decoding import decode_videos
@@ -87,22 +88,32 @@ class Classification:
 
     def table(self) -> str:
         """The answers as plain text."""
-        rows = [["class", "probability", "seconds", "video"]]
-        rows += [
-            [one.label, f"{one.probability:.3f}", f"{one.start_seconds:.2f}", one.video]
-            for one in self.answers[:MOST_SHOWN]
-        ]
+        rows = self._rows()
+        more = [f"... and {len(rows) - 1 - MOST_SHOWN} more"] if len(rows) > MOST_SHOWN + 1 else []
+        return as_lines([self._head(), *align(rows[: MOST_SHOWN + 1]), *more, *self._notes()])
+
+    def __repr__(self) -> str:
+        return f"Classification({counted(len(self.answers), 'answer')} {self._head()}, {len(self.classes)} classes)"
+
+    def _repr_html_(self) -> str:
+        """The answers, for notebooks."""
+        return html_table(self._head(), self._rows(), self._notes())
+
+    def _head(self) -> str:
+        return f"by {self.layer}, whose accuracy in the probe is {self.accuracy:.3f}"
+
+    def _rows(self) -> list[list[str]]:
+        """Headings and a line an answer."""
+        found = [[one.label, f"{one.probability:.3f}", f"{one.start_seconds:.2f}", one.video] for one in self.answers]
+        return [["class", "probability", "seconds", "video"], *found]
+
+    def _notes(self) -> list[str]:
         counts = Counter(one.label for one in self.answers)
-        head = f"by {self.layer}, whose accuracy in the probe is {self.accuracy:.3f}"
-        lines = [head, *align(rows)]
-        if len(self.answers) > MOST_SHOWN:
-            lines.append(f"... and {len(self.answers) - MOST_SHOWN} more")
-        lines.append("in all: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
+        lines = ["in all: " + ", ".join(f"{count} {name}" for name, count in counts.most_common())]
         known = len({one.video for one in self.answers if one.in_training})
         if known:
-            lines.append(f"note: the head was fitted on {counted(known, 'of these video')}; that they fit says little")
-        lines += [f"skipped {video}: {cause}" for video, cause in self.skipped.items()]
-        return as_lines(lines)
+            lines.append(f"note: the head was fitted on {known} of these videos; that they fit says little")
+        return lines + [f"skipped {video}: {cause}" for video, cause in self.skipped.items()]
 
 
 def classify(

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from seqff.display import framed, html_table
 from seqff.explore.ethogram import MOST_ROWS, Segment, color_of, ethogram
 from seqff.explore.grouping import METHODS, Grouped, Labels, Method, group, segments_of, smooth
 from seqff.explore.moments import Moment, Timeline
@@ -80,15 +81,28 @@ class Clustering:
 
     def table(self) -> str:
         """The clusters as plain text."""
+        return as_lines([self._head(), *align(self._rows())])
+
+    def __repr__(self) -> str:
+        return f"Clustering({self._head()}, {counted(len(self.segments), 'segment')})"
+
+    def _repr_html_(self) -> str:
+        """The clusters and their page, for notebooks."""
+        return html_table(self._head(), self._rows()) + framed(self.path / PAGE)
+
+    def _head(self) -> str:
+        count = sum(one.number > 0 for one in self.clusters)
+        return f"{counted(count, 'cluster')} of {self.layer} by {self.method}"
+
+    def _rows(self) -> list[list[str]]:
+        """Headings and a line a cluster."""
         total = sum(one.seconds for one in self.clusters) or 1.0
-        rows = [["cluster", "seconds", "share", "segments", "videos", "for example"]]
-        rows += [
+        found = [
             [_name(one.number), f"{one.seconds:.1f}", f"{one.seconds / total:.0%}", str(one.segments),
              str(one.videos), one.examples[0].name if one.examples else ""]
             for one in self.clusters
         ]  # fmt: skip
-        count = sum(one.number > 0 for one in self.clusters)
-        return as_lines([f"{count} clusters of {self.layer} by {self.method}", *align(rows)])
+        return [["cluster", "seconds", "share", "segments", "videos", "for example"], *found]
 
 
 def cluster(

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from seqff.display import framed, html_table
 from seqff.errors import RunError
 from seqff.explore.moments import Floats, Moment, Timeline, blocks, finite
 from seqff.explore.pictures import PAGES, check_file, read_pictures, write_page
@@ -19,7 +20,7 @@ from seqff.features import FeatureStore
 from seqff.files import write_csv
 from seqff.probes.tables import align
 from seqff.report.html import Section, figure, join, table, tag
-from seqff.terminal import as_lines, counted
+from seqff.terminal import as_lines, counted, printable
 
 Center = Literal["all", "video", "none"]
 CENTERS = ("all", "video", "none")
@@ -69,13 +70,27 @@ class SearchResult:
 
     def table(self) -> str:
         """The hits as plain text."""
-        rows = [["", "similarity", "seconds", "video"]]
-        rows += [
+        return as_lines([self._head(), *align(self._rows())])
+
+    def __repr__(self) -> str:
+        return f"SearchResult({self.layer}, {counted(len(self.hits), 'moment')} like {printable(self.query.name)})"
+
+    def _repr_html_(self) -> str:
+        """The page of the hits if one was written, else a table, for notebooks."""
+        if self.path is not None and self.path.suffix.lower() in PAGES:
+            return framed(self.path)
+        return html_table(self._head(), self._rows())
+
+    def _head(self) -> str:
+        return f"{self.layer}, like {self.query.name}; the median of all moments elsewhere is {self.typical:.3f}"
+
+    def _rows(self) -> list[list[str]]:
+        """Headings and a line a hit."""
+        found = [
             [str(place), f"{hit.similarity:.3f}", _when(hit.moment), hit.moment.video]
             for place, hit in enumerate(self.hits, 1)
         ]
-        head = f"{self.layer}, like {self.query.name}; the median of all moments elsewhere is {self.typical:.3f}"
-        return as_lines([head, *align(rows)])
+        return [["", "similarity", "seconds", "video"], *found]
 
 
 def search(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.allocator import freed_memory_kept
 from seqff.errors import RunError, VideoError
@@ -111,7 +111,9 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
     bar: tqdm[Any] = tqdm(desc="extract", unit="frame", disable=None if progress else True)
     with bar, freed_memory_kept():
         while todo := _todo(job, failed):
-            bar.total = bar.n + sum(len(job.sampling.frames(entry)) for entry in todo)
+            done = bar.n
+            bar.reset(done + sum(len(job.sampling.frames(entry)) for entry in todo))  # also tells a notebook's bar
+            bar.update(done)
             decoded = decode_videos(job.manifest.root, todo, job.sampling, job.describer.transform, workers=job.workers)
             with closing(decoded):
                 for entry, batches in decoded:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.config import GoodnessConfig, OptimConfig
 from seqff.devices import choose_device, choose_precision

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqff.display import preformatted
 from seqff.errors import RunError
 from seqff.files import in_place, read_csv, read_json
 from seqff.probes.bootstrap import accuracy_interval
@@ -74,6 +75,10 @@ class Comparison:
         if len(states) > 1:
             notes.append("note: seen and unseen are not the same number; do not rank one against the other")
         return as_lines([head, *align(rows), *notes])
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        return preformatted(self.table())
 
 
 def compare(

@@ -16,6 +16,7 @@ from seqff.claim import Claim
 from seqff.config import TrainConfig
 from seqff.config_io import Settings, load_settings, to_dict
 from seqff.devices import choose_device
+from seqff.display import preformatted
 from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.features.extraction import StoreRequest, extract_many
@@ -58,6 +59,10 @@ class Evaluation:
         if len(self.results) == 1:
             return next(iter(self.results.values())).table()
         return seeds_table(self.summary)
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        return preformatted(self.table())
 
 
 @dataclass(frozen=True)

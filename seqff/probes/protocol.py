@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.devices import choose_device
 from seqff.features import FeatureStore

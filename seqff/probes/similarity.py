@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from seqff.devices import choose_device
+from seqff.display import preformatted
 from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.files import write_json
@@ -61,6 +62,10 @@ class Similarity:
             cells = ["1" if place == number else _text(value) for place, value in enumerate(values)]
             rows.append([f"({number + 1}) {name}", f"{rank:.1f}", *cells])
         return as_lines([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        return preformatted(self.table())
 
 
 def similarity(

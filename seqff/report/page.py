@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from seqff.devices import choose_device
+from seqff.display import framed
 from seqff.errors import RunError
 from seqff.files import write_atomically
 from seqff.report.activations import ActivationSample, sample_activations, shown_size
@@ -49,6 +50,10 @@ class Report:
     path: Path
     bytes: int
     absent: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """The page, for notebooks."""
+        return framed(self.path)
 
 
 def report(

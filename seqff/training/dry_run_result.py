@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqff.display import preformatted
 from seqff.metrics import LEGEND, clock, table
 from seqff.terminal import as_lines
 from seqff.training.memory import Memory
@@ -96,6 +97,10 @@ class DryRun:
             f"(mean of a round), {1000 * self.step_seconds:.0f} ms for a step (median of a few)",
         ]
         return as_lines(lines)
+
+    def _repr_html_(self) -> str:
+        """The same, for notebooks."""
+        return preformatted(self.table())
 
     def _shape(self) -> str:
         """Say what becomes of videos of other shapes than the encoder's input."""

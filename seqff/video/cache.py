@@ -21,7 +21,7 @@ from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.errors import SeqffError, VideoError, size_text
 from seqff.terminal import counted, printable

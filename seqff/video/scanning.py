@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from seqff.config import VideoConfig
 from seqff.errors import ManifestError, SeqffError, VideoError
