@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from seqff.config_objective import (
     BarlowConfig,
@@ -17,6 +17,7 @@ from seqff.config_objective import (
     StraighteningConfig,
     VICRegConfig,
 )
+from seqff.errors import ConfigError
 
 __all__ = [
     "BarlowConfig",
@@ -37,6 +38,9 @@ __all__ = [
     "VICRegConfig",
     "VideoConfig",
 ]
+
+
+Networks = Literal["conv", "resnet18", "resnet34", "resnet50", "vgg11", "convnext_tiny", "sequential"]
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,11 @@ class PairsConfig:
 class EncoderConfig:
     """The network whose layers learn."""
 
-    name: Literal["conv", "resnet18", "resnet34", "resnet50", "vgg11", "convnext_tiny", "sequential"] = "conv"
+    name: Networks | str = "conv"
     """conv: convolution, max pooling, ReLU in each layer, as `widths` to `pools` say. A network of torchvision, a layer
-    a stage. sequential: modules of your own, which `seqff.train` takes as `init`."""
+    a stage; timm:NAME, one of timm. sequential: modules of your own, which `seqff.train` takes as `init`."""
     weights: str = ""
-    """Networks of torchvision: file with the weights to begin with, as torchvision names them (.safetensors, or what
+    """Networks of torchvision or timm: file with the weights to begin with, as these name them (.safetensors, or what
     torch.save wrote of a state_dict); empty = drawn from the seed. Add `norm: none` to keep what they compute."""
     widths: tuple[int, ...] = (16, 32, 128, 256)
     """Channels of each layer."""
@@ -125,16 +129,21 @@ class EncoderConfig:
     """Normalisation of the input of every layer but the first: each sample to mean 0 and variance 1, or to mean square
     1; or over the batch, each channel to mean 0 and variance 1, or the channels made uncorrelated as well."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the name is one of a network."""
+        if self.name not in get_args(Networks) and not self.name.startswith("timm:"):
+            raise ConfigError(f"encoder.name = {self.name!r}: choose from {', '.join(get_args(Networks))}, timm:NAME")
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """A network that was not trained here, to extract features of in place of a run's encoder."""
 
     name: str = ""
-    """resnet18, resnet34, resnet50, vgg11 or convnext_tiny, as torchvision has it, a layer a stage."""
+    """resnet18, resnet34, resnet50, vgg11 or convnext_tiny of torchvision, a layer a stage; timm:NAME, one of timm."""
     weights: str = ""
-    """File with its weights, as torchvision names them (.safetensors, or what torch.save wrote of a state_dict); empty
-    = it is untrained."""
+    """File with its weights, as torchvision or timm name them (.safetensors, or what torch.save wrote of a state_dict);
+    empty = it is untrained."""
     size_px: int = 224
     """Shorter side of the frames that it sees, px; 224 suits published weights, that of a run (`pairs.size_px`) makes
     the two see the same."""

@@ -53,6 +53,7 @@ LATE_PACKAGES = {
         "onnxscript",
         "pandas",
         "pyarrow",
+        "timm",
         "torchcodec",
         "umap",
     ),

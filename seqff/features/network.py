@@ -21,6 +21,7 @@ from seqff.features.settings import check_baselines, load_encoders
 from seqff.nets import Encoder, build_encoder, save_encoder, with_statistics
 from seqff.nets.backbones import STAGES
 from seqff.nets.io import TRAINED, UNTRAINED
+from seqff.nets.timm_models import PREFIX
 from seqff.transform import FrameTransform, fit_transform
 from seqff.video import Manifest, open_video
 
@@ -58,7 +59,7 @@ def asked_for(
         raise ValueError(f"a run brings its encoder: leave out the run ({run}), or encoder.name={network.name}")
     if videos is None:
         raise ValueError(f"no videos to extract features of {network.name} from")
-    if network.name not in STAGES:
+    if network.name not in STAGES and not network.name.startswith(PREFIX):
         raise ValueError(f"no network {network.name!r}; {suggest(network.name, STAGES)}")
     if not network.weights:
         logger.warning("%s without weights (encoder.weights FILE) is an untrained net, of seed %d", network.name, SEED)
@@ -87,7 +88,7 @@ def network_encoders(
     if not shapes:
         raise RunError(f"none of the videos under {manifest.root} could be read; nothing to store")
     transform = fit_transform(network.size_px, shapes)
-    config = EncoderConfig(name=network.name, weights=network.weights, norm="none")  # type: ignore[arg-type]
+    config = EncoderConfig(name=network.name, weights=network.weights, norm="none")
     encoder = build_encoder(config, transform, seed=SEED)
     if not network.weights:
         return {"": with_statistics(encoder, _frames(manifest, transform))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -65,20 +65,22 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 class Colors(nn.Module):
-    """From the frames of a transform to colors as networks of torchvision expect them; nothing learnt."""
+    """From the frames of a transform to colors as networks of torchvision expect them, or others; nothing learnt."""
 
-    def __init__(self, transform: FrameTransform) -> None:
+    def __init__(
+        self, transform: FrameTransform, expected_mean: Sequence[float] = MEAN, expected_std: Sequence[float] = STD
+    ) -> None:
         super().__init__()
         self.scale: Tensor
         self.shift: Tensor
         # on the CPU even where a net is built without memory for its weights: no file brings these numbers
-        mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (MEAN, STD))
+        mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (expected_mean, expected_std))
         self.register_buffer("scale", transform.std / std, persistent=False)
         self.register_buffer("shift", (transform.mean - mean) / std, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) to (N, 3, H, W)."""
-        return x * self.scale + self.shift
+        return x * self.scale.to(x.device) + self.shift.to(x.device)  # elsewhere only where shapes alone are tried
 
 
 def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
@@ -96,10 +98,7 @@ def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: in
         ValueError: settings of the plain conv net, or frames too small.
         RunError: the file of weights cannot be read, or holds those of another network.
     """
-    plain = EncoderConfig()
-    for name in ("widths", "kernels", "strides", "pools"):
-        if getattr(config, name) != getattr(plain, name):
-            raise ValueError(f"encoder.{name} is for encoder.name=conv; {config.name} is as torchvision has it")
+    check_plain(config)
     if min(transform.height, transform.width) < LEAST_PX:
         raise ValueError(
             f"encoder.name={config.name} needs frames of at least {LEAST_PX} px on each side, got "
@@ -115,6 +114,14 @@ def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: in
         layers.append(CutLayer(norm, nn.Sequential(*(trunk.get_submodule(name) for name in names))))
         below = info.channels
     return Encoder(layers, [info for _, info in STAGES[config.name]], transform, config)
+
+
+def check_plain(config: EncoderConfig) -> None:
+    """Raise ValueError for settings of the plain conv net, which no other network has."""
+    plain = EncoderConfig()
+    for name in ("widths", "kernels", "strides", "pools"):
+        if getattr(config, name) != getattr(plain, name):
+            raise ValueError(f"encoder.{name} is for encoder.name=conv; {config.name} has its own")
 
 
 def _draw(name: str, seed: int) -> nn.Module:

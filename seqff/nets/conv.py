@@ -13,6 +13,7 @@ from seqff.grid_mean import relu_grid_mean
 from seqff.nets.backbones import STAGES, build_backbone
 from seqff.nets.encoder import Encoder, LayerInfo
 from seqff.nets.norms import build_norm
+from seqff.nets.timm_models import PREFIX, build_timm
 from seqff.transform import FrameTransform
 
 
@@ -134,6 +135,8 @@ def build_encoder(config: EncoderConfig, transform: FrameTransform, *, seed: int
     """
     if config.name in STAGES:
         return build_backbone(config, transform, seed=seed)
+    if config.name.startswith(PREFIX):
+        return build_timm(config, transform, seed=seed)
     if config.name != "conv":
         raise ValueError(
             f"encoder.name={config.name} is for modules of your own: give seqff.train what "
@@ -141,7 +144,7 @@ def build_encoder(config: EncoderConfig, transform: FrameTransform, *, seed: int
         )
     if config.weights:
         raise ValueError(
-            f"encoder.weights={config.weights} is for networks of torchvision, encoder.name is conv: to begin with an "
-            "encoder of seqff, give its folder as init"
+            f"encoder.weights={config.weights} is for networks of torchvision or timm, encoder.name is conv: to begin "
+            "with an encoder of seqff, give its folder as init"
         )
     return build_conv(config, transform, seed=seed)

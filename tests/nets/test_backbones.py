@@ -109,7 +109,7 @@ def test_settings_that_do_not_apply_are_refused() -> None:
         build_encoder(EncoderConfig(name="resnet18", widths=(4, 6)), TRANSFORM)
     with pytest.raises(ValueError, match=r"at least 32 px on each side, got 16x48: raise size_px"):
         build_encoder(EncoderConfig(name="vgg11"), FrameTransform(16, 48))
-    with pytest.raises(ValueError, match=r"weights=x\.pth is for networks of torchvision"):
+    with pytest.raises(ValueError, match=r"weights=x\.pth is for networks of torchvision or timm"):
         build_encoder(EncoderConfig(weights="x.pth"), TRANSFORM)
     with pytest.raises(ValueError, match=r"give seqff\.train what Encoder\.from_sequential"):
         build_encoder(EncoderConfig(name="sequential"), TRANSFORM)
