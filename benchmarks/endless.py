@@ -26,7 +26,7 @@ import torch
 import seqff
 from benchmarks.measuring import arguments, memory_mb, write
 from seqff.config import EncoderConfig, LiveConfig, ObjectiveConfig, PairsConfig, TrainConfig
-from seqff.online.facts import describe
+from seqff.online.statistics import describe
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object
 
 ALLOWED_MB = 50.0

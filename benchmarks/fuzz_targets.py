@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.fuzz_inputs import CONFIG
-from seqff.config_io import load_config, load_facts
+from seqff.config_io import load_config, load_run_only
 from seqff.errors import SeqffError
 from seqff.features import FeatureStore, export, extract
 from seqff.nets import load_encoder
@@ -87,7 +87,7 @@ def configs(box: Path) -> None:
     """Load settings."""
     for file in sorted((box / "in").iterdir()):
         ends(lambda file=file: load_config(file))  # type: ignore[misc]
-        ends(lambda file=file: load_facts(file))  # type: ignore[misc]
+        ends(lambda file=file: load_run_only(file))  # type: ignore[misc]
 
 
 def runs(box: Path) -> None:

@@ -15,32 +15,19 @@ from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 import yaml
 
 from seqff.config import TrainConfig
-from seqff.errors import ConfigError
+from seqff.errors import ConfigError, RunError
+from seqff.files import not_there
 from seqff.presets import PRESETS
-from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
+from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 
 T = TypeVar("T")
 Settings: TypeAlias = "TrainConfig | Mapping[str, Any] | str | os.PathLike[str]"
 """All settings, or what differs from the defaults: nested by name, or a YAML file or run folder."""
+CONFIG = "config.yaml"
 _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
 """Numbers that YAML 1.1 takes for words, for want of a point: 2e-3."""
 RUN_ONLY = ("seed", "init")
 """What config.yaml of a run says besides its settings: the seed, and which encoder it began with."""
-
-RENAMED = {
-    "pairs.stretches": "pairs.clips_per_video",
-    "pairs.stretch_frames": "pairs.clip_frames",
-    "pairs.uses": "pairs.batches_per_visit",
-    "pairs.colour": "pairs.color_jitter",
-    "pairs.jitter": "pairs.brightness",
-    "pairs.gap_seconds": "pairs.gap: 0.2s",
-    "pairs.far_seconds": "pairs.far: 2s",
-    "pairs.skip_cuts": "pairs.skip",
-    "pairs.skip_still": "pairs.skip",
-    "parallel": "stages",
-    "greedy_cache_batches": "greedy_cache",
-}
-"""Settings of before, and what they are now."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -72,8 +59,6 @@ def from_dict(kind: type[T], data: Any, where: str = "") -> T:
     values: dict[str, Any] = {}
     for key, value in data.items():
         if key not in hints:
-            if f"{prefix}{key}" in RENAMED:
-                raise ConfigError(f"unknown key '{prefix}{key}'; it is now '{RENAMED[f'{prefix}{key}']}'")
             elsewhere = [] if where else [name for name in names_of(kind) if name.rpartition(".")[2] == key]
             guess = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggest(str(key), hints, prefix)
             raise ConfigError(f"unknown key '{prefix}{key}'; {guess}")
@@ -192,15 +177,15 @@ def seed_of(config: object, seed: int | None, init: object) -> int:
         ConfigError: the file cannot be read.
         ValueError: that run began with an encoder of its own, and no `init` is given.
     """
-    facts = load_facts(config) if isinstance(config, (str, os.PathLike)) else {}
-    if "init" in facts and init is None:
+    known = load_run_only(config) if isinstance(config, (str, os.PathLike)) else {}
+    if "init" in known and init is None:
         raise ValueError(f"{config} is of a run that began with an encoder of its own: name that by --init (init=)")
-    return int(facts.get("seed", 0)) if seed is None else seed
+    return int(known.get("seed", 0)) if seed is None else seed
 
 
 def config_file(path: str | os.PathLike[str]) -> Path:
     """Return the file of settings: the path itself, or config.yaml in a run folder."""
-    return Path(path, "config.yaml") if Path(path).is_dir() else Path(path)
+    return Path(path, CONFIG) if Path(path).is_dir() else Path(path)
 
 
 def load_config(path: str | os.PathLike[str], base: TrainConfig | None = None) -> TrainConfig:
@@ -232,7 +217,7 @@ def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
     return from_dict(TrainConfig, _over(to_dict(config), data))
 
 
-def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+def load_run_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what config.yaml of a run says besides its settings (`RUN_ONLY`); nothing, from a file of settings.
 
     Raises:
@@ -240,11 +225,37 @@ def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = config_file(path)
     data = read_yaml(path)
-    facts = {name: data[name] for name in RUN_ONLY if name in data} if isinstance(data, dict) else {}
-    if type(facts.get("seed", 0)) is not int:
-        seed = facts["seed"]
+    found = {name: data[name] for name in RUN_ONLY if name in data} if isinstance(data, dict) else {}
+    if type(seed := found.get("seed", 0)) is not int:
         raise ConfigError(f"{path}: seed = {seed!r}: must be of type int, got {type(seed).__name__}")
-    return facts
+    return found
+
+
+def read_run_config(run: Path) -> dict[str, Any]:
+    """Read config.yaml of a run as plain data: a run of another version may have settings that this one does not know.
+
+    Raises:
+        RunError: there is none, it is damaged, or the folder holds more than plain files.
+    """
+    file = run / CONFIG
+    if not file.is_file():
+        raise RunError(f"{not_there(run, CONFIG)}; a run folder is what `seqff train --out` writes")
+    check_plain(run)
+    try:
+        content = read_yaml(file)
+    except ConfigError as error:
+        raise RunError(f"{error}; the run folder is damaged") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{file}: damaged (it holds no settings)")
+    return content
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -214,6 +214,20 @@ def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
         raise RunError(f"{out} exists; {ways}overwrite deletes it and starts again, or choose another folder")
 
 
+def check_file(out: Path, endings: Sequence[str], *, overwrite: bool) -> Path:
+    """Return a file that may be written.
+
+    Raises:
+        ValueError: its name ends with none of the endings, if any are given.
+        RunError: it exists and is not to be overwritten, or is a folder.
+    """
+    if endings and out.suffix.lower() not in endings:
+        raise ValueError(f"{out} ends with {out.suffix!r}; it must end with one of {', '.join(endings)}")
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise RunError(f"{out} exists; overwrite replaces it, or choose another file")
+    return out
+
+
 def not_there(folder: Path, name: str) -> str:
     """Say that a folder has no file of this name, or is not there itself."""
     return f"{folder}: no {name} there" if folder.exists() else f"no such folder: {folder}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from seqff.allocator import freed_memory_kept
-from seqff.config_io import Settings, load_settings, seed_of
+from seqff.config_io import CONFIG, Settings, load_settings, seed_of
 from seqff.devices import choose_device, restarts, world_size
 from seqff.distributed.train import train_together
 from seqff.files import check_folder
@@ -20,7 +20,7 @@ from seqff.online.train import train_on_stream
 from seqff.training.callbacks.interrupt import stop_between_steps
 from seqff.training.dry_run import dry_run_of
 from seqff.training.dry_run_result import DryRun
-from seqff.training.run_folder import CONFIG, Run, claim_run
+from seqff.training.run_folder import Run, claim_run
 from seqff.training.setup import assemble, begin_with, build, open_training, run_settings
 
 Videos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

@@ -19,7 +19,6 @@ FLOORS = [
         "display",
         "allocator",
         "config",
-        "config_objective",
         "config_io",
         "presets",
         "transform",

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,6 +22,8 @@ from seqff.terminal import holds_escapes, visible
 
 arg = tyro.conf.arg
 _MOST_NAMED = 3
+Run = Annotated[tyro.conf.Positional[Path], arg(metavar="RUN", help="Run folder.")]
+Features = Annotated[tyro.conf.Positional[Path], arg(metavar="FEATURES", help="Feature store.")]
 VIDEOS = "Folder, video, list (*.txt) or manifest (*.json); here or at an address (s3://, gs://, https://, ...)."
 Videos = Annotated[tyro.conf.Positional[str], arg(metavar="VIDEOS", help=VIDEOS)]
 Preset = Annotated[
@@ -32,6 +35,13 @@ Preset = Annotated[
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Where to compute; auto takes CUDA if there is any.")]
+Layer = Annotated[
+    str | None,
+    arg(
+        help="Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 "
+        "the last); by default the last one of the trained net."
+    ),
+]
 MaxBad = Annotated[float, arg(help="Stop when more than this share of the videos cannot be read.")]
 Progress = Annotated[bool, arg(help="Show progress bars on a terminal.")]
 Json = Annotated[bool, arg(help="Print JSON instead.")]
@@ -113,12 +123,16 @@ def _find(flag: str, arguments: Sequence[str]) -> str | None:
 def call_arguments(options: Any) -> dict[str, Any]:
     """Turn a command's arguments into those of the public function of the same name."""
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options) if field.name != "json"}
+    if values.get("layer") is not None:
+        values["layer"] = _layer(values["layer"])
+    if "layers" in values:
+        values["layers"] = [_layer(word) for word in values["layers"]]
     if "settings" in values:  # made from preset, config and flags
         values |= {"config": values.pop("settings"), "preset": "default"}
     return values
 
 
-def layer_of(word: str) -> int | str:
+def _layer(word: str) -> int | str:
     """Return the number of a layer, or its name."""
     return int(word) if word.lstrip("-").isdecimal() else word
 
@@ -139,14 +153,12 @@ def print_json(content: Any) -> None:
     print(text if plain else json.dumps(content, indent=1, allow_nan=False))
 
 
-def show_result(found: Any, *, as_json: bool) -> None:
-    """Print a result: as JSON, or its table and where it was written."""
+def show_result(found: Any, *, as_json: bool, written: Path | None = None, then: Sequence[str] = ()) -> None:
+    """Print a result: as JSON; or its table, the file or folder that was written, and further lines."""
     if as_json:
         print_json(found.to_dict())
         return
-    show(found.table())
-    if found.path is not None:
-        show(f"written: {found.path}")
+    show(found.table(), *([f"written: {written}"] if written else []), *then)
 
 
 def show(*lines: str) -> None:

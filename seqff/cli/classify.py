@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, layer_of, show_result
+from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,5 @@ def run(options: Options) -> None:
     """Classify, print the answers."""
     from seqff.explore import classify
 
-    layer = None if options.layer is None else layer_of(options.layer)
-    found = classify(**{**call_arguments(options), "layer": layer})
-    show_result(found, as_json=options.json)
+    found = classify(**call_arguments(options))
+    show_result(found, as_json=options.json, written=found.path)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, show, show_result
+from seqff.cli.arguments import Features, Json, Layer, Progress, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -23,17 +21,14 @@ class Options:
     Example: seqff cluster features/frames --k 12 --out clusters/frames
     """
 
-    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
-    """Feature store."""
+    features: Features
     out: Path
     """Folder for what is found; must not exist, unless --overwrite is given."""
     k: int = 12
     """Clusters of k-means; HDBSCAN finds by itself how many there are."""
     method: Literal["kmeans", "hdbscan"] = "kmeans"
     """kmeans puts every moment into a cluster; hdbscan finds dense groups, and leaves out what is in none."""
-    layer: str | None = None
-    """Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last);
-    by default the last one of the trained net."""
+    layer: Layer = None
     min_seconds: float = 0.5
     """Shortest segment; shorter ones join their neighbors. 0 keeps all."""
     min_rows: int = 0
@@ -52,8 +47,6 @@ def run(options: Options) -> None:
     """Cluster, print the clusters, say what to do next."""
     from seqff.explore import cluster
 
-    layer = None if options.layer is None else layer_of(options.layer)
-    found = cluster(**{**call_arguments(options), "layer": layer})
-    show_result(found, as_json=options.json)
-    if not options.json:
-        show(f"next: open {found.path / 'page.html'}")
+    found = cluster(**call_arguments(options))
+    then = [f"next: open {found.path / 'page.html'}"]
+    show_result(found, as_json=options.json, written=found.path, then=then)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Json, call_arguments, print_json, show
+from seqff.cli.arguments import Json, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,4 @@ def run(options: Options) -> None:
     from seqff.probes import compare
 
     found = compare(**call_arguments(options))
-    if options.json:
-        print_json(found.to_dict())
-        return
-    show(found.table())
-    if found.figure is not None:
-        show(f"written: {found.figure}")
+    show_result(found, as_json=options.json, written=found.figure)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from seqff.cli.arguments import Json, Preset, print_json, show
-from seqff.config_io import config_file, dump_yaml, load_settings, to_dict
+from seqff.config_io import config_file, dump_yaml, flat, load_settings, to_dict
 from seqff.presets import PRESETS
 from seqff.terminal import Lines
 
@@ -97,8 +97,8 @@ def _list(options: ListOptions) -> None:
 
 
 def _check(options: CheckOptions) -> None:
-    plain = _flat(to_dict(load_settings(None, options.preset)))
-    found = _flat(to_dict(load_settings(options.file, options.preset)))
+    plain = flat(to_dict(load_settings(None, options.preset)))
+    found = flat(to_dict(load_settings(options.file, options.preset)))
     changed = {name: value for name, value in found.items() if value != plain[name]}
     if options.json:
         print_json({"file": str(options.file), "changed": changed})
@@ -108,11 +108,3 @@ def _check(options: CheckOptions) -> None:
     for name, value in changed.items():
         show(f"  {name}: {value} (else {plain[name]})")
     show(f"next: seqff train VIDEOS --out RUN --config {config_file(options.file)} --dry-run")
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from seqff.cli.arguments import Json, call_arguments, layer_of, print_json, show
+from seqff.cli.arguments import Json, Run, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,7 @@ class Options:
     Example: seqff convert runs/first --out first.onnx --layers 1 2
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder."""
+    run: Run
     out: Path
     """File (.pt2 or .onnx), or a folder."""
     layers: tuple[str, ...] = ()
@@ -39,7 +35,7 @@ def run(options: Options) -> None:
     """Convert, say where it is."""
     from seqff.nets import convert
 
-    path = convert(**{**call_arguments(options), "layers": [layer_of(layer) for layer in options.layers]})
+    path = convert(**call_arguments(options))
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     if options.json:
         print_json({"path": str(path), "bytes": {file.name: file.stat().st_size for file in files}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqff.cli.arguments import Device, Json, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Json, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,6 @@ def run(options: Options) -> None:
     """Look, print."""
     from seqff.doctor import doctor
 
-    report = doctor(**call_arguments(options))
-    if options.json:
-        print_json(report.to_dict())
-    else:
-        show(report.table())
-        show("next: seqff demo, or seqff scan VIDEOS")
+    show_result(
+        doctor(**call_arguments(options)), as_json=options.json, then=["next: seqff demo, or seqff scan VIDEOS"]
+    )

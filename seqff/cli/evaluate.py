@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, MaxBad, Preset, Progress, Videos, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Json, MaxBad, Preset, Progress, Videos, call_arguments, show_result
 from seqff.config import TrainConfig
 
 EVERYDAY = (
@@ -76,11 +76,7 @@ def run(options: Options) -> None:
     from seqff.probes import evaluate
 
     done = evaluate(**call_arguments(options))
-    if options.json:
-        print_json(done.to_dict())
-    else:
-        show(done.table())
-        show("seconds: " + ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.summary["seconds"].items()))
-        show(f"written: {done.path}")
-        first = done.path / f"seed{options.seeds[0]}"
-        show(f"next: seqff report {first / 'fold1' / 'run'} {first / 'probe'} --out page.html")
+    seconds = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in done.summary["seconds"].items())
+    first = done.path / f"seed{options.seeds[0]}"
+    then = [f"seconds: {seconds}", f"next: seqff report {first / 'fold1' / 'run'} {first / 'probe'} --out page.html"]
+    show_result(done, as_json=options.json, written=done.path, then=then)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from seqff.cli.arguments import Json, call_arguments, print_json, show
+from seqff.cli.arguments import Features, Json, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,7 @@ class Options:
     Example: seqff export features/first --out first.npz --arrays layer2 layer3
     """
 
-    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
-    """Feature store."""
+    features: Features
     out: Path
     """The file; .npz, .safetensors or .parquet."""
     arrays: tuple[str, ...] = ()

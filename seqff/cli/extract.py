@@ -11,6 +11,11 @@ import tyro
 from seqff.cli.arguments import VIDEOS, Device, Json, MaxBad, Progress, call_arguments, print_json, show
 from seqff.config import NetworkConfig
 
+EVERYDAY = (
+    "run", "videos", "out", "encoder.name", "encoder.weights", "per", "grid", "every", "dtype", "baselines", "workers",
+    "device", "resume", "overwrite",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Options:

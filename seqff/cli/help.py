@@ -93,7 +93,11 @@ def everyday_help(command: str, kind: type, everyday: Sequence[str], given: Any)
     known = {setting.name: setting for setting in walk(kind, given)}
     groups = dict.fromkeys(name.partition(".")[0] for name in known if "." in name)
     needed = [one.flag for one in known.values() if one.positional]
-    needed += [one.flag for one in known.values() if one.default is dataclasses.MISSING and not one.positional]
+    needed += [  # a training can do without --out, but only to say what it would do
+        one.flag
+        for one in known.values()
+        if not one.positional and (one.default is dataclasses.MISSING or one.name == "out")
+    ]
     lines = [f"usage: seqff {command} {' '.join(needed)} [OPTIONS]", "", *(inspect.getdoc(kind) or "").splitlines(), ""]
     for name in everyday:
         first = re.split(r"(?<=[.;]) ", known[name].text)[0]

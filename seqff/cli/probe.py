@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Features, Json, Progress, call_arguments, print_json, show
 from seqff.files import read_json
+
+EVERYDAY = (
+    "features", "labels", "out", "groups", "splits", "folds", "columns", "split_frames", "seed", "overwrite",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,7 @@ class Options:
     Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
     """
 
-    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
-    """Feature store."""
+    features: Features
     labels: str
     """'folder' (the first folder below VIDEOS names the class), 'video' (each is one; for --split-frames), a CSV
     file with the columns video,label, or one with video,start_seconds,stop_seconds,label for features with a row a

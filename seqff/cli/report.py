@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Json, Progress, Run, call_arguments, print_json, show
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Options:
     Example: seqff report runs/first probes/first --out page.html
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder."""
+    run: Run
     out: Path
     """The page, *.html; must not exist, unless --overwrite is given."""
     probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[PROBE...]")] = ()

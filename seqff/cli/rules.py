@@ -1,70 +1,48 @@
-"""How flags are read whose kinds tyro does not know."""
+"""How flags are read whose kinds tyro does not know, or of which it speaks in terms of Python."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from seqff.config_objective import Tolerances
+from seqff.config import Tolerances
 
-RULES = tyro.constructors.ConstructorRegistry()
-
-
-@RULES.primitive_rule
-def number_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Read a number; what is none is said in plain words."""
-    if info.type not in (int, float):
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=info.type.__name__.upper(),
-        instance_from_str=_whole if info.type is int else _number,
-        is_instance=lambda value: isinstance(value, (int, float) if info.type is float else int),
-        str_from_instance=lambda value: [str(value)],
-    )
+RULES = ConstructorRegistry()
 
 
 @RULES.primitive_rule
-def tolerance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Read a tolerance: a number, several (with spaces or commas between them), or a word."""
-    if info.type != Tolerances:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs="*",
-        metavar="NUMBER|NUMBERS|falling|calibrated",
-        instance_from_str=_tolerance,
-        is_instance=lambda value: isinstance(value, (int, float, str, tuple)),
-        str_from_instance=lambda value: [str(part) for part in value] if isinstance(value, tuple) else [str(value)],
+def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Return how a number, a tolerance or a distance in time is read; None for other kinds."""
+    if info.type in (int, float):
+        kinds = (int, float) if info.type is float else (int,)
+        return _spec(info.type.__name__.upper(), partial(_number, info.type), *kinds)
+    if info.type == Tolerances:
+        return _spec("NUMBER|NUMBERS|falling|calibrated", _tolerance, int, float, str, tuple, nargs="*")
+    if info.type == int | str:
+        return _spec("FRAMES|SECONDS", lambda words: int(words[0]) if words[0].isdecimal() else words[0], int, str)
+    return None
+
+
+def _spec(
+    metavar: str, read: Callable[[list[str]], Any], *kinds: type, nargs: Any = 1
+) -> PrimitiveConstructorSpec[Any]:
+    return PrimitiveConstructorSpec(
+        nargs=nargs,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, kinds),
+        str_from_instance=lambda value: list(map(str, value if isinstance(value, tuple) else (value,))),
     )
 
 
-@RULES.primitive_rule
-def distance_rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Read a distance in time: frames, or seconds such as 0.2s."""
-    if info.type != int | str:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="FRAMES|SECONDS",
-        instance_from_str=lambda words: int(words[0]) if words[0].isdecimal() else words[0],
-        is_instance=lambda value: isinstance(value, (int, str)),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
-def _whole(words: list[str]) -> int:
+def _number(kind: type, words: list[str]) -> Any:
     try:
-        return int(words[0])
+        return kind(words[0])
     except ValueError:
-        raise ValueError(f"{words[0]!r} is no whole number") from None
-
-
-def _number(words: list[str]) -> float:
-    try:
-        return float(words[0])
-    except ValueError:
-        raise ValueError(f"{words[0]!r} is no number") from None
+        raise ValueError(f"{words[0]!r} is no {'whole ' if kind is int else ''}number") from None
 
 
 def _tolerance(words: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Json, Progress, call_arguments, layer_of, show_result
+from seqff.cli.arguments import Features, Json, Layer, Progress, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,11 @@ class Options:
     Example: seqff search features/frames --like walk/daria.avi@1.5 --out like.html
     """
 
-    features: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FEATURES")]
-    """Feature store."""
+    features: Features
     like: Annotated[str, tyro.conf.arg(metavar="VIDEO@SECONDS")]
     """The moment; VIDEO alone where rows are whole videos. The video as the store names it, or an ending of its path
     that only it has."""
-    layer: str | None = None
-    """Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last);
-    by default the last one of the trained net."""
+    layer: Layer = None
     top: int = 10
     """How many to find."""
     per_video: int = 1
@@ -54,6 +51,5 @@ def run(options: Options) -> None:
     """Search, print the table."""
     from seqff.explore import search
 
-    layer = None if options.layer is None else layer_of(options.layer)
-    found = search(**{**call_arguments(options), "layer": layer})
-    show_result(found, as_json=options.json)
+    found = search(**call_arguments(options))
+    show_result(found, as_json=options.json, written=found.path)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, call_arguments, layer_of, print_json, show
+from seqff.cli.arguments import Device, Json, call_arguments, show_result
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,4 @@ def run(options: Options) -> None:
     """Compare, print the table."""
     from seqff.probes import similarity
 
-    found = similarity(**{**call_arguments(options), "layers": [layer_of(layer) for layer in options.layers]})
-    print_json(found.to_dict()) if options.json else show(found.table())
+    show_result(similarity(**call_arguments(options)), as_json=options.json)

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import VIDEOS, Device, Json, MaxBad, Preset, Progress, call_arguments, print_json, show, speaks
+from seqff.cli.arguments import (
+    VIDEOS,
+    Device,
+    Json,
+    MaxBad,
+    Preset,
+    Progress,
+    call_arguments,
+    print_json,
+    show,
+    show_result,
+    speaks,
+)  # fmt: skip
 from seqff.config import TrainConfig
 from seqff.config_io import seed_of
 
@@ -63,15 +75,14 @@ class Options:
 def run(options: Options) -> None:
     """Train, say what to do next."""
     from seqff.metrics import by_layer, check_lines
-    from seqff.online.facts import describe as describe_stream
+    from seqff.online.statistics import describe as describe_stream
     from seqff.train import train
 
     given = {**call_arguments(options), "seed": seed_of(options.config, options.seed, options.init)}
     if options.dry_run:
         plan = train(**given)
         without = "" if options.out else "with --out RUN and "
-        again = f"next: the same command {without}without --dry-run"
-        print_json(plan.to_dict()) if options.json else show(plan.table(), again)
+        show_result(plan, as_json=options.json, then=[f"next: the same command {without}without --dry-run"])
         return
     done = train(**given)
     if not speaks():

@@ -6,12 +6,11 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from seqff.cli.arguments import call_arguments
+from seqff.cli.arguments import Run, call_arguments
 
 UP_AND_CLEAR = "\x1b[{lines}F\x1b[J"
 
@@ -29,8 +28,7 @@ class Options:
     Example: seqff watch runs/first
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder."""
+    run: Run
     once: bool = False
     """Print once and leave."""
     every_seconds: float = 2.0

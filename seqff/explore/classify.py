@@ -16,15 +16,14 @@ from tqdm.auto import tqdm
 from seqff.devices import choose_device
 from seqff.display import html_table
 from seqff.errors import RunError, VideoError
-from seqff.explore.pictures import check_file
 from seqff.features.decoding import decode_videos
 from seqff.features.describe import FrameDescriber
 from seqff.features.job import index_of
 from seqff.features.pooling import STATISTICS
 from seqff.features.sampling import RowMaker, Sampling
-from seqff.files import write_csv
+from seqff.files import check_file, write_csv
 from seqff.nets import Encoder, load_encoder
-from seqff.probes.heads import Head, Heads
+from seqff.probes.heads import Heads
 from seqff.probes.tables import align
 from seqff.terminal import as_lines, counted
 from seqff.video import VideoEntry, scan
@@ -178,12 +177,15 @@ def classify(
     decoded = decode_videos(manifest.root, usable, sampling, describer.transform, workers=workers)
     for entry, batches in tqdm(decoded, "classify", len(usable), unit="video", disable=None if progress else True):
         try:
-            found = np.concatenate(
-                [_asked(head, part[:, place.start : place.stop]) for part in maker(map(describer, batches))]
-            )
+            parts = [part[:, place.start : place.stop].astype(np.float32) for part in maker(map(describer, batches))]
+            found = np.concatenate([head.probabilities(part) for part in parts])
         except (VideoError, FileNotFoundError) as error:
             skipped[entry.path] = str(error)
-            _stop_above(skipped, len(manifest), max_bad)
+            if len(skipped) > max_bad * len(manifest):
+                raise RunError(
+                    f"{len(skipped)} of {len(manifest)} videos cannot be read, more than max_bad {max_bad:g} allows; "
+                    f"{entry.path}: {error}"
+                ) from error
             continue
         seen = entry.content_hash in heads.videos
         lines = _lines(entry, found, heads.classes, sampling, seen, rows=rows)
@@ -207,10 +209,6 @@ def _choose(heads: Heads, layer: str | int | None, probe: object) -> str:
     if isinstance(layer, str) or not -len(names) <= layer < len(names):
         raise ValueError(f"no head of layer {layer!r} in {probe}; it has {', '.join(names)}")
     return names[layer]
-
-
-def _asked(head: Head, rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    return head.probabilities(rows.astype(np.float32))
 
 
 def _encoder(heads: Heads, run: str | os.PathLike[str] | None) -> Encoder:
@@ -250,7 +248,6 @@ def _lines(
     entry: VideoEntry, found: NDArray[np.float64], classes: Sequence[str], sampling: Sampling, seen: bool, *, rows: bool
 ) -> list[tuple[Classified, NDArray[np.float64]]]:
     """The answers of a video: one, or one a row of features."""
-    index = index_of([entry], sampling)
 
     def answer(values: NDArray[np.float64], time: float, frame: int, frames: int) -> Classified:
         best = int(values.argmax())
@@ -259,16 +256,9 @@ def _lines(
     if not rows:
         mean = found.mean(axis=0)
         return [(answer(mean, 0.0, 0, entry.frames), mean)]
-    facts = zip(index.time_seconds.tolist(), index.frame.tolist(), index.frames.tolist(), strict=True)
-    return [(answer(values, *fact), values) for values, fact in zip(found, facts, strict=True)]
-
-
-def _stop_above(skipped: dict[str, str], total: int, max_bad: float) -> None:
-    if len(skipped) > max_bad * total:
-        video, cause = next(reversed(skipped.items()))
-        raise RunError(
-            f"{len(skipped)} of {total} videos cannot be read, more than max_bad {max_bad:g} allows; {video}: {cause}"
-        )
+    index = index_of([entry], sampling)
+    where = zip(index.time_seconds.tolist(), index.frame.tolist(), index.frames.tolist(), strict=True)
+    return [(answer(values, *at), values) for values, at in zip(found, where, strict=True)]
 
 
 def _write(result: Classification, file: Path) -> None:

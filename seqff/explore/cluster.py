@@ -228,8 +228,7 @@ def _write(timeline: Timeline, found: Clustering, settings: Mapping[str, Any]) -
     rows = [(one.video, one.start_seconds, one.stop_seconds, one.cluster) for one in found.segments]
     write_csv(found.path / SEGMENTS, ("video", "start_seconds", "stop_seconds", "cluster"), rows)
     write_atomically(found.path / PICTURE, f"{ethogram(_by_video(found))}\n")
-    facts = {"features": str(timeline.store.path), **settings}
-    write_json(found.path / CLUSTERS, {**facts, **found.to_dict()})
+    write_json(found.path / CLUSTERS, {"features": str(timeline.store.path), **settings, **found.to_dict()})
 
 
 def _write_page(
@@ -249,13 +248,13 @@ def _write_page(
                 class_="panel")
             for at in one.examples
         ]  # fmt: skip
-        facts = (
+        note = (
             f"{one.seconds:.1f} s, {one.seconds / total:.0%} of the time, {one.segments} segments in {one.videos} "
             f"videos{folders.get(one.number, '')}."
         )
         return join(
-            tag("h3", _swatch(one.number), _title(one.number)),
-            tag("p", facts, class_="note"),
+            tag("h3", _swatch(one.number), f"Cluster {one.number}" if one.number else "In no cluster"),
+            tag("p", note, class_="note"),
             tag("div", *cells, class_="small"),
         )
 
@@ -264,11 +263,11 @@ def _write_page(
     many = len(timeline.rows) > MOST_ROWS
     more = f" The first {MOST_ROWS} videos; all are in {SEGMENTS}." if many else ""
     keys = [tag("span", _swatch(one.number), _name(one.number), class_="key") for one in found.clusters]
-    drawing = join(tag("div", *keys, class_="legend"), scrolling(_wide(ethogram(_by_video(found)))))
-    over_time = f"A row a video, a color a cluster. Point at a part for its times.{more}"
-    examples = (
-        "The moments nearest to the center of each cluster, one of each video at most. Frames as the encoder sees them."
+    drawing = join(
+        tag("div", *keys, class_="legend"), scrolling(tag("div", ethogram(_by_video(found)), style="min-width:44rem"))
     )
+    over_time = f"A row a video, a color a cluster. Point at a part for its times.{more}"
+    examples = "The moments nearest to the center of each cluster, at most one of a video, as the encoder sees them."
     count = sum(one.number > 0 for one in found.clusters)
     answer = f"{count} clusters of {found.layer} by {found.method}."
     parts = [
@@ -302,13 +301,5 @@ def _swatch(number: int) -> Html:
     return tag("svg", square, viewBox="0 0 12 12", width=12, height=12, aria_hidden="true", style="margin-right:.4rem")
 
 
-def _wide(drawing: Html) -> Html:
-    return tag("div", drawing, style="min-width:44rem")
-
-
 def _name(number: int) -> str:
     return str(number) if number else "none"
-
-
-def _title(number: int) -> str:
-    return f"Cluster {number}" if number else "In no cluster"

@@ -79,18 +79,13 @@ def ethogram(segments: Mapping[str, Sequence[Segment]]) -> Html:
 
 
 def _row(name: str, parts: Sequence[Segment], top: float, high: float, scale: float) -> Html:
-    bars = [
-        tag(
-            "rect",
-            tag("title", _words(part)),
-            x=f"{LABELS + part.start_seconds * scale:.2f}",
-            y=f"{top:.1f}",
-            width=f"{max((part.stop_seconds - part.start_seconds) * scale, 0.3):.2f}",
-            height=f"{high - (2 if high > LETTERS else 1):.1f}",
-            fill=color_of(part.cluster),
-        )
-        for part in parts
-    ]
+    bars, height = [], f"{high - (2 if high > LETTERS else 1):.1f}"
+    for part in parts:
+        cluster = f"cluster {part.cluster}" if part.cluster else "in no cluster"
+        title = tag("title", f"{part.video}, {part.start_seconds:.2f} to {part.stop_seconds:.2f} s: {cluster}")
+        x = f"{LABELS + part.start_seconds * scale:.2f}"
+        width = f"{max((part.stop_seconds - part.start_seconds) * scale, 0.3):.2f}"
+        bars.append(tag("rect", title, x=x, y=f"{top:.1f}", width=width, height=height, fill=color_of(part.cluster)))
     if high < LETTERS:
         return join(*bars)
     short = name if len(name) <= MOST_LETTERS else f"\u2026{name[1 - MOST_LETTERS :]}"
@@ -98,15 +93,8 @@ def _row(name: str, parts: Sequence[Segment], top: float, high: float, scale: fl
 
 
 def _label(short: str, name: str, middle: float, size: float) -> Html:
-    return tag(
-        "text",
-        short,
-        tag("title", name),
-        x=f"{LABELS - 8:.0f}",
-        y=f"{middle + size / 3 - 0.5:.1f}",
-        font_size=f"{size:.0f}",
-        text_anchor="end",
-    )
+    place = {"x": f"{LABELS - 8:.0f}", "y": f"{middle + size / 3 - 0.5:.1f}"}
+    return tag("text", short, tag("title", name), **place, font_size=f"{size:.0f}", text_anchor="end")
 
 
 def _folders(names: Sequence[str], high: float) -> list[Html]:
@@ -120,13 +108,9 @@ def _folders(names: Sequence[str], high: float) -> list[Html]:
     return labels
 
 
-def _words(part: Segment) -> str:
-    cluster = f"cluster {part.cluster}" if part.cluster else "in no cluster"
-    return f"{part.video}, {part.start_seconds:.2f} to {part.stop_seconds:.2f} s: {cluster}"
-
-
 def _axis(longest: float, scale: float, bottom: float) -> Html:
-    step = next(step for step in _steps() if longest / step <= 10)
+    round_steps = (base * 10.0**power for power in range(-3, 9) for base in (1, 2, 5))
+    step = next(step for step in round_steps if longest / step <= 10)
     marks = [step * number for number in range(int(longest / step) + 1)]
     lines = [
         tag("line", x1=f"{LABELS + at * scale:.1f}", x2=f"{LABELS + at * scale:.1f}", y1=f"{bottom:.1f}",
@@ -134,18 +118,8 @@ def _axis(longest: float, scale: float, bottom: float) -> Html:
         for at in marks
     ]  # fmt: skip
     words = [
-        tag(
-            "text",
-            f"{at:g} s",
-            x=f"{LABELS + at * scale:.1f}",
-            y=f"{bottom + 19:.1f}",
-            text_anchor="middle",
-            font_size=12,
-        )
+        tag("text", f"{at:g} s", x=f"{LABELS + at * scale:.1f}", y=f"{bottom + 19:.1f}", text_anchor="middle",
+            font_size=12)
         for at in marks
-    ]
+    ]  # fmt: skip
     return join(*lines, *words)
-
-
-def _steps() -> list[float]:
-    return [base * 10.0**power for power in range(-3, 9) for base in (1, 2, 5)]

@@ -79,24 +79,18 @@ class Timeline:
     def _rates(self) -> dict[str, float]:
         found = {}
         for video, rows in self.rows.items():
-            (first, last), (start, stop) = (values[rows[[0, -1]]] for values in (self._frame, self._time))
+            index = self.store.index
+            (first, last), (start, stop) = (values[rows[[0, -1]]] for values in (index.frame, index.time_seconds))
             found[video] = float((stop - start) / (last - first)) if last > first else np.nan
         known = [value for value in found.values() if value > 0]
         median = float(np.median(known)) if known else np.nan
         return {video: value if value > 0 else median for video, value in found.items()}
 
-    @property
-    def _frame(self) -> NDArray[np.int64]:
-        return self.store.index.frame
-
-    @property
-    def _time(self) -> Times:
-        return self.store.index.time_seconds
-
     def moment(self, row: int) -> Moment:
         """Return a row as a moment."""
         stop = None if self.store.per == "video" or np.isnan(self.stops[row]) else float(self.stops[row])
-        return Moment(self.store.index.video[row], int(self._frame[row]), float(self._time[row]), stop, row)
+        index = self.store.index
+        return Moment(index.video[row], int(index.frame[row]), float(index.time_seconds[row]), stop, row)
 
     def frames_of(self, moment: Moment, most: int) -> list[int]:
         """Return the numbers of at most `most` frames, equally far apart, that show a moment."""
@@ -133,7 +127,7 @@ class Timeline:
             raise ValueError(f"{like!r} names no moment of {video}; write VIDEO@SECONDS, such as {video}@1.5")
         video, seconds = self.find_video(name), float(time)
         rows = self.rows[video]
-        starts = self._time[rows]
+        starts = self.store.index.time_seconds[rows]
         stops = np.where(np.isnan(self.stops[rows]), starts, self.stops[rows])
         if not -EDGE_SECONDS <= seconds <= stops.max() + EDGE_SECONDS:
             raise ValueError(f"{video} has features from {starts[0]:.2f} s to {stops.max():.2f} s, none at {time} s")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from seqff.errors import RunError, SeqffError, VideoError
+from seqff.errors import SeqffError, VideoError
 from seqff.features import FeatureStore
 from seqff.files import write_atomically
 from seqff.report.activations import shown_size
@@ -23,7 +23,6 @@ from seqff.video import Manifest, open_video, scan
 
 MOST_BYTES = 4_000_000
 """Frames are added to a page as long as they take no more."""
-PAGES = (".html", ".htm")
 ANY_SHAPE = FrameTransform(96, 128, fit="letterbox")
 """How frames are shown where the store does not say what its encoder saw."""
 
@@ -95,20 +94,6 @@ def read_pictures(
         cause = next(iter(pictures.failed.values()))
         pictures.why = f"{cause} If the videos have moved, videos (--videos FOLDER) says where they are."
     return pictures
-
-
-def check_file(out: Path, endings: Sequence[str], *, overwrite: bool) -> Path:
-    """Return a file that may be written.
-
-    Raises:
-        ValueError: it ends with something else.
-        RunError: it exists.
-    """
-    if out.suffix.lower() not in endings:
-        raise ValueError(f"{out} ends with {out.suffix!r}; it must end with one of {', '.join(endings)}")
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise RunError(f"{out} exists; overwrite replaces it, or choose another file")
-    return out
 
 
 def write_page(out: Path, heading: str, summary: Sequence[str], parts: Sequence[Section], pictures: Pictures) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,12 @@ from tqdm.auto import tqdm
 from seqff.display import framed, html_table
 from seqff.errors import RunError
 from seqff.explore.moments import Floats, Moment, Timeline, blocks, finite
-from seqff.explore.pictures import PAGES, check_file, read_pictures, write_page
+from seqff.explore.pictures import read_pictures, write_page
 from seqff.features import FeatureStore
-from seqff.files import write_csv
+from seqff.files import check_file, write_csv
 from seqff.probes.tables import align
-from seqff.report.html import Section, figure, join, table, tag
+from seqff.report.html import Section, figure, table, tag
+from seqff.report.page import PAGES
 from seqff.terminal import as_lines, counted, printable
 
 Center = Literal["all", "video", "none"]
@@ -61,11 +61,11 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON takes it."""
         return {
-            "query": _facts(self.query),
+            "query": _plain(self.query),
             "layer": self.layer,
             "center": self.center,
             "typical_similarity": self.typical,
-            "hits": [{**_facts(hit.moment), "similarity": hit.similarity} for hit in self.hits],
+            "hits": [{**_plain(hit.moment), "similarity": hit.similarity} for hit in self.hits],
         }
 
     def table(self) -> str:
@@ -86,11 +86,11 @@ class SearchResult:
 
     def _rows(self) -> list[list[str]]:
         """Headings and a line a hit."""
-        found = [
-            [str(place), f"{hit.similarity:.3f}", _when(hit.moment), hit.moment.video]
-            for place, hit in enumerate(self.hits, 1)
-        ]
-        return [["", "similarity", "seconds", "video"], *found]
+        rows = [["", "similarity", "seconds", "video"]]
+        for place, hit in enumerate(self.hits, 1):
+            when = "whole" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f}"
+            rows.append([str(place), f"{hit.similarity:.3f}", when, hit.moment.video])
+        return rows
 
 
 def search(
@@ -239,7 +239,8 @@ def _best(
         raise RunError(f"{store.path} has no video other than {query.video}")
     times, taken = store.index.time_seconds, dict[str, list[int]]()
     chosen: list[int] = []
-    for row in _order(found, other):
+    rows = np.flatnonzero(other)
+    for row in rows[np.argsort(-found[rows], kind="stable")].tolist():
         before = taken.setdefault(content[store.index.video[row]], [])
         if len(before) < per_video and all(abs(times[row] - times[one]) >= spacing for one in before):
             before.append(row)
@@ -249,18 +250,8 @@ def _best(
     return chosen, float(np.median(found[other]))
 
 
-def _order(found: NDArray[np.float64], other: NDArray[np.bool_]) -> Iterator[int]:
-    rows = np.flatnonzero(other)
-    return iter(rows[np.argsort(-found[rows], kind="stable")].tolist())
-
-
-def _facts(moment: Moment) -> dict[str, Any]:
-    times = {"start_seconds": moment.start_seconds, "stop_seconds": moment.stop_seconds}
-    return {"video": moment.video, "frame": moment.frame, **times}
-
-
-def _when(moment: Moment) -> str:
-    return "whole" if moment.stop_seconds is None else f"{moment.start_seconds:.2f}"
+def _plain(moment: Moment) -> dict[str, Any]:
+    return {key: value for key, value in vars(moment).items() if key != "row"}
 
 
 def _write_page(
@@ -274,29 +265,24 @@ def _write_page(
         wanted.setdefault(moment.video, []).extend(numbers)
     pictures = read_pictures(store, wanted, videos, progress=progress)
 
-    def picture(place: int) -> Any:
-        moment = shown[place]
-        return pictures.show(moment.video, frames[place], moment.name)
-
-    cards = [
-        tag(
-            "article",
-            picture(place),
-            tag("p", tag("b", f"{place}. {hit.moment.video}"), tag("span", _words(hit))),
-        )
-        for place, hit in enumerate(result.hits, 1)
-    ]
+    drawn = [pictures.show(at.video, numbers, at.name) for at, numbers in zip(shown, frames, strict=True)]
+    cards = []
+    for place, hit in enumerate(result.hits, 1):
+        when = "" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f} s, "
+        words = tag("span", f"{when}similarity {hit.similarity:.3f}")
+        cards.append(tag("article", drawn[place], tag("p", tag("b", f"{place}. {hit.moment.video}"), words)))
     caption = (
         f"Cosine of the features of {result.layer} {_CENTERED[result.center]}. The median over all moments of other "
         f"videos is {result.typical:.3f}. Frames as the encoder sees them."
     )
-    asked = tag("div", tag("article", picture(0), tag("p", tag("b", result.query.name))), class_="clips")
+    asked = tag("div", tag("article", drawn[0], tag("p", tag("b", result.query.name))), class_="clips")
     found = figure("figure-hits", tag("div", *cards, class_="clips"), caption)
-    kind = "videos" if store.per == "video" else "moments"
+    kind, best = "videos" if store.per == "video" else "moments", result.hits[0]
+    answer = f"Most of all {best.moment.name}, with a similarity of {best.similarity:.3f}."
     parts = [
         Section("asked", "asked for", "What was asked for?", f"{result.query.name}, by {result.layer}.", asked),
-        Section("hits", "found", f"Which {kind} of other videos are most like it?", _answer(result), found),
-        Section("table", "table", "The same as a table", None, join(table(HEADER, _lines(result), id_="table-hits"))),
+        Section("hits", "found", f"Which {kind} of other videos are most like it?", answer, found),
+        Section("table", "table", "The same as a table", None, table(HEADER, _lines(result), id_="table-hits")),
     ]
     summary = [f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"]
     write_page(file, f"Like {result.query.name}", summary, parts, pictures)
@@ -307,13 +293,3 @@ _CENTERED = {
     "video": "less their mean over each video, scaled to variance 1",
     "none": "as they are",
 }
-
-
-def _words(hit: Hit) -> str:
-    when = "" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f} s, "
-    return f"{when}similarity {hit.similarity:.3f}"
-
-
-def _answer(result: SearchResult) -> str:
-    best = result.hits[0]
-    return f"Most of all {best.moment.name}, with a similarity of {best.similarity:.3f}."

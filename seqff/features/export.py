@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from seqff.errors import RunError
 from seqff.features.store import FeatureStore
-from seqff.files import in_place
+from seqff.files import check_file, in_place
 from seqff.terminal import printable
 
 _GROUP_BYTES = 2**26
@@ -53,15 +53,11 @@ def export(
         ValueError: another ending, or an array that the store does not have.
         RunError: the file exists or cannot be written, there is no store, or pyarrow is not installed.
     """
-    file = Path(out)
-    if file.suffix not in WRITERS:
-        raise ValueError(f"{file} ends with {file.suffix!r}; it must end with one of {', '.join(WRITERS)}")
-    if file.is_dir() or (file.exists() and not overwrite):
-        raise RunError(f"{file} exists; overwrite replaces it, if it is a file, or choose another name")
+    file = check_file(Path(out), list(WRITERS), overwrite=overwrite)
     store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
     chosen = {name: store.array(name) for name in arrays or store.names}
     with in_place(file, sum(values.nbytes for values in chosen.values())) as partial:
-        WRITERS[file.suffix](store, chosen, partial)
+        WRITERS[file.suffix.lower()](store, chosen, partial)
     return file
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqff.config_objective import Tolerances
+from seqff.config import Tolerances
 
 FALLING = (0.2, 0.1)
 """The distances of the first layer and of the last; by the same factor from layer to layer between them."""

@@ -1,20 +1,12 @@
 """Learning from what comes once: cameras, addresses, pipes, growing folders, iterators, robots."""
 
-from seqff.online.learner import StreamLearner
-from seqff.online.live import LiveFrame, LiveStream, open_live
-from seqff.online.reader import StreamReader
-from seqff.online.sources import Arrival, StreamLike, StreamSource, open_stream
-from seqff.online.train import stream_learner
-
-__all__ = [
-    "Arrival",
-    "LiveFrame",
-    "LiveStream",
-    "StreamLearner",
-    "StreamLike",
-    "StreamReader",
-    "StreamSource",
-    "open_live",
-    "open_stream",
-    "stream_learner",
-]
+from seqff.online.learner import StreamLearner as StreamLearner
+from seqff.online.live import LiveFrame as LiveFrame
+from seqff.online.live import LiveStream as LiveStream
+from seqff.online.live import open_live as open_live
+from seqff.online.reader import StreamReader as StreamReader
+from seqff.online.sources import Arrival as Arrival
+from seqff.online.sources import StreamLike as StreamLike
+from seqff.online.sources import StreamSource as StreamSource
+from seqff.online.sources import open_stream as open_stream
+from seqff.online.train import stream_learner as stream_learner

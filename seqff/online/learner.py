@@ -8,7 +8,6 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,17 +17,18 @@ from numpy.typing import NDArray
 from seqff.config import TrainConfig
 from seqff.devices import choose_device, world_size
 from seqff.errors import RunError, SeqffError
+from seqff.files import write_json
 from seqff.grid_mean import grid_mean
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder, with_statistics
 from seqff.online.buffer import FrameClock, StreamBuffer
-from seqff.online.facts import add_up, read_facts, write_facts
 from seqff.online.reader import check_live
+from seqff.online.statistics import add_up, read_statistics
 from seqff.pairs import distances
 from seqff.random_streams import RandomStream
 from seqff.training.batches import Example, example
 from seqff.training.calibrate import BATCHES, calibrate
 from seqff.training.learner import build_learners
-from seqff.training.run_folder import check_run, claim_run, create_run
+from seqff.training.run_folder import STREAM, check_run, claim_run, create_run
 from seqff.training.setup import begin_with, build_trainer, run_settings
 from seqff.training.strategies import build_strategy
 from seqff.training.trainer import Callback, StepReport, Trainer
@@ -48,7 +48,7 @@ class Source(Protocol):
 
     dropped: int
 
-    def facts(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, Any]:
         """Return what came and what was lost, as plain data."""
 
 
@@ -59,6 +59,7 @@ class StreamLearner:
         path: the run folder; nothing is written before the first frame.
         config: all settings.
         frames: how many it has been given in this process.
+        source: where they come from, for stream.json; None for a program that gives them.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class StreamLearner:
             self._claim.close()
             raise
         self._clock = FrameClock(config.live.fps, config.pairs)
-        self._before = read_facts(out) if self.going_on else {}
-        self._source: Source | None = None
+        self._before = read_statistics(out) if self.going_on else {}
+        self.source: Source | None = None
         self._last: float | None = None
         self._trainer: Trainer | None = None
 
@@ -129,7 +130,7 @@ class StreamLearner:
         if not self.going_on:
             create_run(self.path, self.settings)
         trainer, self._checkpointer, _ = build_trainer(
-            self.path, encoder, learners, strategy, config, [StreamFacts(self)], progress=self._progress
+            self.path, encoder, learners, strategy, config, [StreamStatistics(self)], progress=self._progress
         )
         self._started = trainer.step > 0
         if self._started:
@@ -256,26 +257,17 @@ class StreamLearner:
         step, saved = self._begun().step, self._checkpointer.saved
         if saved != step or not saved:
             self._checkpointer.on_checkpoint(step)
-        self.write_facts()
+        self.write_statistics()
         return self.path
 
-    def follow(self, source: Source) -> None:
-        """Say where the frames come from, for the log and stream.json."""
-        self._source = source
-
-    @property
-    def dropped(self) -> int:
-        """Frames that came too fast to be learned from, in this process."""
-        return 0 if self._source is None else self._source.dropped
-
-    def facts(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, Any]:
         """Return what came and what was lost, in this process and those before it: the content of stream.json."""
-        source = {"source": "frames given to observe"} if self._source is None else self._source.facts()
+        source = {"source": "frames given to observe"} if self.source is None else self.source.statistics()
         return add_up(self._before, {"frames": self.frames, "sessions": 1, **source})
 
-    def write_facts(self) -> None:
+    def write_statistics(self) -> None:
         """Write stream.json."""
-        write_facts(self.path, self.facts())
+        write_json(self.path / STREAM, self.statistics())
 
     def close(self) -> None:
         """End the training: `metrics.jsonl` is complete. Nothing is saved by this."""
@@ -293,23 +285,22 @@ class StreamLearner:
     def __enter__(self) -> StreamLearner:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class StreamFacts(Callback):
+class StreamStatistics(Callback):
     """Notes what came and what was lost beside the metrics, and in stream.json with every checkpoint."""
 
     def __init__(self, learner: StreamLearner) -> None:
         self.learner = learner
 
     def after_step(self, report: StepReport) -> None:
-        report.facts |= {"stream_frames": self.learner.frames, "dropped": self.learner.dropped}
+        source = self.learner.source
+        report.extra |= {"stream_frames": self.learner.frames, "dropped": source.dropped if source else 0}
 
     def on_checkpoint(self, step: int) -> None:
-        self.learner.write_facts()
+        self.learner.write_statistics()
 
 
 def check_frame(frame: Any) -> None:

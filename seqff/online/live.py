@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Protocol, cast
 
 import av
@@ -84,9 +83,7 @@ class LiveStream:
     def __enter__(self) -> LiveStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -120,22 +117,18 @@ def open_live(
     """
     if not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
-    if size is None or callable(size):
-        wanted = size or _as_it_is
-    else:
-        fixed = checked_size(size)
-
-        def wanted(height: int, width: int) -> Size:
-            return fixed
-
+    wanted = _size_from(size)
     device = _DEVICE.fullmatch(str(source)) if isinstance(source, (str, Path)) else None
     if isinstance(source, int) or device:
         return LiveStream(_Camera(int(device[1]) if device else cast(int, source), wanted))
     return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds, fps))
 
 
-def _as_it_is(height: int, width: int) -> Size:
-    return height, width
+def _size_from(size: Size | Callable[[int, int], Size] | None) -> Callable[[int, int], Size]:
+    if callable(size):
+        return size
+    fixed = None if size is None else checked_size(size)
+    return lambda height, width: fixed or (height, width)
 
 
 def shown_name(source: object) -> str:

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from seqff.config import LiveConfig
@@ -123,13 +122,11 @@ class StreamReader:
 
     def _connection(self) -> None:
         """Take the frames of one connection."""
-        first = True
         with closing(self.source.connect(self._closed)) as arrivals:
-            for arrival in arrivals:
-                if first:
+            for number, arrival in enumerate(arrivals):
+                if not number:
                     arrival.cut |= self.came > 0
                     self._back()
-                first = False
                 self._put(arrival)
                 if self._closed.is_set():
                     return
@@ -173,7 +170,7 @@ class StreamReader:
             loss.seconds = round(time.time() - loss.when, 3)
             log.warning("%s: frames come again after %.3g s", self.source.name, loss.seconds)
 
-    def facts(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, Any]:
         """Return what came and what was lost, as plain data."""
         return {
             "source": self.source.name,
@@ -195,9 +192,7 @@ class StreamReader:
     def __enter__(self) -> StreamReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -250,9 +250,8 @@ class FromPython(StreamSource):
     def __init__(self, given: Any, *, drops: bool, ends: bool) -> None:
         self._open = given if callable(given) else None
         self._frames = None if callable(given) else iter(given)
-        self.name = (
-            f"the {'function' if callable(given) else 'iterator'} {getattr(given, '__name__', type(given).__name__)}"
-        )
+        kind = "function" if callable(given) else "iterator"
+        self.name = f"the {kind} {getattr(given, '__name__', type(given).__name__)}"
         self.drops, self.ends = drops, ends or self._open is None
 
     def connect(self, closed: threading.Event) -> Generator[Arrival, None, None]:
@@ -297,7 +296,12 @@ def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, in
     if isinstance(source, str) and _ADDRESS.match(source) and not source.startswith("file://"):
         return Live(source, size, drops, ends, live.fps)  # http: a file or a camera, which only the answer tells
     if isinstance(source, (str, PathLike)):
-        return _at(as_path(source), live, size, bool(drops), ends is None or ends)
+        path = as_path(source)
+        if not path.exists():
+            raise VideoError(path, "stream", "no such file, pipe or folder")
+        if path.is_dir():
+            return GrowingFolder(path, live, size, drops=bool(drops))
+        return Live(str(path), size, bool(drops), ends is None or ends, live.fps)
     if hasattr(source, "read"):
         return Live(cast("IO[bytes]", source), size, bool(drops), ends is None or ends, live.fps)
     if callable(source) or isinstance(source, Iterable):
@@ -306,11 +310,3 @@ def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, in
         "a stream is a camera's number, an address, a path, an open binary file, an iterator of frames or a function "
         f"that gives one; got {type(source).__name__}"
     )
-
-
-def _at(path: Path, live: LiveConfig, size: Callable[[int, int], Size], drops: bool, ends: bool) -> StreamSource:
-    if not path.exists():
-        raise VideoError(path, "stream", "no such file, pipe or folder")
-    if path.is_dir():
-        return GrowingFolder(path, live, size, drops=drops)
-    return Live(str(path), size, drops, ends, live.fps)

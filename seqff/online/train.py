@@ -46,10 +46,10 @@ def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **opt
             return fit_transform(pairs.size_px, [(height, width)]).decode_size(height, width)
 
         source = open_stream(stream, live, size=decode_size)
-        source.recall(learner.facts().get("state", {}))
+        source.recall(learner.statistics().get("state", {}))
         until = began + 60 * live.minutes if live.minutes else float("inf")
         with stop_between_steps() as stopping, freed_memory_kept(), StreamReader(source, live) as reader:
-            learner.follow(reader)
+            learner.source = reader
             _follow(learner, reader, lambda: not stopping() and time.monotonic() < until and not learner.done)
             if learner.step:
                 learner.save()
@@ -62,7 +62,7 @@ def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **opt
         if not learner.step:
             raise SeqffError(f"{source.name} ended after {learner.frames} frames, too few for a first step")
         encoder = load_encoder(learner.path, like=learner.encoder)
-        return Run(learner.path, encoder, learner.metrics, time.monotonic() - began, learner.facts())
+        return Run(learner.path, encoder, learner.metrics, time.monotonic() - began, learner.statistics())
 
 
 def _follow(learner: StreamLearner, reader: StreamReader, go_on: Callable[[], bool]) -> None:

@@ -112,19 +112,3 @@ class FrameBatch:
             )
         where = {"half_frame": half_frame, "shot": self.shot, "picture": self.picture}
         return relate(self.video, time, gap=gap, far=far, **where)
-
-    def triplets(
-        self, *, gap: float, far: float, generator: torch.Generator, unit: Unit = "frames"
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the classic view: (x_n, x_next, x_far), each (P, 3, H, W), x_far drawn among each row's negatives.
-
-        Raises:
-            ValueError: a row has no negative at all.
-        """
-        relation = self.relation(gap=gap, far=far, unit=unit)
-        anchor, positive = relation.positive.T
-        negatives = (relation.same_video | relation.other_video)[anchor].float().cpu()
-        if not bool(negatives.any(dim=1).all()):
-            raise ValueError("a frame of this batch has no negative: batches need two videos or distant frames")
-        far_row = torch.multinomial(negatives, 1, generator=generator)[:, 0].to(anchor.device)
-        return self.frames[anchor], self.frames[positive], self.frames[far_row]

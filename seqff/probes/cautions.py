@@ -56,24 +56,25 @@ def nothing_learned(
     return notes
 
 
-def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> str | None:
+def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> list[str]:
     """Say which part of the names looks like a subject, a camera or a recording that several videos are of.
 
-    Returns a note with the `--groups` that would keep them together; None if no part looks like one.
+    Returns:
+        A note with the `--groups` that would keep them together; none if no part looks like one.
     """
     paths = [PurePosixPath(video) for video in videos]
     if all(len(path.parts) > 2 for path in paths):
         shared = _shared([path.parts[-2] for path in paths], labels)
         if shared:
-            return _note("folders", shared, "folder")
+            return [_note("folders", shared, "folder")]
     parts = [re.split(_GAP, path.stem) for path in paths]
     for place in range(min(map(len, parts), default=0)):
         last = all(len(part) == place + 1 for part in parts)
         shared = _shared([part[place] for part in parts], labels, last=last)
         if shared:
             before = f"(?:[^-_. ]+{_GAP}){{{place}}}" if place else ""
-            return _note("names", shared, f"'^{before}(?P<group>[^-_. ]+)'")
-    return None
+            return [_note("names", shared, f"'^{before}(?P<group>[^-_. ]+)'")]
+    return []
 
 
 def _note(where: str, shared: Sequence[str], groups: str) -> str:

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqff.display import preformatted
 from seqff.errors import RunError
-from seqff.files import in_place, read_csv, read_json
+from seqff.files import check_file, in_place, read_csv
 from seqff.probes.bootstrap import accuracy_interval
-from seqff.probes.results import PREDICTIONS, RESULTS
+from seqff.probes.results import PREDICTIONS, read_result
 from seqff.probes.tables import SEEN, align, cell, seeds_table, summarize_seeds
 from seqff.terminal import as_lines
-from seqff.untrusted import check_plain
 
 MUST_AGREE = {
     "protocol": "the protocol",
@@ -104,21 +102,21 @@ def compare(
         RunError: a result cannot be read, results that differ in protocol, videos, labels or splits, or `out` exists.
         ValueError: fewer than two results, names that do not fit, or another kind of figure.
     """
-    figure = None if out is None else _check_figure(Path(out), overwrite=overwrite)
-    files = [Path(path) if Path(path).suffix == ".json" else Path(path) / RESULTS for path in probes]
-    if len(files) < 2:
-        raise ValueError(f"{len(files)} result given; give two or more to compare")
-    if names is not None and (len(names) != len(files) or len(set(names)) < len(names)):
-        raise ValueError(f"{len(names)} names for {len(files)} results; give each a name of its own")
-    results = [_read(file) for file in files]
-    check_comparable(results, files)
-    called = tuple(names or tell_apart([file.parent for file in files]))
+    figure = None if out is None else check_file(Path(out), FIGURES, overwrite=overwrite)
+    folders = [Path(path).parent if Path(path).suffix == ".json" else Path(path) for path in probes]
+    if len(folders) < 2:
+        raise ValueError(f"{len(folders)} result given; give two or more to compare")
+    if names is not None and (len(names) != len(folders) or len(set(names)) < len(names)):
+        raise ValueError(f"{len(names)} names for {len(folders)} results; give each a name of its own")
+    results = [read_result(folder) for folder in folders]
+    check_comparable(results, folders)
+    called = tuple(names or tell_apart(folders))
     if seeds and any(_shape(result) != _shape(results[0]) for result in results):
         raise RunError("the results are not seeds of one thing: their layers or whether videos were seen differ")
     found = Comparison(
         called,
         tuple(results),
-        {} if seeds else _differences(results, [file.parent / PREDICTIONS for file in files], seed),
+        {} if seeds else _differences(results, [folder / PREDICTIONS for folder in folders], seed),
         summarize_seeds(results) if seeds else None,
         figure,
     )
@@ -127,13 +125,13 @@ def compare(
     return found
 
 
-def check_comparable(results: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+def check_comparable(results: Sequence[Mapping[str, Any]], folders: Sequence[Path]) -> None:
     """Raise RunError, naming what differs, unless all results were made by the same rules on the same videos."""
-    for result, file in zip(results[1:], files[1:], strict=True):
+    for result, folder in zip(results[1:], folders[1:], strict=True):
         wrong = [what for key, what in MUST_AGREE.items() if result.get(key) != results[0].get(key)]
         if wrong:
             raise RunError(
-                f"{files[0]} and {file} cannot be compared: {', '.join(wrong)} differ"
+                f"{folders[0]} and {folder} cannot be compared: {', '.join(wrong)} differ"
                 f"{'s' if len(wrong) == 1 and wrong[0].startswith(('the protocol', 'what')) else ''}; probe both with "
                 "the same labels, groups, folds and seed"
             )
@@ -148,16 +146,6 @@ def tell_apart(folders: Sequence[Path]) -> list[str]:
         parts = [part[:-1] for part in parts]
     depth = next(n for n in range(1, 1 + max(map(len, parts))) if len({part[-n:] for part in parts}) == len(parts))
     return ["/".join(part[-depth:]) for part in parts]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise RunError(f"{file}: no result there; give a folder that `seqff probe` wrote")
-    check_plain(file.parent)
-    result = read_json(file)
-    if "protocol" not in result or "layers" not in result:
-        raise RunError(f"{file} is not a result of `seqff probe`")
-    return result
 
 
 def _layers(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -178,43 +166,23 @@ def _differences(
     """Paired differences to the first result; the answers are in predictions.csv, in the same order everywhere."""
     tables = [read_csv(file) if file.is_file() else [] for file in files]
     first = tables[0]
-    found: dict[str, tuple[dict[str, Any] | None, ...]] = {}
-    for layer in _layers(results):
-        gains: list[dict[str, Any] | None] = []
-        for table in tables[1:]:
-            complete = len(table) == len(first) > 0 and layer in table[0] and layer in first[0]
-            gains.append(_gain(_right(first, layer), _right(table, layer), first, seed) if complete else None)
-        found[layer] = tuple(gains)
-    return found
+    _, video = np.unique([row["video"] for row in first], return_inverse=True)
 
+    def gain(table: Sequence[Mapping[str, str]], layer: str) -> dict[str, Any] | None:
+        if not (len(table) == len(first) > 0 and layer in table[0] and layer in first[0]):
+            return None
+        one, two = (np.array([row[layer] == row["label"] for row in rows], dtype=float) for rows in (first, table))
+        hits, rows = np.bincount(video, weights=two - one), np.bincount(video).astype(np.float64)
+        return {"accuracy": float((two - one).mean()), "interval": accuracy_interval(hits, rows, seed=seed)}
 
-def _right(table: Sequence[Mapping[str, str]], layer: str) -> NDArray[np.float64]:
-    return np.array([row[layer] == row["label"] for row in table], dtype=np.float64)
-
-
-def _gain(
-    one: NDArray[np.float64], two: NDArray[np.float64], table: Sequence[Mapping[str, str]], seed: int
-) -> dict[str, Any]:
-    _, video = np.unique([row["video"] for row in table], return_inverse=True)
-    hits: NDArray[np.float64] = np.bincount(video, weights=two - one).astype(np.float64)
-    rows: NDArray[np.float64] = np.bincount(video).astype(np.float64)
-    return {"accuracy": float((two - one).mean()), "interval": accuracy_interval(hits, rows, seed=seed)}
-
-
-def _check_figure(file: Path, *, overwrite: bool) -> Path:
-    """The file, if a figure may be written there; else ValueError (another ending) or RunError (it exists)."""
-    if file.suffix.lower() not in FIGURES:
-        raise ValueError(f"{file}: a figure is a file that ends in {' or '.join(FIGURES)}")
-    if file.exists() and not overwrite:
-        raise RunError(f"{file} exists; overwrite replaces it, or choose another file")
-    return file
+    return {layer: tuple(gain(table, layer) for table in tables[1:]) for layer in _layers(results)}
 
 
 def _draw(names: Sequence[str], results: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Draw a line a result, trained solid and untrained dashed, with pixels and majority across."""
     from matplotlib.figure import Figure
 
-    layers = list(dict.fromkeys(layer["name"] for result in results for layer in result["layers"]))
+    layers = _layers(results)
     figure = Figure(figsize=(1.5 + 1.3 * max(len(layers), 3), 4), layout="constrained")
     axes = figure.subplots()
     for number, (name, result) in enumerate(zip(names, results, strict=True)):

@@ -82,20 +82,12 @@ class _Plan:
     progress: bool
 
 
-class _Clock:
-    """Adds up wall time by phase: `seconds`, in the order they came first, rounded to a tenth."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        """Count the time of a block to a phase."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = round(self.seconds.get(phase, 0.0) + time.perf_counter() - began, 1)
+@contextmanager
+def _timed(phase: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Add the wall time of a block to that of its phase, rounded to a tenth of a second."""
+    began = time.perf_counter()
+    yield
+    seconds[phase] = round(seconds.get(phase, 0.0) + time.perf_counter() - began, 1)
 
 
 def evaluate(
@@ -156,14 +148,17 @@ def evaluate(
     _check(labels, baselines, seeds)
     with Claim(folder):
         check_folder(folder, marker=MARKER, overwrite=overwrite, resume=resume)
-        clock = _Clock()
-        with clock("scan"):
+        seconds: dict[str, float] = {}
+        with _timed("scan", seconds):
             manifest = scan(videos, max_bad=max_bad, progress=progress)
-        labels = labels_by_video([entry.path for entry in manifest.usable], labels)
+        paths, hashes = [entry.path for entry in manifest.usable], [entry.content_hash for entry in manifest.usable]
+        bad = [entry.path for entry in manifest.bad]
+        labels = labels_by_video(paths, labels)
         asked = ProbeConfig(labels, "label", groups, splits, folds, seed)
-        paths, tests = _folds(manifest, asked)
+        data = split_data(paths, hashes, None, asked, without_features=bad)
+        tests = tuple(frozenset(paths[place] for place in fold.test) for fold in data.video_folds)
         extraction = {"per": per, "grid": grid, "every": every}
-        names = dict(zip(paths, read_labels(paths, labels, without_features=_bad(manifest)), strict=True))
+        names = dict(zip(paths, read_labels(paths, labels, without_features=bad), strict=True))
         settings = {
             "videos": manifest.hash,
             "labels": names,
@@ -176,8 +171,8 @@ def evaluate(
         _agree(folder / MARKER, settings)
         twins = tuple(twin for twin in TWINS if twin in baselines)
         plan = _Plan(folder, manifest, asked, tests, names, config, twins, extraction, device, max_bad, progress)
-        results = {number: _one_seed(plan, number, target, clock) for number in seeds}
-        summary = {**summarize_seeds([result.to_dict() for result in results.values()]), "seconds": clock.seconds}
+        results = {number: _one_seed(plan, number, target, seconds) for number in seeds}
+        summary = {**summarize_seeds([result.to_dict() for result in results.values()]), "seconds": seconds}
         write_json(folder / "summary.json", {"seed_numbers": list(seeds), **summary})
         return Evaluation(folder, results, summary)
 
@@ -194,18 +189,6 @@ def _check(labels: Labels, baselines: Sequence[str], seeds: Sequence[int]) -> No
         raise ValueError(f"{labels} labels parts of videos; evaluate takes labels of whole videos, probe takes both")
 
 
-def _bad(manifest: Manifest) -> list[str]:
-    return [entry.path for entry in manifest.bad]
-
-
-def _folds(manifest: Manifest, config: ProbeConfig) -> tuple[list[str], tuple[frozenset[str], ...]]:
-    """Paths of the usable videos, and those that each fold tests."""
-    paths = [entry.path for entry in manifest.usable]
-    hashes = [entry.content_hash for entry in manifest.usable]
-    data = split_data(paths, hashes, None, config, without_features=_bad(manifest))
-    return paths, tuple(frozenset(paths[place] for place in fold.test) for fold in data.video_folds)
-
-
 def _agree(file: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a new evaluation; raise RunError where a resumed one has others."""
     if not file.exists():
@@ -219,15 +202,15 @@ def _agree(file: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _one_seed(plan: _Plan, seed: int, device: torch.device, clock: _Clock) -> ProbeResult:
+def _one_seed(plan: _Plan, seed: int, device: torch.device, seconds: dict[str, float]) -> ProbeResult:
     home = plan.folder / f"seed{seed}"
     names = ("", *plan.twins)
-    with clock("training"):
+    with _timed("training", seconds):
         runs = [_train_fold(plan, home / f"fold{number}", test, seed) for number, test in enumerate(plan.tests, 1)]
-    with clock("extraction"):
+    with _timed("extraction", seconds):
         found = _extract(plan, home, [run for fold in runs for run in fold])
     stores = {name: found[place :: len(names)] for place, name in enumerate(names)}
-    with clock("probes"):
+    with _timed("probes", seconds):
         return _probe(plan, home, stores, device)
 
 
@@ -250,34 +233,26 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
     return keep(result, home / "probe", overwrite=True)
 
 
-def _without(manifest: Manifest, test: frozenset[str]) -> Manifest:
-    """The usable videos that are neither tested nor copies of one that is."""
-    hidden = {entry.content_hash for entry in manifest.usable if entry.path in test}
-    kept = tuple(entry for entry in manifest.usable if entry.content_hash not in hidden)
-    return replace(manifest, entries=kept)
-
-
 def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> list[Path]:
     """Train what is not there yet: the encoder of a fold and its twins; returns their folders."""
+    options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
     seen = fold / "videos.json"
     if not seen.exists():
-        _without(plan.manifest, test).save(seen)
+        tested = {entry.content_hash for entry in plan.manifest.usable if entry.path in test}  # and copies of those
+        kept = tuple(entry for entry in plan.manifest.usable if entry.content_hash not in tested)
+        replace(plan.manifest, entries=kept).save(seen)
     homes = []
     for name in ("", *plan.twins):
         home = fold / name if name else fold
-        if not (home / "features" / "meta.json").exists():
-            _train(plan, home / "run", seen, name, seed)
         homes.append(home)
+        if (home / "features" / "meta.json").exists():
+            continue
+        if name == "supervised":
+            train_supervised(seen, plan.labels, out=home / "run", config=plan.train_config, **options)
+        else:
+            config = replace(plan.train_config, trainer="end_to_end") if name else plan.train_config
+            train(seen, out=home / "run", config=config, resume=True, **options)
     return homes
-
-
-def _train(plan: _Plan, run: Path, seen: Path, baseline: str, seed: int) -> None:
-    options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
-    if baseline == "supervised":
-        train_supervised(seen, plan.labels, out=run, config=plan.train_config, **options)
-    else:
-        config = replace(plan.train_config, trainer="end_to_end") if baseline else plan.train_config
-        train(seen, out=run, config=config, resume=True, **options)
 
 
 def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureStore]:

@@ -87,17 +87,12 @@ class Heads:
             WriteError: they cannot be written.
         """
         tensors = {f"{name}/{key}": value for name, head in self.layers.items() for key, value in vars(head).items()}
-        facts = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "layers": list(self.layers),
-            "classes": list(self.classes),
-            "accuracy": dict(self.accuracy),
-            "extraction": dict(self.extraction),
-            "encoder": dict(self.encoder),
-            "videos": sorted(self.videos),
-        }
-        write_atomically(folder / HEADS, save(tensors, {"heads": json.dumps(facts)}))
+        metadata = {
+            "format": FORMAT, "format_version": FORMAT_VERSION, "layers": list(self.layers),
+            "classes": list(self.classes), "accuracy": dict(self.accuracy), "extraction": dict(self.extraction),
+            "encoder": dict(self.encoder), "videos": sorted(self.videos),
+        }  # fmt: skip
+        write_atomically(folder / HEADS, save(tensors, {"heads": json.dumps(metadata)}))
 
     @classmethod
     def load(cls, folder: Path) -> Heads:
@@ -114,19 +109,19 @@ class Heads:
             content = read_plain(file, MOST_BYTES)
             tensors = load(content)
             length = int.from_bytes(content[:8], "little")
-            facts = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["heads"])
-            if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
-                raise ValueError(f"format {facts['format']} {facts['format_version']}")
+            metadata = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["heads"])
+            if (metadata["format"], metadata["format_version"]) != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"format {metadata['format']} {metadata['format_version']}")
             layers = {
                 name: Head(*(tensors[f"{name}/{key}"].astype(bool if key == "kept" else np.float64) for key in TENSORS))
-                for name in facts["layers"]
+                for name in metadata["layers"]
             }
-            classes = tuple(map(str, facts["classes"]))
+            classes = tuple(map(str, metadata["classes"]))
             if not layers or not all(head.fits and len(head.bias) == len(classes) for head in layers.values()):
                 raise ValueError("shapes that do not fit, or values that are not finite")
-            accuracy = {str(name): float(facts["accuracy"][name]) for name in layers}
-            extraction, encoder = dict(facts["extraction"]), dict(facts["encoder"])
-            videos = frozenset(map(str, facts["videos"]))
+            accuracy = {str(name): float(metadata["accuracy"][name]) for name in layers}
+            extraction, encoder = dict(metadata["extraction"]), dict(metadata["encoder"])
+            videos = frozenset(map(str, metadata["videos"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise RunError(f"{file} cannot be read ({error}); probe again") from error
         return cls(layers, classes, accuracy, extraction, encoder, videos)

@@ -84,13 +84,13 @@ class KNNProbe(Probe):
 
     def votes(self, X: Array, ks: Sequence[int]) -> list[Array]:
         """Share of the votes for several k at the price of the largest; each (m, K)."""
-        return self._votes(self._rows(X), [min(k, len(self.rows_)) for k in ks])
+        return self._votes(self._rows(X), ks)
 
     def _scores(self, rows: Array) -> Tensor:
-        return self._votes(rows, [min(self.n_neighbors, len(self.rows_))])[0]
+        return self._votes(rows, [self.n_neighbors])[0]
 
     def _votes(self, rows: Array, ks: Sequence[int]) -> list[Tensor]:
-        like = self.scaling_.mean
-        test = torch.as_tensor(self.scaling_(match(rows, like)))
-        count = len(self.classes_)
-        return knn_votes(self.rows_, self.codes_, test, classes=count, ks=ks, temperature=self.temperature)
+        test = torch.as_tensor(self.scaling_(match(rows, self.scaling_.mean)))
+        ks = [min(k, len(self.rows_)) for k in ks]
+        classes = len(self.classes_)
+        return knn_votes(self.rows_, self.codes_, test, classes=classes, ks=ks, temperature=self.temperature)

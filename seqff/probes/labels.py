@@ -143,7 +143,8 @@ def read_table(path: Path, needed: Sequence[str]) -> Rows:
     Raises:
         LabelError: see `read_rows`.
     """
-    return [(line, {**row, "video": _posix(row["video"])}) for line, row in read_rows(path, needed)]
+    rows = read_rows(path, needed)
+    return [(line, {**row, "video": row["video"].replace("\\", "/").removeprefix("./")}) for line, row in rows]
 
 
 def align(
@@ -156,8 +157,10 @@ def align(
     values, known = _spelt_alike(values, videos), set(videos)
     unknown = [video for video in values if video not in known and video not in without_features]
     if unknown:
-        near = _nearest(unknown[0], videos)
-        hint = f"; did you mean {near!r}?" if near else ""
+        name = PurePosixPath(unknown[0]).name
+        near = [video for video in videos if PurePosixPath(video).name == name]
+        near = near or difflib.get_close_matches(unknown[0], videos, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise LabelError(
             f"{source} names {listing(unknown, 'video')} that the features do not hold{hint} "
             "(paths are relative to the folder of videos)"
@@ -208,13 +211,19 @@ def listing(names: Sequence[str], singular: str, plural: str | None = None) -> s
     return f"{len(names)} {singular if len(names) == 1 else plural or singular + 's'} ({shown})"
 
 
-def _first_folders(videos: Sequence[str]) -> list[str]:
+def _check_folders(videos: Sequence[str], what: str, remedy: str) -> None:
+    """Raise LabelError if a video lies in no folder below that of all videos."""
     loose = [video for video in videos if len(PurePosixPath(video).parts) < 2]
     if loose:
-        raise LabelError(
-            f"labels 'folder': {listing(loose, 'video')} in no folder below the folder of videos; lay them out as "
-            "LABEL/name.mp4 and extract from the folder above, or give a CSV file with the header video,label"
-        )
+        raise LabelError(f"{what}: {listing(loose, 'video')} in no folder below the folder of videos{remedy}")
+
+
+def _first_folders(videos: Sequence[str]) -> list[str]:
+    remedy = (
+        "; lay them out as LABEL/name.mp4 and extract from the folder above, or give a CSV file with the header "
+        "video,label"
+    )
+    _check_folders(videos, "labels 'folder'", remedy)
     labels = [PurePosixPath(video).parts[0] for video in videos]
     if len(set(labels)) > 1 and all(label.lower() in _SPLITS for label in labels):
         log.warning(
@@ -244,17 +253,6 @@ def _spelling(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _posix(path: str) -> str:
-    clean = path.strip().replace("\\", "/")
-    return clean.removeprefix("./")
-
-
-def _nearest(name: str, videos: Sequence[str]) -> str | None:
-    """The video most likely meant: the same file name in another folder, else the closest spelling."""
-    same = [video for video in videos if PurePosixPath(video).name == PurePosixPath(name).name]
-    return next(iter(same or difflib.get_close_matches(name, videos, n=1)), None)
-
-
 def _groups(
     videos: Sequence[str], source: str | os.PathLike[str] | Mapping[str, str], without_features: Collection[str]
 ) -> list[str]:
@@ -263,7 +261,8 @@ def _groups(
     if not isinstance(source, str) or source.lower().endswith(".csv") or Path(source).is_file():
         return align(videos, read_column(Path(source), "group"), "group", str(source), without_features)
     if source == "folder":
-        return _innermost_folders(videos)
+        _check_folders(videos, "groups 'folder'", "")
+        return [PurePosixPath(video).parts[-2] for video in videos]
     if source in ROW_WORDS:
         raise LabelError(
             f"groups {source!r}: frames of one video cannot be split between training and test, they are nearly alike "
@@ -271,13 +270,6 @@ def _groups(
             "groups) or by groups of videos. To see it for yourself, allow the leak"
         )
     return _matched(videos, source)
-
-
-def _innermost_folders(videos: Sequence[str]) -> list[str]:
-    loose = [video for video in videos if len(PurePosixPath(video).parts) < 2]
-    if loose:
-        raise LabelError(f"groups 'folder': {listing(loose, 'video')} in no folder below the folder of videos")
-    return [PurePosixPath(video).parts[-2] for video in videos]
 
 
 def _matched(videos: Sequence[str], expression: str) -> list[str]:

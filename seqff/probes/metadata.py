@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqff.probes.cautions import forgotten_groups, nothing_learned, too_little, untrained_network
-from seqff.probes.data import LEAK, PIXELS, WITHIN, ProbeData
+from seqff.probes.data import LEAK, PIXELS, WITHIN, Places, ProbeData
 from seqff.probes.results import ArrayResult
 from seqff.version import __version__
 
@@ -43,7 +43,10 @@ def metadata_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> dict[str, 
         "label_column": data.config.column,
         "videos_per_class": dict(sorted(Counter(name for _, name in labelled).items())),
         "split": describe_split(data),
-        "folds": _folds(data),
+        "folds": [
+            {"name": fold.name, "train": _videos_in(data, fold.train), "test": _videos_in(data, fold.test)}
+            for fold in data.folds
+        ],
         "encoder_seen": seen_over_folds(data),
         "seed": data.config.seed,
         "lambdas": list(data.lambdas),
@@ -126,12 +129,11 @@ def cautions_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> list[str]:
     notes = nothing_learned(layers, untrained, majority_accuracy(data))
     if config.within_videos:
         return notes
-    few = too_little(Counter(name for _, name in pairs), len({place for place, _ in pairs}))
-    dealt = config.groups is None and config.splits is None
-    forgotten = (
-        forgotten_groups([data.paths[place] for place, _ in pairs], [name for _, name in pairs]) if dealt else None
-    )
-    return [*few, *notes, *([forgotten] if forgotten else [])]
+    names = [name for _, name in pairs]
+    notes = too_little(Counter(names), len({place for place, _ in pairs})) + notes
+    if config.groups is None and config.splits is None:
+        notes += forgotten_groups([data.paths[place] for place, _ in pairs], names)
+    return notes
 
 
 def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:
@@ -154,14 +156,8 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _folds(data: ProbeData) -> list[dict[str, Any]]:
-    """Name of each fold, and how many videos it trains and tests."""
-    video = data.video
-    counts = [(len(np.unique(video[fold.train])), len(np.unique(video[fold.test]))) for fold in data.folds]
-    return [
-        {"name": fold.name, "train": train, "test": test}
-        for fold, (train, test) in zip(data.folds, counts, strict=True)
-    ]
+def _videos_in(data: ProbeData, rows: Places) -> int:
+    return len(np.unique(data.video[rows]))
 
 
 def _one_or_all(values: Sequence[Any]) -> Any:

@@ -90,12 +90,6 @@ def fit_scaling(train: Array) -> Scaling:
     return Scaling(kept, cast(mean[kept], dtype), cast(scale, dtype))
 
 
-def standardize(train: Array, test: Array) -> tuple[Array, Array, int]:
-    """Scale training rows (n, D) and test rows (m, D) by the former; also count the constant features left out."""
-    scaling = fit_scaling(train)
-    return scaling(train), scaling(test), scaling.constant
-
-
 def principal_axes(train: Array) -> Array:
     """Axes, (D, r) with r = min(n, D), the strongest first, that span the training rows (n, D).
 

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.display import html_table, import_pandas
-from seqff.files import write_csv, write_json
+from seqff.errors import RunError
+from seqff.files import not_there, read_json, write_csv, write_json
 from seqff.probes.tables import accuracy_rows, headline, result_table
+from seqff.untrusted import check_plain
 
 if TYPE_CHECKING:
     import pandas
@@ -181,6 +183,21 @@ class ProbeResult:
     def table(self) -> str:
         """The accuracies as plain text, one line a layer, with what they rest on above and warnings below."""
         return result_table(self.to_dict())
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Read results.json from a folder.
+
+    Raises:
+        RunError: there is none, or it is damaged or something else.
+    """
+    if not (folder / RESULTS).is_file():
+        raise RunError(f"{not_there(folder, RESULTS)}; give a folder that `seqff probe --out` wrote")
+    check_plain(folder)
+    result = read_json(folder / RESULTS)
+    if "protocol" not in result or not result.get("layers"):
+        raise RunError(f"{folder / RESULTS} is not a result of `seqff probe`")
+    return result
 
 
 def write_result(result: ProbeResult, out: Path) -> None:

@@ -17,7 +17,7 @@ from seqff.devices import choose_device
 from seqff.display import preformatted
 from seqff.errors import RunError
 from seqff.features import FeatureStore
-from seqff.files import write_json
+from seqff.files import check_file, write_json
 from seqff.probes.comparison import tell_apart
 from seqff.probes.data import check_same_rows
 from seqff.probes.tables import align
@@ -50,7 +50,7 @@ class Similarity:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON takes it; null where an array does not vary."""
-        cka, rsa = ([[_number(value) for value in row] for row in matrix] for matrix in (self.cka, self.rsa))
+        cka, rsa = (np.where(np.isfinite(matrix), matrix, None).tolist() for matrix in (self.cka, self.rsa))
         ranks = dict(zip(self.names, self.ranks, strict=True))
         return {"names": list(self.names), "rows": self.rows, "cka": cka, "rsa": rsa, "effective_rank": ranks}
 
@@ -59,7 +59,9 @@ class Similarity:
         rows = [["features", "effective rank", *(f"({n})" for n in range(1, len(self.names) + 1))]]
         for number, (name, rank) in enumerate(zip(self.names, self.ranks, strict=True)):
             values = np.where(np.arange(len(self.names)) > number, self.cka[number], self.rsa[number])
-            cells = ["1" if place == number else _text(value) for place, value in enumerate(values)]
+            cells = [
+                "1" if place == number else f"{value:.2f}".replace("nan", "-") for place, value in enumerate(values)
+            ]
             rows.append([f"({number + 1}) {name}", f"{rank:.1f}", *cells])
         return as_lines([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
 
@@ -98,8 +100,7 @@ def similarity(
         `seqff.training.monitors.effective_rank`.
     """
     target = choose_device(device)
-    if out is not None and Path(out).exists() and not overwrite:
-        raise RunError(f"{out} exists; overwrite replaces it, or choose another file")
+    file = None if out is None else check_file(Path(out), (), overwrite=overwrite)
     if not features:
         raise ValueError("no features given; give one store or more")
     stores = [FeatureStore.open(path) for path in features]
@@ -123,8 +124,8 @@ def similarity(
         ranks.append(float(effective_rank(x)))
     cka, rsa = _pairwise(grams), _pairwise(distances)
     found = Similarity(tuple(names), cka, rsa, tuple(ranks), len(taken))
-    if out is not None:
-        write_json(Path(out), found.to_dict())
+    if file is not None:
+        write_json(file, found.to_dict())
     return found
 
 
@@ -161,11 +162,3 @@ def _pairwise(parts: Sequence[torch.Tensor]) -> Matrix:
     cosines[~(power > 0), :] = np.nan
     cosines[:, ~(power > 0)] = np.nan
     return cosines
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _text(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "-"

@@ -207,16 +207,10 @@ def _grid(axes: Axes, ticks: Sequence[float]) -> Html:
 def _steps(axes: Axes) -> Html:
     low, high = axes.x
     places = [(low, "start"), ((low + high) / 2, "middle"), (high, "end")] if high > low else [(low, "start")]
-    marks = [
-        tag(
-            "text",
-            f"{'step ' if anchor == 'start' else ''}{x:.0f}",
-            x=f"{axes.across(x):.1f}",
-            y=axes.height - 12,
-            class_=f"tick {anchor}",
-        )
-        for x, anchor in places
-    ]
+    marks = []
+    for x, anchor in places:
+        label = f"step {x:.0f}" if anchor == "start" else f"{x:.0f}"
+        marks.append(tag("text", label, x=f"{axes.across(x):.1f}", y=axes.height - 12, class_=f"tick {anchor}"))
     return join(*marks)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from seqff.report.activations import CLIP_FRAMES, ActivationSample
 from seqff.report.charts import legend
-from seqff.report.html import Html, Section, absent, data_block, figure, join, tag
+from seqff.report.html import Html, Section, absent_figure, data_block, figure, join, tag
 from seqff.report.images import ImageStore
 from seqff.report.projection import Projection, fit, project
 
@@ -31,10 +32,13 @@ def map_of_clips(
     question = "Where do the clips lie in each layer?"
     if sample is None or len(sample.clips) < 3:
         why = why or f"{0 if sample is None else len(sample.clips)} clips are too few for a map; it takes three."
-        body = figure("figure-map", absent(why), "A map of all clips: absent.")
+        body = absent_figure("figure-map", why, "A map of all clips")
         return Section("map", "map", question, "Not drawn.", body)
     by = "label" if labels else "folder"
-    groups = [labels.get(clip.video, "no label") if labels else _folder(clip.video) for clip in sample.clips]
+    groups = [
+        labels.get(clip.video, "no label") if labels else clip.video.rpartition("/")[0] or "(top)"
+        for clip in sample.clips
+    ]
     colors = color_of(groups)
     maps = [
         _map(sample, layer, [colors[group] for group in groups], projection, seed)
@@ -48,9 +52,11 @@ def map_of_clips(
         f"each feature scaled to variance 1. Colored by {by}. Point at a dot, tap it, or walk the dots with the arrow "
         "keys: its frame and its video appear, and the same video is marked in the other maps."
     )
-    card = _card(images)
+    picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {images.width} {images.height}")
+    lines = tag("b", class_="card-name"), tag("span", class_="card-note")
+    card = tag("div", picture, *lines, id="card", role="status", hidden="")  # the page's script fills it in
     shown = join(legend(keys) if len(colors) > 1 else None, tag("div", *maps, class_="grid maps"))
-    body = join(figure("figure-map", shown, caption), card, data_block("clips", _facts(sample, images, groups, by)))
+    body = join(figure("figure-map", shown, caption), card, data_block("clips", _dots(sample, images, groups, by)))
     return Section("map", "map", question, _answer(sample, by, colors), body)
 
 
@@ -59,13 +65,6 @@ def color_of(groups: Sequence[str]) -> dict[str, int]:
     most = [group for group, _ in Counter(sorted(groups)).most_common(COLORS)]
     own = {group: number for number, group in enumerate(sorted(most))}
     return own | dict.fromkeys(sorted(set(groups) - set(own)), COLORS)
-
-
-def _card(images: ImageStore) -> Html:
-    """What appears beside a dot; the page's script fills it in."""
-    picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {images.width} {images.height}")
-    lines = tag("b", class_="card-name"), tag("span", class_="card-note")
-    return tag("div", picture, *lines, id="card", role="status", hidden="")
 
 
 def _answer(sample: ActivationSample, by: str, colors: Mapping[str, int]) -> str:
@@ -77,16 +76,15 @@ def _answer(sample: ActivationSample, by: str, colors: Mapping[str, int]) -> str
     return words + "Dots that lie together are alike to the layer."
 
 
-def _facts(
-    sample: ActivationSample, images: ImageStore, groups: Sequence[str], by: str
-) -> list[dict[str, str | int | list[int]]]:
-    facts: list[dict[str, str | int | list[int]]] = []
+def _dots(sample: ActivationSample, images: ImageStore, groups: Sequence[str], by: str) -> list[dict[str, Any]]:
+    """Return what the page's script says of each dot."""
+    dots = []
     for clip, group in zip(sample.clips, groups, strict=True):
         moment = len(clip.frames) // 2
         number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
         note = f"frame {clip.frames[moment]}, {by} {group}"
-        facts.append({"video": clip.video, "note": note, "frame": number, "film": images.of(clip.video)})
-    return facts
+        dots.append({"video": clip.video, "note": note, "frame": number, "film": images.of(clip.video)})
+    return dots
 
 
 def _map(sample: ActivationSample, layer: str, colors: Sequence[int], projection: Projection, seed: int) -> Html:
@@ -102,7 +100,3 @@ def _map(sample: ActivationSample, layer: str, colors: Sequence[int], projection
     label = f"map of {layer}; arrow keys go from dot to dot"
     drawing = tag("svg", *dots, viewBox=box, class_="map", tabindex="0", role="application", aria_label=label)
     return tag("div", drawing, tag("span", tag("b", layer), f", {remark}"), class_="panel")
-
-
-def _folder(video: str) -> str:
-    return video.rpartition("/")[0] or "(top)"

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqff.config_io import read_run_config
 from seqff.errors import ManifestError, RunError
-from seqff.files import not_there, read_csv, read_json
+from seqff.files import read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
-from seqff.online.facts import describe, read_facts
+from seqff.online.statistics import describe, read_statistics
 from seqff.probes.comparison import tell_apart
-from seqff.probes.results import PREDICTIONS, RESULTS
-from seqff.training.run_folder import CONFIG, ENVIRONMENT, MANIFEST, STREAM
-from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
+from seqff.probes.results import PREDICTIONS, RESULTS, read_result
+from seqff.training.run_folder import ENVIRONMENT, MANIFEST, STREAM
 from seqff.video import Manifest
 
 COLUMNS = ("video", "label", "group", "fold")
@@ -105,9 +105,7 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
     Raises:
         RunError: the folder is no run, or a folder given as a result holds none.
     """
-    if not (run / CONFIG).is_file():
-        raise RunError(f"{not_there(run, CONFIG)}; a run folder is what `seqff train --out` wrote")
-    check_plain(run)
+    config = read_run_config(run)
     missing: dict[str, str] = {}
     encoders: dict[str, Encoder | None] = {"encoder": None, "untrained": None}
     for name in encoders:
@@ -119,12 +117,12 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
     try:
         manifest = Manifest.load(run / MANIFEST, older=True)
     except (OSError, ManifestError) as error:
-        stream = describe(read_facts(run)) if (run / STREAM).is_file() else []
+        stream = describe(read_statistics(run)) if (run / STREAM).is_file() else []
         missing["manifest"] = f"trained on a stream: {'; '.join(stream)}" if stream else str(error)
     environment = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
     return ReportData(
         run,
-        read_config(run),
+        config,
         environment,
         read_metrics(run / METRICS),
         manifest,
@@ -134,47 +132,22 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
     )
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """Read config.yaml as plain data; a run of another version may have settings that this one does not know.
-
-    Raises:
-        RunError: it cannot be read, or holds no settings.
-    """
-    try:
-        content = parse_yaml(read_plain(run / CONFIG, MOST_YAML_BYTES).decode())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{run / CONFIG}: holds no settings")
-    return content
-
-
 def read_probes(folders: Sequence[Path]) -> list[Probe]:
-    """Read results; a folder of such folders (one a label column, or a seed) stands for all in it.
+    """Read results; a folder of such folders (one for each label column or seed) stands for all of them.
 
     Raises:
         RunError: no result there, or a file that is none.
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [folder] if (folder / RESULTS).is_file() else _results_in(folder)
-        if not inside:
-            raise RunError(f"{not_there(folder, RESULTS)}; give a folder that `seqff probe --out` wrote")
-        found += inside
+        inside = [file.parent for kind in ("*", "seed*/probe") for file in folder.glob(f"{kind}/{RESULTS}")]
+        found += [folder] if (folder / RESULTS).is_file() or not inside else sorted(inside)
     names = tell_apart(found) if len(found) > 1 else [folder.name for folder in found]
     return [_read_probe(folder, name) for folder, name in zip(found, names, strict=True)]
 
 
-def _results_in(folder: Path) -> list[Path]:
-    """Return the folders of results one floor down, or as `seqff evaluate` leaves them (seedN/probe)."""
-    return sorted(file.parent for kind in ("*", "seed*/probe") for file in folder.glob(f"{kind}/{RESULTS}"))
-
-
 def _read_probe(folder: Path, name: str) -> Probe:
-    check_plain(folder)
-    content = read_json(folder / RESULTS)
-    if "protocol" not in content or not content.get("layers"):
-        raise RunError(f"{folder / RESULTS} is not a result of `seqff probe`")
+    content = read_result(folder)
     rows = read_csv(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else []
     if rows and not set(COLUMNS) <= set(rows[0]):
         raise RunError(f"{folder / PREDICTIONS} has no columns {', '.join(COLUMNS)}: it is not of `seqff probe`")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqff.report.activations import LONG_FRAMES, ActivationSample, Clip
-from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
+from seqff.report.html import Content, Html, Section, absent_figure, figure, join, table, tag
 from seqff.report.images import ImageStore, heat, png, strip
 from seqff.report.projection import fit, principal_axes
 
@@ -25,11 +25,13 @@ def dynamics(sample: ActivationSample | None, images: ImageStore, why: str) -> S
     if sample is None or not followed:
         why = why or "No video that was looked at has three frames."
         body = join(
-            figure("figure-trajectory", absent(why), "A clip's way through feature space: absent."),
-            figure("figure-similarity", absent(why), "Self-similarity: absent."),
+            absent_figure("figure-trajectory", why, "A clip's way through feature space"),
+            absent_figure("figure-similarity", why, "Self-similarity"),
         )
         return Section("dynamics", "motion", question, "Not looked at.", body)
-    rows = _rows(followed, sample.layers)
+    # pixels and the layers; below them the untrained layers, where they are known
+    untrained = [f"untrained/{layer}" for layer in sample.layers if f"untrained/{layer}" in followed[0].pooled]
+    rows = [["pixels", *sample.layers], *([["", *untrained]] if untrained else [])]
     ways: list[Html] = []
     alike: list[Html] = []
     for clip in followed:
@@ -48,9 +50,10 @@ def dynamics(sample: ActivationSample | None, images: ImageStore, why: str) -> S
     )
     ways.insert(0, tag("h3", "The way through feature space"))
     alike.insert(0, tag("h3", "Self-similarity"))
+    answer = slowness_words(mean_shares(followed), sample.layers, len(followed))
     figures = figure("figure-trajectory", join(*ways), way), figure("figure-similarity", join(*alike), matrix)
     body = join(tag("h3", "How slow each layer is"), _slowness(followed, sample.layers), *figures)
-    return Section("dynamics", "motion", question, _answer(followed, sample.layers), body)
+    return Section("dynamics", "motion", question, answer, body)
 
 
 def step_share(features: NDArray[np.float32]) -> float:
@@ -97,10 +100,6 @@ def slowness_words(shares: Mapping[str, int], layers: Sequence[str], videos: int
     return f"{words} Training made {', '.join(calmer) or 'no layer'} slower."
 
 
-def _answer(clips: Sequence[Clip], names: Sequence[str]) -> str:
-    return slowness_words(mean_shares(clips), names, len(clips))
-
-
 def _slowness(clips: Sequence[Clip], layers: Sequence[str]) -> Html:
     mean, several = mean_shares(clips), len(clips) > 1
     beside = f"untrained/{layers[0]}" in mean
@@ -120,12 +119,6 @@ def _slowness(clips: Sequence[Clip], layers: Sequence[str]) -> Html:
         f"At most {LONG_FRAMES} frames are taken of a video, equally far apart."
     )
     return join(tag("p", note), table(header, rows))
-
-
-def _rows(clips: Sequence[Clip], layers: Sequence[str]) -> list[list[str]]:
-    """Return the spaces drawn: pixels and the layers, and below them the untrained layers."""
-    untrained = [f"untrained/{layer}" for layer in layers if f"untrained/{layer}" in clips[0].pooled]
-    return [["pixels", *layers], *([["", *untrained]] if untrained else [])]
 
 
 def _panels(clip: Clip, spaces: Sequence[str], draw: Callable[[Clip, str], Html]) -> Html:

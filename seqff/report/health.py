@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from seqff.metrics import CHECKS
 from seqff.report.charts import Series, layer_style, legend, line_chart, smooth
 from seqff.report.data import ReportData
-from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
+from seqff.report.html import Content, Html, Section, absent, absent_figure, figure, join, table, tag
+from seqff.terminal import counted
 from seqff.training.monitors import ROWS, UNTRAINED
 
 POSITIVE, SAME, OTHER = "positive_distance", "same_video_distance", "other_video_distance"
@@ -18,12 +19,17 @@ def health(data: ReportData) -> Section:
     """Show losses, shares within tolerance, distances, ranks and dead units of every layer, alarms first."""
     question = "Is each layer healthy?"
     if not data.metrics:
-        body = figure("figure-loss", absent("metrics.jsonl is absent or empty."), "Figures over the steps: absent.")
+        body = absent_figure("figure-loss", "metrics.jsonl is absent or empty.", "Figures over the steps")
         return Section("health", "health", question, "Unknown: the run has no metrics.", body)
+    alarms = [
+        tag("li", tag("b", f"Step {line['step']}: "), str(words))
+        for line in data.metrics
+        for words in line.get("alarms", ())
+    ]
     many = len(data.layers)
     names = legend([(name, "rule", layer_style(number, many)) for number, name in enumerate(data.layers)])
     body = join(
-        _alarms(data),
+        tag("ul", *alarms, class_="alarms") if alarms else None,
         _checked(data),
         names,
         tag("div", *_figures(data), class_="grid two"),
@@ -31,31 +37,16 @@ def health(data: ReportData) -> Section:
         tag("h3", "At the end"),
         _table(data),
     )
-    return Section("health", "health", question, _answer(data), body)
+    return Section("health", "health", question, _answer(data, len(alarms)), body)
 
 
-def alarms_of(data: ReportData) -> list[tuple[int, str]]:
-    """Return (step, sentence) of every alarm the training raised."""
-    return [(line["step"], str(words)) for line in data.metrics for words in line.get("alarms", ())]
-
-
-def _answer(data: ReportData) -> str:
-    step, found = data.metrics[-1]["step"], alarms_of(data)
-    looked = any(data.series(layer, "effective_rank") for layer in data.layers)
-    if not found:
-        return (
-            f"No alarm was raised in {step} steps: no layer collapsed, died, or had a tolerance that does nothing."
-            if looked
-            else f"Nobody looked: monitors were off (monitor_every), so in {step} steps no alarm could be raised."
-        )
-    return f"{len(found)} alarm{'s' if len(found) > 1 else ''} in {step} steps; see below."
-
-
-def _alarms(data: ReportData) -> Html | None:
-    found = alarms_of(data)
-    if not found:
-        return None
-    return tag("ul", *(tag("li", tag("b", f"Step {step}: "), words) for step, words in found), class_="alarms")
+def _answer(data: ReportData, alarms: int) -> str:
+    step = data.metrics[-1]["step"]
+    if alarms:
+        return f"{counted(alarms, 'alarm')} in {step} steps; see below."
+    if any(data.series(layer, "effective_rank") for layer in data.layers):
+        return f"No alarm was raised in {step} steps: no layer collapsed, died, or had a tolerance that does nothing."
+    return f"Nobody looked: monitors were off (monitor_every), so in {step} steps no alarm could be raised."
 
 
 def _checked(data: ReportData) -> Html | None:
@@ -73,15 +64,14 @@ def _checked(data: ReportData) -> Html | None:
     heads = ["layer", *(head for title in CHECKS.values() for head in (title, "untrained"))]
     words = "On frames held aside: how often the frame most like a given one, neighbors in time left out, is of the "
     words += "same video, and how often of two frames of a video the one nearer in time is the more similar one."
-    found = [check_words(title, [(row[0], row[at], row[at + 1]) for row in rows]) for title, at in _places()]
+    found = [
+        check_words(title, [(row[0], row[2 * number + 1], row[2 * number + 2]) for row in rows])
+        for number, title in enumerate(CHECKS.values())
+    ]
     title = tag("h3", "Without labels")
     return tag(
         "div", title, *(tag("p", line) for line in found if line), table(heads, rows), tag("p", words, class_="note")
     )
-
-
-def _places() -> list[tuple[str, int]]:
-    return [(title, 1 + 2 * number) for number, title in enumerate(CHECKS.values())]
 
 
 def check_words(title: str, rows: Sequence[tuple[str, str, str]]) -> str:
@@ -190,7 +180,7 @@ def _distances(data: ReportData) -> Html:
         "objective has them. Objectives without distances of their own are shown as unit vectors (0 to 4)."
     )
     if not charts:
-        return figure("figure-distances", absent("No distances were noted."), "d of positives and negatives: absent.")
+        return absent_figure("figure-distances", "No distances were noted.", "d of positives and negatives")
     keys = legend(
         [(words, "rule", f"color:var(--{class_})") for words, class_ in lines.values()]
         + [("tolerance, margin", "rule dashed", "")]

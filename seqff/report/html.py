@@ -71,16 +71,12 @@ def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: 
         id_: of the element around it.
     """
     numbers = [isinstance(cell, (int, float)) for cell in rows[0]] if rows else []
-    head = tag(
-        "tr",
-        *(
-            tag("th", title, scope="col", class_="number" if number else None)
-            for title, number in itertools.zip_longest(header, numbers)
-        ),
-    )
-    body = [tag("tr", *(_cell(cell) for cell in row)) for row in rows]
-    inner = tag("table", tag("thead", head), tag("tbody", *body))
-    return scrolling(inner, id_=id_)
+    heads = [
+        tag("th", title, scope="col", class_="number" if number else None)
+        for title, number in itertools.zip_longest(header, numbers)
+    ]
+    body = [tag("tr", *map(_cell, row)) for row in rows]
+    return scrolling(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body)), id_=id_)
 
 
 def scrolling(content: Html, *, id_: str | None = None) -> Html:
@@ -105,6 +101,11 @@ def figure(id_: str, content: Html, caption: Content) -> Html:
 def absent(why: str) -> Html:
     """Return a sentence in the place of something that cannot be shown."""
     return tag("p", why, class_="absent")
+
+
+def absent_figure(id_: str, why: str, what: str) -> Html:
+    """Return a figure that says why it shows nothing, captioned with what it would show."""
+    return figure(id_, absent(why), f"{what}: absent.")
 
 
 def data_block(id_: str, content: Any) -> Html:

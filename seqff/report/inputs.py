@@ -6,7 +6,7 @@ from collections import Counter
 
 from seqff.report.activations import ActivationSample
 from seqff.report.data import ReportData
-from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
+from seqff.report.html import Content, Html, Section, absent_figure, figure, join, table, tag
 from seqff.terminal import counted
 from seqff.video import VideoEntry
 
@@ -20,7 +20,7 @@ def inputs(data: ReportData, sample: ActivationSample | None) -> Section:
     manifest = data.manifest
     if manifest is None:
         why = data.missing["manifest"]
-        body = figure("figure-videos", absent(why), "The videos trained on: absent.")
+        body = absent_figure("figure-videos", why, "The videos trained on")
         answer = "Frames that came once." if why.startswith("trained on a stream") else "Not known."
         return Section("inputs", "input", question, answer, body)
     unsound = [entry for entry in manifest if entry.status != "ok"]

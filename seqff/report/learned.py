@@ -8,7 +8,7 @@ from typing import Any
 from seqff.probes.tables import OTHERS, SEEN, cell
 from seqff.report.charts import Mark, legend, mark_chart
 from seqff.report.data import Probe, ReportData, is_of_another_encoder
-from seqff.report.html import Content, Html, Section, absent, figure, join, table, tag
+from seqff.report.html import Content, Html, Section, absent_figure, figure, join, table, tag
 
 Layer = Mapping[str, Any]
 KINDS = {"trained": "trained", "untrained": "untrained", "end_to_end": "end-to-end twin", "supervised": "supervised"}
@@ -22,7 +22,7 @@ def learned(data: ReportData) -> Section:
             "No probe was given, so this page cannot say what the features are worth. Write features with seqff "
             "extract, probe them with seqff probe, and name the folder of the result: seqff report RUN PROBE."
         )
-        body = join(figure("figure-probe", absent(why), "Probe accuracy by layer: absent."))
+        body = absent_figure("figure-probe", why, "Probe accuracy by layer")
         return Section("learned", "learned", question, "Not measured.", body)
     parts = [_probe(data, probe, number) for number, probe in enumerate(data.probes)]
     return Section("learned", "learned", question, verdict(data.probes[0].content), join(*parts))
@@ -57,7 +57,7 @@ def _all(names: Sequence[str], among: Mapping[str, Any]) -> str:
 def _probe(data: ReportData, probe: Probe, number: int) -> Html:
     result = probe.content
     head = [tag("h3", "Probe ", tag("code", probe.name))] if len(data.probes) > 1 else []
-    facts = (
+    caption = (
         f"Linear probe, protocol {result['protocol']}: {len(result.get('classes', ()))} classes, "
         f"{result.get('split', 'split not noted')}; {SEEN.get(result.get('encoder_seen', 'unknown'), 'unknown')}. "
         "Bars are 95\u00a0% intervals by bootstrap over videos."
@@ -68,7 +68,7 @@ def _probe(data: ReportData, probe: Probe, number: int) -> Html:
     )
     notes = [_other_encoder(data, probe), *result.get("warnings", ())]
     listed = tag("ul", *(tag("li", note) for note in notes if note)) if any(notes) else None
-    shown = figure(f"figure-probe-{number + 1}" if number else "figure-probe", plot, facts)
+    shown = figure(f"figure-probe-{number + 1}" if number else "figure-probe", plot, caption)
     return join(*head, tag("div", shown, tag("div", _table(result), listed), class_="halves"))
 
 

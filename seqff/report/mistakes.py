@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqff.report.activations import ActivationSample
 from seqff.report.data import Probe, ReportData
-from seqff.report.html import Content, Html, Section, absent, figure, join, scrolling, table, tag
+from seqff.report.html import Content, Html, Section, absent, absent_figure, figure, join, scrolling, table, tag
 from seqff.report.images import ImageStore, heat, png, strip
 
 MOST_CELLS = 24
@@ -90,8 +90,8 @@ def mistakes(data: ReportData, sample: ActivationSample | None, images: ImageSto
             else "No probe was given; it says which videos each layer answers wrongly."
         )
         body = join(
-            figure("figure-confusion", absent(words), "Confusions: absent."),
-            figure("figure-wrong", absent(words), "Wrong clips: absent."),
+            absent_figure("figure-confusion", words, "Confusions"),
+            absent_figure("figure-wrong", words, "Wrong clips"),
         )
         return Section("mistakes", "mistakes", question, "Not known.", body)
     parts = [_probe(probe, number, sample, images, why, several=len(probes) > 1) for number, probe in enumerate(probes)]
@@ -198,7 +198,7 @@ def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, wh
     """Show wrong clips: those of the best layer at first, the script shows those of others."""
     videos, chosen, best = answered(probe), choose_wrong(probe), probe.best_layer
     if sample is None:
-        return figure("figure-wrong", absent(why), "Wrong clips: absent.")
+        return absent_figure("figure-wrong", why, "Wrong clips")
     cards = [_card(probe, one, sample, images, hidden=best not in one.wrong()) for one in chosen]
     notes = []
     for place, name in enumerate(probe.arrays):

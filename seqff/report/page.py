@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from seqff.devices import choose_device
 from seqff.display import framed
-from seqff.errors import RunError
-from seqff.files import write_atomically
+from seqff.files import check_file, write_atomically
 from seqff.report.activations import ActivationSample, sample_activations, shown_size
 from seqff.report.clip_map import map_of_clips
 from seqff.report.cost import cost
@@ -34,6 +34,7 @@ from seqff.terminal import counted
 from seqff.video import scan
 
 PathLike = str | os.PathLike[str]
+PAGES = (".html", ".htm")
 MOST_VIDEOS, FOLLOW = 200, 3
 
 
@@ -97,7 +98,9 @@ def report(
         RunError: the folder is no run, a probe's folder holds no result or one of another encoder, or `out` exists.
         ValueError: another kind of file or projection, or a number below 0.
     """
-    page = _check(Path(out), most_videos, follow, overwrite=overwrite)
+    page = check_file(Path(out), PAGES, overwrite=overwrite)
+    if min(most_videos, follow) < 0:
+        raise ValueError(f"most_videos and follow must be 0 or more, got {most_videos} and {follow}")
     check_projection(projection)
     target = choose_device(device)
     data = read_report_data(Path(run), [Path(probe) for probe in probes])
@@ -149,7 +152,9 @@ def render(
         images: of the frames they show.
         heading: above all; None for "Run" and the name.
     """
-    style, script = _file("page.css"), _file("page.js")
+    style, script = (
+        files("seqff.report").joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     head = tag(
@@ -175,7 +180,7 @@ def _summary(data: ReportData) -> list[str]:
     objective = data.config.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
     total = f" of {steps}" if (steps := data.config.get("steps", "?")) else ""  # 0: for as long as a stream lasted
-    facts = [
+    parts = [
         f"{len(data.layers)} layers",
         f"objective {' + '.join(map(str, terms))}" if isinstance(terms, list) else "",
         f"trainer {data.config.get('trainer')}" if data.config.get("trainer") else "",
@@ -189,22 +194,7 @@ def _summary(data: ReportData) -> list[str]:
         str(known.get("machine") or known.get("platform") or ""),
         *(f"{name} {known[name]}" for name in ("seqff", "torch", "python") if known.get(name)),
     ]
-    return [", ".join(filter(None, line)) for line in (facts, made) if any(line)]
-
-
-def _file(name: str) -> str:
-    return files("seqff.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _check(page: Path, most_videos: int, follow: int, *, overwrite: bool) -> Path:
-    """Return the file if the page may be written there."""
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{page}: the page is a file that ends in .html")
-    if min(most_videos, follow) < 0:
-        raise ValueError(f"most_videos and follow must be 0 or more, got {most_videos} and {follow}")
-    if page.is_dir() or (page.exists() and not overwrite):
-        raise RunError(f"{page} exists; overwrite replaces it, or choose another file")
-    return page
+    return [", ".join(filter(None, line)) for line in (parts, made) if any(line)]
 
 
 def _sample(
@@ -217,7 +207,7 @@ def _sample(
     *,
     progress: bool,
 ) -> tuple[ActivationSample | None, str]:
-    """ActivationSample at videos; or say why that cannot be."""
+    """Return what the layers make of some videos, and an empty text; or None, and why."""
     if data.encoder is None:
         return None, data.missing["encoder"]
     if most == 0:
@@ -229,17 +219,8 @@ def _sample(
         return None, "No video of the manifest is usable."
     probe = next((probe for probe in data.probes if probe.best_layer in probe.arrays), None)
     films = [] if probe is None else [one.video for one in choose_wrong(probe)]
-    sample = sample_activations(
-        manifest,
-        data.encoder,
-        data.untrained,
-        most=most,
-        long=follow,
-        films=films,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
+    wanted: dict[str, Any] = {"most": most, "long": follow, "films": films, "seed": seed}
+    sample = sample_activations(manifest, data.encoder, data.untrained, **wanted, device=device, progress=progress)
     if sample.clips:
         return sample, ""
     video, cause = next(iter(sample.failed.items()))

@@ -24,9 +24,7 @@ def principal_axes(x: NDArray[np.float64]) -> tuple[Points, tuple[float, float]]
     size = np.concatenate([size, np.zeros(2)])[:2] if len(size) < 2 else size
     left = np.concatenate([left, np.zeros((len(x), 2))], axis=1)
     points: Points = left[:, :2] * size[:2]
-    for column in range(
-        min(2, len(right))
-    ):  # which way an axis points is chance; the same machine or not, let it agree
+    for column in range(min(2, len(right))):  # which way an axis points is chance; let all machines agree
         points[:, column] *= np.sign(right[column][np.abs(right[column]).argmax()]) or 1.0
     total = max(float(np.square(size).sum()), 1e-30)
     return points, (float(size[0] ** 2 / total), float(size[1] ** 2 / total))

@@ -34,17 +34,17 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
     trained_with = config.pop("seed", None)
     settings = dump_yaml(config if home is None else read_json(home / MARKER)["config"])
     link = tag("a", "settings.yaml", href=data_uri("application/yaml", settings.encode()), download="settings.yaml")
-    facts: list[list[Content]] = [
+    rows: list[list[Content]] = [
         ["run", str(data.run)],
         ["seed", str(trained_with)],
         ["seed of this page", str(options.get("seed") or 0)],
     ]
     for kind, encoder in (("encoder", data.encoder), ("untrained encoder", data.untrained)):
-        facts.append([f"hash of the {kind}", "absent" if encoder is None else encoder.hash()])
+        rows.append([f"hash of the {kind}", "absent" if encoder is None else encoder.hash()])
     for probe in data.probes:
         seeded, labels = (probe.content.get(key, "not noted") for key in ("seed", "labels_hash"))
         words = f"seed {seeded}, protocol {probe.content['protocol']}, labels {labels}"
-        facts.append([f"probe {probe.name}", words])
+        rows.append([f"probe {probe.name}", words])
     versions: list[list[Content]] = [[package, str(version)] for package, version in data.environment.items()]
     lines = commands(data, trained_with, options)
     body = join(
@@ -53,7 +53,7 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
         tag("h3", "Settings"),
         figure("figure-settings", tag("pre", settings, class_="long"), "All settings of the training, defaults too."),
         tag("h3", "Seeds and hashes"),
-        table(["", "value"], facts),
+        table(["", "value"], rows),
         tag("h3", "Date, machine, versions"),
         table(["", "of the training"], versions) if versions else tag("p", "env.json is absent."),
         tag("p", f"This page was written by seqff {__version__}."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from torch import nn
 from seqff.nets import Encoder
 from seqff.report.activations import ActivationSample, Clip
 from seqff.report.data import ReportData
-from seqff.report.html import Html, Section, absent, figure, join, tag
-from seqff.report.images import ImageStore, png, strip
+from seqff.report.html import Html, Section, absent, absent_figure, figure, join, tag
+from seqff.report.images import ImageStore, Spot, png, strip
 
 MOST_FILTERS = 64
 CHANNELS, EXCITING = 4, 6
@@ -29,8 +29,8 @@ def visualization(
     parts = [_filters(data)]
     if sample is None:
         parts += [
-            figure("figure-channels", absent(why), "Frames that excite a channel most: absent."),
-            figure("figure-neighbors", absent(why), "Nearest neighbors: absent."),
+            absent_figure("figure-channels", why, "Frames that excite a channel most"),
+            absent_figure("figure-neighbors", why, "Nearest neighbors"),
         ]
         answer = "Only the filters can be shown."
     else:
@@ -50,7 +50,7 @@ def _filters(data: ReportData) -> Html:
             sheets.append(tag("div", tag("h4", name), png(sheet, name=f"first-layer filters, {name}"), class_="sheet"))
     if not sheets:
         why = data.missing.get("encoder", "The first layer has no filters of its own (no convolution).")
-        return figure("figure-filters", absent(why), "First-layer filters: absent.")
+        return absent_figure("figure-filters", why, "First-layer filters")
     caption = (
         "The filters of the first layer, in the order of its channels, beside the random ones it began with. Gray is "
         "0, and each filter is scaled to its own largest weight."
@@ -111,7 +111,12 @@ def _channels(sample: ActivationSample, images: ImageStore) -> Html:
         strips = []
         for channel in choose_channels(peaks):
             best = [sample.clips[place] for place in np.argsort(-peaks[:, channel], kind="stable")[:EXCITING]]
-            cells = [_exciting(clip, layer, channel, images) for clip in best]
+            cells = []
+            for clip in best:
+                moment = int(clip.peak[layer][:, channel].argmax())
+                x, y = clip.place[layer][moment, channel].tolist()
+                picture = _frame(clip, moment, images, spot=(x, y))
+                cells.append((picture, f"{clip.peak[layer][moment, channel]:.2g}"))
             strips.append(tag("div", tag("span", f"channel {channel}", class_="rowname"), strip(cells), class_="row"))
         dead = absent("No channel of this layer tells the videos apart.")
         parts.append(tag("div", tag("h4", layer), *(strips or [dead])))
@@ -124,12 +129,9 @@ def _channels(sample: ActivationSample, images: ImageStore) -> Html:
     )
 
 
-def _exciting(clip: Clip, layer: str, channel: int, images: ImageStore) -> tuple[Html, str]:
-    moment = int(clip.peak[layer][:, channel].argmax())
-    x, y = clip.place[layer][moment, channel].tolist()
+def _frame(clip: Clip, moment: int, images: ImageStore, *, spot: Spot | None = None) -> Html:
     number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
-    name = f"{clip.video}, frame {clip.frames[moment]}"
-    return images.show(number, name=name, spot=(x, y)), f"{clip.peak[layer][moment, channel]:.2g}"
+    return images.show(number, name=f"{clip.video}, frame {clip.frames[moment]}", spot=spot)
 
 
 def nearest(queries: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,7 +147,7 @@ def nearest(queries: NDArray[np.float32], features: NDArray[np.float32]) -> NDAr
 def _neighbors(sample: ActivationSample, images: ImageStore, labels: Mapping[str, str], seed: int) -> Html:
     if len({clip.content for clip in sample.clips}) < 2:
         why = "There is only one video, and neighbors are sought in others."
-        return figure("figure-neighbors", absent(why), "Nearest neighbors: absent.")
+        return absent_figure("figure-neighbors", why, "Nearest neighbors")
     asked = np.random.default_rng([seed, 1]).permutation(len(sample.clips))[:QUERIES]
     parts = [_of_query(sample, sample.clips[place], images, labels) for place in asked]
     caption = (
@@ -172,31 +174,15 @@ def _of_query(sample: ActivationSample, clip: Clip, images: ImageStore, labels: 
         features = np.concatenate([other.pooled[layer] for other in others])
         owner = np.repeat(np.arange(len(others)), [len(other.frames) for other in others])
         cosine = nearest(clip.pooled[layer][moment : moment + 1], features)[0]
-        cells = [_neighbor(others, owner, cosine, row, images, labels) for row in _best_rows(cosine, owner)]
+        order = np.argsort(-cosine, kind="stable")
+        _, first = np.unique(owner[order], return_index=True)  # the best frame of each other video
+        cells = []
+        for row in order[np.sort(first)[:NEIGHBORS]].tolist():
+            other = others[owner[row]]
+            picture = _frame(other, row - int(np.searchsorted(owner, owner[row])), images)
+            cells.append((picture, f"{cosine[row]:.2f} {labels.get(other.video, '')}".strip()))
         rows.append(tag("div", tag("span", layer, class_="rowname"), strip(cells), class_="row"))
     return tag("div", head, tag("div", *rows), class_="asked")
-
-
-def _best_rows(cosine: NDArray[np.float32], owner: NDArray[np.int64]) -> list[int]:
-    """Return the best row of each of the best owners."""
-    order = np.argsort(-cosine, kind="stable")
-    _, first = np.unique(owner[order], return_index=True)
-    return [int(order[place]) for place in np.sort(first)[:NEIGHBORS]]
-
-
-def _neighbor(
-    others: Sequence[Clip],
-    owner: NDArray[np.int64],
-    cosine: NDArray[np.float32],
-    row: int,
-    images: ImageStore,
-    labels: Mapping[str, str],
-) -> tuple[Html, str]:
-    clip = others[owner[row]]
-    moment = row - int(np.searchsorted(owner, owner[row]))
-    number = images.add(clip.video, int(clip.frames[moment]), clip.pictures[moment])
-    words = f"{cosine[row]:.2f} {labels.get(clip.video, '')}".strip()
-    return images.show(number, name=f"{clip.video}, frame {clip.frames[moment]}"), words
 
 
 def called(video: str, labels: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from safetensors.torch import load_file, save
@@ -38,9 +37,7 @@ class ActivationCache:
         shutil.rmtree(self.folder, ignore_errors=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, level: int, examples: Iterator[Example]) -> None:

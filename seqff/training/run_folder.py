@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -15,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seqff.claim import PATIENCE_SECONDS, Claim
-from seqff.config_io import dump_yaml
+from seqff.config_io import CONFIG, dump_yaml, flat, read_run_config
 from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
 from seqff.files import check_folder, empty_folder, whole_folder, write_atomically, write_json
 from seqff.metrics import LOCK, METRICS, by_layer, layer_rows, read_metrics
 from seqff.nets import Encoder
-from seqff.untrusted import check_plain, parse_yaml
 
 if TYPE_CHECKING:
     import pandas
 
-CONFIG, ENVIRONMENT, MANIFEST, STREAM = "config.yaml", "env.json", "manifest.json", "stream.json"
-MAX_CONFIG_BYTES = 1_000_000
+ENVIRONMENT, MANIFEST, STREAM = "env.json", "manifest.json", "stream.json"
 _RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
 FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
 """Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
@@ -123,8 +120,7 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
         )
     check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
     if resume and (run / CONFIG).exists():
-        check_plain(run)
-        if changed := _changes(run / CONFIG, settings):
+        if changed := _changes(run, settings):
             raise RunError(
                 f"{run} was started with other settings: {changed}; resume with those of then, or choose another folder"
             )
@@ -164,8 +160,8 @@ def lengthen(run: Path, settings: dict[str, Any]) -> None:
 def recorded_steps(run: Path) -> int:
     """Return how many steps the training in a run folder has; 0 if there is none, or none that says it."""
     try:
-        steps = _read_settings(run / CONFIG).get("steps", 0)
-    except (OSError, ValueError):
+        steps = read_run_config(run).get("steps", 0)
+    except RunError:
         return 0
     return steps if type(steps) is int else 0
 
@@ -184,23 +180,10 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
         write_json(run / ENVIRONMENT, {"date": date, "machine": machine(), **environment()})
 
 
-def _read_settings(config: Path) -> dict[str, Any]:
-    """Read config.yaml; raise OSError or ValueError if that cannot be done."""
-    if config.stat().st_size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{config.stat().st_size} bytes are too much for settings")
-    settings = parse_yaml(config.read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError("it holds no settings")
-    return settings
-
-
-def _changes(config: Path, settings: dict[str, Any]) -> str:
-    """Return which settings differ from those in config.yaml, as "pairs.gap: 1 -> 2"; nothing where none does."""
-    try:
-        before = _read_settings(config)
-    except ValueError as error:
-        raise RunError(f"{config}: damaged, the run cannot be resumed ({' '.join(str(error).split())})") from error
-    then, now = (dict(_flat({key: known[key] for key in known if key not in FREE})) for known in (before, settings))
+def _changes(run: Path, settings: dict[str, Any]) -> str:
+    """Return which settings differ from those of a run, as "pairs.gap: 1 -> 2"; nothing where none does."""
+    before = read_run_config(run)
+    then, now = (flat({key: known[key] for key in known if key not in FREE}) for known in (before, settings))
     names = [name for name in {**then, **now} if then.get(name, _ABSENT) != now.get(name, _ABSENT)]
     return ", ".join(f"{name}: {then.get(name, _ABSENT)} -> {now.get(name, _ABSENT)}" for name in names)
 
@@ -208,15 +191,6 @@ def _changes(config: Path, settings: dict[str, Any]) -> str:
 def _known_changes(run: Path, settings: dict[str, Any]) -> str:
     """As `_changes`; nothing where no run is there, or none whose settings can be read."""
     try:
-        return _changes(run / CONFIG, settings) if (run / CONFIG).is_file() else ""
-    except (OSError, RunError):
+        return _changes(run, settings)
+    except RunError:
         return ""
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield settings under their dotted names."""
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

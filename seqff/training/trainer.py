@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TypeVar
 
 from seqff.errors import RunError, SeqffError
@@ -34,7 +33,7 @@ class StepReport:
         trained: the learners that had a loss in it.
 
     Attributes:
-        facts: what else is to stand in the line of the step, by name.
+        extra: what else is to stand in the line of the step, by name.
         log: its metrics are wanted.
         metrics: `layer/name` -> value, if they are wanted.
         alarms: sentences about layers that go wrong.
@@ -48,7 +47,7 @@ class StepReport:
     lr: float
     rows: int
     trained: Sequence[LayerLearner]
-    facts: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, float] = field(default_factory=dict)
     log: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
@@ -162,9 +161,7 @@ class Trainer:
     def __enter__(self: Self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

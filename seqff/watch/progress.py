@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from seqff.config_io import CONFIG, read_run_config
 from seqff.errors import RunError
-from seqff.files import not_there, read_json
+from seqff.files import read_json
 from seqff.locks import is_held
 from seqff.metrics import LOCK, METRICS, parse_line
-from seqff.untrusted import MOST_YAML_BYTES, check_plain, open_plain, parse_yaml, read_plain
+from seqff.untrusted import open_plain
 
 State = Literal["starting", "running", "finished", "stopped"]
-CONFIG, MANIFEST, STATE = "config.yaml", "manifest.json", "state.json"
+MANIFEST, STATE = "manifest.json", "state.json"
 LINES = 20
 """Latest lines from which the speed is taken."""
 SILENCE_SECONDS = 60.0
@@ -106,7 +107,11 @@ def read_progress(run: Path, tail: MetricsTail) -> Progress:
     Raises:
         RunError: the folder is no run, or damaged.
     """
-    settings = read_settings(run)
+    settings = read_run_config(run)
+    if type(settings.get("steps", 0)) is not int:
+        raise RunError(f"{run / CONFIG}: damaged (steps is no whole number)")
+    if settings.get("supervised"):
+        raise RunError(f"{run}: the supervised twin of an evaluation writes no figures; there is nothing to watch")
     running = lives(run, tail)  # asked before the files are read: what ends in between has written them all
     tail.read()
     steps = int(settings.get("steps", 0))
@@ -130,27 +135,6 @@ def read_progress(run: Path, tail: MetricsTail) -> Progress:
         checkpoint,
         resume_command(run, settings),
     )
-
-
-def read_settings(run: Path) -> dict[str, Any]:
-    """Read config.yaml of a run.
-
-    Raises:
-        RunError: there is none, or it is damaged.
-    """
-    file = run / CONFIG
-    if not file.is_file():
-        raise RunError(f"{not_there(run, CONFIG)}; a run folder is what `seqff train --out` writes")
-    check_plain(run)
-    try:
-        settings = parse_yaml(read_plain(file, MOST_YAML_BYTES).decode())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file}: damaged ({' '.join(str(error).split())})") from error
-    if not isinstance(settings, dict) or type(settings.get("steps", 0)) is not int:
-        raise RunError(f"{file}: damaged (it holds no settings)")
-    if settings.get("supervised"):
-        raise RunError(f"{run}: the supervised twin of an evaluation writes no figures; there is nothing to watch")
-    return settings
 
 
 def lives(run: Path, tail: MetricsTail) -> bool:

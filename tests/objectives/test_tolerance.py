@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqff.config_objective import Tolerances
+from seqff.config import Tolerances
 from seqff.objectives import Tolerance, build_tolerances
 
 

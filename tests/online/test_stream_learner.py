@@ -21,7 +21,7 @@ import seqff
 from seqff.cli import main
 from seqff.errors import RunError, SeqffError, VideoError
 from seqff.online import reader
-from seqff.online.facts import describe
+from seqff.online.statistics import describe
 from seqff.training.checkpoint import list_checkpoints
 
 

@@ -246,7 +246,7 @@ def test_http(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert seen[-1] == 199
     assert len(seen) >= 195  # packets at the cut may be lost with it
     assert reader.lost == 1
-    told = " ".join([*caplog.messages, str(reader.facts())])
+    told = " ".join([*caplog.messages, str(reader.statistics())])
     assert "***@127.0.0.1" in told
     assert "secret" not in told
     assert "token" not in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqff.pairs import FrameBatch, relate
+from seqff.pairs import relate
 
 
 def test_each_pair_of_rows_is_what_its_times_say() -> None:
@@ -27,23 +27,3 @@ def test_gap_and_far_that_contradict_are_refused() -> None:
         relate(rows, rows, gap=4, far=4)
     with pytest.raises(ValueError, match="gap must be at least 1"):
         relate(rows, rows, gap=0, far=4)
-
-
-def test_triplets_are_the_classic_view() -> None:
-    """(x_n, x_next, x_far): next is gap later in the same video, far is a negative of x_n."""
-    video, time = torch.arange(16) // 8, torch.arange(16) % 8
-    frames = torch.stack([video, time]).T.float()[:, :, None, None]
-    batch = FrameBatch(frames, video, time)
-    first, following, distant = batch.triplets(gap=1, far=4, generator=torch.Generator().manual_seed(0))
-    assert first.shape == following.shape == distant.shape == (14, 2, 1, 1)
-    assert torch.equal(following[:, 0], first[:, 0])
-    assert torch.equal(following[:, 1], first[:, 1] + 1)
-    apart = (distant[:, 0] != first[:, 0]) | ((distant[:, 1] - first[:, 1]).abs() >= 4)
-    assert bool(apart.all())
-
-
-def test_a_frame_without_negatives_has_no_triplet() -> None:
-    """One video shorter than far: the error says what is missing."""
-    batch = FrameBatch(torch.zeros(3, 1, 1, 1), torch.zeros(3, dtype=torch.long), torch.arange(3))
-    with pytest.raises(ValueError, match="has no negative"):
-        batch.triplets(gap=1, far=5, generator=torch.Generator())

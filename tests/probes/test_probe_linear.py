@@ -10,8 +10,13 @@ from sklearn.linear_model import LogisticRegression
 
 from seqff.probes.linear import LinearProbe
 from seqff.probes.model_selection import Choice, hopeless, pick
-from seqff.probes.preprocessing import fit_scaling, principal_axes, standardize
+from seqff.probes.preprocessing import fit_scaling, principal_axes
 from seqff.probes.softmax import lambda_path, logits_of, softmax_path
+
+
+def standardize(train, test):  # type: ignore[no-untyped-def]
+    scaling = fit_scaling(train)
+    return scaling(train), scaling(test), scaling.constant
 
 
 def problem(n: int = 60, m: int = 30, width: int = 300, classes: int = 4, seed: int = 0):  # type: ignore[no-untyped-def]

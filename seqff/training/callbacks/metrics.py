@@ -145,7 +145,7 @@ class MetricsWriter(Callback):
     def line(self, report: StepReport) -> dict[str, Any]:
         """Return what stands in a line before the metrics of the layers."""
         seconds = round(time.monotonic() - self._began, 3) or 0.001
-        return {"step": report.step, "lr": report.lr, "frames": report.rows, **report.facts, "seconds": seconds}
+        return {"step": report.step, "lr": report.lr, "frames": report.rows, **report.extra, "seconds": seconds}
 
     def write(self, line: dict[str, Any], metrics: Any, alarms: list[str]) -> None:
         """Write a line."""

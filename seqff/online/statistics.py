@@ -6,30 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqff.errors import RunError
-from seqff.files import read_json, write_json
+from seqff.files import read_json
 from seqff.training.run_folder import STREAM
 
 
-def read_facts(run: Path) -> dict[str, Any]:
+def read_statistics(run: Path) -> dict[str, Any]:
     """Return what earlier processes noted of the run's stream; nothing where there is no such file."""
     return read_json(run / STREAM) if (run / STREAM).is_file() else {}
 
 
-def write_facts(run: Path, facts: Mapping[str, Any]) -> None:
-    """Write it down.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    try:
-        write_json(run / STREAM, dict(facts))
-    except OSError as error:
-        raise RunError(f"{run / STREAM}: cannot be written ({error.strerror})") from error
-
-
 def add_up(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the facts of this process behind those of the ones before: counts are added, the rest is of now."""
+    """Add the statistics of this process to those of earlier ones: counts are added, the rest is of now."""
     both = dict(now)
     for name in ("frames", "came", "dropped", "connections_lost", "sessions"):
         both[name] = before.get(name, 0) + now.get(name, 0)
@@ -37,14 +24,14 @@ def add_up(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
-def describe(facts: Mapping[str, Any]) -> list[str]:
+def describe(statistics: Mapping[str, Any]) -> list[str]:
     """Say in lines what came and what was lost."""
-    sessions = f" in {facts['sessions']} sessions" if facts.get("sessions", 1) > 1 else ""
+    sessions = f" in {statistics['sessions']} sessions" if statistics.get("sessions", 1) > 1 else ""
     lines = [
-        f"{facts.get('source', 'a stream')}: {facts.get('frames', 0)} frames{sessions}, "
-        f"{facts.get('dropped', 0)} dropped, connection lost {facts.get('connections_lost', 0)} times"
+        f"{statistics.get('source', 'a stream')}: {statistics.get('frames', 0)} frames{sessions}, "
+        f"{statistics.get('dropped', 0)} dropped, connection lost {statistics.get('connections_lost', 0)} times"
     ]
-    for loss in facts.get("losses", []):
+    for loss in statistics.get("losses", []):
         back = "never came back" if loss["seconds"] is None else f"back after {loss['seconds']:.3g} s"
         lines.append(f"lost: {loss['cause']} ({loss['attempts']} attempts, {back})")
     return lines
