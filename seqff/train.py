@@ -123,6 +123,8 @@ def train(
     if out is None and not dry_run:
         raise ValueError("give a folder for the run (out, --out); only a dry run (--dry-run) does without")
     seed, config, run = seed_of(config, seed, init), load_settings(config, preset, steps=steps), Path(out or "")
+    if config.steps < 0 and stream is None:
+        raise ValueError(f"steps must be at least 1, or 0 for as many as fit the videos, got {config.steps}")
     if dry_run:
         if videos is None or stream is not None:
             raise ValueError("a dry run (--dry-run) looks at videos: of a stream nobody knows what will come")

@@ -15,6 +15,7 @@ from benchmarks import quality
 from benchmarks.records import Records
 from benchmarks.sets import VideoSet
 from seqff.config import TrainConfig
+from seqff.config_io import dump_yaml, to_dict
 from seqff.errors import ConfigError
 
 
@@ -45,20 +46,19 @@ def test_a_set_goes_the_whole_way(tmp_path: Path, way: dict[str, object]) -> Non
 
 def test_results_of_other_settings_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record is found by set, settings, seed and digest of the settings; other settings make it anew in its place."""
-    made: list[int] = []
-    layer = {"name": "layer1", "trained": 0.5, "untrained": 0.25, "interval": [0, 1]}
+    clips, file, settings = write_clips(tmp_path / "clips"), tmp_path / "results" / "quality.json", tmp_path / "c.yaml"
+    settings.write_text(dump_yaml(to_dict(CONFIG)))
+    monkeypatch.setitem(quality.SETS, "clips", ("", lambda data, made: VideoSet(clips)))
 
-    def instead(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> dict[str, object]:
-        made.append(config.steps)
-        return {"steps": config.steps, "pixels": 0.1, "majority": 0.1, "layers": [layer], "train_seconds": None}
-
-    monkeypatch.setattr(quality, "one_run", instead)
-    monkeypatch.setitem(quality.SETS, "clips", ("", lambda data, made: VideoSet(tmp_path)))
-    file = tmp_path / "results" / "quality.json"
-    for settings in ("default+steps=7", "default+steps=7", "default+steps=8"):
-        arguments = ["quality", str(tmp_path), "--sets", "clips", "--settings", settings, "--seeds", "0"]
-        monkeypatch.setattr(sys, "argv", [*arguments, "--results", str(file), "--out", str(tmp_path / "out")])
+    def record(steps: int) -> list[int]:
+        arguments = ["quality", str(tmp_path), "--sets", "clips", "--settings", f"{settings}+steps={steps}", "--seeds"]
+        monkeypatch.setattr(sys, "argv", [*arguments, "0", "--results", str(file), "--out", str(tmp_path / "out")])
         assert quality.main() == 0
-    assert made == [7, 8]
-    assert [record["steps"] for record in json.loads(file.read_text())] == [7, 8]
-    assert Records(file).find(set="clips", seed=0, steps=8)
+        return [record["steps"] for record in json.loads(file.read_text())]
+
+    assert record(2) == [2]
+    hidden = clips.rename(tmp_path / "hidden")
+    assert record(2) == [2]  # read again: there is nothing to train on
+    hidden.rename(clips)
+    assert record(3) == [2, 3]
+    assert Records(file).find(set="clips", seed=0, steps=3)

@@ -92,8 +92,6 @@ def begin_with(
     check_loggers(config)
     check_saving(config)
     check_monitors(config)
-    if config.steps < 0:
-        raise ValueError(f"steps must be at least 0 (then as many as fit the videos), got {config.steps}")
     if init is None:
         return config, None
     encoder = copy.deepcopy(init) if isinstance(init, Encoder) else load_encoder(init)

@@ -18,6 +18,7 @@ from seqff.config_io import dump_yaml, to_dict
     [
         (["--out", "run", "--steps", "abc"], "'abc' is no whole number"),
         (["--out", "run", "--steps", "1.5"], "'1.5' is no whole number"),
+        (["--out", "run", "--steps", "-2"], "steps must be at least 1, or 0 for as many as fit the videos, got -2"),
         (["--out", "run", "--seed", "abc"], "'abc' is no whole number"),
         (["--out", "run", "--optim.lr", "big"], "'big' is no number"),
         (["-o", "run"], "no flag -o; did you mean --out"),
