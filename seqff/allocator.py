@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep what is freed while the same large blocks are wanted again and again."""
+"""Tell glibc's allocator to keep freed memory while large blocks of the same size are allocated again and again."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _inside = 0
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Keep freed memory for the next block in this block of code, and give it back to the system after it.
+    """Keep freed memory for reuse inside a `with` block, and return it to the system afterwards.
 
-    glibc hands large blocks back at once, or not, by how the heap happens to lie; each page is then asked for anew, and
-    cleared, at every batch: up to a sixth of the CPU seconds of an extraction or of a training. Nothing changes
-    elsewhere, or where the environment says how glibc is to do it.
+    glibc may return large blocks to the system at once, depending on the state of the heap. Every page is then
+    requested and cleared again at each batch, which takes up to a sixth of the CPU time of an extraction or a training.
+    On other systems, and where the environment configures malloc, nothing is changed.
     """
     global _inside
     libc = _glibc()
@@ -46,7 +46,7 @@ def freed_memory_kept() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Do so until the process ends, which is for processes of our own: those that decode."""
+    """Keep freed memory until the process ends; for the processes that decode."""
     libc = _glibc()
     if libc is not None:
         if not libc.mallopt(_MMAP_THRESHOLD, _KEEP):

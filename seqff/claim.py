@@ -1,4 +1,4 @@
-"""A folder for one's own work: whoever comes second is told who is there, before anything is looked at or written."""
+"""Lock a folder for one job; a second job is told who is using it before it reads or writes anything there."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from seqff.files import LOCKS, writing
 from seqff.locks import NO_LOCKS, try_lock
 
 PATIENCE_SECONDS = 0.4
-"""A process that was killed, and one that only looks (see `seqff.locks.is_held`), are gone after that."""
+"""By then a killed process has let go of its lock, and so has one that only looked (see `seqff.locks.is_held`)."""
 _POLL_SECONDS = 0.02
 _MOST_BYTES = 500
 _NONE = -1
 
 
 class Claim:
-    """Holds a folder from before it is looked at until `close`, or until this process ends in whatever way.
+    """Holds a lock in a folder until `close`, or until this process ends, however it ends.
 
-    The lock is a file in the folder, so that machines that share a disk see it. Windows and some disks have no locks;
-    there nothing is held. A folder that was made for the claim, and in which nothing was written, is gone at its end.
+    The lock is on a file in the folder, so that machines that share a disk see it. On Windows, and on disks without
+    locks, nothing is locked. A folder that was made for the claim and is still empty is removed by `close`.
 
     Args:
         folder: made if need be.
-        name: of the file, one of `seqff.files.LOCKS`.
-        shared: others that share it may be there, too, as the ranks of one extraction are.
-        wait: called once, with who is there, instead of raising; then the folder is waited for.
-        patience: seconds before somebody counts as being there.
-        keep: leave the file, which means nothing when nobody holds it.
+        name: of the lock file, one of `seqff.files.LOCKS`.
+        shared: other processes may hold it as well if they pass this, too, as the ranks of one extraction do.
+        wait: called once with the name of the holder; the claim then waits for the folder instead of raising.
+        patience: seconds to try before another process counts as the holder.
+        keep: leave the lock file behind; it means nothing when nobody holds it.
 
     Raises:
-        RunError: another process is at work there; the error says which.
+        RunError: another process holds it; the error says which.
         WriteError: the folder cannot be made, or nothing can be written in it.
     """
 
@@ -67,7 +67,7 @@ class Claim:
                 time.sleep(_POLL_SECONDS)
 
     def _taken(self) -> bool:
-        """Try to take the file; not one that its last holder is just deleting."""
+        """Try to lock the file, unless its last holder is just deleting it."""
         file = _NONE
         try:
             if not self.folder.exists():
@@ -93,7 +93,7 @@ class Claim:
             return True
 
     def _sign(self) -> None:
-        """Say in the file who holds it; on a full disk nobody is named."""
+        """Write into the file who holds it, if the disk has room."""
         with suppress(OSError):
             os.ftruncate(self._file, 0)
             since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -107,7 +107,7 @@ class Claim:
             return "another process"
 
     def close(self) -> None:
-        """Let go; nothing the second time."""
+        """Release the lock; a second call does nothing."""
         file, self._file = self._file, _NONE
         if file == _NONE:
             return

@@ -1,4 +1,4 @@
-"""Writing files and result folders: never half a file, and nothing overwritten by accident."""
+"""Write files and result folders: never half a file, and nothing overwritten by accident."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seqff.errors import RunError, WriteError
 from seqff.untrusted import MOST_JSON_BYTES, open_plain, parse_json, read_plain
 
 LOCKS = ("training.lock", "in_use.lock")
-"""Files in result folders that say who is at work there (see `seqff.claim.Claim`); they are no results."""
+"""Lock files in result folders (see `seqff.claim.Claim`); they are not part of the results."""
 _FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")  # and what is quoted already
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOST_LINE = 2**20
@@ -27,7 +27,7 @@ _ERRORS = "surrogateescape"  # names of files need not be UTF-8
 
 @contextmanager
 def writing(path: Path, needed: int = 0) -> Iterator[None]:
-    """Name the file, the room it needs and what to do if something in such a block cannot be written.
+    """Turn an OSError in a `with` block into an error that names the file, the space it needs and what to do.
 
     Args:
         path: the file or folder.
@@ -46,7 +46,7 @@ def writing(path: Path, needed: int = 0) -> Iterator[None]:
 
 @contextmanager
 def in_place(path: Path, needed: int = 0) -> Iterator[Path]:
-    """Yield the name under which to write a file, which takes its own when the block ends; else nothing of it stays.
+    """Yield a temporary name to write to; the file gets its own name when the block succeeds, else it is removed.
 
     Raises:
         WriteError: it cannot be written.
@@ -64,7 +64,7 @@ def in_place(path: Path, needed: int = 0) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[None]:
-    """Delete a folder of which something cannot be written in such a block.
+    """Delete a folder if something in a `with` block could not be written to it.
 
     Raises:
         WriteError: something cannot.
@@ -98,7 +98,7 @@ def write_all(file: FileIO, data: Any) -> None:
 
 
 def append(path: Path, text: str) -> None:
-    """Write behind what is in a file; all of it, or nothing.
+    """Append text to a file: all of it, or nothing.
 
     Raises:
         WriteError: it cannot be written.
@@ -170,15 +170,15 @@ def _bounded(file: io.TextIOWrapper) -> Iterator[str]:
 
 
 def quoted(row: Sequence[Any]) -> list[Any]:
-    """Return the cells of a row so that no program for tables takes a text in it for a formula: those get a ' before.
+    """Return the cells of a row, with a ' before every text that a spreadsheet would take for a formula.
 
-    `unquoted` takes it away again, from one cell.
+    `unquoted` removes it from a cell.
     """
     return [f"'{cell}" if isinstance(cell, str) and _may_run(cell) else cell for cell in row]
 
 
 def unquoted(cell: str) -> str:
-    """Return what was a cell before `quoted`."""
+    """Return a cell as it was before `quoted`."""
     return cell[1:] if cell[:1] == "'" and _may_run(cell[1:]) else cell
 
 
@@ -243,7 +243,7 @@ def claim_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
 
 
 def empty_folder(out: Path) -> None:
-    """Delete what is in a folder, if there is one; who is at work in it stays known, and else it is gone, too."""
+    """Delete what is in a folder but for lock files and, if there are none, the folder itself."""
     if not out.exists():
         return
     for entry in out.iterdir():

@@ -1,6 +1,6 @@
-"""Locks on files, between processes and threads; the system lets go of them when a process ends in whatever way.
+"""File locks between processes and threads; the system releases them when a process ends, however it ends.
 
-Windows has none of these, and nothing here does anything there.
+On Windows, which has no such locks, nothing here does anything.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _LEAST_SECONDS, _MOST_SECONDS = 0.001, 0.05
 
 
 def lock_shared(file: IO[Any]) -> None:
-    """Say that an open file is being read. On Windows nothing is needed: an open file cannot be removed there."""
+    """Take a shared lock on an open file that is being read. Windows needs none: it never removes an open file."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def try_lock(file: IO[Any] | int, *, shared: bool = False) -> bool:
-    """Lock an open file, if nobody else has a lock on it; closing the file gives it back.
+    """Lock an open file, unless somebody else has a lock on it; closing the file releases the lock.
 
     Args:
         file: the open file.
-        shared: others that lock it so may have it, too.
+        shared: others may hold a shared lock on it at the same time.
 
     Raises:
         OSError: a disk without locks.
@@ -48,10 +48,10 @@ def try_lock(file: IO[Any] | int, *, shared: bool = False) -> bool:
 
 @contextmanager
 def exclusive(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Iterator[IO[Any]]:
-    """Wait until no other process or thread is in such a block with this lock file.
+    """Hold a lock file inside a `with` block, after waiting for other processes and threads that hold it.
 
     Args:
-        path: made if it is not there; who removes it lets others into the block.
+        path: made if it is not there; removing it lets others in.
         heartbeat: called while waiting; may raise to give up.
 
     Yields:
@@ -70,7 +70,9 @@ def exclusive(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Itera
 
 
 class LivenessLock:
-    """Says that this process lives: a lock held until `close`, or until the process ends; nothing without locks.
+    """A lock that shows that this process is alive: held until `close`, or until the process ends.
+
+    Where the disk has no locks nothing is held.
 
     Args:
         path: the file, made if need be; it stays, and means nothing when nobody holds it.
@@ -91,14 +93,14 @@ class LivenessLock:
         self.close()  # nothing that a training is to fail for
 
     def close(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def is_held(path: Path) -> bool | None:
-    """Say whether a process that lives holds the lock; None where that cannot be known."""
+    """Return whether a living process holds the lock; None where that cannot be known."""
     if sys.platform == "win32" or not path.exists():
         return None
     try:

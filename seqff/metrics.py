@@ -9,7 +9,7 @@ from typing import Any
 
 from seqff.errors import RunError
 from seqff.files import append, csv_lines, write_atomically, write_csv
-from seqff.terminal import printable
+from seqff.terminal import align, printable
 from seqff.untrusted import open_plain, parse_json
 
 METRICS, TABLE, LOCK = "metrics.jsonl", "metrics.csv", "training.lock"
@@ -171,13 +171,7 @@ def layer_rows(layers: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
 
 def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return these rows as lines whose columns stand below each other."""
-    rows = layer_rows(layers)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        aligned = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(aligned).rstrip())
-    return lines
+    return align(layer_rows(layers), numbers=True)
 
 
 def clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Processes that others have started: they end with those, whatever they are doing, however those end."""
+"""Child processes that end when their parent ends, whatever they are doing and however the parent ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LOOK_SECONDS = 0.5
 
 
 def end_with(parent: int, *, thread_lasts: bool = True) -> None:
-    """End this process, by kill, as soon as the one that started it has ended.
+    """Kill this process as soon as its parent has ended.
 
-    On Linux the kernel sees to that, so that not even a decoder that hangs outlives its parent; elsewhere a thread.
+    On Linux the kernel does it, so that not even a decoder that hangs outlives its parent; elsewhere a thread does.
 
     Args:
-        parent: the process id of the parent, as it knows it itself.
-        thread_lasts: the thread that started this process lives for as long as it is needed: the kernel goes by that.
+        parent: process id of the parent, as the parent knows it.
+        thread_lasts: the thread that started this process will live long enough; the kernel watches the thread.
     """
     if sys.platform == "win32":  # there the number of a parent says nothing; pipes that break end the process
         return
@@ -43,7 +43,7 @@ def _look(parent: int) -> None:
 
 
 class Child(SpawnProcess):
-    """A process that ends with its parent from its first moment on, before it has imported what it works with."""
+    """A process that ends with its parent from the start, even before its imports are done."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         by_main = threading.current_thread() is threading.main_thread()
@@ -56,7 +56,7 @@ def _begin(parent: int, by_main: bool) -> Child:
 
 
 class Children(SpawnContext):
-    """Starts processes anew, as "spawn" does, that end with this one."""
+    """A "spawn" context whose processes end with this one."""
 
     def __init__(self) -> None:
         if sys.platform != "win32":  # before there is anything in shared memory that it must clear away after a kill

@@ -1,4 +1,4 @@
-"""What random numbers of a training are for: each purpose draws from streams of its own."""
+"""Random streams of a training, one for each purpose, so that no draw depends on another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class RandomStream(IntEnum):
-    """Second part of the key of a random stream, behind the seed. Numbers stay: runs are resumed by them."""
+    """Purpose of a random stream: the second part of its key, after the seed. Resumed runs depend on the numbers."""
 
     ORDER = 0
     """Videos of an epoch."""
@@ -35,7 +35,7 @@ class RandomStream(IntEnum):
 
 
 def hash_integers(first: Tensor, count: int) -> Tensor:
-    """Hash the integers first, first + 1, ...: random numbers of which a checkpoint holds a count, on any device.
+    """Hash the integers first, first + 1, ...: random numbers, on any device, of which a checkpoint keeps only a count.
 
     Args:
         first: scalar int64; the host does not look at it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _FOREIGN = r"\ud800-\udfff"  # bytes of names that are not UTF-8
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -38,6 +38,23 @@ def visible(text: str) -> str:
 def as_lines(lines: Iterable[str]) -> Lines:
     """Put lines of text below each other; a line break within one is shown as an escape."""
     return Lines("\n".join(map(printable, lines)))
+
+
+def align(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> list[str]:
+    """Return the lines of a table whose columns stand below each other; rows may be short.
+
+    Args:
+        rows: cells, the headings first.
+        numbers: align all columns but the first on the right.
+    """
+    count = max(map(len, rows))
+    full = [[*map(printable, row), *[""] * (count - len(row))] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
+    lines, side = [], str.rjust if numbers else str.ljust
+    for first, *rest in full:
+        cells = [first.ljust(widths[0]), *(side(cell, width) for cell, width in zip(rest, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def log_line(record: logging.LogRecord) -> str:

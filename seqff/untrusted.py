@@ -1,4 +1,4 @@
-"""Reading what strangers may have made: only plain files, never more than is allowed, and small settings."""
+"""Read files of unknown origin: plain files only, with limits on their size and nesting."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OF_OTHERS = ("wandb",)  # full of links, and nothing in it is read here
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading that is one: a pipe would hang, a device never end.
+    """Open a plain file for reading; a pipe might block, and a device might never end.
 
     Raises:
-        OSError: it is not there, or no plain file.
+        OSError: it is not there, or not a plain file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -36,7 +36,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def read_plain(path: Path, most: int) -> bytes:
-    """Read a plain file of at most so many bytes.
+    """Read a plain file of at most `most` bytes.
 
     Raises:
         OSError: see `open_plain`.
@@ -50,10 +50,10 @@ def read_plain(path: Path, most: int) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read JSON.
+    """Parse JSON.
 
     Raises:
-        ValueError: it is none, or nested too deeply.
+        ValueError: the text is not JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -62,10 +62,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Read YAML in which nothing is executed, and whose references do not multiply.
+    """Parse YAML; no code is executed, and the number of aliases is limited.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not YAML, or has too many aliases.
     """
     try:
         return yaml.load(text, Loader=_Loader)
@@ -87,12 +87,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def check_plain(folder: Path) -> None:
-    """Raise unless a folder of results holds plain files and folders alone.
+    """Raise unless a folder of results holds only plain files and folders.
 
-    A link leads to files that were not given, a pipe hangs who reads it, a device never ends.
+    A link may lead to other files, a pipe may block its reader, and a device may never end.
 
     Raises:
-        RunError: it holds something else.
+        RunError: the folder holds one of these.
     """
     todo = [folder]
     while todo:
@@ -110,10 +110,10 @@ def check_plain(folder: Path) -> None:
 
 
 def check_inside(name: str) -> str:
-    """Return a relative path with forward slashes if it stays below the folder that it starts from.
+    """Return a relative path, with forward slashes, that stays below the folder it starts from.
 
     Raises:
-        ValueError: it does not, or is none.
+        ValueError: it does not, or it is not such a path.
     """
     parts = name.split("/")
     drive = os.name == "nt" and (":" in name or "\\" in name)

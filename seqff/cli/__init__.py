@@ -79,7 +79,7 @@ class _BarHandler(logging.Handler):
 
 
 def say(error: Exception) -> str:
-    """Return the line for an error: our own speak for themselves, with others the reader is told how to see more."""
+    """Return the line that is printed for an error; for an unexpected one it says how to see the trace."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"no such file or folder: {printable(str(error.filename))}"
     if isinstance(error, (SeqffError, ValueError, OSError)):

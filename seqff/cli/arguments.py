@@ -35,13 +35,22 @@ Preset = Annotated[
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Where to compute; auto takes CUDA if there is any.")]
-Layer = Annotated[
-    str | None,
-    arg(
-        help="Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 "
-        "the last); by default the last one of the trained net."
-    ),
-]
+LAYER = (
+    "Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last); "
+    "by default the last one of the trained net."
+)
+Layer = Annotated[str | None, arg(help=LAYER)]
+GROUPS = (
+    "What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns "
+    "video,group, or a regular expression on the file name whose group named `group` (else the first) is the group. "
+    "Without it every video is its own group."
+)
+Groups = Annotated[str | None, arg(help=GROUPS)]
+SPLITS = (
+    "CSV file of official splits instead of folds: its columns are video,split or video,split1,split2,... and say "
+    "train, test or unused."
+)
+Splits = Annotated[Path | None, arg(help=SPLITS)]
 MaxBad = Annotated[float, arg(help="Stop when more than this share of the videos cannot be read.")]
 Progress = Annotated[bool, arg(help="Show progress bars on a terminal.")]
 Json = Annotated[bool, arg(help="Print JSON instead.")]

@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seqff.cli.arguments import Device, Json, MaxBad, Preset, Progress, Videos, call_arguments, show_result
+from seqff.cli.arguments import (
+    Device,
+    Groups,
+    Json,
+    MaxBad,
+    Preset,
+    Progress,
+    Splits,
+    Videos,
+    call_arguments,
+    show_result,
+)  # fmt: skip
 from seqff.config import TrainConfig
 
 EVERYDAY = (
@@ -36,13 +47,8 @@ class Options:
     """Folder for everything; must not exist, unless --resume or --overwrite is given."""
     labels: str = "folder"
     """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label."""
-    groups: str | None = None
-    """What must not stand on both sides of a split. 'folder' (the innermost folder), a CSV file with the columns
-    video,group, or a regular expression on the file name whose group named `group` (else the first) is the group.
-    Without it every video is its own group."""
-    splits: Path | None = None
-    """CSV file of official splits instead of folds. Its columns are video,split or video,split1,split2,...; they say
-    train, test or unused."""
+    groups: Groups = None
+    splits: Splits = None
     folds: int | None = None
     """Folds, one training each; by default one a group up to 20 groups, else 5."""
     baselines: tuple[Literal["end_to_end", "supervised"], ...] = ()

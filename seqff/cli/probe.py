@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqff.cli.arguments import Device, Features, Json, Progress, call_arguments, print_json, show
+from seqff.cli.arguments import Device, Features, Groups, Json, Progress, Splits, call_arguments, print_json, show
 from seqff.files import read_json
 
 EVERYDAY = (
@@ -34,15 +34,10 @@ class Options:
     frame or clip."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
-    groups: str | None = None
-    """What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns
-    video,group, or a regular expression on the file name whose group named `group` (else the first) is the group.
-    Without it every video is its own group."""
+    groups: Groups = None
     columns: tuple[str, ...] | None = None
     """Label columns of the CSV file: one result each, in a folder each; without it the column label."""
-    splits: Path | None = None
-    """Official splits instead of folds: a CSV file video,split or video,split1,split2,... that says train, test or
-    unused."""
+    splits: Splits = None
     folds: int | None = None
     """Folds; by default one a group up to 20 groups, else 5."""
     split_frames: str | None = None

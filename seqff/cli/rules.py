@@ -1,4 +1,4 @@
-"""How flags are read whose kinds tyro does not know, or of which it speaks in terms of Python."""
+"""How numbers, tolerances and distances in time are read from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that ask a command to end are answered by a line, as Ctrl-C is."""
+"""A command that is ended by a signal says so in one line, as for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ GOES_ON = {
     "extract": "; finished videos are kept: --resume goes on",
     "evaluate": "; what is finished is kept: --resume goes on",
 }
-"""What is left of commands that were stopped."""
+"""What is kept when these commands are stopped, and how to go on."""
 
 
 @contextmanager
 def stoppable() -> Iterator[list[str]]:
-    """Turn what would end this process without a word into a KeyboardInterrupt.
+    """Turn signals that would end this process silently into a KeyboardInterrupt.
 
     Yields:
         Names of the signals that have come. Outside the main thread, where Python hands out no signals, none do.
@@ -42,5 +42,5 @@ def stoppable() -> Iterator[list[str]]:
 
 
 def stopped(name: str, came: list[str]) -> str:
-    """Return the line for a command that was stopped, and what is left of it."""
+    """Return the line that a stopped command prints."""
     return f"seqff {name}: {f'stopped by {came[0]}' if came else 'interrupted'}{GOES_ON.get(name, '')}"

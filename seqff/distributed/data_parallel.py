@@ -1,4 +1,4 @@
-"""Data parallel: what joins the learners of one layer in several processes, each with batches of its own."""
+"""Data parallelism: keep the copies of a layer in several processes, each with its own batches, in step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seqff.training.learner import LayerLearner
 
 @dataclass(frozen=True, kw_only=True)
 class GatheredRelation(Relation):
-    """What the rows of this process are to each other, and besides what all rows of all replicas are.
+    """The relation of this process's rows, and that of the rows of all replicas.
 
     Args:
         gathered: of the rows of all replicas, one replica after another.
@@ -36,7 +36,7 @@ class GatheredRelation(Relation):
 def gather_relation(
     batch: FrameBatch, own: Relation, ranks: Ranks, *, gap: float, far: float, unit: Unit
 ) -> GatheredRelation:
-    """Relate the rows of all replicas; only coordinates travel."""
+    """Relate the rows of all replicas; only their coordinates are sent."""
     named = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "frames"}
     given = {name: value for name, value in named.items() if value is not None}
     counts = [int(n) for n in torch.cat(ranks.gather(torch.tensor([len(batch.video)]), [1] * ranks.replicas))]
@@ -65,7 +65,7 @@ class _Times(torch.autograd.Function):
 
 
 class LayerSync:
-    """Averages the gradients of one layer over its replicas, and brings their embeddings together.
+    """Averages the gradients of one layer over its replicas, and gathers their embeddings.
 
     Gradients lie in one flat buffer a layer, which is summed while the layers above go on; measured tolerances
     travel with them, so that all replicas have the same.
@@ -122,7 +122,7 @@ class LayerSync:
 
 
 def synchronize(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> None:
-    """Join layers with their replicas, if there are any.
+    """Synchronize layers with their replicas, if there are any.
 
     Raises:
         ValueError: settings that do not fit several processes.

@@ -1,4 +1,4 @@
-"""Layer parallel: what stages of layers hand on; activations go forward, nothing comes back."""
+"""Layer parallelism: how stages of layers send activations forward; nothing is sent back."""
 
 from __future__ import annotations
 

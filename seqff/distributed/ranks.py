@@ -91,7 +91,7 @@ class Ranks:
         return self.world // self.stages
 
     def put(self, key: str, value: Any) -> None:
-        """Leave a JSON value where `get` finds it."""
+        """Store a JSON value for `get`."""
         if self.store is not None:
             with self.comm_errors():
                 self.store.set(key, json.dumps(value))
@@ -104,9 +104,9 @@ class Ranks:
             return bool(self.store.check(list(keys)))
 
     def get(self, key: str) -> Any:
-        """Wait for a value that another rank puts, however long it takes.
+        """Wait for a value that another rank stores, however long it takes.
 
-        Nothing here notices that the other one has died. Between steps `meet` does: what was put before it is there.
+        A rank that has died is not noticed here, but by `meet`, which comes between steps.
 
         Raises:
             SeqffError: another rank has failed.
@@ -120,7 +120,7 @@ class Ranks:
             return json.loads(self.store.get(key))
 
     def take(self, key: str) -> Any:
-        """As `get`, for a value that only this rank needs: the store forgets it."""
+        """Get a value that only this rank needs, and remove it from the store."""
         value = self.get(key)
         assert self.store is not None
         with self.comm_errors():
@@ -151,7 +151,7 @@ class Ranks:
         return [part[:count] for part, count in zip(found, counts, strict=True)]
 
     def meet(self, group: dist.ProcessGroup | None) -> None:
-        """Wait until all of a group have come as far as this; a group of one is None."""
+        """Wait until all processes of a group get here; None stands for a group of one."""
         if group is not None:
             with self.comm_errors():
                 dist.all_reduce(torch.zeros(1), group=group)
@@ -167,10 +167,10 @@ class Ranks:
 
     @contextmanager
     def comm_errors(self) -> Iterator[None]:
-        """Say in words that the others are gone, where torch says it in its own.
+        """Turn torch's communication errors into one that says that another process is gone.
 
         Raises:
-            SeqffError: they are.
+            SeqffError: another process is gone.
         """
         try:
             yield
@@ -188,7 +188,7 @@ class Ranks:
         return f"rank {self.rank} stops: another process was killed, hangs, or its machine is gone ({lost})"
 
     def report_failure(self, error: BaseException) -> None:
-        """Leave word of why this rank fails, unless another has failed before."""
+        """Record why this rank fails, unless another one has failed before."""
         if self.store is None:
             return
         text = " ".join(str(error).split()) or type(error).__name__
@@ -286,7 +286,7 @@ def _group(members: list[int]) -> dist.ProcessGroup | None:
 
 @contextmanager
 def quiet_unless_main(ranks: Ranks) -> Iterator[None]:
-    """Hold back warnings in this block that the first rank gives, too."""
+    """Suppress warnings inside a `with` block on all ranks but the first."""
     log = logging.getLogger("seqff")
     before = log.level
     if not ranks.is_main:

@@ -1,4 +1,4 @@
-"""Layer parallel: some consecutive layers learn here; batches come from the stage before and go on to the next."""
+"""Layer parallelism: a stage trains consecutive layers on what the stage before it sends, and sends on its output."""
 
 from __future__ import annotations
 

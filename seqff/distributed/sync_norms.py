@@ -1,4 +1,4 @@
-"""Norms over the batch whose batch is that of all replicas."""
+"""Norms over the batch that normalize over the batches of all replicas together."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def over_batch(part: nn.Module) -> bool:
 
 
 def synchronize_norms(layer: nn.Module, ranks: Ranks) -> None:
-    """Let every norm over the batch in a layer work on the batch of all replicas.
+    """Make every norm over the batch in a layer normalize over the batches of all replicas.
 
-    The modules stay what they are, and their state where it is; only what they call is another: runs save them, and
-    copies are made of them, as of any other.
+    Modules and their state stay as they are, so that they are saved and copied as always; only the method that computes
+    the statistics is replaced.
     """
     for part in layer.modules():
         if isinstance(part, nn.BatchNorm2d):

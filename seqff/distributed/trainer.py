@@ -20,7 +20,7 @@ from seqff.training.trainer import Callback, StepReport, Trainer
 
 
 class GatheredMetrics(MetricsWriter):
-    """Of the first stage: puts the lines of all stages together.
+    """Merges the metrics of all stages into lines; on the first stage.
 
     Attributes:
         collapsed: what was said of layers that the training is to stop for.
@@ -50,7 +50,7 @@ class GatheredMetrics(MetricsWriter):
 
 
 class SentMetrics(Callback):
-    """Of a later stage: sends its metrics to the first one."""
+    """Sends the metrics of a later stage to the first one."""
 
     def __init__(self, ranks: Ranks, *, every: int) -> None:
         self.ranks, self.every = ranks, every
@@ -63,7 +63,7 @@ class SentMetrics(Callback):
 
 
 def said_in(report: StepReport) -> dict[str, Any]:
-    """Return what a stage has to say of a step, as plain data."""
+    """Return the metrics and alarms of a stage's step as plain data."""
     return {"metrics": dict(report.metrics), "alarms": report.alarms, "collapsed": report.collapsed}
 
 

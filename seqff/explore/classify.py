@@ -24,8 +24,7 @@ from seqff.features.sampling import RowMaker, Sampling
 from seqff.files import check_file, write_csv
 from seqff.nets import Encoder, load_encoder
 from seqff.probes.heads import Heads
-from seqff.probes.tables import align
-from seqff.terminal import as_lines, counted
+from seqff.terminal import align, as_lines, counted
 from seqff.video import VideoEntry, scan
 
 MOST_SHOWN = 100

@@ -20,9 +20,8 @@ from seqff.explore.moments import Moment, Timeline
 from seqff.explore.pictures import read_pictures, write_page
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder, write_atomically, write_csv, write_json
-from seqff.probes.tables import align
 from seqff.report.html import Html, Section, figure, join, scrolling, table, tag
-from seqff.terminal import as_lines, counted
+from seqff.terminal import align, as_lines, counted
 
 SEGMENTS, CLUSTERS, PICTURE, PAGE = "segments.csv", "clusters.json", "ethogram.svg", "page.html"
 FRAMES_SHOWN, EXAMPLES = 8, 8

@@ -14,7 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from seqff.explore.ethogram import Segment
-from seqff.explore.moments import EDGE_SECONDS, Floats, Timeline, blocks, finite
+from seqff.explore.moments import EDGE_SECONDS, Floats, Timeline, blocks
+from seqff.probes.data import finite
 
 Method = Literal["kmeans", "hdbscan"]
 METHODS = ("kmeans", "hdbscan")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqff.errors import RunError
 from seqff.features import FeatureStore
+from seqff.probes.data import finite
 
 MOST_NAMED = 8
 """Candidates that an error names."""
@@ -166,19 +166,6 @@ def blocks(store: FeatureStore, name: str) -> Iterator[tuple[slice, Floats]]:
     for start in range(0, len(array), step):
         part = slice(start, min(start + step, len(array)))
         yield part, finite(store, name, np.asarray(array[part], dtype=np.float32), np.arange(part.start, part.stop))
-
-
-def finite(store: FeatureStore, name: str, x: Floats, rows: NDArray[np.int64]) -> Floats:
-    """Return rows of an array if all their values are finite.
-
-    Raises:
-        RunError: a value is not.
-    """
-    fine = np.isfinite(x).all(axis=1)
-    if not fine.all():
-        video = store.index.video[int(rows[int(np.argmin(fine))])]
-        raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
-    return x
 
 
 def _named(paths: Sequence[str], name: str) -> list[str]:

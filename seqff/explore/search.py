@@ -13,14 +13,14 @@ from tqdm.auto import tqdm
 
 from seqff.display import framed, html_table
 from seqff.errors import RunError
-from seqff.explore.moments import Floats, Moment, Timeline, blocks, finite
+from seqff.explore.moments import Moment, Timeline, blocks
 from seqff.explore.pictures import read_pictures, write_page
 from seqff.features import FeatureStore
 from seqff.files import check_file, write_csv
-from seqff.probes.tables import align
+from seqff.probes.data import finite
 from seqff.report.html import Section, figure, table, tag
 from seqff.report.page import PAGES
-from seqff.terminal import as_lines, counted, printable
+from seqff.terminal import align, as_lines, counted, printable
 
 Center = Literal["all", "video", "none"]
 CENTERS = ("all", "video", "none")
@@ -224,8 +224,8 @@ class _Scale:
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (n, D) for the rows of one video."""
-        x: Floats = finite(self.store, self.name, np.asarray(self.store.array(self.name)[rows], dtype=np.float32), rows)
-        wide: NDArray[np.float64] = x.astype(np.float64)
+        x = np.asarray(self.store.array(self.name)[rows], dtype=np.float32)
+        wide: NDArray[np.float64] = finite(self.store, self.name, x, rows).astype(np.float64)
         return (wide - (wide.mean(axis=0) if self.center == "video" else self.mean)) * self.factor
 
 

@@ -21,7 +21,6 @@ from seqff.forward_forward.pictures import (
     deal,
     deal_rates,
     label_in_input,
-    parts,
     scale,
     shift,
     wrong_labels,
@@ -194,7 +193,7 @@ class ForwardForward:
             raise ValueError("goodness tells classes apart only in a net trained with labels: mode='supervised'")
         net, pictures = self._known(x)
         found = []
-        for part in parts(pictures, ROWS):
+        for part in torch.split(pictures, ROWS):
             flat = self._input(part).flatten(1)
             labels = torch.arange(self.classes, device=self.device)[:, None].expand(-1, len(flat))
             of_label = [net.goodness(label_in_input(flat, label, self.classes)) for label in labels]
@@ -221,7 +220,7 @@ class ForwardForward:
         if self.readout is None:
             raise ValueError("there is no softmax yet: call fit_softmax(x, y) first")
         found = []
-        for part in parts(pictures, ROWS):
+        for part in torch.split(pictures, ROWS):
             features = net.features(self._unlabelled(self._input(part)), first=self.first)
             found.append(self.readout.probabilities(features).argmax(dim=1).cpu())
         return np.asarray(torch.cat(found))
@@ -239,9 +238,8 @@ class ForwardForward:
             ValueError: the net has not been fitted, or was on pictures of another size.
         """
         net, pictures = self._known(x)
-        return torch.cat(
-            [net.features(self._unlabelled(self._input(part))).cpu() for part in parts(pictures, ROWS)]
-        ).numpy()
+        found = [net.features(self._unlabelled(self._input(part))).cpu() for part in torch.split(pictures, ROWS)]
+        return torch.cat(found).numpy()
 
     def _epoch(
         self, net: DenseNet, pictures: Tensor, labels: Tensor | None, epoch: int, rates: NDArray[np.float64], bar: Any

@@ -82,11 +82,6 @@ def deal_rates(count: int, batch: int, epochs: int, optim: OptimConfig) -> NDArr
     return np.array(rates).reshape(epochs, per_epoch)
 
 
-def parts(pictures: Tensor, rows: int) -> Iterator[Tensor]:
-    """Cut pictures into parts of at most `rows`."""
-    return (pictures[start : start + rows] for start in range(0, len(pictures), rows))
-
-
 def scale(pictures: Tensor) -> Tensor:
     """Return float32; uint8 becomes 0..1, floats stay as they are."""
     return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures

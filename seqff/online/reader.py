@@ -1,4 +1,4 @@
-"""A source is read by a thread of its own: it is opened again when it breaks off, and what nobody takes is counted."""
+"""Read a source in a thread: reconnect when it breaks off, and count the frames that had to be dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACKOFF_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 NAMED = 50
 """Lost connections that are remembered with their causes; all are counted."""
 LOOK_SECONDS = 0.2
-"""How often who waits for a frame looks whether to go on waiting."""
+"""How often a thread that waits for a frame checks whether to go on waiting."""
 CLOSE_SECONDS = 2.0
 
 

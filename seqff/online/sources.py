@@ -1,4 +1,4 @@
-"""What an endless source is, and its kinds: what somebody means by a number, an address, a path or an iterator."""
+"""The kinds of stream sources, and which one a number, an address, a path or an iterator stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stream.json: what came of a stream and what was lost, for who reads the run afterwards; and the words for it."""
+"""stream.json, the statistics of a stream: how many frames came, and what was lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqff.training.run_folder import STREAM
 
 
 def read_statistics(run: Path) -> dict[str, Any]:
-    """Return what earlier processes noted of the run's stream; nothing where there is no such file."""
+    """Return the statistics that earlier processes wrote; empty where there are none."""
     return read_json(run / STREAM) if (run / STREAM).is_file() else {}
 
 
@@ -25,7 +25,7 @@ def add_up(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(statistics: Mapping[str, Any]) -> list[str]:
-    """Say in lines what came and what was lost."""
+    """Return the statistics as lines of text."""
     sessions = f" in {statistics['sessions']} sessions" if statistics.get("sessions", 1) > 1 else ""
     lines = [
         f"{statistics.get('source', 'a stream')}: {statistics.get('frames', 0)} frames{sessions}, "

@@ -1,4 +1,4 @@
-"""Where a training on a stream begins: with a source that is read to its end, or frame by frame."""
+"""Entry points for training on a stream: read a source to its end, or give frames one by one."""
 
 from __future__ import annotations
 

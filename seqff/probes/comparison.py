@@ -15,8 +15,8 @@ from seqff.errors import RunError
 from seqff.files import check_file, in_place, read_csv
 from seqff.probes.bootstrap import accuracy_interval
 from seqff.probes.results import PREDICTIONS, read_result
-from seqff.probes.tables import SEEN, align, cell, seeds_table, summarize_seeds
-from seqff.terminal import as_lines
+from seqff.probes.tables import SEEN, cell, seeds_table, summarize_seeds
+from seqff.terminal import align, as_lines
 
 MUST_AGREE = {
     "protocol": "the protocol",
@@ -172,7 +172,7 @@ def _differences(
         if not (len(table) == len(first) > 0 and layer in table[0] and layer in first[0]):
             return None
         one, two = (np.array([row[layer] == row["label"] for row in rows], dtype=float) for rows in (first, table))
-        hits, rows = np.bincount(video, weights=two - one), np.bincount(video).astype(np.float64)
+        hits, rows = (np.bincount(video, weights).astype(np.float64) for weights in (two - one, None))
         return {"accuracy": float((two - one).mean()), "interval": accuracy_interval(hits, rows, seed=seed)}
 
     return {layer: tuple(gain(table, layer) for table in tables[1:]) for layer in _layers(results)}

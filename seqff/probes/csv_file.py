@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV files of spreadsheets, read right or refused by the row."""
+"""Read CSV files as spreadsheets write them; an error names the row."""
 
 from __future__ import annotations
 

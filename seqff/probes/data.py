@@ -1,4 +1,4 @@
-"""What a probe is asked, and the rows it has: the class, group and fold of each, and where their features lie."""
+"""The arguments of a probe, and its labelled rows: the class, group, fold and features of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """What is asked; see `probe`."""
+    """Arguments of a probe; see `probe`."""
 
     labels: str | os.PathLike[str] | Mapping[str, str]
     column: str = "label"
@@ -60,7 +60,7 @@ class ProbeData:
     """The labelled rows, the same for every array of features. Below, `row` means labelled row.
 
     Args:
-        config: what is asked.
+        config: arguments of the probe.
         paths: (videos,) path of each video.
         hashes: (videos,) content hash of each video.
         groups: (videos,) group of each video.
@@ -131,11 +131,7 @@ class ProbeData:
     def read(self, source: Source) -> NDArray[np.float32]:
         """Read the rows of an array, or raise RunError where a value is not finite."""
         store, name = source
-        features = store.to_numpy(name)
-        finite = np.isfinite(features).all(axis=1)
-        if not finite.all():
-            video = store.index.video[int(np.argmin(finite))]
-            raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
+        features = finite(store, name, store.to_numpy(name), np.arange(len(store)))
         return features if len(self.rows) == len(features) else features[self.rows]
 
     @cached_property
@@ -148,6 +144,19 @@ class ProbeData:
         """Width of an array."""
         store, own = self.sources[name][0]
         return int(store.meta["arrays"][own]["width"])
+
+
+def finite(store: FeatureStore, name: str, x: NDArray[np.float32], rows: Places) -> NDArray[np.float32]:
+    """Return rows of an array, (n, D), with their places in the store, (n,), if all values are finite.
+
+    Raises:
+        RunError: a value is not finite.
+    """
+    fine = np.isfinite(x).all(axis=1)
+    if not fine.all():
+        video = store.index.video[int(rows[int(np.argmin(fine))])]
+        raise RunError(f"{name} of {store.path} is not finite at {video}; the network diverged in training")
+    return x
 
 
 def read_data(

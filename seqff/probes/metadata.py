@@ -1,4 +1,4 @@
-"""What a result rests on: counts, splits, hashes, and what to be wary of."""
+"""The metadata of a result: counts, splits, hashes and warnings."""
 
 from __future__ import annotations
 

@@ -20,8 +20,7 @@ from seqff.features import FeatureStore
 from seqff.files import check_file, write_json
 from seqff.probes.comparison import tell_apart
 from seqff.probes.data import check_same_rows
-from seqff.probes.tables import align
-from seqff.terminal import as_lines
+from seqff.terminal import align, as_lines
 from seqff.training.monitors import effective_rank
 
 Matrix = NDArray[np.float64]
@@ -50,7 +49,9 @@ class Similarity:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON takes it; null where an array does not vary."""
-        cka, rsa = (np.where(np.isfinite(matrix), matrix, None).tolist() for matrix in (self.cka, self.rsa))
+        cka, rsa = (
+            [[x if np.isfinite(x) else None for x in row] for row in matrix.tolist()] for matrix in (self.cka, self.rsa)
+        )
         ranks = dict(zip(self.names, self.ranks, strict=True))
         return {"names": list(self.names), "rows": self.rows, "cka": cka, "rsa": rsa, "effective_rank": ranks}
 

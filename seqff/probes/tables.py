@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqff.terminal import as_lines, printable
+from seqff.terminal import align, as_lines
 
 SEEN = {
     "seen": "videos seen in training (without labels)",
@@ -88,14 +88,6 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
         f"{summary['split']}, {SEEN[summary['encoder_seen']]}"
     )
     return as_lines([head, *align(rows)])
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose columns stand below each other; rows may be short."""
-    count = max(map(len, rows))
-    full = [[*map(printable, row), *[""] * (count - len(row))] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
-    return ["  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)).rstrip() for row in full]
 
 
 def cell(value: Mapping[str, Any] | None, form: str = ".3f") -> str:

@@ -1,4 +1,4 @@
-"""How far a run has come, by what lies in its folder; neither torch nor the training is needed for that."""
+"""The progress of a run, read from its folder; neither torch nor the training process is needed."""
 
 from __future__ import annotations
 
