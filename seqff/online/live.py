@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, cast
 
 import av
 
@@ -47,14 +47,6 @@ class LiveFrame:
     image: Frames
 
 
-class _Source(Protocol):
-    finite: bool
-
-    def frames(self) -> Iterator[tuple[float, Frames]]: ...
-
-    def close(self) -> None: ...
-
-
 class LiveStream:
     """Frames as they come, once; see `open_live`.
 
@@ -62,10 +54,14 @@ class LiveStream:
         finite: the source has a known length: its end is the end, and opened again it begins anew.
     """
 
-    def __init__(self, source: _Source) -> None:
-        self._source, self.finite = source, source.finite
-        self._frames = source.frames()
-        self._number = -1
+    finite = False
+
+    def __init__(self) -> None:
+        self._frames, self._number = self._read(), -1
+
+    def _read(self) -> Iterator[tuple[float, Frames]]:
+        """Yield frames and when they are shown, seconds."""
+        raise NotImplementedError
 
     def __iter__(self) -> LiveStream:
         return self
@@ -76,9 +72,8 @@ class LiveStream:
         return LiveFrame(self._number, seconds, image)
 
     def close(self) -> None:
-        """Lets go of the source; more than once is fine."""
+        """Let go of the source; more than once is fine."""
         self._frames = iter(())
-        self._source.close()
 
     def __enter__(self) -> LiveStream:
         return self
@@ -94,7 +89,7 @@ def open_live(
     timeout_seconds: float = 10.0,
     fps: float = 0.0,
 ) -> LiveStream:
-    """Opens a source that can be read only once and forward.
+    """Open a source that can be read only once and forward.
 
     Nothing is kept but the frame that is decoded: who reads too slowly makes the sender wait, or loses frames to it.
     Packets that cannot be decoded are passed over, as players do; the times show the hole.
@@ -120,8 +115,8 @@ def open_live(
     wanted = _size_from(size)
     device = _DEVICE.fullmatch(str(source)) if isinstance(source, (str, Path)) else None
     if isinstance(source, int) or device:
-        return LiveStream(_Camera(int(device[1]) if device else cast(int, source), wanted))
-    return LiveStream(_Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds, fps))
+        return _Camera(int(device[1]) if device else cast(int, source), wanted)
+    return _Stream(str(source) if isinstance(source, Path) else source, wanted, timeout_seconds, fps)
 
 
 def _size_from(size: Size | Callable[[int, int], Size] | None) -> Callable[[int, int], Size]:
@@ -132,7 +127,7 @@ def _size_from(size: Size | Callable[[int, int], Size] | None) -> Callable[[int,
 
 
 def shown_name(source: object) -> str:
-    """Returns how a source is called in logs and files: of an address without its user, password and query."""
+    """Return how a source is called in logs and files: of an address without its user, password and query."""
     if isinstance(source, int):
         return f"camera {source}"
     text = str(source if isinstance(source, (str, Path)) else getattr(source, "name", type(source).__name__))
@@ -143,7 +138,7 @@ def shown_name(source: object) -> str:
 
 
 def _opened(source: str | IO[bytes], timeout_seconds: float) -> Any:
-    """Opens an address with what its playlist names on servers, or a file here with nothing but itself.
+    """Open an address with what its playlist names on servers, or a file here with nothing but itself.
 
     Raises:
         ValueError, OSError, av.FFmpegError: see `open_input`.
@@ -160,7 +155,7 @@ def _opened(source: str | IO[bytes], timeout_seconds: float) -> Any:
     return open_input(local_url(path), protocols="file", timeout=timeout_seconds)
 
 
-class _Stream:
+class _Stream(LiveStream):
     def __init__(
         self, source: str | IO[bytes], size: Callable[[int, int], Size], timeout_seconds: float, fps: float
     ) -> None:
@@ -178,8 +173,9 @@ class _Stream:
         self.finite = self._container.size > 0
         self._step = 1 / (fps or float(self._stream.guessed_rate or 0) or FPS)
         self._stream.codec_context.thread_count = 1  # more threads hold frames back
+        super().__init__()
 
-    def frames(self) -> Iterator[tuple[float, Frames]]:
+    def _read(self) -> Iterator[tuple[float, Frames]]:
         to_rgb: ToRgb | None = None
         seconds, since, levels = -self._step, None, SeenLevels()
         for packet in self._packets():
@@ -217,12 +213,11 @@ class _Stream:
         return cause.replace(self._given, self._name) if isinstance(self._given, str) else cause
 
     def close(self) -> None:
+        super().close()
         self._container.close()
 
 
-class _Camera:
-    finite = False
-
+class _Camera(LiveStream):
     def __init__(self, number: int, size: Callable[[int, int], Size]) -> None:
         import cv2
 
@@ -231,8 +226,9 @@ class _Camera:
         self._opened = time.monotonic()
         if not self._capture.isOpened():
             raise VideoError(self._name, "opencv", "there is no such camera, or another program uses it")
+        super().__init__()
 
-    def frames(self) -> Iterator[tuple[float, Frames]]:
+    def _read(self) -> Iterator[tuple[float, Frames]]:
         import cv2
 
         shape: Size | None = None
@@ -244,4 +240,5 @@ class _Camera:
             yield time.monotonic() - self._opened, resized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *shape)
 
     def close(self) -> None:
+        super().close()
         self._capture.release()

@@ -316,7 +316,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(
         report(tmp_path, out=tmp_path / "page.html")
     with pytest.raises(RunError, match=r"no results\.json"):
         report(made.run, [made.run], out=tmp_path / "page.html")
-    with pytest.raises(ValueError, match=r"ends in \.html"):
+    with pytest.raises(ValueError, match=r"must end with one of \.html"):
         report(made.run, out=tmp_path / "page.pdf")
     assert main(["report", str(made.run), "--out", str(made.page)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
