@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from seqff.grid_mean import grid_mean
 
+HIDDEN_UNITS = 256
+"""Of the mlp."""
+
 
 class Head(nn.Module):
     """Grid pooling, then an embedding of what it gives; and, where a term asks for it, one of the mean over the map.
@@ -42,14 +45,14 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
     return layer
 
 
-def _projector(name: str, inputs: int, width: int, out: int, generator: torch.Generator | None) -> nn.Module:
+def _projector(name: str, inputs: int, out: int, generator: torch.Generator | None) -> nn.Module:
     if name == "none":
         return nn.Identity()
     if name == "linear":
         return _linear(inputs, out, generator)
     if name == "mlp":
-        hidden = _linear(inputs, width, generator)
-        return nn.Sequential(hidden, nn.ReLU(inplace=True), _linear(width, out, generator))
+        hidden = _linear(inputs, HIDDEN_UNITS, generator)
+        return nn.Sequential(hidden, nn.ReLU(inplace=True), _linear(HIDDEN_UNITS, out, generator))
     raise ValueError(f"unknown head {name!r}: choose from mlp, linear, none")
 
 
@@ -59,7 +62,6 @@ def build_head(
     *,
     grid: int,
     out: int,
-    width: int = 256,
     video: bool = False,
     split: int = 0,
     generator: torch.Generator | None = None,
@@ -67,11 +69,10 @@ def build_head(
     """Build the head of one layer.
 
     Args:
-        name: "mlp" (grid pooling, linear, ReLU, linear), "linear" or "none" (grid pooling alone).
+        name: "mlp" (grid pooling, linear, ReLU of 256 units, linear), "linear" or "none" (grid pooling alone).
         channels: C of the layer's map (N, C, H, W).
         grid: side of the pooling grid.
         out: D of the embedding (ignored by "none": D = C * grid * grid).
-        width: hidden units of the mlp.
         video: with a second embedding, of the mean over the whole map.
         split: channels for the first embedding, the others are for the second; 0 = both see all.
         generator: source of the initial weights.
@@ -83,8 +84,8 @@ def build_head(
         ValueError: unknown name.
     """
     first, second = (split, channels - split) if split else (channels, channels)
-    cells = _projector(name, first * grid * grid, width, out, generator)
-    return Head(grid, cells, _projector(name, second, width, out, generator) if video else None, split=split)
+    cells = _projector(name, first * grid * grid, out, generator)
+    return Head(grid, cells, _projector(name, second, out, generator) if video else None, split=split)
 
 
 def split_channels(channels: int, fraction: float) -> int:

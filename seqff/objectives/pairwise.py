@@ -27,19 +27,14 @@ def normalize(z: Tensor, kind: EmbeddingNorm) -> Tensor:
     return unit(z) if kind == "unit" else z
 
 
-def squared_distances(u: Tensor, others: Tensor | None = None) -> Tensor:
-    """Return all squared Euclidean distances between the rows of u and those of others.
-
-    Args:
-        u: (N, D) float.
-        others: (M, D) float; None for u itself.
+def squared_distances(u: Tensor) -> Tensor:
+    """Return the squared Euclidean distances between all rows of u, (N, D) float.
 
     Returns:
-        (N, M), non-negative, 0 between equal rows up to rounding.
+        (N, N), non-negative, 0 between equal rows up to rounding.
     """
-    others = u if others is None else others
-    squares, of_others = u.square().sum(dim=1), others.square().sum(dim=1)
-    return torch.clamp(squares[:, None] + of_others[None, :] - 2 * (u @ others.T), min=0)
+    squares = u.square().sum(dim=1)
+    return torch.clamp(squares[:, None] + squares[None, :] - 2 * (u @ u.T), min=0)
 
 
 class BilinearScore(nn.Module):

@@ -5,21 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 2000
+RESAMPLES, LEVEL = 2000, 0.95
 CHUNK = 2_000_000
 
 
-def accuracy_interval(
-    hits: NDArray[np.floating], rows: NDArray[np.floating], *, seed: int, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of sum(hits) / sum(rows), the video being the unit that is drawn.
+def accuracy_interval(hits: NDArray[np.floating], rows: NDArray[np.floating], *, seed: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of sum(hits) / sum(rows), the video being the unit that is drawn.
 
     Args:
         hits: (videos,) right answers among the rows of each video; for a difference of two classifiers, the right
             answers of the one minus those of the other.
         rows: (videos,) rows of each video, above 0.
         seed: of the draws.
-        level: share of the draws inside the interval.
 
     Returns:
         Lower and upper end.
@@ -35,5 +32,5 @@ def accuracy_interval(
         drawn = rng.multinomial(len(hits), counts / len(hits), size=min(step, RESAMPLES - start))
         right, total = (drawn @ kinds).T
         means.append(right / total)
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

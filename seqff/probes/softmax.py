@@ -31,17 +31,16 @@ FAR = -60.0
 """Log-odds below which the right class's own part in the sum over classes is nothing."""
 
 
-def lambda_path(rows: int, count: int = 13) -> tuple[float, ...]:
-    """Penalties for features whose rows have mean square 1, evenly spaced in their logarithm, strong to weak.
+def lambda_path(rows: int) -> tuple[float, ...]:
+    """13 penalties for features whose rows have mean square 1, evenly spaced in their logarithm, strong to weak.
 
     At 1 the weights are so small that the probe compares class means; at 1e-4 / rows the penalty hardly counts beside
     the loss of a single row.
 
     Args:
         rows: rows of the whole set.
-        count: length of the path.
     """
-    return tuple(np.geomspace(1, 1e-4 / rows, count).tolist())
+    return tuple(np.geomspace(1, 1e-4 / rows, 13).tolist())
 
 
 def softmax_path(

@@ -83,18 +83,17 @@ class Axes:
         return self.height - BOTTOM - (y - low) / ((high - low) or 1) * (self.height - TOP - BOTTOM)
 
 
-def line_chart(title: str, series: Sequence[Series], *, y_from: float = 0.0, y_to: float | None = None) -> Html:
-    """Draw lines over the steps of a training.
+def line_chart(title: str, series: Sequence[Series], *, y_to: float | None = None) -> Html:
+    """Draw lines over the steps of a training, from 0 or the lowest value on.
 
     Args:
         title: above the chart.
         series: what to draw; lines of less than two points are drawn as dots.
-        y_from: lowest y shown, unless a line goes below it.
         y_to: highest y shown; None for as high as the lines go.
     """
     values = [y for line in series for _, y in (*line.points, *line.raw)]
     steps = [x for line in series for x, _ in line.points]
-    low, high = min([y_from, *values]), max(values) if y_to is None else max([y_to, *values])
+    low, high = min([0.0, *values]), max(values) if y_to is None else max([y_to, *values])
     ticks = nice_ticks(low, high)
     axes = Axes((min(steps), max(steps)), (min(low, ticks[0]), max(high, ticks[-1])))
     parts = [_grid(axes, ticks), _steps(axes)]
@@ -151,9 +150,9 @@ def mark_chart(
     return drawing if width <= 440 else tag("div", drawing, class_="scroll many")
 
 
-def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
-    """Return round values that cover low to high, some `about` of them: steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / about or abs(high) / about or 1.0
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Return about four round values that cover low to high: steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / 4 or abs(high) / 4 or 1.0
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

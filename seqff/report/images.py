@@ -92,12 +92,12 @@ class ImageStore:
         return tag("svg", tag("defs", *self._stored), class_="definitions", aria_hidden="true")
 
 
-def png(pixels: NDArray[np.uint8], *, name: str, class_: str = "pixels") -> Html:
+def png(pixels: NDArray[np.uint8], *, name: str) -> Html:
     """Return (H, W, 3) uint8 RGB as a picture without loss, to be shown enlarged with sharp pixels."""
     done, coded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
     if not done:
         raise RuntimeError(f"{name} could not be coded as PNG")
-    return tag("img", src=data_uri("image/png", coded.tobytes()), alt=name, class_=class_)
+    return tag("img", src=data_uri("image/png", coded.tobytes()), alt=name, class_="pixels")
 
 
 def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
