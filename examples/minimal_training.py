@@ -39,7 +39,7 @@ stream = PairStream(manifest, transform, pairs, seed=0)
 config = EncoderConfig(widths=(16, 32, 64), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2))
 encoder = build_encoder(config, transform, seed=0)
 torch.manual_seed(0)
-heads = [build_head("mlp", info.channels, grid=2, width=64, out=32) for info in encoder.feature_info]
+heads = [build_head("mlp", info.channels, grid=2, out=32) for info in encoder.feature_info]
 optimizers = [
     torch.optim.AdamW([*layer.parameters(), *head.parameters()], lr=2e-3)
     for layer, head in zip(encoder.layers, heads, strict=True)

@@ -35,8 +35,6 @@ COMMANDS = {
     "config": "list the presets, show all settings of one or of a run, check a file of settings",
     "completion": "print the script that lets bash, zsh or fish complete commands, flags and choices",
 }
-SHELL_ONLY = ("config", "completion")
-"""Commands about the command line itself; the others are public functions of the same name and arguments."""
 
 OVERVIEW = """\
 usage: seqff COMMAND ... | seqff COMMAND --help | seqff --version

@@ -29,9 +29,9 @@ class Options:
     out: Path | None = None
     """Table (*.csv)."""
     layer: str | None = None
-    """By whose head, name or number of the layer; by default the one with the best accuracy in the probe."""
+    """Layer whose head is used, by name or number; by default the one with the best accuracy in the probe."""
     run: Path | None = None
-    """Where the run lies, if it has moved since the features were extracted."""
+    """Run folder, if it has moved since the features were extracted."""
     rows: bool = False
     """One answer a row of features (a frame or a clip), with its time, instead of one a video."""
     workers: int = 1

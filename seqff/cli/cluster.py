@@ -34,9 +34,9 @@ class Options:
     min_rows: int = 0
     """Smallest cluster of HDBSCAN; 0 for a hundredth of the rows, at least 5."""
     videos: str | None = None
-    """Where the videos lie, for the frames; by default as the manifest of the run says."""
+    """Where the videos are now, to show frames; by default where the manifest of the run says."""
     seed: int = 0
-    """Of k-means, and of the rows drawn where there are more than 20 000 (HDBSCAN: 10 000)."""
+    """Seed of k-means, and of the draw of rows where there are more than 20 000 (HDBSCAN: 10 000)."""
     overwrite: bool = False
     """Replace what is in --out."""
     progress: Progress = True

@@ -26,13 +26,13 @@ class Options:
     probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PROBE...")]
     """Folders of results, two or more."""
     names: tuple[str, ...] | None = None
-    """What to call them; by default as much of their paths as tells them apart."""
+    """Names of the results in the table; by default the parts in which their paths differ."""
     seeds: bool = False
-    """They are seeds of one thing: give mean and standard deviation."""
+    """The results are seeds of the same settings: print mean and standard deviation."""
     out: Path | None = None
     """File for the figure, *.png or *.svg."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     overwrite: bool = False
     """Replace the figure in --out."""
     json: Json = False

@@ -27,7 +27,7 @@ class Options:
     steps: int = 600
     """Training steps."""
     seed: int = 0
-    """Of clips, training and probe."""
+    """Seed of clips, training and probe."""
     device: Device = "auto"
     overwrite: bool = False
     """Replace what an earlier demo left in --out."""

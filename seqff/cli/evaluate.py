@@ -57,7 +57,7 @@ class Options:
     """YAML file with settings of the training; what it does not name keeps its default. Flags win over the file."""
     preset: Preset = "default"
     seeds: tuple[int, ...] = (0,)
-    """Of the trainings: one result each, and their mean and standard deviation."""
+    """Seeds of the trainings: one result each, and their mean and standard deviation."""
     per: Literal["video", "clip", "frame"] = "video"
     """A row a video, a clip or a frame."""
     grid: Literal[1, 2, 4] = 2
@@ -65,7 +65,7 @@ class Options:
     every: int = 1
     """Take every n-th frame."""
     seed: int = 0
-    """Of the folds and the bootstrap."""
+    """Seed of the folds and the bootstrap."""
     device: Device = "auto"
     resume: bool = False
     """Go on with the evaluation in --out; finished folds are not done again, seeds may be added."""

@@ -44,9 +44,9 @@ class Options:
     """every:18 splits frames inside videos instead: of each video every 18th frame trains, all others test. Needs
     features with a row a frame; for videos that are each a thing to be recognized."""
     seed: int = 0
-    """Of the folds and the bootstrap."""
+    """Seed of the folds and the bootstrap."""
     device: Device = "auto"
-    """Where matrices of more than 4 million values are worked on."""
+    """Where matrices of more than 4 million values are computed; auto takes CUDA if there is any."""
     allow_leak: bool = False
     """Let --groups frame deal frames at random, to show what that does to the score."""
     overwrite: bool = False

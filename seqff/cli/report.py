@@ -36,7 +36,7 @@ class Options:
     follow: int = 3
     """Videos followed over their whole length."""
     seed: int = 0
-    """Of the draw, and of t-SNE and UMAP."""
+    """Seed of the draw, and of t-SNE and UMAP."""
     device: Device = "auto"
     """Where the encoder runs: auto takes CUDA if there is any."""
     other_encoder: bool = False

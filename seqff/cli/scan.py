@@ -36,7 +36,7 @@ class Options:
     """Decode everything again, changed or not."""
     progress: Progress = True
     video: VideoConfig = field(default_factory=VideoConfig)
-    """How files are read, where they leave it open."""
+    """How files are read that do not say it themselves."""
     json: Json = False
 
 

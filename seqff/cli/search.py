@@ -40,7 +40,7 @@ class Options:
     out: Path | None = None
     """Page (*.html) or table (*.csv)."""
     videos: str | None = None
-    """Where the videos lie, for the page; by default as the manifest of the run says."""
+    """Where the videos are now, to show frames; by default where the manifest of the run says."""
     overwrite: bool = False
     """Replace the file in --out."""
     progress: Progress = True

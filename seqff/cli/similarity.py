@@ -31,7 +31,7 @@ class Options:
     out: Path | None = None
     """File for the numbers, JSON."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the draw."""
     device: Device = "auto"
     overwrite: bool = False
     """Replace the file in --out."""

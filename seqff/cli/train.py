@@ -58,7 +58,7 @@ class Options:
     """Run folder, or folder of a pretrained encoder, whose encoder to begin with; without it, fresh weights."""
     preset: Preset = "default"
     seed: int | None = None
-    """Of weights, batches and augmentation; by default 0, or that of the run in --config."""
+    """Seed of weights, batches and augmentation; by default 0, or that of the run in --config."""
     device: Device = "auto"
     resume: bool = False
     """Go on with the run in --out from its last checkpoint. With more --steps, also with one that has ended."""
