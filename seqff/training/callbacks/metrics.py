@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from seqff.config import TrainConfig
+from seqff.config_io import read_run_config
 from seqff.errors import ConfigError, RunError
 from seqff.files import write_atomically, writing
 from seqff.metrics import MetricsLog
@@ -76,7 +75,7 @@ class WandbLogger:
         file = run / WANDB_ID
         if not file.exists():
             write_atomically(file, secrets.token_hex(4))
-        settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        settings = read_run_config(run)
         try:
             self.run: Any = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", PROJECT),
