@@ -38,8 +38,7 @@ UNNAMED = {
 def test_groups_in_names_are_found(videos: list[str]) -> None:
     """What is advised as --groups puts the videos of a subject together, across classes."""
     labels = [video.split("/")[0] for video in videos]
-    note = forgotten_groups(videos, labels)
-    assert note is not None
+    (note,) = forgotten_groups(videos, labels)
     advised = note.partition("--groups ")[2].partition(" keeps")[0].strip("'")
     if advised == "folder":
         return
@@ -51,7 +50,7 @@ def test_groups_in_names_are_found(videos: list[str]) -> None:
 @pytest.mark.parametrize("videos", UNNAMED.values(), ids=UNNAMED)
 def test_running_numbers_are_no_groups(videos: list[str]) -> None:
     """Numbers that every class begins anew, or that are each one video's, are no reason to warn."""
-    assert forgotten_groups(videos, [video.split("/")[0] for video in videos]) is None
+    assert forgotten_groups(videos, [video.split("/")[0] for video in videos]) == []
 
 
 def test_the_notes_stand_in_the_result_and_its_table(make_store: Callable[..., FeatureStore]) -> None:
