@@ -22,16 +22,16 @@ class Options:
 
     Writes: results.json, results.csv, predictions.csv; prints the table.
             Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1. Beside the
-            linear probe: all layers at one width, and nearest neighbours for every k.
+            linear probe: all layers at one width, and nearest neighbors for every k.
 
     Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
     """
 
     features: Features
     labels: str
-    """'folder' (the first folder below VIDEOS names the class), 'video' (each is one; for --split-frames), a CSV
-    file with the columns video,label, or one with video,start_seconds,stop_seconds,label for features with a row a
-    frame or clip."""
+    """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label. Or a CSV
+    file with video,start_seconds,stop_seconds,label, for features with a row a frame or clip; or 'video': each video is
+    a class (for --split-frames)."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
     groups: Groups = None
