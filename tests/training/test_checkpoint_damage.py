@@ -201,7 +201,7 @@ def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(tmp_path: Path)
     [
         ("config.yaml", "steps: !!python/object/apply:os.mkdir [BOMB]", "the run folder is damaged"),
         ("config.yaml", "[" * 5000, "the run folder is damaged"),
-        ("config.yaml", "# " + "x" * 2_000_000, "too much for settings"),
+        ("config.yaml", "# " + "x" * 2_000_000, "too much for what it should hold"),
         ("metrics.jsonl", '["no step"]\n', "a line without a step, .* is not from a training"),
     ],
 )
