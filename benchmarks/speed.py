@@ -37,6 +37,7 @@ from seqff.training import build_learners, build_strategy
 from seqff.transform import FrameTransform
 
 LAYERS, BATCH, SIZE = 8, 32, 64
+SQUARE = FrameTransform(SIZE, SIZE)
 STEPS = 600  # of a schedule of which a few are taken
 POOLS = {"constant": (1,) * LAYERS, "pooled": (1, 2, 2) + (1,) * (LAYERS - 3)}
 BARS = {  # least ratio to the local step, on the constant net
@@ -86,16 +87,19 @@ def limit(config: EncoderConfig, side: int) -> float:
     return (3 * sum(flops) - flops[0]) / (2 * sum(flops))
 
 
-def build_step(config: TrainConfig, batch: int, layout: torch.memory_format) -> Step:
+def build_step(
+    config: TrainConfig, batch: int, layout: torch.memory_format, transform: FrameTransform = SQUARE
+) -> Step:
     """A training step of a fresh net on the same noise: groups of four frames are two clips of a video."""
-    encoder = build_encoder(config.encoder, FrameTransform(SIZE, SIZE), seed=0).to(memory_format=layout)
+    encoder = build_encoder(config.encoder, transform, seed=0).to(memory_format=layout)
     learners = build_learners(encoder, config, seed=0)
     learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
     learners[-1].loss = partial(learners[-1].loss, detached=True)  # the twin's last layer may take the cheap way, too
     trainer = build_strategy(learners, config)
     rows = torch.arange(batch)
     relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8)
-    frames = torch.randn(batch, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    size = transform.height, transform.width
+    frames = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
     frames = frames.contiguous(memory_format=layout)
 
     def step() -> None:

@@ -1,9 +1,10 @@
-"""What is installed and how fast this machine decodes: the first thing to look at when something is off."""
+"""What is installed, how fast this machine decodes and trains: the first thing to look at when something is off."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-import os
+import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -11,16 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from seqff.devices import choose_device
+from seqff.allocator import freed_memory_kept
+from seqff.config import TrainConfig
+from seqff.devices import FreeCores, choose_device, choose_precision, crowding, usable_cores
+from seqff.devices import clock as seconds_on
 from seqff.display import preformatted
 from seqff.errors import SeqffError
+from seqff.metrics import clock
+from seqff.nets import build_encoder
+from seqff.pairs import distances, relate
 from seqff.pairs.synthetic import ClipSettings, digits, moving_object, write_clip
 from seqff.terminal import as_lines
+from seqff.training import build_learners, build_strategy
 from seqff.training.run_folder import environment
+from seqff.training.setup import FEWEST_STEPS, MOST_STEPS
+from seqff.transform import FrameTransform
 from seqff.video import open_video
 
 READERS = {"decord": "decord", "pyav": "av", "opencv": "cv2", "torchcodec": "torchcodec"}
+TIMED, MOST_SECONDS = 6, 4.0
+"""Steps that are timed; fewer if they take longer than so many seconds."""
+WHOLE = 0.85
+"""Frames a second of a whole training, as a share of what its steps take: `python -m benchmarks.whole`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,9 @@ class Report:
         threads: torch's computing threads.
         device: what device "auto" (or the one asked for) stands for, with its name.
         decode_frames_per_second: whole-video decoding of a generated 320 x 240 H.264 clip at 64 px, one thread.
+        training_frames_per_second: that steps of a default training take, 64 x 64 px each, once they are decoded.
+        precision: that they are computed in.
+        crowding: what is to be said of threads that other processes leave no room; empty if nothing.
     """
 
     versions: dict[str, str]
@@ -42,6 +60,9 @@ class Report:
     threads: int
     device: str
     decode_frames_per_second: float
+    training_frames_per_second: float
+    precision: str
+    crowding: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as plain data."""
@@ -53,6 +74,11 @@ class Report:
         lines += [f"reader {name:<12} {found}" for name, found in self.readers.items()]
         lines += [f"cores          {self.cores} (torch uses {self.threads} threads)", f"device         {self.device}"]
         lines += [f"decoding       {self.decode_frames_per_second:.0f} frames/s (320x240 H.264 to 64 px, one thread)"]
+        config = TrainConfig()
+        rate, seconds = self.training_frames_per_second, len(_rows(config)) / self.training_frames_per_second / WHOLE
+        long = " and ".join(f"{steps} steps in {clock(steps * seconds)}" for steps in (FEWEST_STEPS, MOST_STEPS))
+        lines += [f"training       {rate:.0f} frames/s ({self.precision}); about {long} with default settings"]
+        lines += [f"               {self.crowding}"] if self.crowding else []
         return as_lines(lines)
 
     def _repr_html_(self) -> str:
@@ -85,6 +111,32 @@ def _decode_speed() -> float:
             return count / (time.perf_counter() - began)
 
 
+def _rows(config: TrainConfig) -> Tensor:
+    """Numbers of the rows of a batch of a training with these settings, which goes video by video, clip by clip."""
+    pairs = config.pairs
+    return torch.arange(pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length)
+
+
+def _training_speed(config: TrainConfig, device: torch.device) -> float:
+    """Frames a second of wall time in steps on a batch of noise; the median over a few."""
+    pairs, rows, (gap, far, _) = config.pairs, _rows(config), distances(config.pairs)
+    encoder = build_encoder(config.encoder, FrameTransform(pairs.size_px, pairs.size_px))
+    encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learners = build_learners(encoder, config, seed=0)
+    strategy = build_strategy(learners, dataclasses.replace(config, steps=FEWEST_STEPS))
+    clips = rows // pairs.clip_length
+    relation = relate(clips // pairs.clips_per_video, clips * 100 + rows % pairs.clip_length, gap=gap, far=far)
+    frames = torch.randn(len(rows), 3, pairs.size_px, pairs.size_px, generator=torch.Generator().manual_seed(0))
+    given = frames.to(device, memory_format=torch.channels_last), relation.to(device)
+    taken, began = list[float](), seconds_on(device)
+    with freed_memory_kept():  # as in a training
+        while len(taken) < 2 or (len(taken) < TIMED and seconds_on(device) - began < MOST_SECONDS):
+            start = seconds_on(device)
+            strategy.step(0, *given)
+            taken.append(seconds_on(device) - start)
+    return len(rows) / statistics.median(taken[1:])
+
+
 def doctor(*, device: str = "auto") -> Report:
     """Look at this installation and machine.
 
@@ -92,7 +144,7 @@ def doctor(*, device: str = "auto") -> Report:
         device: "auto", "cpu" or "cuda".
 
     Returns:
-        Versions, readers, threads, device, decoding speed.
+        Versions, readers, threads, device, speed of decoding and of training.
 
     Raises:
         ValueError: CUDA is asked for and there is none.
@@ -103,5 +155,17 @@ def doctor(*, device: str = "auto") -> Report:
     readers = {reader: _find_reader(module) for reader, module in READERS.items()}
     if readers["pyav"] != "found":
         raise SeqffError("PyAV, which seqff reads video with, cannot be imported: pip install av")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Report(environment(), readers, cores, torch.get_num_threads(), name, round(_decode_speed(), 1))
+    config, free, threads = TrainConfig(), FreeCores(), torch.get_num_threads()
+    decoding, training = _decode_speed(), _training_speed(config, target)
+    precision = "bf16" if choose_precision(config.precision, target) is torch.bfloat16 else "fp32"
+    return Report(
+        environment(),
+        readers,
+        usable_cores(),
+        threads,
+        name,
+        round(decoding, 1),
+        round(training, 1),
+        precision,
+        "" if target.type == "cuda" else crowding(threads, free()),
+    )

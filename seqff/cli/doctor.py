@@ -9,9 +9,9 @@ from seqff.cli.arguments import Device, Json, call_arguments, show_result
 
 @dataclass(frozen=True)
 class Options:
-    """Say what is installed and how fast this machine decodes.
+    """Say what is installed, how fast this machine decodes and trains.
 
-    Reads:  nothing; it decodes a clip made on the spot.
+    Reads:  nothing; it decodes a clip made on the spot and takes a few steps.
 
     Writes: nothing that stays.
 

@@ -91,6 +91,7 @@ def _recolor(
     turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
     mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
     affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)
-    for part, matrix in zip(x.permute(0, 2, 3, 1).tensor_split(borders), affine, strict=True):
-        for frame in part:  # channels last, as cv2 wants them: no copy where the batch lies so
-            frame.copy_(torch.from_numpy(cv2.transform(frame.numpy(), matrix)))
+    pixels = x.permute(0, 2, 3, 1).numpy()  # channels last, as cv2 wants them: no copy where the batch lies so
+    for part, matrix in zip(np.split(pixels, borders), affine, strict=True):
+        for frame in part:
+            frame[:] = cv2.transform(frame, matrix)

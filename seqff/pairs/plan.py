@@ -110,20 +110,21 @@ class Plan:
         else:
             video = int(self.videos(round_number)[slot])
         random = RandomStream.VISIT.generator(self.seed, round_number, slot, attempt)
-        chosen = [self._clips(video, random) for _ in range(self.config.batches_per_visit)]
-        indices = np.unique(np.concatenate(chosen))
-        return Visit(video, indices, tuple(np.searchsorted(indices, frames) for frames in chosen))
+        chosen = self._clips(video, random)
+        indices = np.unique(chosen)
+        return Visit(video, indices, tuple(np.searchsorted(indices, np.unique(frames)) for frames in chosen))
 
-    def _clips(self, video: int, random: np.random.Generator) -> np.ndarray:
-        """One clip in each equal section of a video's starts; (T,) ascending, unique where clips meet."""
+    def _clips(self, video: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """For each use a clip in each equal section of a video's starts; (uses, T), ascending, some equal."""
         frames, starts = int(self.frames[video]), self.starts[video]
         length = min(self.config.clip_length, frames)
         count = frames - length + 1 if starts is None else len(starts)
         edges = np.linspace(0, count, self.config.clips_per_video + 1)
-        places = np.floor(random.uniform(edges[:-1], edges[1:])).astype(np.int64)
+        uses = self.config.batches_per_visit
+        places = random.uniform(edges[:-1], edges[1:], (uses, self.config.clips_per_video)).astype(np.int64)
         places = np.minimum(places, count - 1)
         chosen = places if starts is None else starts[places]
-        return np.unique(chosen[:, None] + np.arange(length))
+        return (chosen[:, :, None] + np.arange(length)).reshape(uses, -1)
 
     def deal(self, round_number: int) -> list[list[tuple[int, int]]]:
         """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""

@@ -77,6 +77,8 @@ class PairStream:
             raise ValueError(f"training needs at least 2 different videos: all {len(self.entries)} are copies of one")
         self.plan = Plan([entry.frames for entry in self.entries], config, seed, starts=list(paired.values()))
         self.dataset = VisitDataset(str(manifest.root), self.entries, self.plan, transform, config)
+        if not workers:
+            self.dataset.keep(1)
         self.manifest, self.transform, self.config, self.seed = manifest, transform, config, seed
         self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
         self.max_bad, self.failed = max_bad, dict[int, str]()

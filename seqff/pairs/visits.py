@@ -7,6 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,14 @@ from seqff.pairs.coordinates import Coordinates, coordinates
 from seqff.pairs.plan import Plan, Visit
 from seqff.transform import FrameTransform
 from seqff.video import VideoEntry, VideoReader, open_cached
+from seqff.video.find import as_path
+from seqff.video.opening import check_unchanged
 from seqff.video.remote.address import shown
 
 MAX_ATTEMPTS = 10
 START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long
+KEPT_BYTES = 2**29
+"""A set of videos whose decoded frames take no more, in all decoding processes together, is decoded once and kept."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,20 @@ class VisitFrames:
 
 
 class VisitDataset(Dataset[VisitFrames]):
-    """Visits by their running number, decoded where this is called: in the process or in a worker."""
+    """Visits by their running number, decoded where this is called: in the process or in a worker.
+
+    Attributes:
+        kept: all frames of the videos that have been visited, by number, (frames, h, w, 3) uint8; None to keep none.
+        kept_bytes: what they take in the end.
+    """
 
     def __init__(
         self, root: str, entries: Sequence[VideoEntry], plan: Plan, transform: FrameTransform, config: PairsConfig
     ) -> None:
         self.root, self.entries, self.plan = root, list(entries), plan
         self.transform, self.config = transform, config
+        self.kept: dict[int, np.ndarray] | None = None
+        self.kept_bytes = 0
         self.in_flight: Any = None
         """For each worker the video it is reading + 1, or 0; memory shared by the processes."""
         self.fetched_at: Any = None
@@ -62,6 +74,13 @@ class VisitDataset(Dataset[VisitFrames]):
 
     def __len__(self) -> int:
         return 2**62  # visits do not end
+
+    def keep(self, processes: int) -> None:
+        """Keep what is decoded from now on, if the frames of all videos take little in so many processes."""
+        sizes = [self.transform.decode_size(entry.height, entry.width) for entry in self.entries]
+        needed = sum(3 * entry.frames * h * w for entry, (h, w) in zip(self.entries, sizes, strict=True))
+        if self.config.cache == "none" and processes * needed <= KEPT_BYTES:
+            self.kept, self.kept_bytes = {}, needed
 
     def path(self, video: int) -> str:
         """Return where a video lies."""
@@ -104,7 +123,14 @@ class VisitDataset(Dataset[VisitFrames]):
         if self.in_flight is not None:
             self.in_flight[place] = visit.video + 1
         try:
+            if self.kept is not None and visit.video in self.kept:
+                check_unchanged(as_path(self.path(visit.video)), self.entries[visit.video])
+                return np.take(self.kept[visit.video], visit.indices, axis=0)
             with self.open(visit.video) as reader:
+                if self.kept is not None:
+                    with suppress(VideoError):  # of a frame that this visit may not need
+                        self.kept[visit.video] = reader.at(range(len(reader)))
+                        return np.take(self.kept[visit.video], visit.indices, axis=0)
                 return reader.at(visit.indices)
         finally:
             if self.in_flight is not None:
@@ -130,6 +156,7 @@ def load_visits(
         yield from map(dataset.__getitem__, numbers)
         return
     dataset = copy.copy(dataset)
+    dataset.keep(workers)
     spawn = Children()
     dataset.in_flight, dataset.fetched_at = spawn.RawArray("q", workers), spawn.RawArray("d", [-math.inf] * workers)
     found = iter(

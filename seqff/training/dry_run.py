@@ -76,6 +76,8 @@ def _try_out(
     layers, step = _look(learners, frames, relation, config)
     taken = _time(setup, examples)
     decoded, batch = _decoded_bytes(stream), frames.numel() * frames.element_size()
+    kept = stream.dataset.kept or {}
+    still = stream.dataset.kept_bytes - sum(video.nbytes for video in kept.values())  # the dry run has kept a round
     per_epoch = stream.plan.rounds_per_epoch * stream.plan.batches_per_round
     return DryRun(
         len(manifest),
@@ -93,8 +95,8 @@ def _try_out(
         len(relation.positive),
         layers,
         Memory(
-            peak_bytes() - (0 if target.type == "cuda" else (len(examples) - 1) * batch),
-            decoded,
+            peak_bytes() - (0 if target.type == "cuda" else (len(examples) - 1) * batch) + still,
+            decoded + stream.dataset.kept_bytes,
             decoded * bool(config.workers),
             state_bytes(learners, config),
             batch,

@@ -27,7 +27,7 @@ class Memory:
 
     Args:
         peak: the most that this process has held.
-        frames: decoded frames of the round of videos that batches are dealt from.
+        frames: decoded frames: of the round of videos that batches are dealt from, and of all videos if they are kept.
         workers: frames that decoding workers have read ahead.
         state: weights of layers and heads, the optimizer's moments, the monitors' copies, and gradients.
         batch: the input frames of one batch.

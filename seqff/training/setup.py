@@ -25,6 +25,7 @@ from seqff.training.calibrate import BATCHES, calibrate
 from seqff.training.callbacks.alarms import CollapseMonitor, check_monitors
 from seqff.training.callbacks.check import LabelFreeCheck
 from seqff.training.callbacks.checkpoints import Checkpointer, check_saving
+from seqff.training.callbacks.crowding import Crowding
 from seqff.training.callbacks.interrupt import Interrupt
 from seqff.training.callbacks.metrics import MetricsWriter, check_loggers
 from seqff.training.callbacks.progress import ProgressBar
@@ -225,7 +226,7 @@ def build_trainer(
     metrics = MetricsWriter(run, every=config.log_every, step=done.step, loggers=config.loggers)
     monitor.recall(metrics.kept)
     bar = ProgressBar(run, config.steps, step=done.step, shown=progress)
-    around = [monitor, *callbacks, metrics, bar, checkpointer]
+    around = [monitor, *callbacks, metrics, bar, Crowding(), checkpointer]
     return Trainer(encoder, learners, strategy, around, steps=config.steps, step=done.step), checkpointer, done
 
 

@@ -93,7 +93,7 @@ class DecodePass:
         self.dts.append(frame.dts)
         self.prints.append(fingerprint(thumb))
         self.small.append(sampled(thumb))
-        self.change.append(0.0 if self._gray is None else float(np.abs(gray - self._gray).mean()))
+        self.change.append(0.0 if self._gray is None else int(np.abs(gray - self._gray).sum()) / gray.size)
         self._gray = gray
 
     def _add_first(self, frame: Any) -> None:
@@ -225,7 +225,10 @@ def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_sec
 
 def _end_seconds(packet: Any) -> float:
     shown = packet.pts if packet.pts is not None else packet.dts
-    return 0.0 if shown is None else float((shown + (packet.duration or 0)) * packet.time_base)
+    if shown is None:
+        return 0.0
+    tick = packet.time_base  # a product with it would be brought to lowest terms, for each packet
+    return float((shown + (packet.duration or 0)) * tick.numerator / tick.denominator)
 
 
 def fingerprint(thumb: Frames) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, get_args
@@ -186,8 +186,7 @@ class VideoEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; fields at their default are left out."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, sizes: bool = True) -> VideoEntry:

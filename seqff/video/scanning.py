@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from seqff.config import VideoConfig
+from seqff.devices import usable_cores
 from seqff.errors import ManifestError, SeqffError, VideoError
 from seqff.terminal import as_lines, counted
 from seqff.video.entry import VideoEntry
@@ -144,7 +145,7 @@ def _examine(
 
 def cores() -> int:
     """Return how many cores this process may use; those that torchrun has started on a machine share its cores."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = usable_cores()
     local = os.environ.get("LOCAL_WORLD_SIZE", "")
     return max(1, here // int(local)) if local.isdigit() and int(local) else here
 

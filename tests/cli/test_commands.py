@@ -207,10 +207,13 @@ def test_wrong_settings_labels_and_folders_get_a_clear_line(
 
 
 def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    """Versions, readers and a measured decoding speed, as text and as JSON."""
+    """Versions, readers, and how fast it decodes and trains, as text and as JSON."""
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["readers"]["pyav"] == "found"
     assert report["decode_frames_per_second"] > 0
+    assert report["training_frames_per_second"] > 0
     assert main(["doctor"]) == 0
-    assert "torch" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "torch" in said
+    assert "600 steps in" in said

@@ -20,7 +20,7 @@ import torch
 
 from seqff.config import PairsConfig
 from seqff.errors import SeqffError, VideoError
-from seqff.pairs import FrameBatch, PairStream
+from seqff.pairs import FrameBatch, PairStream, visits
 from seqff.pairs.augment import augment
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, scan
@@ -74,6 +74,25 @@ def test_resuming_in_the_middle_decodes_one_round_and_goes_on_alike(manifest: Ma
             (few.root / entry.path).unlink()
     assert len(needed) == 4
     assert same(next(PairStream(few, SMALL, CONFIG, seed=0).batches(1001)), before[3])
+
+
+def test_a_small_set_is_decoded_once(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an epoch the bytes of the files are not read again; a set that is too large is, and its batches are alike.
+
+    The spoilt files look as when they were scanned: the same size and time.
+    """
+    spoilt = without(manifest, tmp_path / "videos")
+    stream = PairStream(spoilt, SMALL, CONFIG, seed=0).batches()
+    kept = take(stream, 4)
+    for entry in spoilt.usable:
+        (spoilt.root / entry.path).write_bytes(bytes(entry.bytes))
+        os.utime(spoilt.root / entry.path, ns=(entry.mtime_ns, entry.mtime_ns))
+    kept += take(stream, 4)
+    monkeypatch.setattr(visits, "KEPT_BYTES", 0)
+    with pytest.raises(SeqffError):
+        take(PairStream(spoilt, SMALL, CONFIG, seed=0).batches(), 1)
+    every = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 8)
+    assert all(same(one, two) for one, two in zip(kept, every, strict=True))
 
 
 def test_ranks_share_the_rounds_of_one_epoch(manifest: Manifest) -> None:

@@ -1,0 +1,27 @@
+"""Whether other processes leave the computing threads room."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from seqff.devices import FreeCores, crowding
+from seqff.training.trainer import Callback, StepReport
+
+STEPS = 10
+"""Steps that are watched."""
+
+log = logging.getLogger(__name__)
+
+
+class Crowding(Callback):
+    """Says once, after a few steps, that more threads compute than cores are free."""
+
+    def __init__(self) -> None:
+        self.free, self.steps = FreeCores(), 0
+
+    def after_step(self, report: StepReport) -> None:
+        self.steps += 1
+        if self.steps == STEPS and (said := crowding(torch.get_num_threads(), self.free())):
+            log.warning("%s", said)
