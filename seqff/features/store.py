@@ -289,7 +289,6 @@ def write_store(
     per: str = "video",
     trained_on: Sequence[str] | None = None,
     skipped: Mapping[str, str] | None = None,
-    meta: Mapping[str, Any] | None = None,
 ) -> FeatureStore:
     """Write features made elsewhere (another network, a formula) as a store, to probe them like any other.
 
@@ -301,7 +300,6 @@ def write_store(
         per: "video", "clip" or "frame".
         trained_on: content hashes of the videos the features were learnt from; None if unknown.
         skipped: videos without rows, and why.
-        meta: more entries for meta.json.
 
     Raises:
         ValueError: an array does not have one row per entry of the index.
@@ -326,6 +324,5 @@ def write_store(
         write_tables(folder, videos, index, skipped or {})
         entries = {name: {"width": array.shape[1]} for name, array in arrays.items()}
         trained = None if trained_on is None else sorted(trained_on)
-        facts = {"per": per, "rows": len(index), "arrays": entries, "trained_on": trained}
-        write_meta(folder, {**(meta or {}), **facts})
+        write_meta(folder, {"per": per, "rows": len(index), "arrays": entries, "trained_on": trained})
     return FeatureStore.open(folder)

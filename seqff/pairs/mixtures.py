@@ -30,26 +30,24 @@ def blur_matrix(size: int, times: int) -> Tensor:
     return blurred.float()
 
 
-def hybrid_masks(
-    count: int, height: int, width: int, random: np.random.Generator, *, blurs: int | None = None
-) -> Tensor:
+def hybrid_masks(count: int, height: int, width: int, random: np.random.Generator) -> Tensor:
     """Draw smooth random masks: random bits, blurred by [1/4, 1/2, 1/4] both ways again and again, cut at 0.5.
+
+    Bits are blurred 6 times at 28 px, and more with the square of the shorter side, so that regions keep their share of
+    the picture.
 
     Args:
         count: N, how many masks.
         height: H, px.
         width: W, px.
         random: source of the bits.
-        blurs: how often; None for 6 at 28 px, growing with the square of the shorter side so that the regions keep
-            their share of the picture.
 
     Returns:
         (N, H, W) bool on the CPU; half of it is true on average.
 
     Reference: Hinton 2022, arXiv:2212.13345, section 3.2.
     """
-    if blurs is None:
-        blurs = max(1, round(BLURS_AT_28_PX * (min(height, width) / 28) ** 2))
+    blurs = max(1, round(BLURS_AT_28_PX * (min(height, width) / 28) ** 2))
     bits = np.unpackbits(np.frombuffer(random.bytes(-(-count * height * width // 8)), dtype=np.uint8))
     noise = torch.from_numpy(bits[: count * height * width]).float().view(count, height, width)
     return blur_matrix(height, blurs) @ noise @ blur_matrix(width, blurs) > 0.5

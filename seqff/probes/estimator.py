@@ -28,7 +28,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Array) -> Array:
         """Name a class for each row of X, (m, D)."""
         rows = self._rows(X)
-        return self._answers(to_numpy(self._scores(rows)).argmax(axis=1), X)
+        return self._like_inputs(self.classes_[to_numpy(self._scores(rows)).argmax(axis=1)], X)
 
     def score(self, X: Array, y: Array, sample_weight: Any = None) -> float:
         """Share of rows named right."""
@@ -68,12 +68,11 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"X has {rows.shape[1]} features, but {name} was fitted on {self.n_features_in_}")
         return rows
 
-    def _answers(self, codes: NDArray[np.int64], X: Array) -> Array:
-        answers = self.classes_[codes]
-        return torch.as_tensor(answers, device=X.device) if self._as_tensor(X) else answers
-
-    def _as_tensor(self, X: Array) -> bool:
-        return isinstance(X, torch.Tensor) and self._tensor_labels
+    def _like_inputs(self, values: Array, X: Array) -> Array:
+        """Return values as a tensor beside X if X and the labels were tensors, else as an array."""
+        if isinstance(X, torch.Tensor) and self._tensor_labels:
+            return torch.as_tensor(values, device=X.device)
+        return to_numpy(values)
 
 
 _FLOATS = (np.float64, np.float32)

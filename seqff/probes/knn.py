@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqff.probes.estimator import Probe, match
-from seqff.probes.preprocessing import Array, fit_scaling, to_numpy
+from seqff.probes.preprocessing import Array, fit_scaling
 
 NEIGHBORS = (10, 20, 100, 200)
 """All are reported, none is chosen: the best k is a choice made on the test rows."""
@@ -79,8 +79,7 @@ class KNNProbe(Probe):
 
     def predict_proba(self, X: Array) -> Array:
         """Share of the votes, (m, K)."""
-        shares = self._scores(self._rows(X))
-        return shares if self._as_tensor(X) else to_numpy(shares)
+        return self._like_inputs(self._scores(self._rows(X)), X)
 
     def votes(self, X: Array, ks: Sequence[int]) -> list[Array]:
         """Share of the votes for several k at the price of the largest; each (m, K)."""

@@ -86,14 +86,12 @@ class LinearProbe(Probe):
 
     def decision_function(self, X: Array) -> Array:
         """Logits, (m, K); with two classes (m,), the second's less the first's."""
-        logits = self._scores(self._rows(X))
-        logits = logits if self._as_tensor(X) else to_numpy(logits)
+        logits = self._like_inputs(self._scores(self._rows(X)), X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict_proba(self, X: Array) -> Array:
         """Probability of every class, (m, K)."""
-        probabilities = softmax(self._scores(self._rows(X)))
-        return probabilities if self._as_tensor(X) else to_numpy(probabilities)
+        return self._like_inputs(softmax(self._scores(self._rows(X))), X)
 
     def _scores(self, rows: Array) -> Array:
         return logits_of(self._narrowed(self.scaling_(match(rows, self.weights_))), self.weights_)

@@ -78,8 +78,7 @@ class RidgeProbe(Probe):
 
     def decision_function(self, X: Array) -> Array:
         """Scores, (m, K), near 1 for the right class, near -1 for others; with two classes (m,), as of the second."""
-        scores = self._scores(self._rows(X))
-        scores = scores if self._as_tensor(X) else to_numpy(scores)
+        scores = self._like_inputs(self._scores(self._rows(X)), X)
         return scores[:, 1] if len(self.classes_) == 2 else scores
 
     def _scores(self, rows: Array) -> Array:

@@ -230,12 +230,11 @@ def _card(probe: Probe, one: Answered, sample: ActivationSample, images: ImageSt
         for place, name in enumerate(probe.arrays)
     ]
     words = tag("p", tag("b", one.video), tag("span", "true: ", tag("b", one.label)), *said)
-    marks = {True: ("right", "\u2713"), False: ("miss", "\u2717")}
-    answers = [
-        tag("li", f"{name}: {answer} {marks[answer == one.label][1]}", class_=marks[answer == one.label][0])
-        for name, answer in one.said.items()
-        if "/" not in name
-    ]
+    answers = []
+    for name, answer in one.said.items():
+        if "/" not in name:
+            class_, mark = ("right", "\u2713") if answer == one.label else ("miss", "\u2717")
+            answers.append(tag("li", f"{name}: {answer} {mark}", class_=class_))
     wrong = " ".join(str(probe.arrays.index(name)) for name in one.wrong())
     every = tag("ul", *answers, class_="answers")
     return tag("article", pictures, words, every, data_wrong=wrong, hidden="" if hidden else None)
