@@ -17,15 +17,15 @@ from seqff.display import framed, html_table
 from seqff.explore.ethogram import MOST_ROWS, Segment, color_of, ethogram
 from seqff.explore.grouping import METHODS, Grouped, Labels, Method, group, segments_of, smooth
 from seqff.explore.moments import Moment, Timeline
-from seqff.explore.pictures import read_pictures, write_page
+from seqff.explore.pictures import read_pictures
 from seqff.features import FeatureStore
 from seqff.files import check_folder, claim_folder, whole_folder, write_atomically, write_csv, write_json
 from seqff.report.html import Html, Section, figure, join, scrolling, table, tag
 from seqff.terminal import align, as_lines, counted
 
 SEGMENTS, CLUSTERS, PICTURE, PAGE = "segments.csv", "clusters.json", "ethogram.svg", "page.html"
-FRAMES_SHOWN, EXAMPLES = 8, 8
-"""Frames of a clip, and moments of a cluster, on the page."""
+EXAMPLES = 8
+"""Moments of a cluster on the page."""
 
 
 @dataclass(frozen=True)
@@ -233,20 +233,13 @@ def _write(timeline: Timeline, found: Clustering, settings: Mapping[str, Any]) -
 def _write_page(
     timeline: Timeline, found: Clustering, videos: str | os.PathLike[str] | None, *, progress: bool
 ) -> None:
-    store = timeline.store
-    wanted: dict[str, list[int]] = {}
-    for moment in (moment for one in found.clusters for moment in one.examples):
-        wanted.setdefault(moment.video, []).extend(timeline.frames_of(moment, FRAMES_SHOWN))
-    pictures = read_pictures(store, wanted, videos, progress=progress)
+    examples = (moment for one in found.clusters for moment in one.examples)
+    pictures = read_pictures(timeline, examples, videos, progress=progress)
     total = sum(one.seconds for one in found.clusters) or 1.0
     folders = _folders(found.segments)
 
     def shown(one: Cluster) -> Html:
-        cells = [
-            tag("div", pictures.show(at.video, timeline.frames_of(at, FRAMES_SHOWN), at.name), tag("span", at.name),
-                class_="panel")
-            for at in one.examples
-        ]  # fmt: skip
+        cells = [tag("div", pictures.show(at), tag("span", at.name), class_="panel") for at in one.examples]
         note = (
             f"{one.seconds:.1f} s, {one.seconds / total:.0%} of the time, {one.segments} segments in {one.videos} "
             f"videos{folders.get(one.number, '')}."
@@ -266,18 +259,17 @@ def _write_page(
         tag("div", *keys, class_="legend"), scrolling(tag("div", ethogram(_by_video(found)), style="min-width:44rem"))
     )
     over_time = f"A row a video, a color a cluster. Point at a part for its times.{more}"
-    examples = "The moments nearest to the center of each cluster, at most one of a video, as the encoder sees them."
+    nearest = "The moments nearest to the center of each cluster, at most one of a video, as the encoder sees them."
     count = sum(one.number > 0 for one in found.clusters)
     answer = f"{count} clusters of {found.layer} by {found.method}."
     parts = [
         Section("time", "over time", "Which video shows what, and when?", answer,
                 figure("figure-ethogram", drawing, over_time)),
         Section("clusters", "clusters", "What is in each cluster?", None,
-                figure("figure-clusters", join(*map(shown, found.clusters)), examples)),
+                figure("figure-clusters", join(*map(shown, found.clusters)), nearest)),
         Section("table", "table", "How large are they?", None, table(header, rows, id_="table-clusters")),
     ]  # fmt: skip
-    summary = [f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"]
-    write_page(found.path / PAGE, f"Clusters of {found.layer}", summary, parts, pictures)
+    pictures.write_page(found.path / PAGE, f"Clusters of {found.layer}", parts)
 
 
 def _folders(segments: Sequence[Segment]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,15 +12,19 @@ import torch
 from tqdm.auto import tqdm
 
 from seqff.errors import SeqffError, VideoError
+from seqff.explore.moments import Moment, Timeline
 from seqff.features import FeatureStore
 from seqff.files import write_atomically
 from seqff.report.activations import shown_size
 from seqff.report.html import Html, Section, absent
 from seqff.report.images import ImageStore
 from seqff.report.page import render
+from seqff.terminal import counted
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, open_video, scan
 
+FRAMES_SHOWN = 8
+"""Of a clip or a whole video, on a page."""
 MOST_BYTES = 4_000_000
 """Frames are added to a page as long as they take no more."""
 ANY_SHAPE = FrameTransform(96, 128, fit="letterbox")
@@ -31,42 +35,59 @@ Videos = str | os.PathLike[str]
 
 @dataclass
 class Pictures:
-    """Frames of a page.
+    """Frames of the moments of a page.
 
     Args:
+        timeline: of the store whose rows the moments are.
         images: those that could be read.
         why: why there are none; empty where the videos are at hand.
         failed: by path, why a video could not be read.
     """
 
+    timeline: Timeline
     images: ImageStore
     why: str = ""
     failed: dict[str, str] = field(default_factory=dict)
 
-    def show(self, video: str, frames: Sequence[int], name: str) -> Html:
-        """Return frames of a video as one picture, which plays them where they are several; or say why not."""
-        known = [self.images.number(video, frame) for frame in frames]
+    def show(self, moment: Moment) -> Html:
+        """Return the frames of a moment as one picture, which plays them where they are several; or say why not."""
+        known = [self.images.number(moment.video, frame) for frame in self.frames(moment)]
         numbers = [number for number in known if number is not None]
         if not numbers:
-            return absent("No picture: " + (self.why or self.failed.get(video, "the page would be too large.")))
-        return self.images.show(numbers[0], name=name) if len(numbers) == 1 else self.images.player(numbers, name=name)
+            return absent("No picture: " + (self.why or self.failed.get(moment.video, "the page would be too large.")))
+        if len(numbers) == 1:
+            return self.images.show(numbers[0], name=moment.name)
+        return self.images.player(numbers, name=moment.name)
+
+    def frames(self, moment: Moment) -> list[int]:
+        """Return the numbers of the frames by which a moment is shown."""
+        return self.timeline.frames_of(moment, FRAMES_SHOWN)
+
+    def write_page(self, out: Path, heading: str, parts: Sequence[Section]) -> None:
+        """Write a page that needs nothing from outside."""
+        store = self.timeline.store
+        summary = f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"
+        content = render(heading, [summary], parts, self.images, heading=heading)
+        write_atomically(out, content.encode(errors="backslashreplace"))
 
 
-def read_pictures(
-    store: FeatureStore, wanted: Mapping[str, Sequence[int]], videos: Videos | None, *, progress: bool
-) -> Pictures:
-    """Read frames as the encoder sees them.
+def read_pictures(timeline: Timeline, moments: Iterable[Moment], videos: Videos | None, *, progress: bool) -> Pictures:
+    """Read the frames of moments as the encoder sees them.
 
     Args:
-        store: whose videos they are of; videos are known by their content, wherever they lie now.
-        wanted: by path of a video, the numbers of the frames.
-        videos: where the videos lie; None for the manifest of the run that the features are of.
+        timeline: of the store; its videos are known by their content, wherever they are now.
+        moments: to be shown.
+        videos: where the videos are; None for the manifest of the run that the features are of.
         progress: show a progress bar (on a terminal).
     """
+    store = timeline.store
     transform = _transform(store)
     size = shown_size(transform)
     shown = FrameTransform(size[0], size[1], fit=transform.fit)
-    pictures = Pictures(ImageStore(*size))
+    pictures = Pictures(timeline, ImageStore(*size))
+    wanted: dict[str, list[int]] = {}
+    for moment in moments:
+        wanted.setdefault(moment.video, []).extend(pictures.frames(moment))
     manifest = _manifest(store, videos, progress=progress)
     if isinstance(manifest, str):
         pictures.why = manifest
@@ -94,12 +115,6 @@ def read_pictures(
         cause = next(iter(pictures.failed.values()))
         pictures.why = f"{cause} If the videos have moved, videos (--videos FOLDER) says where they are."
     return pictures
-
-
-def write_page(out: Path, heading: str, summary: Sequence[str], parts: Sequence[Section], pictures: Pictures) -> None:
-    """Write a page that needs nothing from outside."""
-    content = render(heading, summary, parts, pictures.images, heading=heading)
-    write_atomically(out, content.encode(errors="backslashreplace"))
 
 
 def _transform(store: FeatureStore) -> FrameTransform:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from seqff.display import framed, html_table
 from seqff.errors import RunError
 from seqff.explore.moments import Moment, Timeline, blocks
-from seqff.explore.pictures import read_pictures, write_page
+from seqff.explore.pictures import read_pictures
 from seqff.features import FeatureStore
 from seqff.files import check_file, write_csv
 from seqff.probes.data import finite
@@ -24,8 +24,6 @@ from seqff.terminal import align, as_lines, counted, printable
 
 Center = Literal["all", "video", "none"]
 CENTERS = ("all", "video", "none")
-FRAMES_SHOWN = 8
-"""Of a clip or a whole video, on the page."""
 NOTHING = 1e-6
 """A feature whose deviation is below this share of its largest value does not vary."""
 
@@ -257,35 +255,31 @@ def _plain(moment: Moment) -> dict[str, Any]:
 def _write_page(
     file: Path, timeline: Timeline, result: SearchResult, videos: str | os.PathLike[str] | None, *, progress: bool
 ) -> None:
-    store = timeline.store
-    shown = [result.query, *(hit.moment for hit in result.hits)]
-    frames = [timeline.frames_of(moment, FRAMES_SHOWN) for moment in shown]
-    wanted: dict[str, list[int]] = {}
-    for moment, numbers in zip(shown, frames, strict=True):
-        wanted.setdefault(moment.video, []).extend(numbers)
-    pictures = read_pictures(store, wanted, videos, progress=progress)
-
-    drawn = [pictures.show(at.video, numbers, at.name) for at, numbers in zip(shown, frames, strict=True)]
+    moments = [result.query, *(hit.moment for hit in result.hits)]
+    pictures = read_pictures(timeline, moments, videos, progress=progress)
     cards = []
     for place, hit in enumerate(result.hits, 1):
         when = "" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f} s, "
         words = tag("span", f"{when}similarity {hit.similarity:.3f}")
-        cards.append(tag("article", drawn[place], tag("p", tag("b", f"{place}. {hit.moment.video}"), words)))
+        cards.append(
+            tag("article", pictures.show(hit.moment), tag("p", tag("b", f"{place}. {hit.moment.video}"), words))
+        )
     caption = (
         f"Cosine of the features of {result.layer} {_CENTERED[result.center]}. The median over all moments of other "
         f"videos is {result.typical:.3f}. Frames as the encoder sees them."
     )
-    asked = tag("div", tag("article", drawn[0], tag("p", tag("b", result.query.name))), class_="clips")
+    asked = tag(
+        "div", tag("article", pictures.show(result.query), tag("p", tag("b", result.query.name))), class_="clips"
+    )
     found = figure("figure-hits", tag("div", *cards, class_="clips"), caption)
-    kind, best = "videos" if store.per == "video" else "moments", result.hits[0]
+    kind, best = "videos" if timeline.store.per == "video" else "moments", result.hits[0]
     answer = f"Most of all {best.moment.name}, with a similarity of {best.similarity:.3f}."
     parts = [
         Section("asked", "asked for", "What was asked for?", f"{result.query.name}, by {result.layer}.", asked),
         Section("hits", "found", f"Which {kind} of other videos are most like it?", answer, found),
         Section("table", "table", "The same as a table", None, table(HEADER, _lines(result), id_="table-hits")),
     ]
-    summary = [f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"]
-    write_page(file, f"Like {result.query.name}", summary, parts, pictures)
+    pictures.write_page(file, f"Like {result.query.name}", parts)
 
 
 _CENTERED = {
