@@ -1,10 +1,13 @@
 # make demo: the whole way on clips made on the spot.  make test: the whole test suite.
 # make docs: the site in build/site.  Each sets up .venv itself.
 # make release-check: wheel and sdist, each installed in a fresh environment (some GB, a few minutes).
+# make lowest: some tests with the lowest versions of pyproject.toml (some GB, a few minutes).
 PYTHON ?= python3
+EXTRAS ?= test
+LOWEST ?= tests/nets/test_encoder.py tests/pairs tests/probes/test_probe_linear.py tests/explore tests/test_display.py
 BIN := .venv/bin
 
-.PHONY: demo test check docs release-check clean
+.PHONY: demo test check docs release-check lowest clean
 
 demo: .venv/installed
 	$(BIN)/seqff demo
@@ -31,6 +34,11 @@ release-check: .venv/bin/python
 	  cd build/release; env/bin/seqff --version; env/bin/seqff doctor; cd ../..; \
 	done
 
+lowest: # Python 3.10 to 3.12: these versions have no wheels for newer ones
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet -c constraints-lowest.txt -e . pytest
+	build/lowest/bin/python -m pytest -W default $(LOWEST)
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -40,7 +48,7 @@ release-check: .venv/bin/python
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet -e '.[test]'
+	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	touch $@
 
 .venv/installed-dev: .venv/installed

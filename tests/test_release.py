@@ -21,3 +21,12 @@ def test_citation_and_changelog_are_of_this_version() -> None:
     )
     assert newest is not None
     assert newest[1] == __version__
+
+
+def test_the_lowest_versions_are_those_that_are_promised() -> None:
+    """`make lowest` tries for every dependency the version from which on pyproject.toml takes it."""
+    (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text("utf-8"), re.M | re.S)
+    promised = dict(re.findall(r'"([\w-]+)>=([\d.]+)', block))
+    tried = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints-lowest.txt").read_text("utf-8"), re.M))
+    assert len(promised) > 10
+    assert {name: tried[name][: len(least)] for name, least in promised.items()} == promised
