@@ -1,0 +1,89 @@
+"""A step never waits for the device: the host looks at no number that the device computes.
+
+On CUDA such a look makes the host wait for all that is under way, and the device then waits for the host. Here looks
+are found without one: by the operators that a step calls, and on a device that has no numbers at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from helpers.small_nets import small_batch, small_config, small_learners
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seqff.config import ObjectiveConfig, TrainConfig
+from seqff.objectives import OBJECTIVES
+from seqff.pairs import Relation
+from seqff.training import LayerLearner, build_strategy
+
+LOOKS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "unique_dim", "unique_consecutive")
+BY_INDEX = ("index", "index_put", "index_put_", "_index_put_impl_")
+
+
+class NoLooks(TorchDispatchMode):
+    """A block in which operators fail that give a tensor's number to Python, or a size that depends on numbers."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in LOOKS, name
+        if name in BY_INDEX:
+            assert all(index is None or index.dtype == torch.int64 for index in args[1]), f"{name} by a mask"
+        return func(*args, **(kwargs or {}))
+
+
+def config_of(objective: str) -> TrainConfig:
+    """Settings of small nets that learn by an objective; "default" for the default ones and their optimizer."""
+    if objective == "default":
+        return replace(small_config(), objective=ObjectiveConfig(), optim=TrainConfig().optim)
+    return small_config(objective=objective)
+
+
+def needs_mixtures(config: TrainConfig) -> bool:
+    """Whether batches must hold synthetic negatives."""
+    return any(learner.objective.needs_mixtures for learner in small_learners(config))
+
+
+@pytest.mark.parametrize("objective", ["default", *OBJECTIVES])
+@pytest.mark.parametrize("trainer", ["local", "overlap", "end_to_end_sum"])
+def test_a_step_calls_no_operator_that_waits(objective: str, trainer: str) -> None:
+    """Whatever the objective and the trainer; the second step, when all that is made once is there."""
+    config = replace(config_of(objective), trainer=trainer)  # type: ignore[arg-type]
+    strategy, batch = build_strategy(small_learners(config), config), small_batch(mixtures=needs_mixtures(config))
+    strategy.step(0, *batch)
+    with NoLooks():
+        strategy.step(1, *batch)
+
+
+@pytest.mark.parametrize("objective", ["default", *OBJECTIVES])
+def test_a_loss_and_its_way_back_need_no_numbers(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not by a copy to the host: "meta" tensors have none. (That device knows no mixed precision.)"""
+    monkeypatch.setattr(LayerLearner, "_autocast", lambda self, h: nullcontext())
+    config = config_of(objective)
+    h, relation = small_batch(mixtures=needs_mixtures(config))
+    h, relation = h.to("meta"), Relation(*(None if t is None else t.to("meta") for t in vars(relation).values()))
+    for learner in small_learners(config):
+        for module in (learner.layer, learner.head, learner.objective):
+            module.to("meta")
+        out, loss = learner.loss(h.detach(), relation, detached=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        h = out
+
+
+@pytest.mark.parametrize(
+    "look", [Tensor.item, float, bool, Tensor.tolist, Tensor.nonzero, lambda x: torch.arange(1)[x > 0]]
+)
+def test_looks_are_found(look: Callable[[Tensor], object]) -> None:
+    """What waits fails by one of the two ways, and an index by numbers passes."""
+    with NoLooks():
+        assert len(torch.ones(2)[torch.zeros(3, dtype=torch.int64)]) == 3
+    with pytest.raises((AssertionError, NotImplementedError, RuntimeError)):
+        look(torch.ones(1, device="meta"))
+    if look is not Tensor.tolist:
+        with NoLooks(), pytest.raises(AssertionError):
+            look(torch.ones(1))
