@@ -88,19 +88,24 @@ def limit(config: EncoderConfig, side: int) -> float:
 
 
 def build_step(
-    config: TrainConfig, batch: int, layout: torch.memory_format, transform: FrameTransform = SQUARE
+    config: TrainConfig,
+    batch: int,
+    layout: torch.memory_format,
+    transform: FrameTransform = SQUARE,
+    *,
+    device: str = "cpu",
 ) -> Step:
     """A training step of a fresh net on the same noise: groups of four frames are two clips of a video."""
-    encoder = build_encoder(config.encoder, transform, seed=0).to(memory_format=layout)
+    encoder = build_encoder(config.encoder, transform, seed=0).to(device, memory_format=layout)
     learners = build_learners(encoder, config, seed=0)
     learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
     learners[-1].loss = partial(learners[-1].loss, detached=True)  # the twin's last layer may take the cheap way, too
     trainer = build_strategy(learners, config)
     rows = torch.arange(batch)
-    relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8)
+    relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8).to(device)
     size = transform.height, transform.width
     frames = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
-    frames = frames.contiguous(memory_format=layout)
+    frames = frames.to(device).contiguous(memory_format=layout)
 
     def step() -> None:
         trainer.step(0, frames, relation)

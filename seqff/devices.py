@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 DEVICES = ("auto", "cpu", "cuda")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -47,6 +48,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public way to ask
     return torch.bfloat16 if supported() else torch.float32
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; on its way to CUDA through pinned memory, so that the host does not wait."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def clock(device: torch.device) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqff.devices import sent
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -30,4 +32,4 @@ class Relation:
     def to(self, device: torch.device | str) -> Relation:
         """Return the relation on a device."""
         tensors = (self.positive, self.same_video, self.other_video, self.real, self.video)
-        return Relation(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
+        return Relation(*(t if t is None else sent(t, device) for t in tensors))  # type: ignore[arg-type]

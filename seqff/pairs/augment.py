@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqff.config import PairsConfig
+from seqff.devices import sent
 from seqff.transform import FrameTransform
 
 HUE = np.pi / 2
 """Largest turn of the hues at color_jitter = 1, in radians."""
+HOST = "cpu"
+"""The device on which OpenCV changes colors, faster than torch does."""
 GRAY = 0.2
 """Share of the draws without any color at color_jitter = 1."""
 QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -32,21 +35,20 @@ def augment(
     """Crop, flip and recolor the frames of one video in one batch.
 
     Args:
-        frames: (T, h, w, 3) uint8, as large as the transform's `decode_size` says.
+        frames: (T, h, w, 3) uint8, as large as the transform's `decode_size` says; on any device.
         transform: gives size and scaling of the output.
         config: `crop`, `flip`, `brightness`, `color_jitter`, and what is drawn once for all frames, for each clip, or
             for each frame.
         random: source of the draws.
         time: (T,) frame numbers, ascending; a clip ends where they leap. None for consecutive frames.
-        out: (T, 3, height, width) float32 to write into; None for a new tensor.
+        out: (T, 3, height, width) float32 to write into, on the same device; None for a new tensor.
 
     Returns:
         (T, 3, height, width) float32, `out` if it was given.
     """
     if out is None:
-        out = torch.empty(
-            (len(frames), 3, transform.height, transform.width), memory_format=torch.channels_last, dtype=torch.float32
-        )
+        shape = (len(frames), 3, transform.height, transform.width)
+        out = torch.empty(shape, device=frames.device, memory_format=torch.channels_last, dtype=torch.float32)
     frames = transform.filled(frames)
     borders = _borders(config.augment, len(frames), time)
     for part, target in zip(frames.tensor_split(borders), out.tensor_split(borders), strict=True):
@@ -91,6 +93,12 @@ def _recolor(
     turned = np.cos(angle)[:, None, None] * (np.eye(3) - 1 / 3) + np.sin(angle)[:, None, None] * QUARTER
     mix = gain[:, None, None] * (1 / 3 + saturation[:, None, None] * turned)
     affine = np.concatenate([mix, np.repeat(shift, 3).reshape(-1, 3, 1)], axis=2).astype(np.float32)
+    if x.device.type != HOST:
+        parts = np.diff([0, *borders, len(x)])
+        each = sent(torch.from_numpy(np.repeat(affine, parts, axis=0)), x.device)
+        changed = torch.baddbmm(each[:, None, :, 3], x.permute(0, 2, 3, 1).flatten(1, 2), each[:, :, :3].mT)
+        x.copy_(changed.mT.view_as(x))
+        return
     pixels = x.permute(0, 2, 3, 1).numpy()  # channels last, as cv2 wants them: no copy where the batch lies so
     for part, matrix in zip(np.split(pixels, borders), affine, strict=True):
         for frame in part:

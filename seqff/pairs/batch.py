@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqff.devices import sent
 from seqff.pairs.coordinates import TIE, Coordinates, Unit
 from seqff.relation import Relation
 
@@ -97,7 +98,7 @@ class FrameBatch:
     def to(self, device: torch.device | str) -> FrameBatch:
         """Return the batch on a device."""
         tensors: list[Tensor | None] = [getattr(self, field.name) for field in fields(self)]
-        return FrameBatch(*(t if t is None else t.to(device, non_blocking=True) for t in tensors))  # type: ignore[arg-type]
+        return FrameBatch(*(t if t is None else sent(t, device) for t in tensors))  # type: ignore[arg-type]
 
     def relation(self, *, gap: float, far: float, unit: Unit = "frames") -> Relation:
         """Derive positives and negatives among the rows (see `relate`).

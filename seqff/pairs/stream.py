@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from seqff.config import PairsConfig
+from seqff.devices import sent
 from seqff.errors import SeqffError
 from seqff.pairs.augment import augment
 from seqff.pairs.batch import FrameBatch
@@ -44,6 +45,7 @@ class PairStream:
         world: how many train together.
         timeout_seconds: a worker that needs longer for a visit hangs: the stream stops with a `VideoError` that names
             the file. With workers=0 nobody can watch, and a decoder that hangs, hangs.
+        device: where frames are augmented and stay; the coordinates of batches are on the CPU.
 
     Raises:
         ValueError: too few usable videos, or settings that do not fit each other or the videos.
@@ -61,6 +63,7 @@ class PairStream:
         rank: int = 0,
         world: int = 1,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        device: torch.device | str = "cpu",
     ) -> None:
         if workers < 0 or timeout_seconds <= 0 or not 0 <= rank < world:
             raise ValueError(
@@ -81,7 +84,7 @@ class PairStream:
             self.dataset.keep(1)
         self.manifest, self.transform, self.config, self.seed = manifest, transform, config, seed
         self.workers, self.rank, self.world, self.timeout_seconds = workers, rank, world, timeout_seconds
-        self.max_bad, self.failed = max_bad, dict[int, str]()
+        self.max_bad, self.failed, self.device = max_bad, dict[int, str](), device
         self._warn()
 
     @property
@@ -90,8 +93,9 @@ class PairStream:
         return len(set(self.identity))
 
     def plain(self) -> PairStream:
-        """Return a stream of the same batches without augmentation."""
+        """Return a stream of the same batches without augmentation, on the CPU."""
         plain = copy.copy(self)
+        plain.device = "cpu"
         plain.config, plain.workers = replace(self.config, crop=1.0, flip=False, brightness=0.0, color_jitter=0.0), 0
         return plain
 
@@ -152,13 +156,14 @@ class PairStream:
         video, where = [], []
         count = sum(len(held.visit.uses[use]) for held, use in sources)
         shape = (count, 3, self.transform.height, self.transform.width)
-        frames = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
+        frames = torch.empty(shape, device=self.device, dtype=torch.float32, memory_format=torch.channels_last)
         filled = 0
         for place, (held, use) in enumerate(sources):
             rows = held.visit.uses[use]
             random = RandomStream.AUGMENTATION.generator(self.seed, number, place)
             numbers = held.visit.indices[rows]
-            decoded, out = torch.from_numpy(held.frames[rows]), frames[filled : filled + len(rows)]
+            decoded = sent(torch.from_numpy(held.frames[rows]), self.device)
+            out = frames[filled : filled + len(rows)]
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)
             filled += len(rows)
             where.append(held.coordinates.at(rows))

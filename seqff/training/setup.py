@@ -119,7 +119,7 @@ def prepare(
     shapes = [(entry.height, entry.width) for entry in manifest.usable]
     fitted = fit_transform(config.pairs.size_px, shapes, fit=config.pairs.fit)
     transform = fitted if given is None else given.transform
-    stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, **options)
+    stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, device=device, **options)
     encoder = given or build_encoder(config.encoder, transform, seed=seed)
     return encoder.to(device, memory_format=torch.channels_last), stream  # type: ignore[call-overload]
 

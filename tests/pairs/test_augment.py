@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from seqff.config import PairsConfig
@@ -13,6 +15,7 @@ from seqff.transform import FrameTransform
 
 CONFIG = PairsConfig(crop=0.7, brightness=0.2)
 SMALL = FrameTransform(16, 16)
+augment_module = importlib.import_module("seqff.pairs.augment")
 
 
 def test_augmentation_is_shared_by_what_the_setting_says() -> None:
@@ -27,6 +30,18 @@ def test_augmentation_is_shared_by_what_the_setting_says() -> None:
         out = augment(frames, SMALL, config, np.random.default_rng(1), time=time)
         sizes[kind] = [int((out == one).flatten(1).all(dim=1).sum()) for one in out]
     assert sizes == {"shared": [6] * 6, "clip": [3] * 6, "independent": [1] * 6}
+
+
+@pytest.mark.parametrize("photometric", ["independent", "clip", "shared"])
+def test_other_devices_change_colors_alike(photometric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done where OpenCV cannot work gives the same frames from the same draws, up to rounding."""
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 20, 22, 3), dtype=np.uint8))
+    time, config = np.array([0, 1, 2, 7, 8, 9]), replace(CONFIG, photometric=photometric, color_jitter=1.0)  # type: ignore[arg-type]
+    found = []
+    for host in ("cpu", "none"):
+        monkeypatch.setattr(augment_module, "HOST", host)
+        found.append(augment(frames, SMALL, config, np.random.default_rng(1), time=time))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=0)
 
 
 def test_brightness_is_a_gain_and_an_offset_of_grey_levels() -> None:

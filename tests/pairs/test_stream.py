@@ -95,6 +95,16 @@ def test_a_small_set_is_decoded_once(manifest: Manifest, tmp_path: Path, monkeyp
     assert all(same(one, two) for one, two in zip(kept, every, strict=True))
 
 
+def test_frames_are_augmented_on_the_device(manifest: Manifest) -> None:
+    """All of it: the stand-in for one has no numbers, so that nothing can come back. Coordinates stay on the CPU."""
+    config = replace(CONFIG, color_jitter=0.5)
+    there = next(PairStream(manifest, SMALL, config, seed=0, device="meta").batches())
+    here = next(PairStream(manifest, SMALL, config, seed=0).batches())
+    assert there.frames.device.type == "meta"
+    assert (there.frames.shape, there.frames.stride()) == (here.frames.shape, here.frames.stride())
+    assert torch.equal(there.time, here.time)
+
+
 def test_ranks_share_the_rounds_of_one_epoch(manifest: Manifest) -> None:
     """Two ranks see what one process sees, rounds in turn: in an epoch every video once, none in both."""
     alone = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 8)
