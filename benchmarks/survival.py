@@ -9,7 +9,8 @@ together  two trainings, two scans, two extractions (each also with --resume) ar
 train, extract, scan   killed after a random time and started again, so many kills; then it may finish.
 ranks     `torchrun --max-restarts 3` trains with two workers; one of them is killed at random moments; nobody helps.
 
-What ends must be, byte for byte, what it is when nothing happens to it. One thread a process.
+What ends must be, byte for byte (of a manifest: entry for entry), what it is when nothing happens to it. One thread a
+process.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from benchmarks.measuring import ONE_THREAD, arguments
 from benchmarks.scaling import TORCHRUN, write_clips
 from seqff.config import EncoderConfig, ObjectiveConfig, PairsConfig, TrainConfig
 from seqff.config_io import dump_yaml, to_dict
-from seqff.video import scan
+from seqff.video import Manifest, scan
 
 CONFIG = TrainConfig(
     steps=150,
@@ -60,7 +61,7 @@ class Trials:
 
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
-        self.manifest, self.settings = folder / "manifest.json", folder / "settings.yaml"
+        self.manifest, self.settings = folder / "manifest.sqlite", folder / "settings.yaml"
         self.short = folder / "short.yaml"
         self.clips = write_clips(folder / "clips", 16)
         scan(self.clips, out=self.manifest, progress=False)
@@ -77,7 +78,7 @@ class Trials:
             "scan": [self.clips, "--workers", "1"],
             "extract": [self.folder / "run", self.manifest, "--per", "frame", "--batch-frames", "4", "--device", "cpu"],
         }[deed]
-        command = [sys.executable, *before, "-m", "seqff", deed, *map(str, given), "--out", str(self.folder / name)]
+        command = [sys.executable, *before, "-m", "seqff", deed, *map(str, given), "--out", str(self.place(deed, name))]
         environment = {**os.environ, **ONE_THREAD, MARK: mark}
         return subprocess.Popen(
             [*command, "--no-progress", *more],
@@ -97,18 +98,22 @@ class Trials:
 
     def content(self, deed: str, name: str) -> dict[str, bytes]:
         """What a job has left that is not of its time and place."""
-        out = self.folder / name
+        out = self.place(deed, name)
         if deed == "scan":
-            return {"manifest": out.read_bytes()}
+            return {"manifest": json.dumps(Manifest.load(out).to_dict()).encode()}
         if deed == "extract":
             return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*") if file.is_file()}
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         plain = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
         return {"weights": (out / "encoder.safetensors").read_bytes(), "metrics": json.dumps(plain).encode()}
 
-    def remove(self, name: str) -> None:
+    def place(self, deed: str, name: str) -> Path:
+        """Where a job writes."""
+        return self.folder / (f"{name}.sqlite" if deed == "scan" else name)
+
+    def remove(self, deed: str, name: str) -> None:
         """Delete what a job has left."""
-        out = self.folder / name
+        out = self.place(deed, name)
         shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
 
     def killed(self, deed: str, kills: int) -> bool:
@@ -123,7 +128,7 @@ class Trials:
                 if process.communicate(timeout=moment) and process.returncode:
                     raise SystemExit(f"{deed} failed after {done} kills")
                 print(f"{deed}: has ended before this kill, and is begun anew", flush=True)
-                self.remove("killed")
+                self.remove(deed, "killed")
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -131,8 +136,8 @@ class Trials:
                 print(f"{deed}: kill {done} after {moment:.1f} s", flush=True)
         self.finish(deed, "killed", *resume)
         same = self.content(deed, "killed") == self.content(deed, "alone")
-        self.remove("alone")
-        self.remove("killed")
+        self.remove(deed, "alone")
+        self.remove(deed, "killed")
         return same
 
     def workers(self, times: int) -> bool:
@@ -154,7 +159,7 @@ class Trials:
             print(f"workers: kill {number + 1} of {count} processes; {after:.2f} s later {len(left)} live, "
                   f"{len(shared)} files in shared memory", flush=True)  # fmt: skip
             sound &= count > 2 and not left and not shared
-        self.remove("workers")
+        self.remove("train", "workers")
         return sound
 
     def together(self, deed: str, times: int, *more: str) -> bool:
@@ -172,8 +177,8 @@ class Trials:
             sound &= same and len(lines) <= 1 and (codes == [0, 0] or (codes == [0, 1] and len(lines) == 1))
             sound &= not any("cannot be read" in line for line in lines)
             sound &= not list(self.folder.glob("both*.partial"))
-            self.remove("both")
-        self.remove("alone")
+            self.remove(deed, "both")
+        self.remove(deed, "alone")
         return sound
 
     def one_of_two(self) -> bool:

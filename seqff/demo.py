@@ -20,7 +20,7 @@ MARKER = "demo.json"
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo left: its folder (videos, manifest.json, run, features, probe) and the probe's result."""
+    """What the demo left: its folder (videos, manifest.sqlite, run, features, probe) and the probe's result."""
 
     path: Path
     result: ProbeResult
@@ -69,7 +69,7 @@ def demo(
         write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
         videos, run, features = folder / "videos", folder / "run", folder / "features"
         write_digit_clips(videos, clips=clips, scenes=True, seed=seed, progress=progress)
-        manifest = folder / "manifest.json"
+        manifest = folder / "manifest.sqlite"
         scan(videos, out=manifest, progress=progress)
         config = demo_config(steps)
         train(manifest, out=run, config=config, seed=seed, device=device, progress=progress)

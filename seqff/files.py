@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from seqff.untrusted import MOST_JSON_BYTES, open_plain, parse_json, read_plain
 
 LOCKS = ("training.lock", "in_use.lock")
 """Lock files in result folders (see `seqff.claim.Claim`); they are not part of the results."""
+MANIFESTS = ("manifest.sqlite", "manifest.json")
+"""Names of the manifest in a result folder; an older seqff wrote the latter."""
 _FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")  # and what is quoted already
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOST_LINE = 2**20
@@ -134,9 +137,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def manifest_in(folder: Path) -> Path:
+    """Return where the manifest of a result folder is, or would be."""
+    return next((file for name in MANIFESTS if (file := folder / name).exists()), folder / MANIFESTS[0])
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table atomically. Floats are written so that reading gives the same number again; see `quoted`."""
-    write_atomically(path, csv_lines([header, *rows]))
+    write_atomically(path, csv_lines(chain([header], rows)))
 
 
 def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
@@ -154,10 +162,19 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     Raises:
         RunError: it cannot be read, or is no such table.
     """
+    return list(rows_of_csv(path))
+
+
+def rows_of_csv(path: Path) -> Iterator[dict[str, str]]:
+    """Yield what `read_csv` returns, row by row."""
     try:
         with open_plain(path) as opened, io.TextIOWrapper(opened, encoding="utf-8", errors=_ERRORS, newline="") as file:
-            header, *rows = (list(map(unquoted, row)) for row in csv.reader(_bounded(file)) if row)
-        return [dict(zip(header, row, strict=True)) for row in rows]
+            rows = (list(map(unquoted, row)) for row in csv.reader(_bounded(file)) if row)
+            header = next(rows, None)
+            if header is None:
+                raise ValueError("it is empty")
+            for row in rows:
+                yield dict(zip(header, row, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
 

@@ -19,7 +19,7 @@ def test_the_demo_leaves_clips_run_features_and_results(tmp_path: Path) -> None:
     assert done.path == folder
     assert len(list(folder.glob("videos/digit_*/*.mp4"))) == 40
     assert [layer["name"] for layer in json.loads((folder / "probe" / "results.json").read_text())["layers"]]
-    assert (folder / "manifest.json").exists()
+    assert (folder / "manifest.sqlite").exists()
     with pytest.raises(RunError, match="overwrite deletes it"):
         seqff.demo(out=folder, clips=40, steps=2, progress=False)
 

@@ -16,11 +16,12 @@ class Options:
 
     Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
 
-    Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file.
+    Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file; a table
+            (*.sqlite), or JSON (*.json), by its name. A manifest given and another name make one of the other.
             A second scan decodes only what changed; an interrupted one goes on. Processes that scan to the same
             manifest share the work (torchrun --nproc-per-node=4 -m seqff scan ..., or on several machines).
 
-    Example: seqff scan videos/ --out manifest.json
+    Example: seqff scan videos/ --out manifest.sqlite
     """
 
     videos: Videos

@@ -25,6 +25,7 @@ from seqff.distributed.ranks import Ranks, own_device, process_group, quiet_unle
 from seqff.distributed.stages import StageStrategy
 from seqff.distributed.trainer import DistributedTrainer, GatheredMetrics, SentMetrics, StageCheckpointer
 from seqff.errors import RunError
+from seqff.files import manifest_in
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
 from seqff.pairs import distances
@@ -34,7 +35,7 @@ from seqff.training.callbacks.alarms import CollapseMonitor
 from seqff.training.callbacks.interrupt import Interrupt, stop_between_steps
 from seqff.training.callbacks.progress import ProgressBar
 from seqff.training.checkpoint import next_batch
-from seqff.training.run_folder import MANIFEST, Run, claim_run, recorded_steps
+from seqff.training.run_folder import Run, claim_run, recorded_steps
 from seqff.training.setup import Setup, build, label_free_check, open_training
 from seqff.training.trainer import Callback
 from seqff.video import Manifest
@@ -79,9 +80,9 @@ def train_together(
                 ways = {**options, "max_bad": max_bad, "progress": progress}
                 setup = open_training(run, videos, settings, config, build_setup, **ways)  # type: ignore[arg-type]
             else:
-                if not (run / MANIFEST).exists():
+                if not manifest_in(run).exists():
                     raise RunError(f"{run}: rank {ranks.rank} does not see it: give a folder on a disk that all share")
-                setup = build_setup(Manifest.load(run / MANIFEST), replace(config, steps=recorded_steps(run)))
+                setup = build_setup(Manifest.load(manifest_in(run)), replace(config, steps=recorded_steps(run)))
                 if ranks.stage == 0:
                     setup.stream.fill_cache(progress=False)
         with freed_memory_kept(), stop_between_steps() as stopping:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from seqff.errors import SeqffError, VideoError
 from seqff.explore.moments import Moment, Timeline
 from seqff.features import FeatureStore
-from seqff.files import write_atomically
+from seqff.files import manifest_in, write_atomically
 from seqff.report.activations import shown_size
 from seqff.report.html import Html, Section, absent
 from seqff.report.images import ImageStore
@@ -132,6 +132,6 @@ def _manifest(store: FeatureStore, videos: Videos | None, *, progress: bool) -> 
     if not run:
         return "the features do not say of which run they are; videos (--videos FOLDER) says where the videos are."
     try:
-        return Manifest.load(Path(run) / "manifest.json")
+        return Manifest.load(manifest_in(Path(run)))
     except (SeqffError, OSError) as error:
         return f"{error}; videos (--videos FOLDER) says where the videos are."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from array import array as numbers
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from seqff.allocator import freed_memory_kept
@@ -27,6 +29,7 @@ from seqff.features.settings import SETTINGS
 from seqff.features.store import FeatureIndex, FeatureStore, StoredVideo, write_meta, write_tables
 from seqff.locks import exclusive
 from seqff.video import Manifest, VideoEntry
+from seqff.video.table import Entries, chosen, column
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -94,9 +97,10 @@ class Job:
     workers: int
     max_bad: float
 
-    def row_count(self, entry: VideoEntry) -> int:
-        """Rows of a video."""
-        return len(self.sampling.windows(len(self.sampling.frames(entry)))[0])
+    def row_counts(self, entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
+        """Rows of each video, (n,) int64."""
+        taken = self.sampling.counts(entries).tolist()
+        return np.fromiter((len(self.sampling.windows(count)[0]) for count in taken), dtype=np.int64)
 
 
 def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
@@ -110,9 +114,9 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
     failed: dict[str, str] = {}
     bar: tqdm[Any] = tqdm(desc="extract", unit="frame", disable=None if progress else True)
     with bar, freed_memory_kept():
-        while todo := _todo(job, failed):
+        while todo := videos_to_do(job, failed):
             done = bar.n
-            bar.reset(done + sum(len(job.sampling.frames(entry)) for entry in todo))  # also tells a notebook's bar
+            bar.reset(done + int(job.sampling.counts(todo).sum()))  # also tells a notebook's bar
             bar.update(done)
             decoded = decode_videos(job.manifest.root, todo, job.sampling, job.describer.transform, workers=job.workers)
             with closing(decoded):
@@ -141,18 +145,21 @@ def stop_above(job: Job, failed: Mapping[str, str]) -> None:
         )
 
 
-def _todo(job: Job, failed: Mapping[str, str]) -> list[VideoEntry]:
+def videos_to_do(job: Job, failed: Mapping[str, str]) -> Entries:
     """One video of each content that is to be done; another copy where one cannot be read."""
-    copies: dict[str, list[VideoEntry]] = {}
-    for entry in job.manifest.usable:
-        copies.setdefault(entry.content_hash, []).append(entry)
-    mine = [content for content in job.shard.part(list(copies)) if not job.parts.done(content)]
-    readable = ([entry for entry in copies[content] if entry.path not in failed] for content in mine)
-    return [entries[0] for entries in readable if entries]
+    usable = job.manifest.usable
+    contents, first, content = np.unique(column(usable, "content_hash"), return_index=True, return_inverse=True)
+    turn = np.empty(len(first), dtype=np.int64)
+    turn[np.argsort(first)] = np.arange(len(first))  # in the order of the videos
+    wanted = ((turn % job.shard.world_size == job.shard.rank) & ~np.isin(contents, job.parts.done()))[content]
+    if failed:
+        wanted &= np.array([path not in failed for path in column(usable, "path")], dtype=bool)
+    places = np.flatnonzero(wanted)
+    return chosen(usable, np.sort(places[np.unique(content[places], return_index=True)[1]]))
 
 
 def _describe(job: Job, entry: VideoEntry, batches: Iterator[Batch]) -> None:
-    with job.parts.writing(entry.content_hash, job.row_count(entry)) as write:
+    with job.parts.writing(entry.content_hash, int(job.row_counts((entry,))[0])) as write:
         for rows in job.rows(map(job.describer, batches)):
             write(rows)
 
@@ -176,9 +183,10 @@ def finish(
     if store.finished:
         return
     failed = job.parts.failed()
-    kept = [entry for entry in job.manifest.usable if job.parts.done(entry.content_hash)]
-    have = {entry.path for entry in kept}
-    lost = {entry.path: failed.get(entry.path, "") for entry in job.manifest.usable if entry.path not in have}
+    usable = job.manifest.usable
+    have = np.isin(column(usable, "content_hash"), job.parts.done())
+    kept = chosen(usable, have)
+    lost = {path: failed.get(path, "") for path in column(chosen(usable, ~have), "path")}
     waiting = [path for path, cause in lost.items() if not cause]
     if waiting:
         logger.info("%d videos are left to other ranks", len(waiting))
@@ -192,7 +200,7 @@ def finish(
 def _join(
     job: Job,
     store: FeatureStore,
-    kept: Sequence[VideoEntry],
+    kept: Entries,
     lost: dict[str, str],
     settings: dict[str, Any],
     columns: Mapping[str, Columns],
@@ -200,11 +208,12 @@ def _join(
     folder = store.path
     for stale in folder.rglob("*.partial"):  # of a process that was killed while it wrote
         stale.unlink()
-    rows = sum(map(job.row_count, kept))
-    job.parts.join([entry.content_hash for entry in kept], rows, columns, folder / "arrays")
+    rows = int(job.row_counts(kept).sum())
+    contents = [content.decode() for content in column(kept, "content_hash")]
+    job.parts.join(contents, rows, columns, folder / "arrays")
     bad = {entry.path: f"{entry.status}: {entry.cause}" for entry in job.manifest.bad}
     skipped = dict(sorted((bad | lost).items()))
-    stored = [StoredVideo(entry.path, entry.content_hash, entry.frames) for entry in kept]
+    stored = map(StoredVideo, column(kept, "path"), contents, column(kept, "frames").tolist())
     write_tables(folder, stored, index_of(kept, job.sampling), skipped)
     arrays = {
         name: {"width": place.width, "channels": place.channels, "cells": list(place.cells)}
@@ -216,14 +225,13 @@ def _join(
 
 def index_of(entries: Sequence[VideoEntry], sampling: Sampling) -> FeatureIndex:
     """What each row stands for, videos in the order given."""
-    video: list[str] = []
-    frame, frames, times = [], [], []
+    video, frame, frames, times = list[str](), numbers("q"), numbers("q"), numbers("d")
     for entry in entries:
         taken = sampling.frames(entry)
         starts, length = sampling.windows(len(taken))
         first = taken[np.asarray(starts)]
         video += [entry.path] * len(first)
-        frame.append(first)
-        frames.append(np.full(len(first), length, dtype=np.int64))
-        times.append(entry.times_seconds[first])
-    return FeatureIndex(tuple(video), np.concatenate(frame), np.concatenate(frames), np.concatenate(times))
+        frame.extend(first.tolist())
+        frames.extend([length] * len(first))
+        times.extend(entry.times_seconds[first].tolist())
+    return FeatureIndex(tuple(video), *(np.array(column) for column in (frame, frames, times)))

@@ -41,9 +41,10 @@ class Parts:
             raise ValueError(f"{content_hash!r} is no content hash")
         return self.folder / f"{content_hash}.npy"
 
-    def done(self, content_hash: str) -> bool:
-        """Whether the video is finished."""
-        return self.path(content_hash).exists()
+    def done(self) -> NDArray[np.bytes_]:
+        """Contents of the videos that are finished, (n,)."""
+        names = [file.name for file in os.scandir(self.folder) if file.name.endswith(".npy")]
+        return np.array([name.removesuffix(".npy") for name in names], dtype="S")
 
     @contextmanager
     def writing(self, content_hash: str, rows: int) -> Iterator[Write]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from seqff.errors import RunError
 from seqff.features.describe import Columns
 from seqff.features.pooling import STATISTICS, RunningStatistics, temporal_pool
 from seqff.video import VideoEntry, VideoReader
+from seqff.video.table import column
 
 Per = Literal["video", "clip", "frame"]
 Rows = NDArray[np.float32]
@@ -72,6 +73,13 @@ class Sampling:
             entry.times_seconds / self.every_seconds + 1e-6
         )  # 0.2 s at 25 / s is 5 frames, whatever floats say
         return np.flatnonzero(np.diff(interval, prepend=-1.0) > 0)
+
+    def counts(self, entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
+        """How many frames of each video are taken, (n,) int64."""
+        if self.every_seconds:
+            return np.fromiter((len(self.frames(entry)) for entry in entries), dtype=np.int64)
+        counts: NDArray[np.int64] = -(-column(entries, "frames") // self.every)
+        return counts
 
     def windows(self, taken: int) -> tuple[range, int]:
         """Of so many frames taken, where each row's first stands among them, and how many frames make a row."""

@@ -15,11 +15,12 @@ from seqff.errors import RunError
 from seqff.features.pooling import Grid
 from seqff.features.sampling import Sampling
 from seqff.features.store import META
-from seqff.files import read_json, write_json
+from seqff.files import manifest_in, read_json, write_json
 from seqff.nets import Encoder, load_encoder
 from seqff.untrusted import check_plain
 from seqff.version import __version__
 from seqff.video import Manifest
+from seqff.video.table import column
 
 SETTINGS = "settings.json"
 BASELINES = ("untrained", "pixels")
@@ -100,5 +101,7 @@ def agree_on_videos(folder: Path, manifest: Manifest) -> None:
 
 def trained_on(run: Path) -> list[str] | None:
     """Content hashes of the videos in the run's manifest; None where there is no manifest."""
-    file = run / "manifest.json"
-    return sorted({entry.content_hash for entry in Manifest.load(file, older=True).usable}) if file.exists() else None
+    file = manifest_in(run)
+    if not file.exists():
+        return None
+    return [content.decode() for content in np.unique(column(Manifest.load(file, older=True).usable, "content_hash"))]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from array import array as numbers
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
 from seqff.features.parts import writing_array
-from seqff.files import read_csv, read_json, whole_folder, write_csv, write_json
+from seqff.files import read_csv, read_json, rows_of_csv, whole_folder, write_csv, write_json
 from seqff.terminal import counted
 from seqff.untrusted import check_inside, check_plain, open_plain
 from seqff.video.arrays import parse_header
@@ -31,7 +32,7 @@ FORMAT = "seqff-features"
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredVideo:
     """A video in the store: path (posix, relative to the folder of videos), content hash, number of frames."""
 
@@ -137,16 +138,16 @@ class FeatureStore:
     @cached_property
     def index(self) -> FeatureIndex:
         """The rows of the arrays, in their order: videos sorted by path, frames by time."""
-        rows = read_csv(self.path / "index.csv")
+        video, frame, frames, times = list[str](), numbers("q"), numbers("q"), numbers("d")
         with self._reading("index.csv"):
-            if len(rows) != len(self):
-                raise ValueError(f"{len(rows)} rows, {META} says {len(self)}")
-            return FeatureIndex(
-                tuple(sys.intern(row["video"]) for row in rows),
-                np.array([row["frame"] for row in rows], dtype=np.int64),
-                np.array([row["frames"] for row in rows], dtype=np.int64),
-                np.array([row["time_seconds"] for row in rows], dtype=np.float64),
-            )
+            for row in rows_of_csv(self.path / "index.csv"):
+                video.append(sys.intern(row["video"]))
+                frame.append(int(row["frame"]))
+                frames.append(int(row["frames"]))
+                times.append(float(row["time_seconds"]))
+            if len(video) != len(self):
+                raise ValueError(f"{len(video)} rows, {META} says {len(self)}")
+            return FeatureIndex(tuple(video), *(np.array(column) for column in (frame, frames, times)))
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -159,8 +160,8 @@ class FeatureStore:
     @cached_property
     def videos(self) -> tuple[StoredVideo, ...]:
         """The videos that have rows, in the order of the rows."""
-        rows = read_csv(self.path / "videos.csv")
         with self._reading("videos.csv"):
+            rows = rows_of_csv(self.path / "videos.csv")
             return tuple(StoredVideo(row["video"], row["content_hash"], int(row["frames"])) for row in rows)
 
     @cached_property
@@ -266,11 +267,11 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
         check_inside(name)
 
 
-def write_tables(folder: Path, videos: Sequence[StoredVideo], index: FeatureIndex, skipped: Mapping[str, str]) -> None:
+def write_tables(folder: Path, videos: Iterable[StoredVideo], index: FeatureIndex, skipped: Mapping[str, str]) -> None:
     """Write index.csv, videos.csv and skipped.csv of a store."""
     rows = zip(index.video, index.frame.tolist(), index.frames.tolist(), index.time_seconds.tolist(), strict=True)
     write_csv(folder / "index.csv", ("video", "frame", "frames", "time_seconds"), rows)
-    lines = [(video.path, video.content_hash, video.frames) for video in videos]
+    lines = ((video.path, video.content_hash, video.frames) for video in videos)
     write_csv(folder / "videos.csv", ("video", "content_hash", "frames"), lines)
     write_csv(folder / "skipped.csv", ("video", "cause"), sorted(skipped.items()))
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from seqff.errors import RunError
-from seqff.files import check_folder, read_json, whole_folder, write_atomically, write_json
+from seqff.files import MANIFESTS, check_folder, read_json, whole_folder, write_atomically, write_json
 from seqff.nets.encoder import Encoder
 from seqff.nets.io import PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS, load_files, settings_of, weights_of
 from seqff.untrusted import MOST_YAML_BYTES, parse_yaml, read_plain
@@ -87,7 +87,7 @@ def _download(repository: str, revision: str | None) -> Path:
         raise RunError(f"{repository}: cannot be fetched from the Hugging Face hub: {cause}") from error
 
 
-RUN_SETTINGS, RUN_ENVIRONMENT, RUN_MANIFEST = "config.yaml", "env.json", "manifest.json"
+RUN_SETTINGS, RUN_ENVIRONMENT = "config.yaml", "env.json"
 """Files of a run folder, which training writes."""
 PACKAGES = ("seqff", "torch", "torchvision", "python")
 OPENING = """\
@@ -142,14 +142,17 @@ def training_facts(origin: Path | None) -> dict[str, Any]:
         weights = Path(settings["encoder"].get("weights", "")).name  # where things lay on one machine helps nobody
         settings["encoder"]["weights"] = weights
         facts["settings"] = settings
-    with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):
-        entries = read_json(origin / RUN_MANIFEST)["entries"]
+    with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):  # of an older seqff
+        entries = read_json(origin / MANIFESTS[1])["entries"]
         used = [entry for entry in entries if entry.get("status") in ("ok", "damaged")]
         seconds = sum(entry["frames"] / entry["fps"] for entry in used if entry.get("fps"))
         frames = sum(entry["frames"] for entry in used)
         facts["videos"] = {"files": len(used), "frames": frames, "seconds": round(seconds, 1)}
     with contextlib.suppress(RunError):
         versions = read_json(origin / RUN_ENVIRONMENT)
+        videos = versions.get("videos")
+        if isinstance(videos, dict) and {*map(type, videos.values())} <= {int, float}:
+            facts["videos"] = videos
         facts["versions"] = {name: versions[name] for name in PACKAGES if name in versions}
     return facts
 

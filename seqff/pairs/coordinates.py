@@ -7,6 +7,7 @@ not: at distance 0 they lie within every tolerance and train nothing, and a fixe
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
 from seqff.video import VideoEntry
+from seqff.video.table import chosen, column, filled
 
 Unit = Literal["frames", "seconds"]
 _SECONDS = re.compile(r"(\d+\.?\d*|\.\d+) ?s")
@@ -103,6 +105,27 @@ def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
     result = np.full(entry.frames, entry.frames, dtype=np.int64)
     result[first[kept]] = second[kept]
     return result
+
+
+def have_pairs(entries: Sequence[VideoEntry], config: PairsConfig) -> NDArray[np.bool_]:
+    """Return which videos have a pair, (n,) bool; of most their length tells, and the others are looked at.
+
+    Raises:
+        ValueError: see `find_starts`.
+    """
+    gap, _, unit = distances(config)
+    found: NDArray[np.bool_] = column(entries, "frames") > gap
+    asked = filled(entries, "pts_runs") & (column(entries, "codec") == "images")
+    if unit == "seconds":
+        asked[:] = True
+    if config.skip != "none":
+        asked |= filled(entries, "cut_runs")
+    if config.skip == "still":
+        asked |= filled(entries, "still_runs")
+    for place, entry in zip(np.flatnonzero(asked), chosen(entries, asked), strict=True):
+        starts = find_starts(entry, config)
+        found[place] = starts is None or len(starts) > 0
+    return found
 
 
 def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,31 +44,27 @@ class Plan:
         frames: number of frames of every video.
         config: sizes of batches, clips and rounds.
         seed: of all choices.
-        starts: for every video where its clips may start (see `find_starts`), None for everywhere.
+        starts: says of a video, by its number, where its clips may start (see `find_starts`), or None for everywhere.
 
     Raises:
-        ValueError: settings out of range, no videos, fewer than two of them, or a video with no pair.
+        ValueError: settings out of range, fewer than two videos, or without `starts` one that has no pair.
     """
 
     def __init__(
         self,
-        frames: Sequence[int],
+        frames: Sequence[int] | NDArray[np.int64],
         config: PairsConfig,
         seed: int,
         *,
-        starts: Sequence[NDArray[np.int64] | None] | None = None,
+        starts: Callable[[int], NDArray[np.int64] | None] | None = None,
     ) -> None:
         check_settings(config)
-        gap, far, unit = distances(config)
+        gap, _, unit = distances(config)
         if len(frames) < 2:
             raise ValueError(f"training needs at least 2 videos (other videos are the negatives), got {len(frames)}")
-        self.starts = [None] * len(frames) if starts is None else list(starts)
-        anywhere = [count for count, given in zip(frames, self.starts, strict=True) if given is None]
-        if unit == "frames" and min(anywhere, default=far) <= gap:
-            raise ValueError(f"a video of {min(anywhere)} frames has no pair {gap} frames apart (pairs.gap)")
-        if any(given is not None and not len(given) for given in self.starts):
-            raise ValueError("a video without a pair cannot be visited: leave it out")
-        self.frames = np.asarray(frames, dtype=np.int64)
+        self.starts, self.frames = starts, np.asarray(frames, dtype=np.int64)
+        if starts is None and unit == "frames" and (shortest := int(self.frames.min())) <= gap:
+            raise ValueError(f"a video of {shortest} frames has no pair {gap} frames apart (pairs.gap)")
         self.config = config
         self.seed = seed
         self.videos_per_batch = min(config.videos_per_batch, len(frames))
@@ -76,6 +72,7 @@ class Plan:
         self.videos_per_round = self.groups * self.videos_per_batch
         self.batches_per_round = self.groups * config.batches_per_visit
         self.rounds_per_epoch = -(-len(frames) // self.videos_per_round)
+        self._latest: tuple[int, NDArray[np.int64]] | None = None  # a round and its videos
         self.due_visits: NDArray[np.float64] | None = None
         if config.weights != "video":
             weights = self.frames.astype(np.float64) ** (0.5 if config.weights == "sqrt" else 1.0)
@@ -84,6 +81,11 @@ class Plan:
 
     def videos(self, round_number: int) -> NDArray[np.int64]:
         """Return the videos of a round's visits, (videos_per_round,) int64."""
+        if self._latest is None or self._latest[0] != round_number:
+            self._latest = round_number, self._draw(round_number)
+        return self._latest[1]
+
+    def _draw(self, round_number: int) -> NDArray[np.int64]:
         epoch, part = divmod(round_number, self.rounds_per_epoch)
         random = RandomStream.ORDER.generator(self.seed, epoch)
         order = random.permutation(len(self.frames))
@@ -116,7 +118,7 @@ class Plan:
 
     def _clips(self, video: int, random: np.random.Generator) -> NDArray[np.int64]:
         """For each use a clip in each equal section of a video's starts; (uses, T), ascending, some equal."""
-        frames, starts = int(self.frames[video]), self.starts[video]
+        frames, starts = int(self.frames[video]), self.starts(video) if self.starts else None
         length = min(self.config.clip_length, frames)
         count = frames - length + 1 if starts is None else len(starts)
         edges = np.linspace(0, count, self.config.clips_per_video + 1)

@@ -7,21 +7,25 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
 from seqff.devices import sent
 from seqff.errors import SeqffError
 from seqff.pairs.augment import augment
 from seqff.pairs.batch import FrameBatch
-from seqff.pairs.coordinates import distances, find_starts
+from seqff.pairs.coordinates import distances, find_starts, have_pairs
 from seqff.pairs.plan import Plan, check_settings
 from seqff.pairs.visits import VisitDataset, VisitFrames, load_visits
 from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, fill_cache
+from seqff.video.table import Rows, chosen, column
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 120.0
@@ -71,14 +75,14 @@ class PairStream:
                 f"workers={workers}, timeout_seconds={timeout_seconds}, rank={rank}, world={world}"
             )
         check_settings(config)
-        starts = {entry.path: find_starts(entry, config) for entry in manifest.usable}
-        paired = {path: found for path, found in starts.items() if found is None or len(found)}
-        self.entries = [entry for entry in manifest.usable if entry.path in paired]
-        self.without_pair = [path for path in starts if path not in paired]
+        paired = have_pairs(manifest.usable, config)
+        self.entries = chosen(manifest.usable, paired)
+        self.without_pair: list[str] = column(chosen(manifest.usable, ~paired), "path").tolist()
         self.identity = identities(self.entries)
         if len(self.entries) > 1 and self.videos < 2:
             raise ValueError(f"training needs at least 2 different videos: all {len(self.entries)} are copies of one")
-        self.plan = Plan([entry.frames for entry in self.entries], config, seed, starts=list(paired.values()))
+        starts = partial(_starts, self.entries, config)
+        self.plan = Plan(column(self.entries, "frames"), config, seed, starts=starts)
         self.dataset = VisitDataset(str(manifest.root), self.entries, self.plan, transform, config)
         if not workers:
             self.dataset.keep(1)
@@ -90,7 +94,12 @@ class PairStream:
     @property
     def videos(self) -> int:
         """How many different videos there are; copies count once."""
-        return len(set(self.identity))
+        return len(np.unique(self.identity))
+
+    def read_from(self, table: Path) -> None:
+        """Read entries from a copy that the manifest has saved, as whose own file may change or vanish."""
+        if isinstance(self.entries, Rows):
+            self.entries.move(table)
 
     def plain(self) -> PairStream:
         """Return a stream of the same batches without augmentation, on the CPU."""
@@ -108,7 +117,7 @@ class PairStream:
         config = self.config
         if config.cache != "none":
             fill_cache(
-                Manifest(self.manifest.root, tuple(self.entries)),
+                Manifest(self.manifest.root, self.entries),
                 size_of=lambda entry: self.transform.decode_size(entry.height, entry.width),
                 cache=config.cache,
                 progress=progress,
@@ -167,7 +176,7 @@ class PairStream:
             augment(decoded, self.transform, self.config, random, time=numbers, out=out)
             filled += len(rows)
             where.append(held.coordinates.at(rows))
-            video.append(torch.full((len(rows),), self.identity[held.visit.video]))
+            video.append(torch.full((len(rows),), int(self.identity[held.visit.video])))
         return FrameBatch.of(frames, torch.cat(video), where)
 
     def _warn(self) -> None:
@@ -196,15 +205,32 @@ class PairStream:
                 "world=%d, but an epoch is only %d rounds of %d videos: ranks see the same videos at the same time",
                 self.world, plan.rounds_per_epoch, plan.videos_per_round,
             )  # fmt: skip
-        if not any(_reaches_far(entry, config) for entry in self.entries):
+        if not _any_reaches_far(self.entries, config):
             log.warning("no video is longer than pairs.far: all negatives come from other videos")
 
 
-def identities(entries: Sequence[VideoEntry]) -> list[int]:
-    """Number the videos by content: copies of one file share the number of the first of them."""
-    first: dict[str, int] = {}
-    keys = (entry.content_hash or entry.duplicate_of or entry.path for entry in entries)
-    return [first.setdefault(key, number) for number, key in enumerate(keys)]
+def identities(entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
+    """Number the videos by content, int64 (n,): copies of one file share the number of the first of them."""
+    keys = column(entries, "content_hash")
+    unknown = np.flatnonzero(keys == b"")  # of a manifest made by hand
+    if len(unknown):
+        names = [entry.duplicate_of or entry.path for entry in chosen(entries, unknown)]
+        keys = keys.astype(object)
+        keys[unknown] = [name.encode(errors="surrogatepass") for name in names]
+    _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+    numbers: NDArray[np.int64] = first[same]
+    return numbers
+
+
+def _starts(entries: Sequence[VideoEntry], config: PairsConfig, video: int) -> NDArray[np.int64] | None:
+    return find_starts(entries[video], config)
+
+
+def _any_reaches_far(entries: Sequence[VideoEntry], config: PairsConfig) -> bool:
+    far, unit = distances(config)[1:]
+    if unit == "frames" and (column(entries, "frames") > far).any():
+        return True
+    return any(_reaches_far(entry, config) for entry in entries)
 
 
 def _reaches_far(entry: VideoEntry, config: PairsConfig) -> bool:

@@ -26,6 +26,7 @@ from seqff.video import VideoEntry, VideoReader, open_cached
 from seqff.video.find import as_path
 from seqff.video.opening import check_unchanged
 from seqff.video.remote.address import shown
+from seqff.video.table import column, shapes
 
 MAX_ATTEMPTS = 10
 START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long
@@ -63,7 +64,7 @@ class VisitDataset(Dataset[VisitFrames]):
     def __init__(
         self, root: str, entries: Sequence[VideoEntry], plan: Plan, transform: FrameTransform, config: PairsConfig
     ) -> None:
-        self.root, self.entries, self.plan = root, list(entries), plan
+        self.root, self.entries, self.plan = root, entries, plan
         self.transform, self.config = transform, config
         self.kept: dict[int, np.ndarray] | None = None
         self.kept_bytes = 0
@@ -77,9 +78,12 @@ class VisitDataset(Dataset[VisitFrames]):
 
     def keep(self, processes: int) -> None:
         """Keep what is decoded from now on, if the frames of all videos take little in so many processes."""
-        sizes = [self.transform.decode_size(entry.height, entry.width) for entry in self.entries]
-        needed = sum(3 * entry.frames * h * w for entry, (h, w) in zip(self.entries, sizes, strict=True))
-        if self.config.cache == "none" and processes * needed <= KEPT_BYTES:
+        if self.config.cache != "none":
+            return
+        sizes = [self.transform.decode_size(height, width) for height, width in shapes(self.entries)]
+        frames = column(self.entries, "frames").tolist()
+        needed = sum(3 * count * h * w for count, (h, w) in zip(frames, sizes, strict=True))
+        if processes * needed <= KEPT_BYTES:
             self.kept, self.kept_bytes = {}, needed
 
     def path(self, video: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from seqff.claim import Claim
@@ -20,7 +21,7 @@ from seqff.display import preformatted
 from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.features.extraction import StoreRequest, extract_many
-from seqff.files import check_folder, claim_folder, read_json, write_json
+from seqff.files import check_folder, claim_folder, manifest_in, read_json, write_json
 from seqff.nets import load_encoder
 from seqff.probes.data import Groups, ProbeConfig, Source, read_data, split_data
 from seqff.probes.labels import Labels, labels_by_video, read_labels
@@ -31,6 +32,7 @@ from seqff.probes.tables import seeds_table, summarize_seeds
 from seqff.train import train
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest, scan
+from seqff.video.table import TABLE, chosen, column
 
 MARKER = "evaluate.json"
 TWINS = ("end_to_end", "supervised")
@@ -151,8 +153,9 @@ def evaluate(
         seconds: dict[str, float] = {}
         with _timed("scan", seconds):
             manifest = scan(videos, max_bad=max_bad, progress=progress)
-        paths, hashes = [entry.path for entry in manifest.usable], [entry.content_hash for entry in manifest.usable]
-        bad = [entry.path for entry in manifest.bad]
+        paths: list[str] = column(manifest.usable, "path").tolist()
+        hashes = [content.decode() for content in column(manifest.usable, "content_hash").tolist()]
+        bad: list[str] = column(manifest.bad, "path").tolist()
         labels = labels_by_video(paths, labels)
         asked = ProbeConfig(labels, "label", groups, splits, folds, seed)
         data = split_data(paths, hashes, None, asked, without_features=bad)
@@ -236,11 +239,13 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
 def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> list[Path]:
     """Train what is not there yet: the encoder of a fold and its twins; returns their folders."""
     options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
-    seen = fold / "videos.json"
+    seen = fold / "videos.json"  # of an older seqff
+    seen = seen if seen.exists() else seen.with_suffix(TABLE)
     if not seen.exists():
-        tested = {entry.content_hash for entry in plan.manifest.usable if entry.path in test}  # and copies of those
-        kept = tuple(entry for entry in plan.manifest.usable if entry.content_hash not in tested)
-        replace(plan.manifest, entries=kept).save(seen)
+        usable = plan.manifest.usable
+        contents = column(usable, "content_hash")
+        tested = np.array([path in test for path in column(usable, "path")], dtype=bool)  # and copies of those
+        replace(plan.manifest, entries=chosen(usable, ~np.isin(contents, contents[tested]))).save(seen)
     homes = []
     for name in ("", *plan.twins):
         home = fold / name if name else fold
@@ -257,7 +262,7 @@ def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> lis
 
 def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureStore]:
     """Extract what is not there yet: each video is decoded once for the encoders of all folds."""
-    manifest = plan.folder / "manifest.json"
+    manifest = manifest_in(plan.folder)
     if not manifest.exists():
         plan.manifest.save(manifest)
     each, wanted = 1 + len(plan.twins), []

@@ -17,6 +17,7 @@ from seqff.features import spatial_pool, temporal_pool
 from seqff.nets import Encoder
 from seqff.transform import Fit, FrameTransform
 from seqff.video import Manifest, VideoEntry, open_video
+from seqff.video.table import chosen, column
 
 CLIP_FRAMES = 8
 """Consecutive frames, from the middle of a video, that stand for it: enough to see motion, cheap to decode."""
@@ -106,10 +107,10 @@ def sample_activations(
         device: where the encoders run.
         progress: show a progress bar (on a terminal).
     """
-    usable = list(manifest.usable)
+    usable = manifest.usable
     rng = np.random.default_rng(seed)
-    chosen = [usable[place] for place in np.sort(rng.permutation(len(usable))[:most])]
-    followed = {entry.path for entry in _from_different_folders(chosen, long, rng)}
+    drawn = list(chosen(usable, np.sort(rng.permutation(len(usable))[:most])))
+    followed = {entry.path for entry in _from_different_folders(drawn, long, rng)}
     size = shown_size(encoder.transform)
     layers = shown_layers([info.name for info in encoder.feature_info])
     describe = Describer(encoder.to(device).eval(), layers, device)
@@ -118,9 +119,10 @@ def sample_activations(
     whole: list[Clip] = []
     shown: dict[str, Clip] = {}
     failed: dict[str, str] = {}
-    sampled = {entry.path for entry in chosen}
-    wanted = {entry.path: entry for entry in chosen}
-    wanted |= {entry.path: entry for entry in usable if entry.path in films}
+    sampled = {entry.path for entry in drawn}
+    wanted = {entry.path: entry for entry in drawn}
+    filmed = np.array([path in films for path in column(usable, "path")], dtype=bool)
+    wanted |= {entry.path: entry for entry in chosen(usable, filmed)}
     for path, entry in tqdm(wanted.items(), "look at", unit="video", disable=None if progress else True):
 
         def read(frames: NDArray[np.int64], entry: VideoEntry = entry) -> Clip:

@@ -9,13 +9,13 @@ from typing import Any
 
 from seqff.config_io import read_run_config
 from seqff.errors import ManifestError, RunError
-from seqff.files import read_csv, read_json
+from seqff.files import manifest_in, read_csv, read_json
 from seqff.metrics import METRICS, read_metrics
 from seqff.nets import Encoder, load_encoder
 from seqff.online.statistics import describe, read_statistics
 from seqff.probes.comparison import tell_apart
 from seqff.probes.results import PREDICTIONS, RESULTS, read_result
-from seqff.training.run_folder import ENVIRONMENT, MANIFEST, STREAM
+from seqff.training.run_folder import ENVIRONMENT, STREAM
 from seqff.video import Manifest
 
 COLUMNS = ("video", "label", "group", "fold")
@@ -115,7 +115,7 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
             missing[name] = str(error)
     manifest = None
     try:
-        manifest = Manifest.load(run / MANIFEST, older=True)
+        manifest = Manifest.load(manifest_in(run), older=True)
     except (OSError, ManifestError) as error:
         stream = describe(read_statistics(run)) if (run / STREAM).is_file() else []
         missing["manifest"] = f"trained on a stream: {'; '.join(stream)}" if stream else str(error)

@@ -9,6 +9,7 @@ from seqff.report.data import ReportData
 from seqff.report.html import Content, Html, Section, absent_figure, figure, join, table, tag
 from seqff.terminal import counted
 from seqff.video import VideoEntry
+from seqff.video.table import chosen, column
 
 MOST_ROWS = 500
 HEADER = ("video", "state", "remark", "frames", "size", "frames/s", "codec")
@@ -23,11 +24,10 @@ def inputs(data: ReportData, sample: ActivationSample | None) -> Section:
         body = absent_figure("figure-videos", why, "The videos trained on")
         answer = "Frames that came once." if why.startswith("trained on a stream") else "Not known."
         return Section("inputs", "input", question, answer, body)
-    unsound = [entry for entry in manifest if entry.status != "ok"]
-    counts = Counter(entry.status for entry in manifest)
-    states = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    seconds = sum(entry.frames / entry.fps for entry in manifest.usable if entry.fps)
-    frames = sum(entry.frames for entry in manifest.usable)
+    status = column(manifest.entries, "status")
+    unsound = chosen(manifest.entries, status != b"ok")
+    states = ", ".join(f"{count} {name.decode()}" for name, count in Counter(status.tolist()).most_common())
+    seconds, frames = manifest.totals["seconds"], manifest.totals["frames"]
     answer = (
         f"{counted(len(manifest), 'video')} ({states}); {len(manifest.usable)} of them usable, with {frames} frames"
         f"{f', {_duration(seconds)}' if seconds else ''}."
@@ -61,7 +61,7 @@ def _row(entry: VideoEntry) -> list[Content]:
 def _more(count: int) -> Html | None:
     if count <= MOST_ROWS:
         return None
-    return tag("p", f"... and {count - MOST_ROWS} more; all are in manifest.json of the run.")
+    return tag("p", f"... and {count - MOST_ROWS} more; all are in the manifest of the run.")
 
 
 def _unread(sample: ActivationSample | None) -> Html | None:

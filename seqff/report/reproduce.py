@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from seqff.config_io import dump_yaml
-from seqff.files import read_json
+from seqff.files import manifest_in, read_json
 from seqff.probes.evaluate import MARKER, TWINS
 from seqff.probes.metadata import GIVEN
 from seqff.probes.results import PREDICTIONS
 from seqff.report.data import Probe, ReportData
 from seqff.report.html import Content, Section, data_uri, figure, join, table, tag
-from seqff.training.run_folder import MANIFEST as RUN_MANIFEST
 from seqff.version import __version__
 from seqff.video import Manifest
 
@@ -45,7 +44,9 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
         seeded, labels = (probe.content.get(key, "not noted") for key in ("seed", "labels_hash"))
         words = f"seed {seeded}, protocol {probe.content['protocol']}, labels {labels}"
         rows.append([f"probe {probe.name}", words])
-    versions: list[list[Content]] = [[package, str(version)] for package, version in data.environment.items()]
+    versions: list[list[Content]] = [
+        [package, str(version)] for package, version in data.environment.items() if isinstance(version, str)
+    ]
     lines = commands(data, trained_with, options)
     body = join(
         tag("pre", "\n".join(lines), id="command"),
@@ -65,7 +66,7 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
 def commands(data: ReportData, seed: int | None, options: Mapping[str, Any]) -> list[str]:
     """Return the commands, quoted for a shell; folders to be written are in capitals."""
     home = evaluation_of(data)
-    videos = "VIDEOS" if data.manifest is None else str(data.run / RUN_MANIFEST)
+    videos = "VIDEOS" if data.manifest is None else str(manifest_in(data.run))
     lenient = _lenient(data.manifest)
     lines, run, names = [], "RUN", []
     if home is not None:
@@ -132,7 +133,7 @@ def _evaluate(data: ReportData, home: Path) -> str:
         twins = [name for name in TWINS if name in probes[0].content["layers"][0]]
     seeds = [probe.folder.resolve().parent.name.removeprefix("seed") for probe in probes]
     rows = {key: settings.get(key) for key in ("per", "grid", "every")}
-    videos = home / RUN_MANIFEST
+    videos = manifest_in(home)
     lenient = _lenient(Manifest.load(videos, older=True) if videos.is_file() else None)
     more = {"seeds": seeds, "baselines": twins, **rows, **asked, **lenient}
     return command("evaluate", str(videos), out="EVALUATION", config="settings.yaml", **more)

@@ -31,6 +31,7 @@ from seqff.training.setup import Setup, begin_with, build, with_steps
 from seqff.training.strategies import build_strategy
 from seqff.training.trainer import Callback, StepReport, Trainer, read_metrics
 from seqff.video import Manifest, scan
+from seqff.video.table import shapes
 
 TIMED = 3
 """Steps that are timed, after one that warms up."""
@@ -83,7 +84,7 @@ def _try_out(
         len(manifest),
         len(manifest.usable),
         len(stream.without_pair),
-        sum(entry.frames for entry in stream.entries),
+        int(stream.plan.frames.sum()),
         per_epoch,
         positives * per_epoch,
         config.steps,
@@ -112,15 +113,15 @@ def _try_out(
 
 def _misfits(stream: PairStream) -> tuple[int, tuple[float, float], tuple[float, float]]:
     """Return how many videos have another shape than the input, what they lose, and the extreme shapes."""
-    lost = [stream.transform.lost(entry.height, entry.width) for entry in stream.entries]
+    lost = [stream.transform.lost(height, width) for height, width in shapes(stream.entries)]
     some = [share for share in lost if share] or [0.0]
-    shapes = [entry.width / entry.height for entry in stream.entries]
-    return sum(map(bool, lost)), (statistics.mean(some), max(some)), (min(shapes), max(shapes))
+    aspects = [width / height for height, width in shapes(stream.entries)]
+    return sum(map(bool, lost)), (statistics.mean(some), max(some)), (min(aspects), max(aspects))
 
 
 def _decoded_bytes(stream: PairStream) -> int:
     """Return the bytes of a round's decoded frames, by the largest video."""
-    sizes = [stream.transform.decode_size(entry.height, entry.width) for entry in stream.entries]
+    sizes = [stream.transform.decode_size(height, width) for height, width in shapes(stream.entries)]
     largest = max(sizes, key=lambda size: size[0] * size[1])
     return frame_bytes(stream.config, stream.plan.videos_per_round, largest)
 

@@ -17,14 +17,14 @@ from seqff.claim import PATIENCE_SECONDS, Claim
 from seqff.config_io import CONFIG, dump_yaml, flat, read_run_config
 from seqff.display import html_table, import_pandas
 from seqff.errors import RunError
-from seqff.files import check_folder, empty_folder, whole_folder, write_atomically, write_json
+from seqff.files import check_folder, empty_folder, manifest_in, whole_folder, write_atomically, write_json
 from seqff.metrics import LOCK, METRICS, by_layer, layer_rows, read_metrics
 from seqff.nets import Encoder
 
 if TYPE_CHECKING:
     import pandas
 
-ENVIRONMENT, MANIFEST, STREAM = "env.json", "manifest.json", "stream.json"
+ENVIRONMENT, STREAM = "env.json", "stream.json"
 _RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
 FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
 """Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
@@ -125,7 +125,7 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
                 f"{run} was started with other settings: {changed}; resume with those of then, or choose another folder"
             )
         kinds = ("videos", "a stream") if stream else ("a stream", "videos")
-        if (run / (MANIFEST if stream else STREAM)).exists():
+        if (manifest_in(run) if stream else run / STREAM).exists():
             raise RunError(
                 f"{run} is a training on {kinds[0]}, and cannot go on with {kinds[1]}: choose another folder"
             )
@@ -166,8 +166,8 @@ def recorded_steps(run: Path) -> int:
     return steps if type(steps) is int else 0
 
 
-def create_run(run: Path, settings: dict[str, Any]) -> None:
-    """Make a fresh run folder with its settings and versions; an older run there is deleted.
+def create_run(run: Path, settings: dict[str, Any], **facts: Any) -> None:
+    """Make a fresh run folder with its settings, versions and other facts; an older run there is deleted.
 
     Raises:
         RunError: the folder cannot be made.
@@ -177,7 +177,7 @@ def create_run(run: Path, settings: dict[str, Any]) -> None:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / CONFIG, dump_yaml(settings))
         date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        write_json(run / ENVIRONMENT, {"date": date, "machine": machine(), **environment()})
+        write_json(run / ENVIRONMENT, {"date": date, "machine": machine(), **environment(), **facts})
 
 
 def _changes(run: Path, settings: dict[str, Any]) -> str:

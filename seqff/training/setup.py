@@ -18,6 +18,7 @@ import torch
 from seqff.config import EncoderConfig, TrainConfig
 from seqff.config_io import to_dict
 from seqff.devices import choose_precision
+from seqff.files import manifest_in
 from seqff.nets import Encoder, build_encoder, load_encoder, save_encoder, with_statistics
 from seqff.pairs import PairStream
 from seqff.training.batches import Examples, Relate, Source, batches
@@ -31,11 +32,12 @@ from seqff.training.callbacks.metrics import MetricsWriter, check_loggers
 from seqff.training.callbacks.progress import ProgressBar
 from seqff.training.checkpoint import Progress, list_checkpoints, next_batch
 from seqff.training.learner import LayerLearner, build_learners
-from seqff.training.run_folder import MANIFEST, check_run, create_run, lengthen, recorded_steps
+from seqff.training.run_folder import check_run, create_run, lengthen, recorded_steps
 from seqff.training.strategies import Strategy, build_strategy
 from seqff.training.trainer import Callback, Trainer
 from seqff.transform import fit_transform
 from seqff.video import Manifest, scan
+from seqff.video.table import shapes
 
 FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
 """How long a training is whose settings do not say it (docs/defaults.md)."""
@@ -116,8 +118,7 @@ def prepare(
     manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, device: torch.device, **options: Any
 ) -> tuple[Encoder, PairStream]:
     """Build the encoder, or take the one given, and the stream of its batches (with `options`); nothing is read yet."""
-    shapes = [(entry.height, entry.width) for entry in manifest.usable]
-    fitted = fit_transform(config.pairs.size_px, shapes, fit=config.pairs.fit)
+    fitted = fit_transform(config.pairs.size_px, shapes(manifest.usable), fit=config.pairs.fit)
     transform = fitted if given is None else given.transform
     stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, device=device, **options)
     encoder = given or build_encoder(config.encoder, transform, seed=seed)
@@ -169,7 +170,7 @@ def open_training(
     if resume:  # to where it was to end: its settings hold the number that was given or found
         config = dataclasses.replace(config, steps=config.steps or recorded_steps(run))
     settings = {**settings, "steps": config.steps}
-    going_on, known = check_run(run, settings, resume=resume, overwrite=overwrite), run / MANIFEST
+    going_on, known = check_run(run, settings, resume=resume, overwrite=overwrite), manifest_in(run)
     manifest = scan(known if going_on and known.exists() else videos, max_bad=max_bad, progress=progress)
     setup = build_setup(manifest, with_steps(config, manifest))
     setup.stream.fill_cache(progress=progress)
@@ -177,9 +178,10 @@ def open_training(
     if going_on:
         lengthen(run, settings)
     else:
-        create_run(run, settings)
-    if not known.exists():
-        manifest.save(known)
+        create_run(run, settings, videos=manifest.totals)
+    if not manifest_in(run).exists():
+        manifest.save(manifest_in(run))
+        setup.stream.read_from(manifest_in(run))
     if not list_checkpoints(run):
         with closing(setup.stream.batches()) as first:  # type: ignore[type-var]  # a generator
             frames = (batch.to(setup.device).frames for batch in itertools.islice(first, BATCHES))

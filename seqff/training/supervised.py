@@ -22,6 +22,7 @@ from seqff.training.run_folder import Run, claim_run
 from seqff.training.setup import Setup, assemble, begin_with, open_training, prepare, run_settings
 from seqff.training.strategies import LocalStrategy
 from seqff.video import Manifest
+from seqff.video.table import column
 
 
 def train_supervised(
@@ -60,11 +61,12 @@ def train_supervised(
 
     def build_setup(manifest: Manifest, config: TrainConfig) -> Setup:
         encoder, stream = prepare(manifest, config, None, seed=seed, device=target, max_bad=max_bad)
-        missing = [entry.path for entry in stream.entries if entry.path not in labels]
+        paths = column(stream.entries, "path").tolist()
+        missing = [path for path in paths if path not in labels]
         if missing:
             raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
         # copies of a file share the number of the first, which batches carry
-        learner = _build_classifier(encoder, config, [labels[entry.path] for entry in stream.entries], target)
+        learner = _build_classifier(encoder, config, [labels[path] for path in paths], target)
         return Setup(
             config, encoder, [learner], LocalStrategy([learner], steps=config.steps, optim=config.optim), stream
         )

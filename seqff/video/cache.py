@@ -120,7 +120,9 @@ def fill_cache(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     place = _as_folder(folder)
-    entries = {entry.content_hash or entry.path: entry for entry in reversed(manifest.usable)}  # copies share a file
+    entries: dict[str, VideoEntry] = {}
+    for entry in manifest.usable:  # copies share a file
+        entries.setdefault(entry.content_hash or entry.path, entry)
     wanted = [
         _CachedVideo(manifest.path(entry), entry, checked_size(size_of(entry)), cache, place)
         for entry in sorted(entries.values(), key=lambda entry: entry.path)

@@ -2,59 +2,105 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import os
 import shutil
+import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from seqff.errors import WriteError
-from seqff.files import append, writing
+from seqff.errors import ManifestError, WriteError
+from seqff.files import writing
 from seqff.locks import NO_LOCKS, LivenessLock, exclusive, is_held
 from seqff.video.entry import VideoEntry
-from seqff.video.manifest import FORMAT
+from seqff.video.images import FPS
+from seqff.video.levels import levels_of
+from seqff.video.manifest import Manifest
+from seqff.video.table import TABLE, Table, changing, load_rows, move_table, reading
 
-_CLAIM = "claim"
+_SECONDS = 0.5
+"""What was found is written so often, and about as much work is claimed at once."""
+_MOST_CLAIMS = 256
 
 _log = logging.getLogger("seqff.video")
 
 
 class Journal:
-    """The folder beside a manifest that is being made, with a file for each process that scans to it.
+    """The folder beside a manifest that is being made: a table of what was found, which becomes the manifest.
 
-    A process writes there which video it begins with and what it found. What a living process is at, the others leave
+    A process writes there which videos it begins with and what it found. What a living process is at, the others leave
     to it; what one was at that has died is done by others. Where a disk has no locks, and on Windows, nobody can be
-    known to live: then each process does all the work.
+    known to live: then each process does all the work, in a table of its own.
 
     Args:
         out: file of the manifest.
-        root: of the videos; what was found of others is left alone.
-        fresh: forget what was found by processes that have died.
+        root: of the videos; each has a table of its own.
+        fresh: forget what was found, unless another process is at work.
 
     Attributes:
-        found: entries by path, of all processes.
+        table: the file of the table.
+        found: paths of the videos that are done, of all processes; who takes some out does those again.
     """
 
     def __init__(self, out: Path, root: Path, *, fresh: bool) -> None:
         self.folder = out.with_name(out.name + ".partial")
-        self.found: dict[str, VideoEntry] = {}
-        self._out, self._root = out, root
-        self._read: dict[Path, int] = {}  # bytes, of the files of others
-        self._claims: dict[Path, set[str]] = {}
-        self._own: Path | None = None
+        self.found: set[str] = set()
+        self._out, self._head = out, Manifest(root, ()).head()
+        self._read = 0  # the last row that was read
+        self._pending: list[VideoEntry] = []
+        self._flushed = 0.0
+        self._name, self._shares, self._warned = uuid.uuid4().hex, False, False
         self._liveness: LivenessLock | None = None
-        self._wrote = self._warned = False
         with self._locked():
-            if fresh:
-                for other in self._others():
-                    if not is_held(other):
-                        other.unlink()
-            self._own = self.folder / f"{uuid.uuid4().hex}.jsonl"
-            self._liveness = LivenessLock(self._own)
-            self._read_others()
+            if fresh and not self.others():
+                for file in self.folder.glob(f"*{TABLE}*"):
+                    file.unlink()
+            digest = hashlib.blake2b(os.fsencode(str(root)), digest_size=16).hexdigest()
+            self.table = self.folder / f"{digest if self._shares else self._name}{TABLE}"
+            self._liveness = LivenessLock(self._life(self._name))
+            try:
+                self._begin()
+            except BaseException:
+                self._end()
+                raise
+
+    def _begin(self) -> None:
+        """Read what is there; a damaged table, or one of an older seqff, is begun anew."""
+        if not self._shares:
+            self._take_over()
+        if self.table.exists():
+            with suppress(ManifestError), self.changing() as table:
+                if self._head.items() <= table.head().items():
+                    self._refresh(table)
+                    return
+            for file in self.folder.glob(f"{self.table.name}*"):
+                file.unlink()
+
+    def _take_over(self) -> None:
+        for other in sorted(self.folder.glob(f"*{TABLE}"), key=lambda file: -file.stat().st_size):
+            with suppress(ManifestError, FileNotFoundError):
+                shutil.copyfile(other, self.table)
+                with reading(self.table):
+                    return
+        self.table.unlink(missing_ok=True)
+
+    @contextmanager
+    def changing(self) -> Iterator[Table]:
+        """A block that changes the table, whole or not at all; it is made if need be."""
+        with changing(self.table, locks=self._shares) as table:
+            if not table.head():
+                table.write_head(self._head)
+            yield table
+
+    def known(self) -> Sequence[VideoEntry]:
+        """Return what is in the table."""
+        return load_rows(self.table)[1] if self.table.exists() else ()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
         """Yield videos to do, one after another; what others have done meanwhile, or are at, is left out.
@@ -62,27 +108,79 @@ class Journal:
         Args:
             paths: relative to the root.
         """
-        for path in paths:
-            with self._locked():
-                self._read_others()
-                if path in self.found or path in (busy := self._busy()):
-                    continue
-                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share it on purpose
+        todo, many = iter(paths), 1
+        while block := list(islice(todo, many)):
+            began = time.monotonic()
+            with self._locked(), self.changing() as table:
+                self._flush(table)
+                self._refresh(table)
+                busy = self._busy(table)
+                mine = [path for path in block if path not in self.found and path not in busy]
+                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share on purpose
                     self._warned = True
                     _log.warning("%s: another scan to it is under way; the work is shared", self._out)
-                self._write({_CLAIM: path})
-            yield path
+                table.claim(mine, self._name)
+            yield from mine
+            many = min(2 * many, _MOST_CLAIMS) if time.monotonic() - began < _SECONDS else max(1, many // 2)
 
     def add(self, entry: VideoEntry) -> None:
-        """Write down what was found of a video."""
-        self._write({"entry": entry.to_dict()})
-        self._wrote = True
-        self.found[entry.path] = entry
+        """Write down what was found of a video, soon."""
+        self._pending.append(entry)
+        self.found.add(entry.path)
+        if time.monotonic() - self._flushed > _SECONDS:
+            self.refresh()
 
     def refresh(self) -> None:
-        """Read what others have found since."""
-        with self._locked():
-            self._read_others()
+        """Write down what was found, and read what others have found since."""
+        with self._locked(), self.changing() as table:
+            self._flush(table)
+            self._refresh(table)
+
+    def write(self, wanted: Manifest, paths: Sequence[str], before: Manifest, same: set[str]) -> Manifest:
+        """Write the manifest: into its table if these videos have one; else this table becomes it.
+
+        Args:
+            wanted: the manifest without entries.
+            paths: of its videos, all of which are found or the same.
+            before: what was known before.
+            same: paths of it that have not changed.
+        """
+        videos = {*paths}
+        is_table = self._out.suffix.lower() == TABLE
+
+        def settled(entry: VideoEntry) -> VideoEntry:
+            shown_at = levels_of(entry.samples, entry.bits, wanted.levels)
+            return replace(entry.at_rate(wanted.fps or FPS), levels=shown_at)
+
+        def finish(table: Table) -> None:
+            table.keep(videos)
+            table.settle(settled)
+            table.mark_copies()
+            table.write_head(wanted.head())
+
+        if is_table and self._is_there(wanted.root):
+            with changing(self._out) as table:
+                if self.found:
+                    with reading(self.table) as source:
+                        table.update_from(source, self.found)
+                finish(table)
+            return Manifest.load(self._out)
+        with self.changing() as table:
+            table.add(entry for entry in before if entry.path in same and entry.path not in self.found)
+            table.execute("DELETE FROM claims")
+            finish(table)
+        if is_table:
+            move_table(self.table, self._out, copy=bool(self.others()))
+            return Manifest.load(self._out)
+        manifest = replace(wanted, entries=tuple(Manifest.load(self.table)))
+        if manifest != before or not self._out.exists():
+            manifest.save(self._out)
+        return manifest
+
+    def _is_there(self, root: Path) -> bool:
+        with suppress(FileNotFoundError, ManifestError):
+            return Manifest.load(self._out).root == root
+        return False
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
@@ -90,24 +188,39 @@ class Journal:
         with self._locked():
             yield
             self._end()
-            if not any(is_held(other) for other in self._others()):
+            if not self.others():
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Stop being at work; what was found stays, and where nothing was, nothing does."""
-        own = self._end()
-        if own is not None and not self._wrote:
-            with suppress(OSError):
-                own.unlink()
-                with self._locked():
-                    if not self._others():
-                        shutil.rmtree(self.folder)
+        if self._liveness is None:
+            return
+        try:
+            with self._locked():
+                if self._pending or self.table.exists():
+                    with suppress(ManifestError, WriteError), self.changing() as table:
+                        self._flush(table)
+                        table.execute("DELETE FROM claims WHERE process = ?", [self._name])
+                self._end()
+                if not self.others() and not any(map(_holds_videos, self.folder.glob(f"*{TABLE}"))):
+                    shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            self._end()
 
-    def _end(self) -> Path | None:
-        own, self._own = self._own, None
+    def others(self) -> set[str]:
+        """Return the names of the other processes that are at work."""
+        names = {file.stem for file in self.folder.glob("*.life")} - {self._name}
+        return {name for name in names if is_held(self._life(name))}
+
+    def _life(self, name: str) -> Path:
+        return self.folder / f"{name}.life"
+
+    def _end(self) -> None:
         if self._liveness is not None:
             self._liveness.close()
-        return own
+            self._liveness = None
+            with suppress(OSError):
+                self._life(self._name).unlink()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -124,6 +237,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             file = stack.enter_context(exclusive(path))
+            self._shares = sys.platform != "win32"
             return os.path.samestat(os.fstat(file.fileno()), path.stat())
         except FileNotFoundError:
             return False
@@ -132,40 +246,23 @@ class Journal:
                 raise WriteError(self.folder, error) from error
             return True
 
-    def _others(self) -> list[Path]:
-        return [file for file in sorted(self.folder.glob("*.jsonl")) if file != self._own]
-
-    def _busy(self) -> set[str]:
+    def _busy(self, table: Table) -> set[str]:
         """Return the videos that others are at."""
-        return set().union(*(claims for file, claims in self._claims.items() if claims and is_held(file)))
+        alive = self.others()
+        return {path for path, process in table.execute("SELECT path, process FROM claims") if process in alive}
 
-    def _read_others(self) -> None:
-        for file in self._others():
-            try:
-                with file.open("rb") as opened:
-                    opened.seek(self._read.get(file, 0))
-                    lines = opened.read()
-            except FileNotFoundError:
-                continue
-            whole = lines[: lines.rfind(b"\n") + 1]  # the rest is being written, or its writer was killed
-            self._read[file] = self._read.get(file, 0) + len(whole)
-            for text in whole.splitlines():
-                self._take(text, self._claims.setdefault(file, set()))
+    def _flush(self, table: Table) -> None:
+        table.add(self._pending)
+        table.release(entry.path for entry in self._pending)
+        self._pending, self._flushed = [], time.monotonic()
 
-    def _take(self, text: bytes, claims: set[str]) -> None:
-        try:
-            line = json.loads(text)
-            if (line["root"], line["format"]) != (str(self._root), FORMAT):
-                return
-            entry = None if _CLAIM in line else VideoEntry.from_dict(line["entry"])
-        except (ValueError, TypeError, KeyError):
-            return  # damaged: that video is done again
-        if entry is None:
-            claims.add(line[_CLAIM])
-            return
-        self.found[entry.path] = entry
-        claims.discard(entry.path)
+    def _refresh(self, table: Table) -> None:
+        for number, path in table.execute("SELECT id, path FROM videos WHERE id > ? ORDER BY id", [self._read]):
+            self.found.add(path)
+            self._read = number
 
-    def _write(self, line: dict[str, object]) -> None:
-        assert self._own is not None
-        append(self._own, json.dumps({"root": str(self._root), "format": FORMAT, **line}) + "\n")
+
+def _holds_videos(table: Path) -> bool:
+    with suppress(ManifestError, FileNotFoundError):
+        return len(load_rows(table)[1]) > 0
+    return False

@@ -1,4 +1,4 @@
-"""The manifest: what a scan found out about a folder of videos, on disk as one JSON file."""
+"""The manifest: what a scan found out about a folder of videos, on disk as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from seqff.display import html_table, import_pandas
 from seqff.errors import ManifestError
@@ -22,6 +24,7 @@ from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.levels import USED
 from seqff.video.remote.address import is_below, shown
+from seqff.video.table import TABLE, Entries, chosen, column, filled, load_rows, usable, write_table
 
 if TYPE_CHECKING:
     import pandas
@@ -30,6 +33,7 @@ FORMAT = 3
 """Raised whenever the entries of an older seqff can no longer be believed."""
 
 _MOST_BYTES = 2**30
+_MOST_LINES = 10_000
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -55,7 +59,7 @@ class Manifest:
 
     Args:
         root: the folder, absolute.
-        entries: one a video, sorted by path.
+        entries: one a video, sorted by path; those of a table are read when they are asked for.
         skipped: what the search found and took for no video, one line a kind.
         fps: pictures and arrays a second, as the scan was told; 0: it was not told.
         levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
@@ -63,30 +67,43 @@ class Manifest:
     """
 
     root: Path
-    entries: tuple[VideoEntry, ...]
+    entries: Entries
     skipped: tuple[str, ...] = ()
     fps: float = 0.0
     levels: str = USED
     format: int = FORMAT
 
-    @property
-    def usable(self) -> tuple[VideoEntry, ...]:
+    @cached_property
+    def usable(self) -> Entries:
         """The videos one may train on and extract from; see `VideoEntry.usable`."""
-        return tuple(entry for entry in self.entries if entry.usable)
+        return chosen(self.entries, usable(self.entries))
 
-    @property
-    def bad(self) -> tuple[VideoEntry, ...]:
+    @cached_property
+    def bad(self) -> Entries:
         """The videos one cannot use."""
-        return tuple(entry for entry in self.entries if not entry.usable)
+        return chosen(self.entries, ~usable(self.entries))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Name what one reads: the videos, their contents and how many frames each has; not where they lie."""
-        lines = [
-            [entry.path, entry.content_hash, entry.status, entry.frames, *([entry.levels] * any(entry.levels))]
-            for entry in self.entries
-        ]
-        return hashlib.blake2b(json.dumps(lines).encode(), digest_size=16).hexdigest()
+        levels = chosen(self.entries, deep := filled(self.entries, "levels"))
+        shown_at = dict(zip(np.flatnonzero(deep).tolist(), (entry.levels for entry in levels), strict=True))
+        names = ("path", "content_hash", "status", "frames")
+        columns = [column(self.entries, name) for name in names]
+        digest = hashlib.blake2b(digest_size=16)
+        for number, (path, content, status, frames) in enumerate(zip(*columns, strict=True)):
+            line = [path, content.decode(), status.decode(), int(frames)]
+            line += [shown_at[number]] if number in shown_at else []
+            digest.update(("[" if number == 0 else ", ").encode() + json.dumps(line).encode())
+        digest.update(b"]" if len(self) else b"[]")
+        return digest.hexdigest()
+
+    @cached_property
+    def totals(self) -> dict[str, Any]:
+        """How much the usable videos are: `files`, `frames`, and `seconds` of those whose frame rate is known."""
+        frames, fps = column(self.usable, "frames"), column(self.usable, "fps")
+        seconds = (frames[fps > 0] / fps[fps > 0]).sum()
+        return {"files": len(frames), "frames": int(frames.sum()), "seconds": round(float(seconds), 1)}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -100,38 +117,52 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain data."""
-        return self._head() | {"entries": [entry.to_dict() for entry in self.entries]}
+        return self.head() | {"entries": [entry.to_dict() for entry in self.entries]}
 
-    def _head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, Any]:
+        """Return all but the entries, as plain data."""
         more = {"skipped": list(self.skipped), "fps": self.fps}
         head = {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
         return head | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the manifest; a reader sees the old file or the new one, never half of one."""
-        lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
-        write_atomically(Path(path), f'{json.dumps(self._head())[:-1]}, "entries": [\n{lines}\n]}}\n')
+        """Write the manifest, as a table (*.sqlite) or as JSON (*.json); a reader never sees half of one.
+
+        Raises:
+            ValueError: the name ends with something else.
+        """
+        path = check_ending(Path(path))
+        if path.suffix.lower() == TABLE:
+            write_table(path, self.head(), self.entries)
+        else:
+            lines = ",\n".join(json.dumps(entry.to_dict()) for entry in self.entries)
+            write_atomically(path, f'{json.dumps(self.head())[:-1]}, "entries": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
-        """Read a manifest.
+        """Read a manifest; the entries of a table are read when they are asked for.
 
         Args:
-            path: the file.
+            path: the file, *.sqlite or *.json.
             older: read one of an older format, too: which videos there were; the rest can no longer be believed.
 
         Raises:
             FileNotFoundError: there is none.
-            ManifestError: the file is something else, damaged, or of another version.
+            ManifestError: the file is something else, damaged, or of another version; of a table, an entry may be
+                found to be damaged only when it is asked for.
         """
+        path = Path(path)
+        entries: Entries
         try:
-            values = parse_json(read_plain(Path(path), _MOST_BYTES))
-            found = int(values["format"])
-            if found > FORMAT or (found < FORMAT and not older):
-                raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
-            entries = tuple(VideoEntry.from_dict(entry, sizes=found == FORMAT) for entry in values["entries"])
-            for entry in entries:
-                check_inside(entry.path)
+            if path.suffix.lower() == TABLE:
+                values, entries = load_rows(path)
+                found = _format(path, values, older=older)
+            else:
+                values = parse_json(read_plain(path, _MOST_BYTES))
+                found = _format(path, values, older=older)
+                entries = tuple(VideoEntry.from_dict(entry, sizes=found == FORMAT) for entry in values["entries"])
+                for entry in entries:
+                    check_inside(entry.path)
             skipped = tuple(map(str, values.get("skipped", ())))
             fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
             root = as_path(values["root"])
@@ -148,11 +179,17 @@ class Manifest:
             ) from error
 
     def table(self) -> str:
-        """Return lines for people: every video with its state, then the sums and what was skipped."""
-        rows = [_HEAD, *map(_row, self.entries)]
+        """Return lines for people: every video with its state, then the sums and what was skipped.
+
+        Of more than 10 000 videos only those that are not sound stand there, at most so many.
+        """
+        many = len(self) > _MOST_LINES
+        listed = chosen(self.entries, column(self.entries, "status") != b"ok")[:_MOST_LINES] if many else self.entries
+        rows = [_HEAD, *map(_row, listed)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return as_lines([*lines, "", self.summary(), *self.skipped])
+        left_out = [f"... and {counted(len(self) - len(listed), 'more video')}"] * many
+        return as_lines([*lines, *left_out, "", self.summary(), *self.skipped])
 
     def __repr__(self) -> str:
         return f"Manifest({shown(self.root)!r}, {self.summary()})"
@@ -174,11 +211,29 @@ class Manifest:
 
     def summary(self) -> str:
         """Return one line: how many videos of which status."""
-        counts = Counter(entry.status for entry in self.entries)
-        copies = sum(bool(entry.duplicate_of) for entry in self.entries)
-        parts = [f"{count} {status}" for status, count in sorted(counts.items())] + [f"{copies} copies"] * bool(copies)
-        frames = sum(entry.frames for entry in self.usable)
-        return f"{counted(len(self), 'video')}: {', '.join(parts)}; {len(self.usable)} usable with {frames} frames"
+        counts = zip(*np.unique(column(self.entries, "status"), return_counts=True), strict=True)
+        copies = int(filled(self.entries, "duplicate_of").sum())
+        parts = [f"{count} {status.decode()}" for status, count in counts] + [f"{copies} copies"] * bool(copies)
+        usable = "{files} usable with {frames} frames".format(**self.totals)
+        return f"{counted(len(self), 'video')}: {', '.join(parts)}; {usable}"
+
+
+def check_ending(path: Path) -> Path:
+    """Return the path of a manifest if its name says what is in it.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if path.suffix.lower() not in (TABLE, ".json"):
+        raise ValueError(f"{path}: the name of a manifest must end with {TABLE} (a table) or .json")
+    return path
+
+
+def _format(path: Path, values: dict[str, Any], *, older: bool) -> int:
+    found = int(values["format"])
+    if found > FORMAT or (found < FORMAT and not older):
+        raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
+    return found
 
 
 _HEAD = ("status", "frames", "size", "fps", "codec", "reader", "video", "remark")

@@ -10,10 +10,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -22,15 +23,16 @@ from seqff.config import VideoConfig
 from seqff.devices import usable_cores
 from seqff.errors import ManifestError, SeqffError, VideoError
 from seqff.terminal import as_lines, counted
-from seqff.video.entry import VideoEntry
+from seqff.video.entry import Stamp, VideoEntry
 from seqff.video.examine import stamp
 from seqff.video.find import CACHE, Found, PathLikeStr, absolute, as_path, cache_folder, find_videos, read_list
 from seqff.video.images import FPS
 from seqff.video.journal import Journal
 from seqff.video.levels import DECLARED, USED, levels_of
-from seqff.video.manifest import FORMAT, BadVideosError, Manifest, list_alike
+from seqff.video.manifest import FORMAT, BadVideosError, Manifest, check_ending, list_alike
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.download_cache import local_file
+from seqff.video.table import TABLE, chosen, column, filled, stamps
 from seqff.video.workers import examine_all
 
 SKIPPED_LOG = "seqff.video.skipped"
@@ -61,8 +63,9 @@ def scan(
 
     Args:
         videos: a folder (searched with all folders in it), a video, a list of videos, a text file (*.txt) with one
-            video a line, or a manifest (*.json), whose videos are checked; each may be an address (s3://, https://).
-        out: where the manifest is written; by default in a cache folder of the user, or where it came from.
+            video a line, or a manifest (*.sqlite, *.json), whose videos are checked; each may be an address.
+        out: where the manifest is written, as a table (*.sqlite), of which a later scan changes only some rows, or as
+            JSON (*.json); by default a table in a cache folder of the user, or where it came from.
         max_bad: the largest share of videos that may be unusable, 0 to 1.
         workers: processes to decode in; by default one a core, at most 16.
         timeout_seconds: how long a decoder may go without decoding anything before it is stopped.
@@ -77,33 +80,30 @@ def scan(
     Raises:
         FileNotFoundError: a path does not exist.
         NoVideoError: nothing that looks like a video was found.
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or `out` ends with something else.
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     video = video or VideoConfig()
     _check_arguments(max_bad, workers, timeout_seconds, video)
-    (root, paths, skipped, fps, levels), out = _resolve(videos, out)
+    (root, paths, skipped, fps, levels), out, given = _resolve(videos, out)
     with closing(Journal(out, root, fresh=refresh)) as journal:
-        before = _before(out, root, refresh=refresh)
-        known = {} if refresh else _by_path(before, out)
-        known |= journal.found
-        entries = journal.found = _unchanged(root, [known[path] for path in paths if path in known])
-        known_before = set(entries)
-        count = workers or min(cores(), 16)
-        _examine(root, paths, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
+        before, here = _before(out, root, given, refresh=refresh)
         fps = video.fps or before.fps or fps
         levels = video.levels or (before.levels if len(before) else levels)
-        ready = [
-            replace(entry.at_rate(fps or FPS), levels=levels_of(entry.samples, entry.bits, levels))
-            for entry in (entries[path] for path in paths)
-        ]
-        manifest = Manifest(root, tuple(_mark_copies(ready)), skipped, fps, levels)
+        if old_format := before.format < FORMAT:
+            _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, before.format, FORMAT)
+        same = set() if refresh or old_format else _unchanged(root, before.entries)
+        journal.found &= _unchanged(root, journal.known())
+        todo = [path for path in paths if path not in same and path not in journal.found]
+        count = workers or min(cores(), 16)
+        _examine(root, todo, journal, workers=count, timeout_seconds=timeout_seconds, progress=progress)
+        wanted = Manifest(root, (), skipped, fps, levels)
         with journal.finishing():
-            if manifest != before:
-                manifest.save(out)
+            old = here and not journal.found and len(before) == len(paths) and wanted.head() == before.head()
+            manifest = before if old else journal.write(wanted, paths, before, same)
     if skipped and skipped != before.skipped:
         logging.getLogger(SKIPPED_LOG).warning("%s", as_lines(skipped))
-    _warn(manifest, known_before)
+    _warn(manifest, {*todo})
     _check_bad(manifest, max_bad, out)
     return manifest
 
@@ -123,14 +123,13 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
 def _examine(
     root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
 ) -> None:
-    """Find out about the videos that the journal has not; if other processes are at some of them, wait for those."""
+    """Find out about videos; if other processes are at some of them, wait for those."""
 
     def missing() -> list[str]:
         return [path for path in paths if path not in journal.found]
 
     known = len(journal.found)
-    hidden = None if progress and missing() else True
-    with tqdm(desc="scan", total=len(missing()), unit="video", disable=hidden) as bar:
+    with tqdm(desc="scan", total=len(paths), unit="video", disable=None if progress and paths else True) as bar:
         while todo := missing():
             claimed = ((path, root / path) for path in journal.claim(todo))
             count = min(workers, len(todo))
@@ -150,25 +149,28 @@ def cores() -> int:
     return max(1, here // int(local)) if local.isdigit() and int(local) else here
 
 
-def _resolve(videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None) -> tuple[Found, Path]:
+def _resolve(
+    videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None
+) -> tuple[Found, Path, Manifest | None]:
+    """Return the videos, where their manifest goes, and the manifest given, if one was."""
+    to = None if out is None else check_ending(as_path(out))
     given = as_path(videos) if isinstance(videos, (str, os.PathLike)) else None
     kind = given.suffix.lower() if given is not None else ""
-    if given is not None and kind == ".json":
+    if given is not None and kind in (TABLE, ".json"):
         with local_file(given) as file:
             manifest = Manifest.load(file, older=True)
-        there = [entry.path for entry in manifest]
-        listed = Found(manifest.root, there, manifest.skipped, manifest.fps, manifest.levels)
-        if out is None and address_of(given) is None:
-            return listed, given
-        return listed, as_path(out) if out is not None else _remembered(listed.root, listed.paths)
+            if address_of(given) is not None:  # the file may be gone after this
+                manifest = replace(manifest, entries=tuple(manifest))
+        paths = column(manifest.entries, "path").tolist()
+        listed = Found(manifest.root, paths, manifest.skipped, manifest.fps, manifest.levels)
+        to = to or (given if address_of(given) is None else _remembered(listed.root, listed.paths))
+        return listed, to, manifest
     if given is not None and kind == ".txt":
         with local_file(given) as file:
             videos = read_list(file, given.parent)
     found = find_videos(videos)
-    if out is not None:
-        return found, as_path(out)
     whole_folder = given is not None and absolute(given) == found.root
-    return found, _remembered(found.root, [] if whole_folder else found.paths)
+    return found, to or _remembered(found.root, [] if whole_folder else found.paths), None
 
 
 def _remembered(root: Path, paths: list[str]) -> Path:
@@ -183,62 +185,66 @@ def _remembered(root: Path, paths: list[str]) -> Path:
         _log.warning("%s (%s): set %s to a folder that can be written, or give --out", what, error, CACHE)
         place = Path(tempfile.mkdtemp(prefix="seqff-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place / f"{digest}.json"
+    return place / f"{digest}{TABLE}"
 
 
-def _before(out: Path, root: Path, *, refresh: bool) -> Manifest:
-    """Return the earlier manifest at `out`; an empty one if there is none of these videos."""
+def _before(out: Path, root: Path, given: Manifest | None, *, refresh: bool) -> tuple[Manifest, bool]:
+    """Return what is known of these videos, and whether it is what `out` holds.
+
+    Where there is no table yet, the manifest given is known, or the JSON that an older seqff has left at its place.
+    """
+    nothing = Manifest(root, ())
     try:
-        before = Manifest.load(out, older=True) if out.exists() else Manifest(root, ())
+        if out.exists():
+            before = Manifest.load(out, older=True)
+        elif given is not None:
+            before = given
+        else:
+            json_there = out.suffix.lower() == TABLE and out.with_suffix(".json").exists()
+            before = Manifest.load(out.with_suffix(".json"), older=True) if json_there else nothing
     except ManifestError:
         if not refresh:
             raise
-        return Manifest(root, ())
-    return before if before.root == root else Manifest(root, ())
+        return nothing, False
+    if before.root != root:
+        return nothing, False
+    return before, out.exists() and before.format == FORMAT
 
 
-def _by_path(manifest: Manifest, out: Path) -> dict[str, VideoEntry]:
-    if manifest.format < FORMAT:
-        _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, manifest.format, FORMAT)
-        return {}
-    return {entry.path: replace(entry, duplicate_of="") for entry in manifest}
-
-
-def _unchanged(root: Path, entries: list[VideoEntry]) -> dict[str, VideoEntry]:
-    """Return the entries of files that have not changed, or whose server cannot be asked now: they may be cached."""
+def _unchanged(root: Path, entries: Sequence[VideoEntry]) -> set[str]:
+    """Return the paths of files that have not changed, or whose server cannot be asked now: they may be cached."""
     unasked: list[str] = []
 
-    def unchanged(entry: VideoEntry) -> bool:
+    def unchanged(known: tuple[str, str, Stamp]) -> bool:
+        path, status, before = known
         # What may be better another time is examined again: files that could not be opened, and hangs.
-        if entry.status in ("unreadable", "timeout"):
+        if status in ("unreadable", "timeout"):
             return False
         try:
-            return len(unasked) >= _REQUESTS or stamp(root / entry.path) == entry.stamp
+            return len(unasked) >= _REQUESTS or stamp(root / path) == before
         except OSError:
             return False
         except VideoError as error:  # from a server
             unasked.append(str(error))
             return True
 
+    found, known = set[str](), stamps(entries)
     with ThreadPoolExecutor(_REQUESTS if is_below(root) else 1) as threads:
-        known = [entry for entry, same in zip(entries, threads.map(unchanged, entries), strict=True) if same]
+        while block := list(islice(known, 10_000)):
+            same = threads.map(unchanged, block) if is_below(root) else map(unchanged, block)
+            found.update(path for (path, _, _), is_same in zip(block, same, strict=True) if is_same)
     if unasked:
         _log.warning("whether videos have changed cannot be asked; taken as they were scanned: %s", unasked[0])
-    return {entry.path: entry for entry in known}
+    return found
 
 
-def _mark_copies(entries: list[VideoEntry]) -> Iterator[VideoEntry]:
-    first: dict[str, str] = {}
-    for entry in entries:
-        original = first.setdefault(entry.content_hash, entry.path) if entry.content_hash else entry.path
-        yield entry if original == entry.path else replace(entry, duplicate_of=original)
-
-
-def _warn(manifest: Manifest, known_before: set[str]) -> None:
+def _warn(manifest: Manifest, examined: set[str]) -> None:
     """Say what is odd about videos that can be used: of sound ones once, when they are scanned."""
-    odd = [e for e in manifest if e.status == "ok" and e.cause and e.path not in known_before]
-    damaged = [entry for entry in manifest.usable if entry.status == "damaged"]
-    copies = [entry.path for entry in manifest if entry.duplicate_of]
+    status = column(manifest.entries, "status")
+    remarked = chosen(manifest.entries, (status == b"ok") & filled(manifest.entries, "cause"))
+    odd = [entry for entry in remarked if entry.path in examined]
+    damaged = [entry for entry in chosen(manifest.entries, status == b"damaged") if entry.usable]
+    copies = [entry.path for entry in chosen(manifest.entries, filled(manifest.entries, "duplicate_of"))]
     if odd:
         _log.warning("%s read with a remark:\n%s", counted(len(odd), "video"), list_alike(odd))
     if damaged:

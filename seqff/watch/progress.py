@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from seqff.config_io import CONFIG, read_run_config
 from seqff.errors import RunError
-from seqff.files import read_json
+from seqff.files import manifest_in, read_json
 from seqff.locks import is_held
 from seqff.metrics import LOCK, METRICS, parse_line
 from seqff.untrusted import open_plain
 
 State = Literal["starting", "running", "finished", "stopped"]
-MANIFEST, STATE = "manifest.json", "state.json"
+STATE = "state.json"
 LINES = 20
 """Latest lines from which the speed is taken."""
 SILENCE_SECONDS = 60.0
@@ -162,7 +162,7 @@ def last_checkpoint(run: Path) -> tuple[int | None, int]:
 
 def resume_command(run: Path, settings: Mapping[str, Any]) -> str:
     """Return the command with which a run goes on; the user must name its stream, or the encoder that it began with."""
-    source = [str(run / MANIFEST)] if (run / MANIFEST).exists() else ["--stream", "SOURCE"]
+    source = [str(manifest_in(run))] if manifest_in(run).exists() else ["--stream", "SOURCE"]
     words = ["seqff", "train", *source, "--out", str(run), "--config", str(run / CONFIG)]
     words += ["--init", "ENCODER"] if "init" in settings else []
     return shlex.join([*words, "--resume"])

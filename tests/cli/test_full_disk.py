@@ -19,7 +19,7 @@ from seqff.pairs.synthetic import write_clip
 from seqff.probes import compare, probe, similarity
 from seqff.report import report
 from seqff.train import train
-from seqff.video import scan
+from seqff.video import Manifest, scan
 
 SAYS = re.compile(r"cannot be written: .+; it needs [\d.]+ (bytes|kB|MB|GB), .*: (raise it|make room), or choose ")
 
@@ -61,6 +61,8 @@ DEEDS = {
     "npz": lambda made, out: export(made.features, out=out / "f.npz"),
     "safetensors": lambda made, out: export(made.features, out=out / "f.safetensors"),
     "scan": lambda made, out: scan(made.clips, out=out / "m.json", workers=1, progress=False),
+    "table": lambda made, out: scan(made.clips, out=out / "m.sqlite", workers=1, progress=False),
+    "saved": lambda made, out: Manifest.load(made.run / "manifest.sqlite").save(out / "m.sqlite"),
     "similarity": lambda made, out: similarity([made.features], out=out / "s.json"),
     "cluster": lambda made, out: cluster(made.frames, out=out / "c", k=2, progress=False),
     "search": lambda made, out: search(made.features, like="subject0_0.mp4", out=out / "s.html", progress=False),

@@ -46,11 +46,11 @@ def test_every_fold_is_tested_by_an_encoder_that_has_not_seen_it(done: Path) -> 
     assert result["encoder_seen"] == "unseen"
     tests = json.loads((done / "evaluate.json").read_text())["tests"]
     assert sorted(path for test in tests for path in test) == sorted(
-        entry.path for entry in Manifest.load(done / "manifest.json")
+        entry.path for entry in Manifest.load(done / "manifest.sqlite")
     )
     for number, test in enumerate(tests, start=1):
         for home in ("", "end_to_end", "supervised"):
-            trained = Manifest.load(done / f"seed0/fold{number}" / home / "run/manifest.json")
+            trained = Manifest.load(done / f"seed0/fold{number}" / home / "run/manifest.sqlite")
             assert len(trained) == 8 - len(test)
             assert not {entry.path for entry in trained} & set(test)
     assert len(result["encoder_hash"]) == 2

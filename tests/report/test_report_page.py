@@ -131,8 +131,8 @@ def test_the_same_run_gives_the_same_page(made: Made, tmp_path: Path) -> None:
 def test_videos_that_have_gone_are_said_to_have(made: Made, tmp_path: Path) -> None:
     """Without its videos and a probe the page still has every section, and says what is missing and why."""
     run = copy_run(made, tmp_path)
-    manifest = Manifest.load(run / "manifest.json")
-    replace(manifest, root=tmp_path / "elsewhere").save(run / "manifest.json")
+    manifest = Manifest.load(run / "manifest.sqlite")
+    replace(manifest, root=tmp_path / "elsewhere").save(run / "manifest.sqlite")
     page = write(run, tmp_path)
     assert [element.attributes["id"] for element in page.all("section")] == SECTIONS
     assert [element.attributes["id"] for element in page.all("figure")] == FIGURES
@@ -146,14 +146,14 @@ def test_videos_that_have_gone_are_said_to_have(made: Made, tmp_path: Path) -> N
 def test_a_damaged_run_gives_what_is_left(made: Made, tmp_path: Path) -> None:
     """No encoder, manifest, metrics or versions: said in their places."""
     run = copy_run(made, tmp_path)
-    for name in ("encoder.safetensors", "manifest.json", "metrics.jsonl", "env.json"):
+    for name in ("encoder.safetensors", "manifest.sqlite", "metrics.jsonl", "env.json"):
         (run / name).unlink()
     page = write(run, tmp_path)
     assert [element.attributes["id"] for element in page.all("section")] == SECTIONS
     for id_, words in {
         "figure-channels": "no encoder.safetensors",
         "figure-loss": "metrics.jsonl",
-        "figure-videos": "manifest.json",
+        "figure-videos": "manifest.sqlite",
         "reproduce": "env.json is absent",
     }.items():
         assert words in page.by_id(id_).text, id_

@@ -62,7 +62,7 @@ def whole(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_folder_holds_what_is_needed_to_use_and_repeat_it(whole: Path) -> None:
     """Settings, versions, manifest, figures of every layer, the encoder before and after, the last checkpoints."""
     names = {path.name for path in whole.iterdir()}
-    assert {"config.yaml", "env.json", "manifest.json", "metrics.jsonl", "encoder.json", "checkpoints"} <= names
+    assert {"config.yaml", "env.json", "manifest.sqlite", "metrics.jsonl", "encoder.json", "checkpoints"} <= names
     assert [line["step"] for line in figures(whole)] == [1, 2, 3, 4, 5, 6]
     assert {"layer1/loss", "layer2/positive_distance"} <= set(figures(whole)[-1])
     assert seqff.load(whole).hash() != seqff.load(whole, untrained=True).hash()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -38,7 +38,10 @@ def alone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return scan(root, out=tmp_path_factory.mktemp("alone") / "m.json", workers=1, progress=False)
 
 
-def test_processes_share_the_work(root: Path, alone: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["m.json", "m.sqlite"])
+def test_processes_share_the_work(
+    root: Path, alone: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """Two scans at the same time decode every video once between them, and both return all of them."""
     decoded, found, both = list[str](), list[Manifest](), threading.Barrier(2, timeout=60)
     original = Worker.examine
@@ -53,7 +56,7 @@ def test_processes_share_the_work(root: Path, alone: Manifest, tmp_path: Path, m
     # threads of one process: locks are between open files
     threads = [
         threading.Thread(
-            target=lambda: found.append(scan(root, out=tmp_path / "m.json", workers=1, progress=False)), daemon=True
+            target=lambda: found.append(scan(root, out=tmp_path / name, workers=1, progress=False)), daemon=True
         )
         for _ in range(2)
     ]
@@ -63,7 +66,7 @@ def test_processes_share_the_work(root: Path, alone: Manifest, tmp_path: Path, m
         thread.join(120)
     assert found == [alone, alone]
     assert sorted(decoded) == [f"{number}.mp4" for number in range(COUNT)]
-    assert [file.name for file in tmp_path.iterdir()] == ["m.json"]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_ranks_of_torchrun(root: Path, alone: Manifest, tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_what_a_killed_process_was_at_is_done_by_others(root: Path, alone: Manif
         assert other.stdout is not None
         assert other.stdout.readline() == "1.mp4\n"
         with closing(Journal(out, alone.root, fresh=False)) as mine:
-            assert list(mine.found) == ["0.mp4"]
+            assert mine.found == {"0.mp4"}
             assert list(mine.claim(names)) == names[2:]
         # this one has ended, too, with all it had claimed undone
         other.kill()
@@ -103,29 +106,41 @@ def test_what_a_killed_process_was_at_is_done_by_others(root: Path, alone: Manif
     assert scan(root, out=out, workers=2, progress=False) == alone
 
 
-def test_damaged_lines_and_those_of_other_videos_are_left_alone(alone: Manifest, tmp_path: Path) -> None:
-    """A journal cut off in a line, or of another folder, costs what it says, not the scan."""
-    out = tmp_path / "m.json"
-    with closing(Journal(out, alone.root, fresh=False)) as first:
-        first.add(alone.entries[0])
-    (file,) = first.folder.glob("*.jsonl")
-    whole = file.read_text()
-    elsewhere = json.dumps({**json.loads(whole), "root": "/elsewhere"}).replace("0.mp4", "4.mp4")
-    cut = whole.replace("0.mp4", "2.mp4")[:-40]
-    damaged = 'not json\n[]\n{"claim": "1.mp4"}\n{"root": "", "entry": {"odd": 1}}\n'
-    file.write_text(f"{whole}{damaged}{elsewhere}\n{cut}")
+@pytest.mark.parametrize("damage", ["text", "cut off", "of an older seqff"])
+def test_a_damaged_journal_is_begun_anew(root: Path, alone: Manifest, tmp_path: Path, damage: str) -> None:
+    """What cannot be read costs what it held, not the scan; other videos' findings are left alone."""
+    out = tmp_path / "m.sqlite"
+    for folder in (alone.root, Path("/elsewhere")):
+        with closing(Journal(out, folder, fresh=False)) as first:
+            first.add(alone.entries[0])
     with closing(Journal(out, alone.root, fresh=False)) as second:
-        assert second.found == {"0.mp4": alone.entries[0]}
-    with closing(Journal(out, alone.root, fresh=True)) as third:
-        assert third.found == {}
+        assert second.found == {"0.mp4"}
+        table = second.table
+    if damage == "of an older seqff":
+        with closing(sqlite3.connect(table)) as opened:
+            opened.execute("""UPDATE head SET line = replace(line, '"format": 3', '"format": 2')""")
+            opened.commit()
+    else:
+        table.write_bytes(b"no table" if damage == "text" else table.read_bytes()[:6000])
+    with closing(Journal(out, alone.root, fresh=False)) as third:
+        assert third.found == set()
+    with closing(Journal(out, Path("/elsewhere"), fresh=False)) as other:
+        assert other.found == {"0.mp4"}
+    with closing(Journal(out, Path("/elsewhere"), fresh=True)) as other:
+        assert other.found == set()
+    assert scan(root, out=out, workers=1, progress=False) == alone
 
 
 def test_a_disk_without_locks(root: Path, alone: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There each process does all by itself, which is slower and no worse."""
+    """There each process does all by itself, which is slower and no worse; one that was killed is gone on from."""
 
     def none(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr("fcntl.flock", none)
-    assert scan(root, out=tmp_path / "m.json", workers=1, progress=False) == alone
-    assert [file.name for file in tmp_path.iterdir()] == ["m.json"]
+    with closing(Journal(tmp_path / "m.sqlite", alone.root, fresh=False)) as killed:
+        killed.add(alone.entries[0])
+    with closing(Journal(tmp_path / "m.sqlite", alone.root, fresh=False)) as journal:
+        assert journal.found == {"0.mp4"}
+    assert scan(root, out=tmp_path / "m.sqlite", workers=1, progress=False) == alone
+    assert [file.name for file in tmp_path.iterdir()] == ["m.sqlite"]

@@ -103,7 +103,7 @@ def test_a_run_on_a_stream_has_no_end_to_count_down_to(finished_run: Path, tmp_p
     run = shutil.copytree(finished_run, tmp_path / "live")
     settings = (run / "config.yaml").read_text().replace(f"steps: {CONFIG.steps}", "steps: 0", 1)
     (run / "config.yaml").write_text(settings)
-    (run / "manifest.json").unlink()
+    (run / "manifest.sqlite").unlink()
     shutil.rmtree(run / "checkpoints" / f"step_{CONFIG.steps:08d}")  # killed after the one before
     now = look(run)
     assert (now.state, now.seconds_left) == ("stopped", None)
