@@ -33,8 +33,11 @@ def squared_distances(u: Tensor) -> Tensor:
     Returns:
         (N, N), non-negative, 0 between equal rows up to rounding.
     """
-    squares = u.square().sum(dim=1)
-    return torch.clamp(squares[:, None] + squares[None, :] - 2 * (u @ u.T), min=0)
+    down, across = (
+        u.square().sum(dim=1),
+        u.square().sum(dim=1),
+    )  # one sum in both places would round gradients otherwise
+    return torch.clamp(down[:, None] + across[None, :] - 2 * (u @ u.T), min=0)
 
 
 class BilinearScore(nn.Module):
