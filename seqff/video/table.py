@@ -234,6 +234,10 @@ class Rows(Sequence[VideoEntry]):
         """Read from a copy of the table from now on (see `write_table`)."""
         self.table = table.absolute()
 
+    def usable(self) -> NDArray[np.bool_]:
+        """Return which entries are usable (see `VideoEntry.usable`), (n,) bool."""
+        return self._column("status = 'ok' OR (status = 'damaged' AND frames >= 2)", "?")
+
     @contextmanager
     def opened(self) -> Iterator[Table]:
         """Open the table."""
@@ -283,9 +287,7 @@ def shapes(entries: Sequence[VideoEntry]) -> list[tuple[int, int]]:
 
 def usable(entries: Sequence[VideoEntry]) -> NDArray[np.bool_]:
     """Return which entries are usable (see `VideoEntry.usable`), (n,) bool."""
-    status = column(entries, "status")
-    found: NDArray[np.bool_] = (status == b"ok") | ((status == b"damaged") & (column(entries, "frames") >= 2))
-    return found
+    return entries.usable() if isinstance(entries, Rows) else np.array([entry.usable for entry in entries], dtype=bool)
 
 
 def stamps(entries: Sequence[VideoEntry]) -> Iterator[tuple[str, str, Stamp]]:
