@@ -109,10 +109,11 @@ def kept_network(encoders: Mapping[str, Encoder], kept: Path) -> dict[str, Encod
 def _frames(manifest: Manifest, transform: FrameTransform) -> Iterator[Tensor]:
     """Yield frames spread over some videos, (N, 3, height, width) float32; of videos that cannot be read there are
     none."""
-    places = np.unique(np.linspace(0, len(manifest.usable) - 1, FRAMES).round().astype(int))
+    usable = manifest.usable
+    places = np.unique(np.linspace(0, len(usable) - 1, FRAMES).round().astype(int))
     each = math.ceil(FRAMES / len(places))
     frames: list[Tensor] = []
-    for entry in (manifest.usable[place] for place in places):
+    for entry in (usable[int(place)] for place in places):
         wanted = np.unique(np.linspace(0, entry.frames - 1, each + 2)[1:-1].round().astype(int))
         try:
             size = transform.decode_size(entry.height, entry.width)
