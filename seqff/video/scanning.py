@@ -81,6 +81,7 @@ def scan(
         FileNotFoundError: a path does not exist.
         NoVideoError: nothing that looks like a video was found.
         ValueError: an argument is out of range, or `out` ends with something else.
+        TypeError: `videos` is neither a path nor a list of paths.
         BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
     """
     video = video or VideoConfig()
@@ -153,6 +154,11 @@ def _resolve(
     videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None
 ) -> tuple[Found, Path, Manifest | None]:
     """Return the videos, where their manifest goes, and the manifest given, if one was."""
+    if not isinstance(videos, (str, os.PathLike, Sequence)):
+        raise TypeError(
+            "videos must be a folder, a file, a list of files or the path of a manifest, got a "
+            f"{type(videos).__name__} (a manifest is written by its `save`, or by `scan` with `out`)"
+        )
     to = None if out is None else check_ending(as_path(out))
     given = as_path(videos) if isinstance(videos, (str, os.PathLike)) else None
     kind = given.suffix.lower() if given is not None else ""

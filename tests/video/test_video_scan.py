@@ -34,6 +34,12 @@ def test_manifest_survives_saving(manifest: Manifest, tmp_path: Path) -> None:
     assert "b_frames.mp4" in manifest.table()
 
 
+def test_a_manifest_in_memory_is_no_path(manifest: Manifest) -> None:
+    """Whoever gives what `scan` returned is told to give its file."""
+    with pytest.raises(TypeError, match=r"path of a manifest, got a Manifest .*`save`"):
+        scan(manifest, progress=False)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 1, "root": "/", "entries": [{"odd": 1}]}', '{"format": 99}'])
 def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     """A file that is no manifest is an error that says what to do, never an empty manifest."""
