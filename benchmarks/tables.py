@@ -18,13 +18,27 @@ from benchmarks.records import Record, Records
 
 ROOT = Path(__file__).parents[1]
 PAGE, LAYERS, README = ROOT / "docs" / "results.md", ROOT / "docs" / "layers.md", ROOT / "README.md"
+CURVE = ROOT / "docs" / "size.svg"
 SHOWN = {
     "jhmdb": "film clips, 21 actions, by source",
     "turntable-90": "42 objects on a turntable, from views every 90°",
     "weizmann-seen": "10 actions before a fixed camera, by subject",
 }
 """Sets in the README."""
-TWIN = "default+trainer=end_to_end"
+TWIN = "+trainer=end_to_end"
+"""Added to settings: the same net by backpropagation through all layers."""
+EQUAL = "@equal"
+"""Added to settings whose steps take the time of the default's."""
+SIZES = {
+    "default": "the default",
+    "default+steps=5121": "three times the steps",
+    "default+encoder.widths=[32,64,256,512]": "twice as wide",
+    "default+pairs.size_px=96": "frames of 96 px",
+    "default+pairs.size_px=96+encoder.widths=[32,64,256,512]": "twice as wide, frames of 96 px",
+    "default+encoder.name=resnet18": "ResNet-18",
+    "default+encoder.name=convnext_tiny": "ConvNeXt (tiny)",
+}
+"""Settings whose accuracy on film clips is shown over what training costs."""
 NAMES = {
     "jhmdb": "Film clips, 21 actions, by source; encoder has seen all clips, without labels",
     "jhmdb-unseen": "The same, encoder trained without the test sources",
@@ -109,7 +123,8 @@ def others(records: Sequence[Record]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name in NAMES:
-        for settings in sorted({record["settings"] for record in records if record["set"] == name} - {"default"}):
+        shown = {record["settings"] for record in records if record["set"] == name and EQUAL not in record["settings"]}
+        for settings in sorted(shown - {"default"}):
             found = of(records, name, settings)
             seeds = [record["seed"] for record in found]
             beside = [record for record in of(records, name, "default") if record["seed"] in seeds]
@@ -123,9 +138,99 @@ def others(records: Sequence[Record]) -> str:
     return "\n".join(rows) if len(rows) > 2 else ""
 
 
+def equal_time(records: Sequence[Record]) -> str:
+    """A row a method: best layers on each set, trained for the time that the default takes."""
+    found = [record for record in records if record["settings"].endswith(EQUAL)]
+    sets = [name for name in NAMES if any(record["set"] == name for record in found)]
+    methods = sorted({record["settings"] for record in found}, key=lambda text: (not text.startswith("default"), text))
+    rows = [f"| settings | {' | '.join(sets)} |", "|---" * (1 + len(sets)) + "|"]
+    for method in methods:
+        cells = []
+        for name in sets:
+            ones = of(found, name, method)
+            if ones:
+                best, before = (layers(ones, column).max(axis=1) for column in ("trained", "untrained"))
+                lowest = 100 * (layers(ones, "trained") - layers(ones, "untrained")).mean(axis=0).min()
+                gain = f"{100 * (best - before).mean():+.1f}, lowest layer {lowest:+.1f}"
+                cells.append(f"{mean(best)} ({gain}; {ones[0]['steps']} steps; seeds {seeds_of(ones)})")
+            else:
+                cells.append("")
+        rows.append(f"| `{method.removesuffix(EQUAL)}` | {' | '.join(cells)} |")
+    return "\n".join(rows) if methods else ""
+
+
+def sized(records: Sequence[Record]) -> list[tuple[str, Record, Record | None]]:
+    """Title, record and end-to-end twin of each size measured on film clips with seed 0, from cheap to dear."""
+    found = []
+    for settings, title in SIZES.items():
+        local, twin = (
+            [one for one in of(records, "jhmdb", key) if one["seed"] == 0] for key in (settings, settings + TWIN)
+        )
+        if local:
+            found.append((title, local[0], twin[0] if twin else None))
+    return sorted(found, key=lambda one: float(one[1]["train_seconds"]))
+
+
+def sizes(records: Sequence[Record]) -> str:
+    """A row a size: cost of training, layers over untrained, best layers of local and end-to-end training."""
+    rows = [
+        "| net | steps | training, CPU minutes | layers over untrained, points | best layer | untrained's best "
+        "| end to end, best layer |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, local, twin in sized(records):
+        gains = 100 * (layers([local], "trained") - layers([local], "untrained"))[0]
+        best, before = (layers([local], column).max() for column in ("trained", "untrained"))
+        beside = "" if twin is None else f"{layers([twin], 'trained').max():.3f}"
+        rows.append(
+            f"| {title} | {local['steps']} | {local['train_seconds'] / 60:.1f} "
+            f"| {' '.join(f'{gain:+.1f}' for gain in gains)} | {best:.3f} | {before:.3f} "
+            f"| {beside} |"
+        )
+    return "\n".join(rows) if len(rows) > 2 else ""
+
+
+def curve() -> str:
+    """The same as a picture (SVG): best layer over CPU minutes of training, local and end to end."""
+    found = sized(Records.of("quality").read())
+    minutes = [np.log10(one["train_seconds"] / 60) for _, *pair in found for one in pair if one]
+    values = [layers([one], "trained").max() for _, *pair in found for one in pair if one]
+    low, high = min(minutes) - 0.1, max(minutes) + 0.35
+    bottom, top = np.floor(20 * min(values)) / 20, np.ceil(20 * max(values)) / 20
+
+    def place(one: Record) -> tuple[float, float]:
+        along = (np.log10(one["train_seconds"] / 60) - low) / (high - low)
+        up = (layers([one], "trained").max() - bottom) / (top - bottom)
+        return 60 + 560 * along, 300 - 260 * up
+
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360" font-family="sans-serif" font-size="13">',
+        '<rect width="640" height="360" fill="#fff"/>',
+        '<path d="M60 40V300H620" fill="none" stroke="#555"/>',
+        '<text x="60" y="24">Accuracy of the best layer, film clips by source</text>',
+        '<text x="620" y="345" text-anchor="end">CPU minutes of training (logarithmic)</text>',
+    ]
+    for value in np.arange(bottom, top + 1e-9, 0.05):
+        y = 300 - 260 * (value - bottom) / (top - bottom)
+        parts.append(f'<text x="52" y="{y + 4:.0f}" text-anchor="end">{value:.2f}</text>')
+    for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500):
+        if low <= np.log10(tick) <= high:
+            x = 60 + 560 * (np.log10(tick) - low) / (high - low)
+            parts.append(f'<text x="{x:.0f}" y="318" text-anchor="middle">{tick}</text>')
+    for title, local, twin in found:
+        x, y = place(local)
+        parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="#00796b"/>')
+        parts.append(f'<text x="{x + 9:.0f}" y="{y + 4:.0f}">{title}</text>')
+        if twin is not None:
+            x, y = place(twin)
+            parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="none" stroke="#c62828" stroke-width="2"/>')
+            parts.append(f'<text x="{x + 9:.0f}" y="{y + 4:.0f}" fill="#c62828">end to end</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
 def short(records: Sequence[Record]) -> str:
     """The README's table: best layers beside untrained ones, pixels and, where it was measured, the end-to-end twin."""
-    twins = {name: of(records, name, TWIN) for name in SHOWN}
+    twins = {name: of(records, name, f"default{TWIN}") for name in SHOWN}
     heads = ["videos", "trained", "untrained", *["end to end"] * any(twins.values()), "pixels", "seeds"]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, title in SHOWN.items():
@@ -201,6 +306,23 @@ def page() -> str:
         found = of(records, name, "default")
         if found:
             parts += [f"## {title}", f"`{name}`, {found[0]['steps']} steps.", set_table(found)]
+    rows = equal_time(records)
+    if rows:
+        parts += [
+            "## Published methods at the default's time",
+            "Each is seqff's own version, layer by layer on seqff's net, with Muon. Each gets as many steps as take "
+            "the time of the default's (`--equal-seconds`). The figures are best layers, and in brackets points over "
+            "the untrained net.",
+            rows,
+        ]
+    rows = sizes(records)
+    if rows:
+        parts += [
+            "## Size",
+            "Film clips by source, seed 0. What a larger net, larger frames and more steps buy, and what they cost.",
+            "![Accuracy over CPU minutes](size.svg)",
+            rows,
+        ]
     beside = others(records)
     if beside:
         parts += ["## Other settings", beside]
@@ -211,7 +333,7 @@ def main() -> int:
     """Write or check the page."""
     parser = arguments(__doc__, json=False)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
-    pages = {PAGE: page(), LAYERS: layers_page(), README: readme()}
+    pages = {PAGE: page(), LAYERS: layers_page(), README: readme(), CURVE: curve()}
     if parser.parse_args().check:
         return int(any(path.read_text() != text for path, text in pages.items()))
     for path, text in pages.items():

@@ -118,3 +118,4 @@ def test_tables_are_what_the_results_give() -> None:
     assert tables.LAYERS.read_text(encoding="utf-8") == tables.layers_page(), "run python -m benchmarks.tables"
     assert tables.PAGE.read_text(encoding="utf-8") == tables.page(), "run python -m benchmarks.tables"
     assert tables.README.read_text(encoding="utf-8") == tables.readme(), "run python -m benchmarks.tables"
+    assert tables.CURVE.read_text(encoding="utf-8") == tables.curve(), "run python -m benchmarks.tables"
