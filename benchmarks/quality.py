@@ -23,7 +23,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,23 @@ def _seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[
     seqff.train(videos.videos, out=out / "run", config=config, seed=seed, resume=True)
     if not known.exists():
         known.write_text(json.dumps(round(time.process_time() - began, 1)))
+    result = probed(videos, {"run": out / "run", "videos": videos.videos}, seed, out / "features")
+    return result, out / "run", json.loads(known.read_text())
+
+
+def probed(videos: VideoSet, source: Mapping[str, Any], seed: int, features: Path) -> dict[str, Any]:
+    """Extract and probe a set as it is asked for: by group, or by frames inside videos.
+
+    Args:
+        videos: the set.
+        source: what `seqff.extract` is given, as names and values.
+        seed: of the probe.
+        features: folder of the features.
+    """
     inside = videos.split_frames is not None
-    store = seqff.extract(
-        out / "run", videos.videos, out=out / "features", per="frame" if inside else "video", resume=True
-    )
+    store = seqff.extract(**source, out=features, per="frame" if inside else "video", resume=True)
     asked: dict[str, Any] = {"split_frames": videos.split_frames} if inside else {"groups": videos.groups}
-    result = seqff.probe(store, labels="video" if inside else "folder", out=None, seed=seed, **asked)
-    return result.to_dict(), out / "run", json.loads(known.read_text())
+    return seqff.probe(store, labels="video" if inside else "folder", out=None, seed=seed, **asked).to_dict()
 
 
 def _unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[dict[str, Any], Path, float | None]:

@@ -159,6 +159,24 @@ def equal_time(records: Sequence[Record]) -> str:
     return "\n".join(rows) if methods else ""
 
 
+def peers(records: Sequence[Record], others: Sequence[Record]) -> str:
+    """A row a way and set: what training cost, and its best layer; ours first, then what one would otherwise do."""
+    rows = ["| set | way | CPU minutes | best layer | untrained's best | seeds |", "|---|---|---|---|---|---|"]
+    for name in sorted({record["set"] for record in others}, key=list(NAMES).index):
+        ours = {"seqff": "default@equal", "seqff, the same net end to end": f"default{TWIN}@equal"}
+        ways = {title: of(records, name, settings) for title, settings in ours.items()}
+        for method in sorted({record["method"] for record in others}):
+            ways[method] = [one for one in others if one["set"] == name and one["method"] == method]
+        for title, found in ways.items():
+            if found:
+                best, before = (layers(found, column).max(axis=1) for column in ("trained", "untrained"))
+                minutes = np.mean([one["train_seconds"] for one in found]) / 60
+                rows.append(
+                    f"| {name} | {title} | {minutes:.1f} | {mean(best)} | {before.mean():.3f} | {seeds_of(found)} |"
+                )
+    return "\n".join(rows) if len(rows) > 2 else ""
+
+
 def sized(records: Sequence[Record]) -> list[tuple[str, Record, Record | None]]:
     """Title, record and end-to-end twin of each size measured on film clips with seed 0, from cheap to dear."""
     found = []
@@ -192,7 +210,10 @@ def sizes(records: Sequence[Record]) -> str:
 
 def curve() -> str:
     """The same as a picture (SVG): best layer over CPU minutes of training, local and end to end."""
-    found = sized(Records.of("quality").read())
+    found = [
+        (title, local, twin if twin and twin["processor"] == local["processor"] else None)  # else times say nothing
+        for title, local, twin in sized(Records.of("quality").read())
+    ]
     minutes = [np.log10(one["train_seconds"] / 60) for _, *pair in found for one in pair if one]
     values = [layers([one], "trained").max() for _, *pair in found for one in pair if one]
     low, high = min(minutes) - 0.1, max(minutes) + 0.35
@@ -313,6 +334,14 @@ def page() -> str:
             "Each is seqff's own version, layer by layer on seqff's net, with Muon. Each gets as many steps as take "
             "the time of the default's (`--equal-seconds`). The figures are best layers, and in brackets points over "
             "the untrained net.",
+            rows,
+        ]
+    rows = peers(records, Records.of("peers").read())
+    if rows:
+        parts += [
+            "## Beside what one would otherwise do",
+            "lightly's SimCLR and VICReg on a ResNet-18 from scratch see the same frames and stop after the CPU time "
+            "of seqff's default (`python -m benchmarks.peers DATA --lightly FOLDER`). The probes are the same.",
             rows,
         ]
     rows = sizes(records)
