@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/seqff demo
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
