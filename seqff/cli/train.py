@@ -38,7 +38,7 @@ class Options:
             settings from --preset, then --config, then flags: the later wins.
 
     Writes: the run folder: encoder.safetensors (and the same net untrained),
-            config.yaml, manifest.sqlite, metrics.jsonl and metrics.csv, checkpoints.
+            config.yaml, manifest.sqlite, metrics.jsonl, metrics.csv, checkpoints.
             `seqff watch RUN` shows the figures while it runs.
 
     Example: seqff train videos/ --out runs/first --steps 1200 --pairs.size-px 96

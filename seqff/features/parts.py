@@ -43,7 +43,9 @@ class Parts:
 
     def done(self) -> NDArray[np.bytes_]:
         """Contents of the videos that are finished, (n,)."""
-        names = [file.name for file in os.scandir(self.folder) if file.name.endswith(".npy")]
+        names: list[str] = []
+        with suppress(FileNotFoundError):  # another process may have joined the store
+            names = [file.name for file in os.scandir(self.folder) if file.name.endswith(".npy")]
         return np.array([name.removesuffix(".npy") for name in names], dtype="S")
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+import threading
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -62,8 +63,11 @@ def test_a_full_disk_is_said_of_event_files(tmp_path: Path, limit: int) -> None:
         for step in range(100):
             logger.write({"step": step, "layer1/loss": 1.0})
 
+    before = threading.enumerate()
     with small_files(limit), pytest.raises(WriteError, match=r"tensorboard cannot be written: File too large.*raise"):
         log()
+    for thread in {*threading.enumerate()} - {*before}:
+        thread.join(10)  # it ends with the error, too, and here, not in the next test
 
 
 class StandIn(ModuleType):
