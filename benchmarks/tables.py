@@ -340,8 +340,9 @@ def page() -> str:
     if rows:
         parts += [
             "## Beside what one would otherwise do",
-            "lightly's SimCLR and VICReg on a ResNet-18 from scratch see the same frames and stop after the CPU time "
-            "of seqff's default (`python -m benchmarks.peers DATA --lightly FOLDER`). The probes are the same.",
+            "A method of lightly on a ResNet-18 from scratch sees the same frames and stops after the CPU time of "
+            "seqff's default (`python -m benchmarks.peers DATA --lightly FOLDER`). The probes are the same. Such a "
+            "network needs far more time: the rows say what these minutes buy, not which method is better.",
             rows,
         ]
     rows = sizes(records)
