@@ -1,6 +1,6 @@
 """What a large set costs beside its decoding: time and memory of a manifest, a plan, a scan, an extraction, a probe.
 
-    python -m benchmarks.many [--counts 1000 100000 1000000] [--only QUESTION ...] [--json many.json]    # 15 minutes
+    python -m benchmarks.many [--counts 1000 100000 1000000] [--only QUESTION ...] [--json many.json]
 
 The videos are made up: entries as scans write them, of files that are empty. Every question is a process of its own:
 

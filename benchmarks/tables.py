@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.measuring import arguments
 from benchmarks.records import Record, Records
+from benchmarks.size_curve import size_curve
 
 ROOT = Path(__file__).parents[1]
 PAGE, LAYERS, README = ROOT / "docs" / "results.md", ROOT / "docs" / "layers.md", ROOT / "README.md"
@@ -210,43 +211,12 @@ def sizes(records: Sequence[Record]) -> str:
 
 def curve() -> str:
     """The same as a picture (SVG): best layer over CPU minutes of training, local and end to end."""
-    found = [
-        (title, local, twin if twin and twin["processor"] == local["processor"] else None)  # else times say nothing
-        for title, local, twin in sized(Records.of("quality").read())
-    ]
-    minutes = [np.log10(one["train_seconds"] / 60) for _, *pair in found for one in pair if one]
-    values = [layers([one], "trained").max() for _, *pair in found for one in pair if one]
-    low, high = min(minutes) - 0.1, max(minutes) + 0.35
-    bottom, top = np.floor(20 * min(values)) / 20, np.ceil(20 * max(values)) / 20
-
-    def place(one: Record) -> tuple[float, float]:
-        along = (np.log10(one["train_seconds"] / 60) - low) / (high - low)
-        up = (layers([one], "trained").max() - bottom) / (top - bottom)
-        return 60 + 560 * along, 300 - 260 * up
-
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360" font-family="sans-serif" font-size="13">',
-        '<rect width="640" height="360" fill="#fff"/>',
-        '<path d="M60 40V300H620" fill="none" stroke="#555"/>',
-        '<text x="60" y="24">Accuracy of the best layer, film clips by source</text>',
-        '<text x="620" y="345" text-anchor="end">CPU minutes of training (logarithmic)</text>',
-    ]
-    for value in np.arange(bottom, top + 1e-9, 0.05):
-        y = 300 - 260 * (value - bottom) / (top - bottom)
-        parts.append(f'<text x="52" y="{y + 4:.0f}" text-anchor="end">{value:.2f}</text>')
-    for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500):
-        if low <= np.log10(tick) <= high:
-            x = 60 + 560 * (np.log10(tick) - low) / (high - low)
-            parts.append(f'<text x="{x:.0f}" y="318" text-anchor="middle">{tick}</text>')
-    for title, local, twin in found:
-        x, y = place(local)
-        parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="#00796b"/>')
-        parts.append(f'<text x="{x + 9:.0f}" y="{y + 4:.0f}">{title}</text>')
-        if twin is not None:
-            x, y = place(twin)
-            parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="none" stroke="#c62828" stroke-width="2"/>')
-            parts.append(f'<text x="{x + 9:.0f}" y="{y + 4:.0f}" fill="#c62828">end to end</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    points = []
+    for title, local, twin in sized(Records.of("quality").read()):
+        points.append((title, local["train_seconds"] / 60, layers([local], "trained").max(), True))
+        if twin is not None and twin["processor"] == local["processor"]:  # else times say nothing
+            points.append(("end to end", twin["train_seconds"] / 60, layers([twin], "trained").max(), False))
+    return size_curve(points)
 
 
 def short(records: Sequence[Record]) -> str:
