@@ -109,7 +109,8 @@ def test_a_run_on_a_stream_has_no_end_to_count_down_to(finished_run: Path, tmp_p
     assert (now.state, now.seconds_left) == ("stopped", None)
     assert "--stream SOURCE" in now.command
     assert f"stopped at step {CONFIG.steps} - " in " ".join(describe(now).split())
-    assert describe(dataclasses.replace(now, state="running")).startswith(f"{run}: running, step {CONFIG.steps}, ")
+    said = " ".join(describe(dataclasses.replace(now, state="running")).split())
+    assert said.startswith(f"{run}: running, step {CONFIG.steps}, ")
 
 
 def test_only_a_run_can_be_watched(tmp_path: Path) -> None:
