@@ -45,7 +45,7 @@ from seqff.probes.data import ProbeConfig, read_data
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, scan
 from seqff.video.journal import Journal
-from seqff.video.table import write_table
+from seqff.video.rows import write_table
 
 COUNTS = (1_000, 100_000, 1_000_000)
 CLASSES = 400

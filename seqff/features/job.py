@@ -29,7 +29,7 @@ from seqff.features.settings import SETTINGS
 from seqff.features.store import FeatureIndex, FeatureStore, StoredVideo, write_meta, write_tables
 from seqff.locks import exclusive
 from seqff.video import Manifest, VideoEntry
-from seqff.video.table import Entries, chosen, column
+from seqff.video.rows import Entries, chosen, column
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

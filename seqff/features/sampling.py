@@ -13,7 +13,7 @@ from seqff.errors import RunError
 from seqff.features.describe import Columns
 from seqff.features.pooling import STATISTICS, RunningStatistics, temporal_pool
 from seqff.video import VideoEntry, VideoReader
-from seqff.video.table import column
+from seqff.video.rows import column
 
 Per = Literal["video", "clip", "frame"]
 Rows = NDArray[np.float32]

@@ -20,7 +20,7 @@ from seqff.nets import Encoder, load_encoder
 from seqff.untrusted import check_plain
 from seqff.version import __version__
 from seqff.video import Manifest
-from seqff.video.table import column
+from seqff.video.rows import column
 
 SETTINGS = "settings.json"
 BASELINES = ("untrained", "pixels")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seqff.config import PairsConfig
 from seqff.video import VideoEntry
-from seqff.video.table import chosen, column, filled
+from seqff.video.rows import chosen, column, filled
 
 Unit = Literal["frames", "seconds"]
 _SECONDS = re.compile(r"(\d+\.?\d*|\.\d+) ?s")

@@ -25,7 +25,7 @@ from seqff.pairs.visits import VisitDataset, VisitFrames, load_visits
 from seqff.random_streams import RandomStream
 from seqff.transform import FrameTransform
 from seqff.video import Manifest, VideoEntry, fill_cache
-from seqff.video.table import Rows, chosen, column
+from seqff.video.rows import Rows, chosen, column
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 120.0

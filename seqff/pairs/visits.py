@@ -26,7 +26,7 @@ from seqff.video import VideoEntry, VideoReader, open_cached
 from seqff.video.find import as_path
 from seqff.video.opening import check_unchanged
 from seqff.video.remote.address import shown
-from seqff.video.table import column, shapes
+from seqff.video.rows import column, shapes
 
 MAX_ATTEMPTS = 10
 START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long

@@ -32,7 +32,8 @@ from seqff.probes.tables import seeds_table, summarize_seeds
 from seqff.train import train
 from seqff.training.supervised import train_supervised
 from seqff.video import Manifest, scan
-from seqff.video.table import TABLE, chosen, column
+from seqff.video.rows import chosen, column
+from seqff.video.table import TABLE
 
 MARKER = "evaluate.json"
 TWINS = ("end_to_end", "supervised")

@@ -17,7 +17,7 @@ from seqff.features import spatial_pool, temporal_pool
 from seqff.nets import Encoder
 from seqff.transform import Fit, FrameTransform
 from seqff.video import Manifest, VideoEntry, open_video
-from seqff.video.table import chosen, column
+from seqff.video.rows import chosen, column
 
 CLIP_FRAMES = 8
 """Consecutive frames, from the middle of a video, that stand for it: enough to see motion, cheap to decode."""

@@ -9,7 +9,7 @@ from seqff.report.data import ReportData
 from seqff.report.html import Content, Html, Section, absent_figure, figure, join, table, tag
 from seqff.terminal import counted
 from seqff.video import VideoEntry
-from seqff.video.table import chosen, column
+from seqff.video.rows import chosen, column
 
 MOST_ROWS = 500
 HEADER = ("video", "state", "remark", "frames", "size", "frames/s", "codec")

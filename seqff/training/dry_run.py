@@ -31,7 +31,7 @@ from seqff.training.setup import Setup, begin_with, build, with_steps
 from seqff.training.strategies import build_strategy
 from seqff.training.trainer import Callback, StepReport, Trainer, read_metrics
 from seqff.video import Manifest, scan
-from seqff.video.table import shapes
+from seqff.video.rows import shapes
 
 TIMED = 3
 """Steps that are timed, after one that warms up."""

@@ -37,7 +37,7 @@ from seqff.training.strategies import Strategy, build_strategy
 from seqff.training.trainer import Callback, Trainer
 from seqff.transform import fit_transform
 from seqff.video import Manifest, scan
-from seqff.video.table import shapes
+from seqff.video.rows import shapes
 
 FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
 """How long a training is whose settings do not say it (docs/defaults.md)."""

@@ -22,7 +22,7 @@ from seqff.training.run_folder import Run, claim_run
 from seqff.training.setup import Setup, assemble, begin_with, open_training, prepare, run_settings
 from seqff.training.strategies import LocalStrategy
 from seqff.video import Manifest
-from seqff.video.table import column
+from seqff.video.rows import column
 
 
 def train_supervised(

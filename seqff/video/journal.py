@@ -22,7 +22,8 @@ from seqff.video.entry import VideoEntry
 from seqff.video.images import FPS
 from seqff.video.levels import levels_of
 from seqff.video.manifest import Manifest
-from seqff.video.table import TABLE, Table, changing, load_rows, move_table, reading
+from seqff.video.rows import load_rows
+from seqff.video.table import TABLE, Table, changing, move_table, reading
 
 _SECONDS = 0.5
 """What was found is written so often, and about as much work is claimed at once."""

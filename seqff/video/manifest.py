@@ -24,7 +24,8 @@ from seqff.video.entry import VideoEntry
 from seqff.video.find import as_path
 from seqff.video.levels import USED
 from seqff.video.remote.address import is_below, shown
-from seqff.video.table import TABLE, Entries, chosen, column, filled, load_rows, usable, write_table
+from seqff.video.rows import Entries, chosen, column, filled, load_rows, usable, write_table
+from seqff.video.table import TABLE
 
 if TYPE_CHECKING:
     import pandas

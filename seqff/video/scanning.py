@@ -32,7 +32,8 @@ from seqff.video.levels import DECLARED, USED, levels_of
 from seqff.video.manifest import FORMAT, BadVideosError, Manifest, check_ending, list_alike
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.download_cache import local_file
-from seqff.video.table import TABLE, chosen, column, filled, stamps
+from seqff.video.rows import chosen, column, filled, stamps
+from seqff.video.table import TABLE
 from seqff.video.workers import examine_all
 
 SKIPPED_LOG = "seqff.video.skipped"

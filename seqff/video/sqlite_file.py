@@ -1,0 +1,148 @@
+"""SQLite files that strangers may have made: nothing in them is executed, and only the expected tables are opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from seqff.errors import ManifestError, WriteError
+from seqff.files import write_atomically
+from seqff.untrusted import MOST_JSON_BYTES
+
+Schema = tuple[str, ...]
+"""The CREATE TABLE statements of a file."""
+DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+"""What reading a damaged file raises."""
+_PATIENCE_SECONDS = 60.0
+_SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+
+
+@contextmanager
+def open_to_read(path: Path, schema: Schema) -> Iterator[sqlite3.Connection]:
+    """Open a file to read it.
+
+    Args:
+        path: the file.
+        schema: its tables; a file with others is not opened.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ManifestError: it is no such table, or damaged; also what is found to be so in the block.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # not by opening it: closing any file lets go of SQLite's locks on it
+            raise ValueError("not a plain file, but a folder, a pipe or a device")
+        if _beside(path):
+            with suppress(sqlite3.OperationalError), closing(_open(path, "rw")) as table:
+                table.execute("SELECT 1 FROM sqlite_master").fetchone()  # undoes what a killed process had begun
+        with closing(_open(path, "ro")) as table:
+            _check_schema(table, schema)
+            yield table
+    except (FileNotFoundError, WriteError):
+        raise
+    except sqlite3.OperationalError as error:
+        raise ManifestError(f"{path} cannot be read: {error}") from error
+    except (*DAMAGE, OSError) as error:
+        raise ManifestError(f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew") from error
+
+
+@contextmanager
+def open_to_change(path: Path, schema: Schema, *, locks: bool = True) -> Iterator[sqlite3.Connection]:
+    """Open a file, made if need be; what is changed in the block is there after it as a whole, or not at all.
+
+    Args:
+        path: the file.
+        schema: its tables; a file with others is not opened.
+        locks: other processes may change it, too.
+
+    Raises:
+        ManifestError: it is no such table, or damaged.
+        WriteError: it cannot be written.
+    """
+    try:
+        _beside(path)
+        with closing(_open(path, "rwc" if locks else "rwc&nolock=1")) as table:
+            table.execute("PRAGMA synchronous = NORMAL")
+            table.execute("BEGIN IMMEDIATE")
+            try:
+                if not table.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    for line in schema:
+                        table.execute(line)
+                _check_schema(table, schema)
+                yield table
+                table.execute("COMMIT")
+            finally:
+                if table.in_transaction:
+                    table.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        raise write_error(path, error) from error
+    except DAMAGE as error:
+        raise ManifestError(f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew") from error
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    table = sqlite3.connect(address, uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None)
+    table.text_factory = _decode
+    if sys.version_info >= (3, 11):
+        table.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_JSON_BYTES)
+    table.execute("PRAGMA trusted_schema = OFF")
+    table.execute("PRAGMA cell_size_check = ON")
+    return table
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogatepass")
+
+
+def _beside(path: Path) -> bool:
+    """Say whether a process was or is at work in a table; raise where what lies beside it is not SQLite's own journal.
+
+    A journal may name a file that SQLite would delete, which ours never do.
+    """
+    for ending in ("-wal", "-shm"):
+        if os.path.lexists(f"{path}{ending}"):
+            raise ManifestError(f"{path}{ending} lies beside a manifest, which has no such file: delete it")
+    journal = Path(f"{path}-journal")
+    try:
+        if sound := stat.S_ISREG(journal.lstat().st_mode):
+            with journal.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - len(_SUPER_JOURNAL)))
+                sound = file.read(len(_SUPER_JOURNAL)) != _SUPER_JOURNAL
+    except FileNotFoundError:
+        return False
+    if not sound:
+        raise ManifestError(f"{journal} lies beside a manifest and is not of it: delete it")
+    return True
+
+
+def _check_schema(table: sqlite3.Connection, schema: Schema) -> None:
+    if set(table.execute("SELECT type, name, sql FROM sqlite_master LIMIT 20")) != _expected(schema):
+        raise ValueError("its tables are others")
+
+
+@cache
+def _expected(schema: Schema) -> frozenset[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as table:
+        for line in schema:
+            table.execute(line)
+        return frozenset(table.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+def write_error(path: Path, error: sqlite3.Error) -> WriteError:
+    """Return the system's own reason, which SQLite does not hand on, as a file beside meets it, too."""
+    needed = max(2**16, path.stat().st_size if path.exists() else 0)
+    probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
+    try:
+        write_atomically(probe, bytes(2**16))
+        probe.unlink()
+    except WriteError as found:
+        return WriteError(path, found.cause, needed)
+    return WriteError(path, OSError(errno.EIO, str(error)))
