@@ -119,4 +119,8 @@ def check_inside(name: str) -> str:
     drive = os.name == "nt" and (":" in name or "\\" in name)
     if drive or "\0" in name or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{name!r} is no path below its folder")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name!r} is no name that a file can have") from error
     return name

@@ -78,6 +78,7 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
         {"content_hash": ""},
         {"content_hash": 5},
         {"path": "../outside.mp4"},
+        {"path": "lone\ud800.mp4"},
         {"path": "/etc/passwd"},
         {"path": "a//b.mp4"},
         {"path": "a\0b.mp4"},
