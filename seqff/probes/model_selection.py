@@ -129,13 +129,11 @@ def pick(losses: NDArray[np.float64], scores: NDArray[np.float64], rows: int) ->
 def selection_folds(y: NDArray[np.int64], groups: NDArray[np.int64], rng: np.random.Generator) -> Cuts:
     """Cut training rows by groups: 4 folds, or a hold-out of a tenth of many rows; none without two classes."""
     _, group = np.unique(groups, return_inverse=True)
-    counts = np.zeros((group.max() + 1, y.max() + 1), dtype=np.int64)
-    np.add.at(counts, (group, y), 1)
     large = len(y) > HOLD_OUT_ABOVE_ROWS
-    folds = min(HOLD_OUT_FOLDS if large else SELECTION_FOLDS, len(counts))
+    folds = min(HOLD_OUT_FOLDS if large else SELECTION_FOLDS, group.max() + 1)
     if folds < 2:
         return []
-    side = deal_groups(counts, folds, rng)[group]
+    side = deal_groups(group, y, folds, rng)[group]
     cuts = [(np.flatnonzero(side != fold), np.flatnonzero(side == fold)) for fold in range(1 if large else folds)]
     return [(fit, held) for fit, held in cuts if len(np.unique(y[fit])) > 1]
 

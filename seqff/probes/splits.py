@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from seqff.errors import LabelError
 from seqff.probes.labels import align, listing, read_table
@@ -61,13 +62,11 @@ def make_folds(
         raise ValueError(f"folds is {folds}; it must be 2 or more")
     if folds > len(names):
         raise LabelError(f"{folds} folds of {len(names)} groups; give at most {len(names)} folds, or smaller groups")
-    counts = np.zeros((len(names), len(classes)), dtype=np.int64)
-    np.add.at(counts, (group, label), 1)
     if folds == len(names):
         side = np.arange(folds)
         titles = [str(name) for name in names]
     else:
-        side = _deal_covering(counts, folds, rng, [str(name) for name in classes])
+        side = _deal_covering(group, label, folds, rng, classes)
         titles = [f"{number}/{folds}" for number in range(1, folds + 1)]
     of_sample = side[group]
     parts = [(np.flatnonzero(of_sample != fold), np.flatnonzero(of_sample == fold)) for fold in range(folds)]
@@ -76,25 +75,38 @@ def make_folds(
     return result
 
 
-def deal_groups(counts: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal groups to folds so that each fold gets about the same share of every class; (groups,) fold of each.
+def deal_groups(
+    group: NDArray[np.int64], label: NDArray[np.int64], folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deal groups to folds so that each fold gets about the same share of every class.
 
     Greedy, largest groups first, each to the fold where the sum over classes of squared shares grows least; among
-    equals, to the fold with fewest samples, so that no fold stays empty. `counts` is (groups, classes) samples.
+    equals, to the fold with fewest samples, so that no fold stays empty.
+
+    Args:
+        group: number of each sample's group, (n,).
+        label: number of its class, (n,).
+        folds: number of folds.
+        rng: order of groups of one size.
+
+    Returns:
+        The fold of each group, (groups,) int64.
     """
-    total = np.maximum(counts.sum(axis=0), 1)
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    share = counts / total
-    filled = np.zeros((folds, counts.shape[1]))
-    samples = np.zeros(folds)
-    fold_of = np.zeros(len(counts), dtype=np.int64)
-    for group in order:
-        overlap = np.round(filled @ share[group], 15)
+    counts = csr_matrix((np.ones(len(group)), (group, label)))  # most groups have a few of many classes
+    begins, shares = counts.indptr, counts.data / counts.sum(axis=0).A1[counts.indices]
+    sizes = counts.sum(axis=1).A1
+    order = rng.permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled, samples = np.zeros((folds, counts.shape[1])), np.zeros(folds)
+    fold_of = np.zeros(len(sizes), dtype=np.int64)
+    for one in order:
+        row = slice(begins[one], begins[one + 1])
+        classes, share = counts.indices[row], shares[row]
+        overlap = np.round(filled[:, classes] @ share, 15)
         fold = int(np.lexsort((samples, overlap))[0])
-        fold_of[group] = fold
-        filled[fold] += share[group]
-        samples[fold] += counts[group].sum()
+        fold_of[one] = fold
+        filled[fold, classes] += share
+        samples[fold] += sizes[one]
     return fold_of
 
 
@@ -169,17 +181,17 @@ def check_splits(folds: Sequence[Fold], labels: Sequence[str]) -> None:
 
 
 def _deal_covering(
-    counts: NDArray[np.int64], folds: int, rng: np.random.Generator, classes: Sequence[str]
+    group: NDArray[np.int64], label: NDArray[np.int64], folds: int, rng: np.random.Generator, classes: NDArray[np.str_]
 ) -> NDArray[np.int64]:
     """Deal groups until every class is spread over two folds at least."""
-    present = counts > 0
     for _ in range(TRIES):
-        fold_of = deal_groups(counts, folds, rng)
-        spread = [len(np.unique(fold_of[present[:, column]])) for column in range(counts.shape[1])]
-        if min(spread) >= 2:
+        fold_of = deal_groups(group, label, folds, rng)
+        there = np.zeros((folds, len(classes)), dtype=bool)
+        there[fold_of[group], label] = True
+        spread = there.sum(axis=0)
+        if spread.min() >= 2:
             return fold_of
-    short = classes[int(np.argmin(spread))]
     raise LabelError(
-        f"no {folds} folds found in which class {short!r} is in training and in test: it is in too few groups; "
-        "ask for more folds (as many as groups leaves one group out), or drop the class"
+        f"no {folds} folds found in which class {str(classes[spread.argmin()])!r} is in training and in test: it is in "
+        "too few groups; ask for more folds (as many as groups leaves one group out), or drop the class"
     )
