@@ -1,6 +1,7 @@
 """The public names and where they live; `__init__.py` reads this file too."""
 
 from seqff.config import TrainConfig as TrainConfig
+from seqff.convert import convert as convert
 from seqff.demo import demo as demo
 from seqff.doctor import doctor as doctor
 from seqff.errors import SeqffError as SeqffError
@@ -16,7 +17,6 @@ from seqff.forward_forward import ForwardForward as ForwardForward
 from seqff.forward_forward import load_forward_forward as load_forward_forward
 from seqff.forward_forward import save_forward_forward as save_forward_forward
 from seqff.nets import Encoder as Encoder
-from seqff.nets import convert as convert
 from seqff.nets import load_encoder as load  # noqa: F401
 from seqff.online import StreamLearner as StreamLearner
 from seqff.online import stream_learner as stream_learner

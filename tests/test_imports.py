@@ -39,7 +39,7 @@ FLOORS = [
     {"features"},
     {"probes"},
     {"report"},
-    {"demo", "doctor", "explore", "watch"},
+    {"convert", "demo", "doctor", "explore", "watch"},
     {"cli"},
 ]
 LATE_PACKAGES = {

@@ -23,7 +23,7 @@ COMMANDS = {
     "watch": "show how a training is doing: step, speed, time left, each layer's figures, alarms in words",
     "extract": "write the features of every layer, trained and untrained, for a folder of videos",
     "export": "write a feature store to one .npz, .safetensors or .parquet file",
-    "convert": "write an encoder as a torch.export or ONNX file, or as a folder for the Hugging Face hub",
+    "convert": "write an encoder, or a classifier, as a torch.export or ONNX file, or as a folder for the hub",
     "probe": "measure with linear probes what each layer's features are worth",
     "evaluate": "train, extract and probe fold by fold: accuracy on videos the encoder has not seen",
     "compare": "put several results side by side, in a table and a figure; seeds as mean and deviation",

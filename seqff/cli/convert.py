@@ -10,22 +10,27 @@ from seqff.cli.arguments import Json, Run, call_arguments, print_json, show
 
 @dataclass(frozen=True)
 class Options:
-    """Write an encoder for use without seqff, or for others to load with it.
+    """Write an encoder, or an encoder with the head of a probe, for use without seqff.
 
-    Reads:  a run folder that `seqff train` wrote, or the folder of a pretrained encoder.
+    Reads:  a run folder that `seqff train` wrote, or the folder of a pretrained encoder; the folder of a probe.
 
     Writes: FILE.pt2 for torch.export.load, or FILE.onnx (pip install 'seqff[onnx]'): from decoded frames,
             (N, height, width, 3) uint8 RGB, to one map (N, channels, rows, columns) a layer. A name without an ending
             is a folder as the Hugging Face hub has them: config.json, model.safetensors, README.md (the model card).
+            With --probe the file goes from frames to the probability of each class.
 
     Example: seqff convert runs/first --out first.onnx --layers 1 2
+             seqff convert runs/first --probe probes/first --out classes.onnx
     """
 
     run: Run
     out: Path
     """File (.pt2 or .onnx), or a folder."""
     layers: tuple[str, ...] = ()
-    """Which layers the file gives, by name or number: 0 is the first, -1 the last; none for all."""
+    """Which layers the file gives, by name or number: 0 is the first, -1 the last; none for all. With --probe by whose
+    head, one at most; by default the one with the best accuracy in the probe."""
+    probe: Path | None = None
+    """Folder that `seqff probe` wrote."""
     overwrite: bool = False
     """Replace what is there."""
     json: Json = False
@@ -33,7 +38,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Convert, say where it is."""
-    from seqff.nets import convert
+    from seqff.convert import convert
 
     path = convert(**call_arguments(options))
     files = sorted(path.iterdir()) if path.is_dir() else [path]

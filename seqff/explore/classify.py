@@ -19,11 +19,9 @@ from seqff.errors import RunError, VideoError
 from seqff.features.decoding import decode_videos
 from seqff.features.describe import FrameDescriber
 from seqff.features.job import index_of
-from seqff.features.pooling import STATISTICS
 from seqff.features.sampling import RowMaker, Sampling
 from seqff.files import check_file, write_csv
-from seqff.nets import Encoder, load_encoder
-from seqff.probes.heads import Heads
+from seqff.probes.classifier import load_classifier
 from seqff.terminal import align, as_lines, counted
 from seqff.video import VideoEntry, scan
 
@@ -158,16 +156,14 @@ def classify(
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more")
     file = None if out is None else check_file(Path(out), (".csv",), overwrite=overwrite)
-    heads = Heads.load(Path(probe))
-    name = _choose(heads, layer, probe)
     target = choose_device(device)
-    encoder = _up_to(_encoder(heads, run), name)
-    describer = FrameDescriber({"": encoder}, pixels=False, grid=heads.extraction["grid"], device=target)
-    sampling = _sampling(heads.extraction)
-    maker = RowMaker(describer.columns, sampling, str(heads.extraction.get("dtype", "fp32")))
-    place, head = maker.columns[name], heads.layers[name]
+    using = load_classifier(probe, layer=layer, run=run)
+    describer = FrameDescriber({"": using.encoder}, pixels=False, grid=using.grid, device=target)
+    sampling = using.sampling
+    maker = RowMaker(describer.columns, sampling, using.dtype)
+    place, head = maker.columns[using.layer], using.head
     if place.width != len(head.kept):
-        raise RunError(f"{name} gives {place.width} numbers a row, the head takes {len(head.kept)}; probe again")
+        raise RunError(f"{using.layer} gives {place.width} numbers a row, the head takes {len(head.kept)}; probe again")
     manifest = scan(videos, max_bad=max_bad, progress=progress)
     answers: list[Classified] = []
     probabilities: list[NDArray[np.float64]] = []
@@ -186,61 +182,17 @@ def classify(
                     f"{entry.path}: {error}"
                 ) from error
             continue
-        seen = entry.content_hash in heads.videos
-        lines = _lines(entry, found, heads.classes, sampling, seen, rows=rows)
+        seen = entry.content_hash in using.videos
+        lines = _lines(entry, found, using.classes, sampling, seen, rows=rows)
         answers += [answer for answer, _ in lines]
         probabilities += [values for _, values in lines]
     result = Classification(
-        name, heads.accuracy[name], heads.classes, tuple(answers),
-        np.array(probabilities).reshape(-1, len(heads.classes)), dict(sorted(skipped.items())),
+        using.layer, using.accuracy, using.classes, tuple(answers),
+        np.array(probabilities).reshape(-1, len(using.classes)), dict(sorted(skipped.items())),
     )  # fmt: skip
     if file is not None:
         _write(result, file)
     return replace(result, path=file)
-
-
-def _choose(heads: Heads, layer: str | int | None, probe: object) -> str:
-    names = list(heads.layers)
-    if layer is None:
-        return max(names, key=heads.accuracy.__getitem__)
-    if layer in names:
-        return str(layer)
-    if isinstance(layer, str) or not -len(names) <= layer < len(names):
-        raise ValueError(f"no head of layer {layer!r} in {probe}; it has {', '.join(names)}")
-    return names[layer]
-
-
-def _encoder(heads: Heads, run: str | os.PathLike[str] | None) -> Encoder:
-    """Load the encoder that the features of the probe are of."""
-    where = heads.encoder.get("run") if run is None else run
-    if not where:
-        raise RunError("the probe's features do not say of which run they are; run (--run RUN) says it")
-    try:
-        encoder = load_encoder(where)
-    except RunError as error:
-        raise RunError(f"{error}; if the run has moved, run (--run RUN) says where it is") from error
-    if heads.encoder.get("hash") not in (None, encoder.hash()):
-        raise RunError(f"{where} holds another encoder than the probe's features are of; give its run (--run RUN)")
-    return encoder
-
-
-def _up_to(encoder: Encoder, name: str) -> Encoder:
-    """The layers up to one."""
-    names = [info.name for info in encoder.feature_info]
-    if name not in names:
-        raise RunError(f"the encoder has no layer {name!r}; it has {', '.join(names)}")
-    stop = names.index(name) + 1
-    return Encoder(list(encoder.layers)[:stop], encoder.feature_info[:stop], encoder.transform, encoder.config)
-
-
-def _sampling(extraction: Any) -> Sampling:
-    """Which frames were taken for the probe, and what made a row."""
-    try:
-        names = ("per", "every", "every_seconds", "clip_frames", "clip_stride")
-        known = {name: extraction[name] for name in names if name in extraction}
-        return Sampling(**known, statistics=tuple(extraction.get("statistics") or STATISTICS))
-    except (TypeError, ValueError) as error:
-        raise RunError(f"the probe's heads say of the extraction what cannot be ({error}); probe again") from error
 
 
 def _lines(

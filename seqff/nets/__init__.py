@@ -1,7 +1,6 @@
 """Encoders: layers, norms between them, the plain conv net, networks cut into layers, encoders on disk."""
 
 from seqff.nets.conv import ConvLayer, build_encoder
-from seqff.nets.convert import convert
 from seqff.nets.cut import cut_sequential
 from seqff.nets.encoder import Encoder, LayerInfo, with_statistics
 from seqff.nets.io import load_encoder, save_encoder
@@ -12,7 +11,6 @@ __all__ = [
     "Encoder",
     "LayerInfo",
     "build_encoder",
-    "convert",
     "load_encoder",
     "save_encoder",
     "with_statistics",

@@ -11,10 +11,10 @@ from helpers.full_disk import left_in, small_disk, small_files
 from helpers.small_runs import CONFIG
 
 from seqff.cli import main
+from seqff.convert import convert
 from seqff.errors import WriteError
 from seqff.explore import classify, cluster, search
 from seqff.features import FeatureStore, StoredVideo, export, extract, write_store
-from seqff.nets import convert
 from seqff.pairs.synthetic import write_clip
 from seqff.probes import compare, probe, similarity
 from seqff.report import report

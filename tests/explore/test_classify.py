@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.clips import write_clips
 
 import seqff
@@ -16,6 +18,9 @@ from seqff.cli import main
 from seqff.errors import RunError
 from seqff.features import FeatureStore
 from seqff.files import read_csv
+from seqff.nets import load_encoder
+
+NO_ONNX = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 
 
 def ask(probe: Path, videos: Any, **options: Any) -> Any:
@@ -59,6 +64,70 @@ def test_rows_of_a_video_are_averaged(per: str, request: pytest.FixtureRequest, 
     names = np.array(store.index.video)
     for one, values in zip(videos.answers, videos.probabilities, strict=True):
         assert values == pytest.approx(rows.probabilities[names == one.video].mean(axis=0))
+
+
+def frames_of(manifest: Path, video: str) -> np.ndarray:
+    """All frames of a video as the encoder takes them, (N, 32, 32, 3) uint8."""
+    listed = seqff.Manifest.load(manifest)
+    (entry,) = (each for each in listed.usable if each.path == video)
+    with seqff.open_video(listed.path(entry), size=(32, 32), entry=entry) as reader:
+        return reader.at(list(range(entry.frames)))
+
+
+@pytest.mark.skipif(bool(NO_ONNX), reason=f"not installed: {', '.join(NO_ONNX)}")
+@pytest.mark.parametrize("per", ["video", "clip", "frame"])
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_an_onnx_file_gives_the_same_answers(
+    per: str, request: pytest.FixtureRequest, net: Path, manifest: Path, tmp_path: Path
+) -> None:
+    """Frames in, the probabilities of `classify` out, row by row; classes and what a row is are in the metadata."""
+    import onnxruntime
+
+    seqff.probe(request.getfixturevalue(f"by_{per}"), labels="folder", folds=2, out=tmp_path / "p", progress=False)
+    expected = ask(tmp_path / "p", manifest, layer="layer2", rows=True)
+    file = seqff.convert(net, probe=tmp_path / "p", layers=["layer2"], out=tmp_path / "classes.onnx")
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    assert (json.loads(facts["classes"]), facts["layer"], facts["rows"]) == (["class_0", "class_1"], "layer2", per)
+    video = expected.answers[-1].video
+    frames = frames_of(manifest, video)
+    step = int(facts.get("clip_frames", len(frames)))
+    rows = [place for place, one in enumerate(expected.answers) if one.video == video]
+    starts = [0] if per == "frame" else [expected.answers[place].frame for place in rows]
+    found = [session.run(["probabilities"], {"frames": frames[start : start + step]})[0] for start in starts]
+    assert np.concatenate(found) == pytest.approx(expected.probabilities[rows], abs=1e-4)
+
+
+def test_an_exported_program_gives_the_same_answers(
+    probed: Path, net: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`seqff convert RUN --probe PROBE --out FILE.pt2`: by the best layer; one row for the frames of a video, also
+    where that is a single one; its classes are in the file."""
+    file = tmp_path / "classes.pt2"
+    assert main(["convert", str(net), "--probe", str(probed), "--out", str(file)]) == 0
+    facts = {"classes": "", "layer": "", "statistics": ""}
+    program = torch.export.load(file, extra_files=facts).module()
+    expected = ask(probed, manifest)
+    assert (json.loads(facts["classes"]), facts["layer"]) == (["class_0", "class_1"], expected.layer)
+    assert facts["statistics"] == "mean, std, mean_abs_difference"
+    for one, values in zip(expected.answers[:2], expected.probabilities, strict=False):
+        frames = torch.from_numpy(frames_of(manifest, one.video))
+        assert program(frames).numpy() == pytest.approx(values[None], abs=1e-4)
+    assert program(frames[:1]).sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_classifier_is_of_one_layer_and_of_the_probes_encoder(probed: Path, net: Path, tmp_path: Path) -> None:
+    """Two layers, a folder, another encoder and a layer without a head are refused, and nothing is written."""
+    out = tmp_path / "classes.pt2"
+    with pytest.raises(ValueError, match="the head of one layer, not of 2"):
+        seqff.convert(net, probe=probed, layers=[0, 1], out=out)
+    with pytest.raises(ValueError, match="a folder holds the whole encoder"):
+        seqff.convert(net, probe=probed, out=tmp_path / "classes")
+    with pytest.raises(ValueError, match="it has layer1, layer2"):
+        seqff.convert(net, probe=probed, layers=["layer9"], out=out)
+    with pytest.raises(RunError, match="another encoder"):
+        seqff.convert(load_encoder(net, untrained=True), probe=probed, out=out)
+    assert not list(tmp_path.iterdir())
 
 
 def test_videos_that_trained_the_head_are_marked(probed: Path, clips: Path, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 import seqff
 from seqff.cli import main
 from seqff.config import EncoderConfig
+from seqff.convert import convert
 from seqff.errors import RunError
-from seqff.nets import Encoder, build_encoder, convert, save_encoder
+from seqff.nets import Encoder, build_encoder, save_encoder
 from seqff.transform import FrameTransform
 
 SMALL = {"widths": (4, 6), "kernels": (5, 3), "strides": (2, 1), "pools": (1, 2)}

@@ -1,0 +1,90 @@
+"""Networks as programs that need no seqff: torch.export and ONNX."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqff.errors import RunError
+from seqff.files import write_atomically
+from seqff.nets.encoder import Encoder
+from seqff.transform import FrameTransform
+
+PROGRAMS = (".pt2", ".onnx")
+BATCH = 2
+"""Frames of the example that is traced; of 0 or 1, torch would make a constant."""
+
+
+class FramesToMaps(nn.Module):
+    """An encoder with its transform's scaling inside: from decoded frames to maps."""
+
+    def __init__(self, encoder: Encoder, layers: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
+        self.wanted = None if layers is None else list(layers)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Map (N, height, width, 3) uint8 RGB to one (N, C, H, W) float32 a layer."""
+        transform = self.encoder.transform
+        x = frames.permute(0, 3, 1, 2).to(torch.float32) * (1 / (255 * transform.std)) - transform.mean / transform.std
+        return tuple(self.encoder(x, self.wanted))
+
+
+def write_program(
+    model: nn.Module, path: Path, transform: FrameTransform, names: Sequence[str], facts: Mapping[str, str]
+) -> None:
+    """Write a network as a program of any number of frames, (N, height, width, 3) uint8.
+
+    Args:
+        model: takes those frames.
+        path: its ending, one of `PROGRAMS`, says of which kind.
+        transform: whose height and width the frames have.
+        names: of the model's outputs; torch.export numbers them instead.
+        facts: texts that go with it: metadata of an ONNX file, extra files of a torch.export one.
+
+    Raises:
+        RunError: a package is missing, or the file cannot be written.
+    """
+    example = (torch.zeros(BATCH, transform.height, transform.width, 3, dtype=torch.uint8),)
+    make = {".pt2": _exported, ".onnx": _onnx}[path.suffix]
+    write_atomically(path, make(model.eval(), example, names, facts))
+
+
+def _shapes() -> dict[str, Any]:
+    return {"frames": {0: torch.export.Dim("frames")}}
+
+
+def _exported(model: nn.Module, example: tuple[Tensor], names: Sequence[str], facts: Mapping[str, str]) -> bytes:
+    del names
+    program = torch.export.export(model, example, dynamic_shapes=_shapes())
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files=dict(facts))
+    return buffer.getvalue()
+
+
+def _onnx(model: nn.Module, example: tuple[Tensor], names: Sequence[str], facts: Mapping[str, str]) -> bytes:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise RunError(f"ONNX files need the package {error.name}: pip install 'seqff[onnx]'") from error
+    program = torch.onnx.export(
+        model,
+        example,
+        dynamo=True,
+        dynamic_shapes=_shapes(),
+        input_names=["frames"],
+        output_names=list(names),
+        verbose=False,
+    )
+    if program is None:
+        raise RunError("torch.onnx.export gave no program")
+    found = program.model_proto
+    onnx.helper.set_model_props(found, dict(facts))
+    return bytes(found.SerializeToString())
