@@ -16,7 +16,8 @@ from torch import Tensor
 
 from seqff.allocator import freed_memory_kept
 from seqff.config import TrainConfig
-from seqff.devices import FreeCores, choose_device, choose_precision, crowding, usable_cores
+from seqff.cores import FreeCores, crowding, usable_cores
+from seqff.devices import choose_device, choose_precision
 from seqff.devices import clock as seconds_on
 from seqff.display import preformatted
 from seqff.errors import SeqffError

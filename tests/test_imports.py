@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
 FLOORS = [
     {
@@ -15,6 +17,7 @@ FLOORS = [
         "version",
         "files",
         "untrusted",
+        "cores",
         "devices",
         "display",
         "allocator",
@@ -155,10 +158,11 @@ def test_late_imports_are_of_what_is_optional_or_slow() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_importing_seqff_imports_no_torch() -> None:
-    """`import seqff` and the command line's help cost no import of torch."""
-    code = "import sys, seqff, seqff.cli; seqff.cli.overview(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("code", ["import seqff, seqff.cli; seqff.cli.overview()", "import seqff.video.workers"])
+def test_not_all_needs_torch(code: str) -> None:
+    """`import seqff`, the command line's help and the processes of a scan cost no import of torch."""
+    command = [sys.executable, "-c", f"import sys; {code}; sys.exit('torch' in sys.modules)"]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_every_public_name_can_be_had() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from seqff.config import VideoConfig
-from seqff.devices import usable_cores
+from seqff.cores import usable_cores
 from seqff.errors import ManifestError, SeqffError, VideoError
 from seqff.terminal import as_lines, counted
 from seqff.video.entry import Stamp, VideoEntry

@@ -6,7 +6,7 @@ import logging
 
 import torch
 
-from seqff.devices import FreeCores, crowding
+from seqff.cores import FreeCores, crowding
 from seqff.training.trainer import Callback, StepReport
 
 STEPS = 10

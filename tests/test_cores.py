@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from seqff.devices import crowding, usable_cores
+from seqff.cores import crowding, usable_cores
 from seqff.training.callbacks.crowding import STEPS, Crowding
 from seqff.training.trainer import StepReport
 
