@@ -5,7 +5,7 @@
 
 Every round a process of its own gets a folder of changed inputs of one kind (see `fuzz_inputs`) and does with them all
 that seqff does (see `fuzz_targets`). It fails where that process dies, an error other than ours comes out, it takes
-longer than the timeout of its files, or more memory than 1 GiB beside what it began with (decoders, in their own
+longer than the timeout of its files (twice in a row), or more memory than 1 GiB beside what it began with (decoders, in their own
 processes, 4 GiB), where anybody is asked for anything (a server listens here, which the inputs name, and which is set
 as proxy), or where a file comes up or changes outside the folder for results. The inputs to blame are kept; --replay
 does with kept ones what was done when they were found. Linux only; one core.
@@ -35,6 +35,7 @@ from benchmarks.measuring import arguments, memory_mb, peak_mb
 
 INPUTS = {"films": 24, "pictures": 12, "arrays": 24, "manifests": 30, "configs": 60, "runs": 5, "stores": 12}
 """Of each kind a round has so many: as many as take a few seconds."""
+HANGS = "it hangs"
 CALLER_MB, DECODER_MB = 1074, 4295
 ROUND_SECONDS = 30.0
 """Beside the timeout of two files: as a file may hang, and be tried once more alone."""
@@ -152,7 +153,7 @@ def _watched(child: int) -> str:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             how = os.waitstatus_to_exitcode(status)
-            return "it hangs" if hangs else f"it died ({how})" if how else ""
+            return HANGS if hangs else f"it died ({how})" if how else ""
         if time.monotonic() > until and not hangs:
             hangs = True
             os.kill(child, signal.SIGKILL)
@@ -220,6 +221,9 @@ class Fuzz:
     def _round(self, kind: str, box: Path, name: str) -> bool:
         self.inputs[kind] += len(list((box / "in").iterdir()))
         wrong = attempt(kind, box, self.listener)
+        if wrong == HANGS:  # or it had no processor for itself: that does not come twice
+            shutil.rmtree(box / "out")
+            wrong = attempt(kind, box, self.listener)
         if wrong:
             self.failed.append(f"{kind}, {name}: {wrong.strip().splitlines()[-1]}")
             print(f"{kind}, {name}: {wrong}", flush=True)

@@ -31,6 +31,7 @@ TWIN = "+trainer=end_to_end"
 EQUAL = "@equal"
 """Added to settings whose steps take the time of the default's."""
 SIZES = {
+    "default+encoder.widths=[8,16,64,128]": "half as wide",
     "default": "the default",
     "default+steps=5121": "three times the steps",
     "default+encoder.widths=[32,64,256,512]": "twice as wide",
