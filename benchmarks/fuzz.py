@@ -5,10 +5,10 @@
 
 Every round a process of its own gets a folder of changed inputs of one kind (see `fuzz_inputs`) and does with them all
 that seqff does (see `fuzz_targets`). It fails where that process dies, an error other than ours comes out, it takes
-longer than the timeout of its files (twice in a row), or more memory than 1 GiB beside what it began with (decoders, in their own
-processes, 4 GiB), where anybody is asked for anything (a server listens here, which the inputs name, and which is set
-as proxy), or where a file comes up or changes outside the folder for results. The inputs to blame are kept; --replay
-does with kept ones what was done when they were found. Linux only; one core.
+longer than the timeout of its files (twice in a row), or more memory than 1 GiB beside what it began with (decoders, in
+their own processes, 4 GiB), where anybody is asked for anything (a server listens here, which the inputs name, and
+which is set as proxy), or where a file comes up or changes outside the folder for results. The inputs to blame are
+kept; --replay does with kept ones what was done when they were found. Linux only; one core.
 """
 
 from __future__ import annotations
