@@ -1,8 +1,8 @@
-"""The tables of docs/results.md, docs/layers.md and the README, made from benchmarks/results/*.json.
+"""The tables of docs/results.md, docs/layers.md and the README, generated from benchmarks/results/*.json.
 
 Examples:
     python -m benchmarks.tables            # writes all three
-    python -m benchmarks.tables --check    # exits with 1 unless they are what the results give
+    python -m benchmarks.tables --check    # exits with 1 if they are out of date
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PAGE, LAYERS, README = ROOT / "docs" / "results.md", ROOT / "docs" / "layers.md"
 CURVE = ROOT / "docs" / "size.svg"
 SHOWN = {
     "jhmdb": "film clips, 21 actions, by source",
-    "turntable-90": "42 objects on a turntable, from views every 90°",
-    "weizmann-seen": "10 actions before a fixed camera, by subject",
+    "turntable-90": "42 objects on a turntable, views every 90°",
+    "weizmann-seen": "10 actions, fixed camera, by subject",
 }
-"""Sets in the README."""
+"""Sets shown in the README, with their titles."""
 TWIN = "+trainer=end_to_end"
-"""Added to settings: the same net by backpropagation through all layers."""
+"""Suffix of settings trained end to end by backpropagation."""
 EQUAL = "@equal"
-"""Added to settings whose steps take the time of the default's."""
+"""Suffix of settings given the training time of the default."""
 SIZES = {
     "default+encoder.widths=[8,16,64,128]": "half as wide",
     "default": "the default",
@@ -40,25 +40,25 @@ SIZES = {
     "default+encoder.name=resnet18": "ResNet-18",
     "default+encoder.name=convnext_tiny": "ConvNeXt (tiny)",
 }
-"""Settings whose accuracy on film clips is shown over what training costs."""
+"""Settings whose accuracy on film clips is plotted against training time."""
 NAMES = {
     "jhmdb": "Film clips, 21 actions, by source; encoder has seen all clips, without labels",
     "jhmdb-unseen": "The same, encoder trained without the test sources",
-    "jhmdb-rest": "Clips of odd sources alone, on which nothing was chosen",
+    "jhmdb-rest": "Clips of odd-numbered sources only, never used to choose settings",
     "turntable-90": "42 objects on a turntable, learned from views every 90 degrees",
     "turntable-45": "The same, every 45 degrees",
-    "turntable-90-rest": "Objects of odd numbers alone, on which nothing was chosen; every 90 degrees",
+    "turntable-90-rest": "Odd-numbered objects only, never used to choose settings; every 90 degrees",
     "weizmann-seen": "Weizmann actions, leave one subject out; encoder has seen all clips",
     "weizmann-unseen": "Weizmann actions, encoder trained without the test subjects",
     "fashion-plain": "Fashion-MNIST moving over black",
-    "fashion-static": "Fashion-MNIST moving over a texture that stands still",
-    "fashion-moving": "Fashion-MNIST moving over a texture that moves",
+    "fashion-static": "Fashion-MNIST moving over a static texture",
+    "fashion-moving": "Fashion-MNIST moving over a moving texture",
     "mnist-plain": "MNIST moving over black",
-    "mnist-static": "MNIST moving over a texture that stands still",
-    "mnist-moving": "MNIST moving over a texture that moves",
-    "digits": "Digits moving over a texture that moves (800 clips)",
+    "mnist-static": "MNIST moving over a static texture",
+    "mnist-moving": "MNIST moving over a moving texture",
+    "digits": "Digits moving over a moving texture (800 clips)",
 }
-"""Sets in the order of the page."""
+"""Sets in page order, with their titles."""
 
 
 def of(records: Sequence[Record], name: str, settings: str) -> list[Record]:
@@ -82,7 +82,7 @@ def seeds_of(records: Sequence[Record]) -> str:
 
 
 def set_table(records: Sequence[Record]) -> str:
-    """A row a layer: trained, untrained, difference."""
+    """One row per layer: trained, untrained, difference."""
     trained, untrained = layers(records, "trained"), layers(records, "untrained")
     rows = ["| layer | trained | untrained | difference |", "|---|---|---|---|"]
     for place, layer in enumerate(records[0]["layers"]):
@@ -98,7 +98,7 @@ def set_table(records: Sequence[Record]) -> str:
 
 
 def summary(records: Sequence[Record], settings: str) -> str:
-    """A row a set: gains of the layers, best layers, pixels, seeds."""
+    """One row per set: gains of the layers, best layers, pixels, seeds."""
     rows = [
         "| set | layers over untrained, points | best layer | untrained's best | pixels | steps | seeds |",
         "|---|---|---|---|---|---|---|",
@@ -119,7 +119,7 @@ def summary(records: Sequence[Record], settings: str) -> str:
 
 
 def others(records: Sequence[Record]) -> str:
-    """A row for each other settings on each set: gains, best layer, and the default's best beside it."""
+    """One row per set and non-default settings: gains, best layer, and the default's best layer."""
     rows = [
         "| set | settings | layers over untrained, points | best layer | default's best | steps | seeds |",
         "|---|---|---|---|---|---|---|",
@@ -141,7 +141,7 @@ def others(records: Sequence[Record]) -> str:
 
 
 def equal_time(records: Sequence[Record]) -> str:
-    """A row a method: best layers on each set, trained for the time that the default takes."""
+    """One row per method: best layers on each set, given the training time of the default."""
     found = [record for record in records if record["settings"].endswith(EQUAL)]
     sets = [name for name in NAMES if any(record["set"] == name for record in found)]
     methods = sorted({record["settings"] for record in found}, key=lambda text: (not text.startswith("default"), text))
@@ -162,7 +162,7 @@ def equal_time(records: Sequence[Record]) -> str:
 
 
 def peers(records: Sequence[Record], others: Sequence[Record]) -> str:
-    """A row a way and set: what training cost, and its best layer; ours first, then what one would otherwise do."""
+    """One row per set and method: training time and best layer; seqff first, then the alternatives."""
     rows = ["| set | way | CPU minutes | best layer | untrained's best | seeds |", "|---|---|---|---|---|---|"]
     for name in sorted({record["set"] for record in others}, key=list(NAMES).index):
         ours = {"seqff": "default@equal", "seqff, the same net end to end": f"default{TWIN}@equal"}
@@ -180,7 +180,7 @@ def peers(records: Sequence[Record], others: Sequence[Record]) -> str:
 
 
 def sized(records: Sequence[Record]) -> list[tuple[str, Record, Record | None]]:
-    """Title, record and end-to-end twin of each size measured on film clips with seed 0, from cheap to dear."""
+    """Title, record and end-to-end record of each size on film clips with seed 0, by increasing cost."""
     found = []
     for settings, title in SIZES.items():
         local, twin = (
@@ -192,7 +192,7 @@ def sized(records: Sequence[Record]) -> list[tuple[str, Record, Record | None]]:
 
 
 def sizes(records: Sequence[Record]) -> str:
-    """A row a size: cost of training, layers over untrained, best layers of local and end-to-end training."""
+    """One row per size: training time, gains over untrained, best layers of local and end-to-end training."""
     rows = [
         "| net | steps | training, CPU minutes | layers over untrained, points | best layer | untrained's best "
         "| end to end, best layer |",
@@ -211,17 +211,17 @@ def sizes(records: Sequence[Record]) -> str:
 
 
 def curve() -> str:
-    """The same as a picture (SVG): best layer over CPU minutes of training, local and end to end."""
+    """The same as an SVG plot: best layer over CPU minutes of training, local and end to end."""
     points = []
     for title, local, twin in sized(Records.of("quality").read()):
         points.append((title, local["train_seconds"] / 60, layers([local], "trained").max(), True))
-        if twin is not None and twin["processor"] == local["processor"]:  # else times say nothing
+        if twin is not None and twin["processor"] == local["processor"]:  # otherwise times are not comparable
             points.append(("end to end", twin["train_seconds"] / 60, layers([twin], "trained").max(), False))
     return size_curve(points)
 
 
 def short(records: Sequence[Record]) -> str:
-    """The README's table: best layers beside untrained ones, pixels and, where it was measured, the end-to-end twin."""
+    """The README's table: best layers trained, untrained and, where measured, end to end; pixels."""
     twins = {name: of(records, name, f"default{TWIN}") for name in SHOWN}
     heads = ["videos", "trained", "untrained", *["end to end"] * any(twins.values()), "pixels", "seeds"]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -251,7 +251,7 @@ def demo(records: Sequence[Record]) -> str:
 
 
 def best_layers(records: Sequence[Record]) -> str:
-    """A row a set: its best layer by the mean over seeds, and the accuracies of all layers."""
+    """One row per set: its best layer by the mean over seeds, and the accuracies of all layers."""
     found = {name: of(records, name, "default") for name in NAMES}
     found = {name: ones for name, ones in found.items() if ones}
     heads = [layer["name"] for layer in next(iter(found.values()))[0]["layers"]]
@@ -264,7 +264,7 @@ def best_layers(records: Sequence[Record]) -> str:
 
 
 def between(text: str, mark: str, content: str) -> str:
-    """A text with other content between <!-- mark --> and <!-- /mark -->."""
+    """The text with the content between <!-- mark --> and <!-- /mark --> replaced."""
     before, _, rest = text.partition(f"<!-- {mark} -->")
     _, _, after = rest.partition(f"<!-- /{mark} -->")
     return f"{before}<!-- {mark} -->\n{content}\n<!-- /{mark} -->{after}"
@@ -282,13 +282,13 @@ def layers_page() -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """The page docs/results.md."""
     records = Records.of("quality").read()
     machines = sorted({record["processor"] for record in records})
     parts = [
-        "# What the features are worth",
-        "`python -m benchmarks.tables` makes this page from `benchmarks/results/`. It shows the accuracy of a linear "
-        "probe on each layer, beside the same net untrained and raw pixels. Every number comes from "
+        "# Results",
+        "`python -m benchmarks.tables` generates this page from `benchmarks/results/`. It shows the accuracy of a linear "
+        "probe on each layer, compared with the same net untrained and with raw pixels. Every number comes from "
         "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`. "
         f"The processor was {'; '.join(machines) or 'none yet'}.",
         "## The default on all sets",
@@ -302,25 +302,25 @@ def page() -> str:
     if rows:
         parts += [
             "## Published methods at the default's time",
-            "Each is seqff's own version, layer by layer on seqff's net, with Muon. Each gets as many steps as take "
-            "the time of the default's (`--equal-seconds`). The figures are best layers, and in brackets points over "
-            "the untrained net.",
+            "Each is seqff's implementation, layer by layer on seqff's net, with Muon. Each gets as many steps as fit "
+            "in the training time of the default (`--equal-seconds`). The numbers are accuracies of the best layer, with "
+            "the gain over the untrained net in points in parentheses.",
             rows,
         ]
     rows = peers(records, Records.of("peers").read())
     if rows:
         parts += [
-            "## Beside what one would otherwise do",
-            "A method of lightly on a ResNet-18 from scratch sees the same frames and stops after the CPU time of "
+            "## Compared with self-supervised training of a ResNet-18",
+            "A method from lightly trains a ResNet-18 from scratch on the same frames and stops after the CPU time of "
             "seqff's default (`python -m benchmarks.peers DATA --lightly FOLDER`). The probes are the same. Such a "
-            "network needs far more time: the rows say what these minutes buy, not which method is better.",
+            "network needs far more time: the rows show what this time budget achieves, not which method is better.",
             rows,
         ]
     rows = sizes(records)
     if rows:
         parts += [
             "## Size",
-            "Film clips by source, seed 0. What a larger net, larger frames and more steps buy, and what they cost.",
+            "Film clips by source, seed 0: the effect and cost of a larger net, larger frames and more steps.",
             "![Accuracy over CPU minutes](size.svg)",
             rows,
         ]
@@ -333,7 +333,7 @@ def page() -> str:
 def main() -> int:
     """Write or check the page."""
     parser = arguments(__doc__, json=False)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is another")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     pages = {PAGE: page(), LAYERS: layers_page(), README: readme(), CURVE: curve()}
     if parser.parse_args().check:
         return int(any(path.read_text() != text for path, text in pages.items()))
