@@ -287,8 +287,8 @@ def page() -> str:
     machines = sorted({record["processor"] for record in records})
     parts = [
         "# Results",
-        "`python -m benchmarks.tables` generates this page from `benchmarks/results/`. It shows the accuracy of a linear "
-        "probe on each layer, compared with the same net untrained and with raw pixels. Every number comes from "
+        "`python -m benchmarks.tables` generates this page from `benchmarks/results/`. It shows the accuracy of a "
+        "linear probe on each layer, compared with the same net untrained and with raw pixels. Every number comes from "
         "`python -m benchmarks.quality DATA --sets SET --settings SETTINGS --seeds SEEDS`. "
         f"The processor was {'; '.join(machines) or 'none yet'}.",
         "## The default on all sets",
@@ -302,9 +302,9 @@ def page() -> str:
     if rows:
         parts += [
             "## Published methods at the default's time",
-            "Each is seqff's implementation, layer by layer on seqff's net, with Muon. Each gets as many steps as fit "
-            "in the training time of the default (`--equal-seconds`). The numbers are accuracies of the best layer, with "
-            "the gain over the untrained net in points in parentheses.",
+            "Each is seqff's implementation, layer by layer on seqff's net, with Muon. Each gets as many steps as "
+            "fit in the training time of the default (`--equal-seconds`). The numbers are accuracies of the best "
+            "layer, with the gain over the untrained net in points in parentheses.",
             rows,
         ]
     rows = peers(records, Records.of("peers").read())
