@@ -1,4 +1,4 @@
-"""The house stands: imports run downward only and without circles."""
+"""The architecture holds: imports run downward only and have no cycles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "seqff"
-FLOORS = [
+LEVELS = [
     {
         "errors",
         "version",
@@ -62,10 +62,10 @@ LATE_PACKAGES = {
     *("av", "cv2", "matplotlib", "numpy", "sklearn", "torch", "torchvision", "tqdm"),
     "fcntl",
 }
-"""What may be imported where it is used: what may be missing, what is slow to come, what some systems lack."""
-LATE_ROOMS = {"seqff", "cli"}
-"""Whose own imports may be late: the public names, commands (their help needs no torch)."""
-FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+"""Packages that may be imported late: optional ones, slow ones, and those that some platforms lack."""
+LATE_IMPORTERS = {"seqff", "cli"}
+"""Modules whose imports may be late: the public names, and commands (whose help needs no torch)."""
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 
 def modules() -> dict[str, Path]:
@@ -78,7 +78,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(nodes: Iterable[ast.AST]) -> set[str]:
-    """Names of all modules, and of what is taken from them, that some nodes import."""
+    """Names of all modules and their members that some nodes import."""
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -89,13 +89,13 @@ def imported(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def imports(path: Path) -> set[str]:
-    """Names of seqff modules a file imports, also inside functions and for type checkers alone."""
+    """Names of seqff modules a file imports, including inside functions and under TYPE_CHECKING."""
     found = imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     return {name for name in found if name.split(".")[0] == "seqff"}
 
 
 def late_imports(path: Path) -> set[str]:
-    """Names of modules a file imports inside functions or for type checkers alone."""
+    """Names of modules a file imports inside functions or under TYPE_CHECKING."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
@@ -104,40 +104,40 @@ def late_imports(path: Path) -> set[str]:
     return names
 
 
-def room(module: str) -> str | None:
-    """The room (first name below seqff) a module is in."""
+def package_of(module: str) -> str | None:
+    """The package (first name below seqff) of a module."""
     return module.split(".")[1] if "." in module else None
 
 
 def test_imports_run_downward_only() -> None:
-    """No room imports from its own floor (other than itself) or from above."""
+    """No package imports another one from its own level or from above."""
     wrong = []
     for name, path in modules().items():
-        here = room(name)
-        if here is None or here == "__main__":  # the public face may name everything, lazily
+        here = package_of(name)
+        if here is None or here == "__main__":  # the public API may name everything, lazily
             continue
-        assert here in FLOOR, f"{name} is in no floor: put {here!r} into FLOORS and ARCHITECTURE.md"
+        assert here in LEVEL, f"{name} has no level: add {here!r} to LEVELS and ARCHITECTURE.md"
         for target in imports(path):
-            there = room(target)
-            if there in FLOOR and there != here and FLOOR[there] >= FLOOR[here] and FLOOR[here] > 0:
+            there = package_of(target)
+            if there in LEVEL and there != here and LEVEL[there] >= LEVEL[here] and LEVEL[here] > 0:
                 wrong.append(f"{name} imports {target}")
-            if FLOOR[here] == 0 and there in FLOOR and FLOOR[there] > 0:
+            if LEVEL[here] == 0 and there in LEVEL and LEVEL[there] > 0:
                 wrong.append(f"{name} imports {target}")
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_import_circles() -> None:
-    """Following imports, hidden ones as well, never leads back to where one started."""
+def test_no_import_cycles() -> None:
+    """No chain of imports, including late ones, leads back to its start."""
     known = modules()
     graph = {
         name: {target for target in imports(path) if target in known and target != name} for name, path in known.items()
     }
-    for name in graph:  # a package's __init__ importing its own modules is the one way round that is meant
+    for name in graph:  # a package's __init__ importing its own modules is the one cycle allowed
         graph[name] = {t for t in graph[name] if not name.startswith(f"{t}.")}
     done: set[str] = set()
 
     def walk(name: str, trail: tuple[str, ...]) -> None:
-        assert name not in trail, "circle: " + " -> ".join((*trail[trail.index(name) :], name))
+        assert name not in trail, "cycle: " + " -> ".join((*trail[trail.index(name) :], name))
         if name not in done:
             for target in graph[name]:
                 walk(target, (*trail, name))
@@ -148,24 +148,24 @@ def test_no_import_circles() -> None:
 
 
 def test_late_imports_are_of_what_is_optional_or_slow() -> None:
-    """Inside functions and under TYPE_CHECKING stand packages that may be missing or are slow to come, and commands'
-    functions; nothing hides there because of a circle."""
+    """Only optional or slow packages and the functions of commands are imported inside functions or under TYPE_CHECKING;
+    nothing is imported late because of a cycle."""
     wrong = []
     for name, path in modules().items():
-        if name not in LATE_ROOMS and room(name) not in LATE_ROOMS:
+        if name not in LATE_IMPORTERS and package_of(name) not in LATE_IMPORTERS:
             late = {target for target in late_imports(path) if target.split(".")[0] not in LATE_PACKAGES}
             wrong += [f"{name} imports {target}" for target in sorted(late)]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("code", ["import seqff, seqff.cli; seqff.cli.overview()", "import seqff.video.workers"])
-def test_not_all_needs_torch(code: str) -> None:
-    """`import seqff`, the command line's help and the processes of a scan cost no import of torch."""
+def test_torch_is_imported_only_where_needed(code: str) -> None:
+    """`import seqff`, the command line's help and the processes of a scan do not import torch."""
     command = [sys.executable, "-c", f"import sys; {code}; sys.exit('torch' in sys.modules)"]
     assert subprocess.run(command, check=False).returncode == 0
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_public_names_exist() -> None:
     """Each name in seqff.__all__ exists, and an unknown one is an AttributeError."""
     import seqff
 
