@@ -148,7 +148,7 @@ def test_no_import_cycles() -> None:
 
 
 def test_late_imports_are_of_what_is_optional_or_slow() -> None:
-    """Only optional or slow packages and the functions of commands are imported inside functions or under TYPE_CHECKING;
+    """Only optional or slow packages, and the functions of commands, are imported late (in functions or TYPE_CHECKING);
     nothing is imported late because of a cycle."""
     wrong = []
     for name, path in modules().items():
