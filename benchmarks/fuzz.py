@@ -33,7 +33,16 @@ from benchmarks.fuzz_inputs import changed, copy_of, make_seeds
 from benchmarks.fuzz_targets import TARGETS, TIMEOUT_SECONDS
 from benchmarks.measuring import arguments, memory_mb, peak_mb
 
-INPUTS = {"films": 24, "pictures": 12, "arrays": 24, "manifests": 30, "configs": 60, "runs": 5, "stores": 12}
+INPUTS = {
+    "films": 24,
+    "pictures": 12,
+    "arrays": 24,
+    "shards": 12,
+    "manifests": 30,
+    "configs": 60,
+    "runs": 5,
+    "stores": 12,
+}
 """Of each kind a round has so many: as many as take a few seconds."""
 HANGS = "it hangs"
 CALLER_MB, DECODER_MB = 1074, 4295

@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 import struct
+import tarfile
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -70,9 +71,9 @@ def write_film(path: Path, codec: str, frames: int = 8, start: int = 0) -> None:
 
 
 def make_seeds(folder: Path) -> None:
-    """Write sound inputs: films, pictures, arrays, a manifest, settings, a run and features."""
+    """Write sound inputs: films, pictures, arrays, tar files, a manifest, settings, a run and features."""
     noise = np.random.default_rng(0).integers(0, 255, (4, 24, 24, 3), dtype=np.uint8)
-    for part in ("films", "pictures", "arrays", "configs", "manifests", "clips"):
+    for part in ("films", "pictures", "arrays", "shards", "configs", "manifests", "clips"):
         (folder / part).mkdir(parents=True)
     for name, codec in FILMS.items():
         write_film(folder / "films" / name, codec)
@@ -89,6 +90,10 @@ def make_seeds(folder: Path) -> None:
     scripts = {"a.m3u8": "#EXTM3U\n#EXTINF:1,\na.ts\n", "c.mp4": "ffconcat version 1.0\nfile a.mp4\n"}
     for name, text in scripts.items():
         (folder / "films" / name).write_text(text)
+    for name, kind in (("a.tar", tarfile.PAX_FORMAT), ("b.tar", tarfile.GNU_FORMAT)):
+        with tarfile.open(folder / "shards" / name, "w", format=kind) as tar:
+            for film in sorted(FILMS)[:3]:
+                tar.add(folder / "films" / film, f"{'long/' * 30}{film}")
     for number in range(4):
         write_film(folder / "clips" / f"{number}.mp4", "mpeg4", 16, 100 * number)
     scan(folder / "clips", out=folder / "manifests" / "m.json", workers=1, progress=False)

@@ -54,7 +54,7 @@ def videos(box: Path) -> None:
     found.table()
     for entry in found.usable:
         ends(lambda entry=entry: read(found.path(entry), entry))  # type: ignore[misc]
-        if entry.codec not in ("images", "array") and entry.height * entry.width <= 2**20:
+        if entry.codec not in ("images", "array") and not entry.shard[0] and entry.height * entry.width <= 2**20:
             ends(lambda entry=entry: stream(found.path(entry)))  # type: ignore[misc]
 
 
@@ -124,6 +124,7 @@ TARGETS: dict[str, Callable[[Path], None]] = {
     "films": videos,
     "pictures": videos,
     "arrays": videos,
+    "shards": videos,
     "manifests": manifests,
     "configs": configs,
     "runs": runs,

@@ -24,7 +24,10 @@ arg = tyro.conf.arg
 _MOST_NAMED = 3
 Run = Annotated[tyro.conf.Positional[Path], arg(metavar="RUN", help="Run folder.")]
 Features = Annotated[tyro.conf.Positional[Path], arg(metavar="FEATURES", help="Feature store.")]
-VIDEOS = "Folder, video, list (*.txt) or manifest (*.sqlite, *.json); here or at an address (s3://, https://, ...)."
+VIDEOS = (
+    "Folder, video, tar file of videos, list (*.txt) or manifest (*.sqlite, *.json); here or at an address (s3://, "
+    "https://, ...)."
+)
 Videos = Annotated[tyro.conf.Positional[str], arg(metavar="VIDEOS", help=VIDEOS)]
 Preset = Annotated[
     str,

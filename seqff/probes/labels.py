@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from seqff.errors import LabelError
 from seqff.probes.csv_file import Rows, read_rows
+from seqff.video.shards import outside_shard
 
 Labels = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any] | NDArray[Any]
 log = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ def listing(names: Sequence[str], singular: str, plural: str | None = None) -> s
 
 def _check_folders(videos: Sequence[str], what: str, remedy: str) -> None:
     """Raise LabelError if a video lies in no folder below that of all videos."""
-    loose = [video for video in videos if len(PurePosixPath(video).parts) < 2]
+    loose = [video for video in videos if "/" not in outside_shard(video)]
     if loose:
         raise LabelError(f"{what}: {listing(loose, 'video')} in no folder below the folder of videos{remedy}")
 
@@ -224,7 +225,7 @@ def _first_folders(videos: Sequence[str]) -> list[str]:
         "video,label"
     )
     _check_folders(videos, "labels 'folder'", remedy)
-    labels = [PurePosixPath(video).parts[0] for video in videos]
+    labels = [PurePosixPath(outside_shard(video)).parts[0] for video in videos]
     if len(set(labels)) > 1 and all(label.lower() in _SPLITS for label in labels):
         log.warning(
             "labels 'folder': the classes are %s, which look like splits (the first folder below the folder of videos "
@@ -235,7 +236,7 @@ def _first_folders(videos: Sequence[str]) -> list[str]:
 
 
 def _spelt_alike(values: Mapping[str, str], videos: Sequence[str]) -> Mapping[str, str]:
-    """Give values the names of the videos where both differ only by how a system stores letters."""
+    """Give values the names of the videos where both differ only by how a system stores letters, or by a shard."""
     alike: dict[str, list[str]] = defaultdict(list)
     for video in videos:
         if video not in values:
@@ -247,7 +248,8 @@ def _spelt_alike(values: Mapping[str, str], videos: Sequence[str]) -> Mapping[st
 
 
 def _spelling(name: str) -> str:
-    """A name with accents joined to their letters, and bytes that are no UTF-8 as Windows-1252."""
+    """A name outside of its shard, with accents joined to their letters, and what is no UTF-8 as Windows-1252."""
+    name = outside_shard(name)
     if any("\udc80" <= letter <= "\udcff" for letter in name):
         name = name.encode(errors="surrogateescape").decode("cp1252", errors="replace")
     return unicodedata.normalize("NFC", name)
@@ -262,7 +264,7 @@ def _groups(
         return align(videos, read_column(Path(source), "group"), "group", str(source), without_features)
     if source == "folder":
         _check_folders(videos, "groups 'folder'", "")
-        return [PurePosixPath(video).parts[-2] for video in videos]
+        return [PurePosixPath(outside_shard(video)).parts[-2] for video in videos]
     if source in ROW_WORDS:
         raise LabelError(
             f"groups {source!r}: frames of one video cannot be split between training and test, they are nearly alike "

@@ -9,6 +9,8 @@ from typing import Any
 import av
 from av.format import ContainerFormat, formats_available
 
+from seqff.video.shards import Part, Source, open_bytes
+
 MAX_PIXELS = 2**26
 """Most pixels a frame may claim (8192 x 8192): more is a damaged header, or an attack on memory."""
 _READ_OTHERS = """
@@ -24,9 +26,14 @@ class NoVideoError(Exception):
     """The file opens but holds no video stream."""
 
 
-def local_url(path: str | Path) -> str:
-    """Return a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`)."""
-    return f"file:{Path(path).absolute()}"
+def local_url(source: Source) -> str:
+    """Return a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`).
+
+    FFmpeg sees only the bytes of a part (its `subfile`).
+    """
+    if isinstance(source, Part):
+        return f"subfile,,start,{source.start},end,{source.start + source.size},,:{local_url(source.file)}"
+    return f"file:{Path(source).absolute()}"
 
 
 @cache
@@ -63,22 +70,26 @@ def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how
         raise ValueError(_IS_SCRIPT) from error
 
 
-def check_no_script(path: str) -> None:
+def check_no_script(source: Source) -> None:
     """Raise ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
-    with Path(path).open("rb") as file:
-        if file.read(32).startswith(_SCRIPTS) or "%" in Path(path).name:
+    with open_bytes(source) as file:
+        if file.read(32).startswith(_SCRIPTS) or "%" in local_url(source).rpartition("/")[2]:
             raise ValueError(f"not for this reader: {_IS_SCRIPT}")
 
 
-def open_source(path: str) -> tuple[Any, Any]:
-    """Open a file for decoding by one thread: a PyAV container, for the caller to close, and its video stream.
+def open_source(source: Source) -> tuple[Any, Any]:
+    """Open a file or a part of one for decoding by one thread.
+
+    Returns:
+        A PyAV container, for the caller to close, and its video stream.
 
     Raises:
         NoVideoError: no video stream (a cover picture is none).
         ValueError: the stream claims absurd dimensions, or the file is a playlist or a script.
         OSError, av.FFmpegError: the file cannot be opened.
     """
-    container = open_input(local_url(path), protocols="file")
+    protocols = "file,subfile" if isinstance(source, Part) else "file"
+    container = open_input(local_url(source), protocols=protocols)
     try:
         stream = video_stream(container)
         codec = stream.codec_context

@@ -28,6 +28,7 @@ from seqff.video.conversion import (
 from seqff.video.file_structure import crop_of, is_complete
 from seqff.video.levels import DECLARED, Levels, deep, levels_of, samples_of, widened
 from seqff.video.reader import Frames, cause_of
+from seqff.video.shards import Source
 
 THUMB = 64  # px; a width that decord gets right
 _TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
@@ -39,7 +40,7 @@ INDEXED = ("matroska", "mov", "avi", "flv", "asf")
 class DecodePass:
     """What one decode of a whole video shows; see `VideoEntry` for what is not explained here."""
 
-    def __init__(self, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
+    def __init__(self, source: Source, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
         self.codec, self.container = stream.codec_context.codec.canonical_name, container.format.name
         self.time_base = stream.time_base or Fraction(1)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -62,7 +63,7 @@ class DecodePass:
         self.stored_size, self.aspect, self.crop = (0, 0), Fraction(1), WHOLE
         self.interlaced = 0  # frames that are made of two fields
         self.bits, self.color_range, self.video_streams = 8, "", len(video_streams(container))
-        self.samples, self._path, self._stream = samples, container.name.removeprefix("file:"), stream
+        self.samples, self._source, self._stream = samples, source, stream
         self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)  # of each point of a thumbnail over all frames
         self.darkest = np.full_like(self.brightest, 255)
         self._gray: NDArray[np.int16] | None = None
@@ -98,7 +99,7 @@ class DecodePass:
 
     def _add_first(self, frame: Any) -> None:
         self.stored_size, self.orientation = (frame.height, frame.width), orientation_of(frame)
-        self.crop = crop_of(self._path, self.container, self.stored_size)
+        self.crop = crop_of(self._source, self.container, self.stored_size)
         self.bits = declared_bits(frame.format.name)
         levels = levels_of(self.samples, self.bits)
         self._to_thumb = ToRgb(THUMB, THUMB, self.orientation, levels, self.crop)
@@ -145,15 +146,15 @@ class DecodePass:
         self.keys = [key for key in self.keys if key < frames]
 
 
-def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
+def decode_pass(source: Source, heartbeat: Callable[[], None]) -> DecodePass:
     """Decode a whole video, with a heartbeat after every packet; stop at the first damage.
 
     Raises:
         NoVideoError, ValueError, OSError, av.FFmpegError: the file cannot be opened; see `open_source`.
     """
-    container, stream = open_source(path)
+    container, stream = open_source(source)
     with container:
-        seen = DecodePass(container, stream, _samples(path, stream))
+        seen = DecodePass(source, container, stream, _samples(source, stream))
         end_seconds, before_flush = 0.0, 0
         for packet in container.demux():
             heartbeat()
@@ -164,7 +165,7 @@ def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
                 seen.damage = _decode(seen, packet)
                 if seen.damage:
                     return seen
-        seen.damage = _cut_short(seen, path, container, stream, end_seconds)
+        seen.damage = _cut_short(seen, source, container, stream, end_seconds)
         if seen.damage:
             # The last frames wait for others that never came: there may be holes. Of a GIF the last is half a frame.
             seen.keep(before_flush - (seen.container == "gif"))
@@ -174,12 +175,12 @@ def decode_pass(path: str, heartbeat: Callable[[], None]) -> DecodePass:
     return seen
 
 
-def _samples(path: str, stream: Any) -> Levels:
+def _samples(source: Source, stream: Any) -> Levels:
     """Return the least and greatest sample of a deep video, for which it is decoded a first time; else (0, 0)."""
     if deep(stream.codec_context.pix_fmt or "") is None:
         return DECLARED
     found: Levels | None = None
-    container, again = open_source(path)
+    container, again = open_source(source)
     with container:
         try:
             for frame in (f for packet in container.demux(again) for f in decoded(packet)):
@@ -203,13 +204,13 @@ def _decode(seen: DecodePass, packet: Any) -> str:
     return ""
 
 
-def _cut_short(seen: DecodePass, path: str, container: Any, stream: Any, end_seconds: float) -> str:
+def _cut_short(seen: DecodePass, source: Source, container: Any, stream: Any, end_seconds: float) -> str:
     """Say what is missing at the end, or nothing.
 
     A header may count otherwise than the file holds: empty chunks of an AVI, pictures that an edit list hides, a
     duration nobody corrected. So its numbers count only for a file that is not all there, or cannot tell.
     """
-    complete = is_complete(path)
+    complete = is_complete(source)
     if complete:
         return ""
     packets, declared, rate = len(seen.packet_pts), stream.frames, seen.rate or 25.0

@@ -15,6 +15,7 @@ from seqff.video.container import check_no_script, local_url
 from seqff.video.decode_pass import THUMB, DecodePass, fingerprint, sampled
 from seqff.video.entry import Access, VideoEntry
 from seqff.video.reader import Frames, VideoInfo, VideoReader
+from seqff.video.shards import Source
 
 _NEAR = 24  # frames: decord's seek decodes more than this many by itself
 _QUEUE_BYTES = 2**28
@@ -60,16 +61,16 @@ def quiet_decord() -> Any:
 class _Native:
     """decord's own reader at a size after rotation, its traps taken out; moves forward, or seeks where it may."""
 
-    def __init__(self, path: str, height: int, width: int, decord: Any) -> None:
-        check_no_script(path)
-        self._path, self._decord = local_url(path), decord
+    def __init__(self, source: Source, height: int, width: int, decord: Any) -> None:
+        check_no_script(source)
+        self._url, self._decord = local_url(source), decord
         self._height, self._width, self._factor = height, width, 1
         self.restart()
 
     def restart(self) -> None:
         """Go to the first frame by opening anew, which never goes wrong."""
         size = {"height": self._height * self._factor, "width": self._width * self._factor}
-        self._reader = self._decord.VideoReader(self._path, ctx=self._decord.cpu(0), num_threads=1, **size)
+        self._reader = self._decord.VideoReader(self._url, ctx=self._decord.cpu(0), num_threads=1, **size)
         self.position = 0
 
     def seek(self, index: int) -> None:
@@ -125,11 +126,11 @@ class DecordReader(VideoReader):
 
     name = "decord"
 
-    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
+    def __init__(self, source: Source, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
         self._keys: list[int] = entry.key_frames.tolist() if entry.access == "random" else []
         try:
-            self._native: _Native | None = _Native(path, info.height, info.width, load_decord())
+            self._native: _Native | None = _Native(source, info.height, info.width, load_decord())
         except Exception as error:
             raise self._error(error) from error
 
@@ -154,7 +155,7 @@ class DecordReader(VideoReader):
 
 
 def decord_access(
-    path: str, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
+    source: Source, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
 ) -> Access | None:
     """Decode the video once more with decord, beside PyAV's decode pass, and try its seeking at some frames.
 
@@ -166,7 +167,7 @@ def decord_access(
     if any(name in _JUDGED_BY_CONTAINER for name in seen.container.split(",")):
         return None
     try:
-        native = _Native(path, THUMB, THUMB, decord)
+        native = _Native(source, THUMB, THUMB, decord)
         prints, small = dict[int, int](), list[NDArray[np.uint8]]()
         for index in range(len(seen.pts)):
             heartbeat()
@@ -178,7 +179,7 @@ def decord_access(
             return None
         if not _in_order(seen):
             return "forward"
-        native = _Native(path, THUMB, THUMB, decord)
+        native = _Native(source, THUMB, THUMB, decord)
         seeks = len(seen.key_packets) != 1  # with no key frame but the first, nobody does
         for index in sorted(prints, reverse=seeks):
             heartbeat()

@@ -29,6 +29,7 @@ _HASH = re.compile(r"[0-9a-f]{32}|")
 _LARGEST = 2**62
 _LENGTHS = {
     "orientation": 4, "time_base": 2, "sample_aspect_ratio": 2, "stored_size": 2, "crop": 4, "samples": 2, "levels": 2,
+    "shard": 2,
 }  # fmt: skip
 _RUNS = ("pts_runs", "key_runs", "mended_runs", "cut_runs", "still_runs")
 
@@ -51,6 +52,12 @@ class Stamp(NamedTuple):
     bytes: int
     mtime_ns: int
     version: str = ""
+    shard: tuple[int, int] = (0, 0)
+
+    @property
+    def whole(self) -> Stamp:
+        """Of a member of a shard the stamp of the shard; of any other file the stamp itself."""
+        return Stamp(self.shard[1], self.mtime_ns, self.version) if self.shard[0] else self
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,13 @@ class VideoEntry:
     interlaced: bool = False  # frames are made of two fields, that is of two moments
     video_streams: int = 1  # in the file, cover pictures aside; one is read
     pages: int = 1  # of a picture file
+    # Of a member of a shard: where its bytes begin, and the size of the shard, whose times and version stand above.
+    shard: tuple[int, int] = (0, 0)
 
     @property
     def stamp(self) -> Stamp:
         """What tells whether the file is still the one that was scanned."""
-        return Stamp(self.bytes, self.mtime_ns, self.version)
+        return Stamp(self.bytes, self.mtime_ns, self.version, self.shard)
 
     @property
     def usable(self) -> bool:
@@ -242,7 +251,10 @@ def _check_sizes(values: Mapping[str, Any]) -> None:
     frames, key_frames = values["frames"], _count(values["key_runs"])
     wrong = [name for name, length in _LENGTHS.items() if len(values[name]) != length]
     wrong += [name for name in ("time_base", "sample_aspect_ratio") if min(values[name], default=0) < 1]
-    wrong += [name for name in ("stored_size", "crop", "samples", "levels") if min(values[name], default=0) < 0]
+    wrong += [
+        name for name in ("stored_size", "crop", "samples", "levels", "shard") if min(values[name], default=0) < 0
+    ]
+    wrong += ["shard"] * (values["shard"][0] > 0 and values["reader"] in ("opencv", "array"))
     wrong += ["orientation"] * any(abs(sign) > 1 for sign in values["orientation"])
     for name, allowed in (
         ("status", get_args(Status)),

@@ -14,9 +14,8 @@ import av
 import numpy as np
 
 from seqff.errors import VideoError
-from seqff.untrusted import open_plain
 from seqff.video import arrays, images
-from seqff.video.container import NoVideoError
+from seqff.video.container import NoVideoError, local_url
 from seqff.video.content import shot_cuts, still_pairs
 from seqff.video.conversion import plausible_aspect
 from seqff.video.decode_pass import INDEXED, THUMB, DecodePass, decode_pass, fingerprint
@@ -29,6 +28,7 @@ from seqff.video.reader import cause_of, one_line
 from seqff.video.remote.address import address_of
 from seqff.video.remote.download_cache import local_file
 from seqff.video.remote.filesystem import no_heartbeat, remote_stamp
+from seqff.video.shards import Source, contents, is_shard, open_bytes, part_of, split
 from seqff.video.timestamps import fewest_faults, findable, grows, repaired
 
 _JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
@@ -36,11 +36,15 @@ _DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, t
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells a file from a later one at the same place; of a folder of images, over its images."""
-    address = address_of(path)
+    """Return what tells a file from a later one at the same place.
+
+    It is that of the shard for a member of one, and that of all its images for a folder of them.
+    """
+    file, member = split(path)
+    address = address_of(file)
     if address is not None:
         return remote_stamp(address)
-    stats = [file.stat() for file in images.files_of(path)]
+    stats = [one.stat() for one in ([file] if member else images.files_of(file))]
     return Stamp(sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
 
 
@@ -62,15 +66,18 @@ def examine_there(
     Raises:
         SeqffError: nothing can be downloaded at all: a package is missing, or the disk is full.
     """
-    address = address_of(path)
+    shard, member = split(path)
+    address = address_of(shard)
     if address is None:
         return how(path)
     there = VideoEntry(path=path.as_posix())
     try:
         found = wanted or remote_stamp(address, heartbeat)
         there = replace(there, bytes=found.bytes, version=found.version)
-        with local_file(path, found, heartbeat=heartbeat) as file:
-            return replace(how(file), path=there.path, bytes=found.bytes, mtime_ns=0, version=found.version)
+        with local_file(shard, found, heartbeat=heartbeat) as file:
+            entry = replace(how(file / member), path=there.path, mtime_ns=0, version=found.version)
+        start = entry.shard[0]
+        return replace(entry, shard=(start, found.bytes)) if start else replace(entry, bytes=found.bytes)
     except VideoError as error:
         return replace(there, cause=error.cause)
     except FileNotFoundError as error:
@@ -83,7 +90,7 @@ def examine(
     """Read a whole video once and say what it holds; never raise for what is wrong with the file.
 
     Args:
-        path: a video, a folder of numbered images, or a .npy / .npz file.
+        path: a video, a folder of numbered images, a .npy / .npz file, or a video in a shard (`a.tar/b.mp4`).
         decord: the module, if decord may be considered; it is tried where PyAV may not seek.
         insist: try it also where PyAV may.
         heartbeat: called again and again while the work goes on.
@@ -92,23 +99,31 @@ def examine(
         The entry, with `path` as given and no duplicates marked.
     """
     entry = VideoEntry(path=path.as_posix())
+    source: Source = path
     try:
-        size, mtime_ns, _ = stamp(path)
+        size, mtime_ns, *_ = stamp(path)
         entry = replace(entry, bytes=size, mtime_ns=mtime_ns)
-        if path.is_dir() or not path.exists():  # numbered pictures
+        shard, member = split(path)
+        if member:
+            source = part_of(shard, member, heartbeat)
+            entry = replace(entry, bytes=source.size, shard=(source.start, size))
+        if not member and (path.is_dir() or not path.exists()):  # numbered pictures
             found = images.describe(entry, path, heartbeat)
         else:
-            if not stat.S_ISREG(path.stat().st_mode):
+            if not stat.S_ISREG(shard.stat().st_mode):
                 raise OSError("not a file")
-            if not size:
+            if not entry.bytes:
                 raise OSError("the file is empty")
-            if path.suffix.lower() in arrays.ARRAY_EXTENSIONS:
+            if is_shard(path.name):
+                contents(path, heartbeat)  # raises where it is damaged
+                raise OSError("a tar file without a video")
+            if path.suffix.lower() in arrays.ARRAY_EXTENSIONS and not member:
                 found = arrays.describe(entry, path, heartbeat)
             elif is_stack(path):
                 found = images.describe(entry, path, heartbeat)
             else:
-                found = _describe_video(entry, path, decord, insist, heartbeat)
-            found = replace(found, content_hash=_content_hash(path, heartbeat))
+                found = _describe_video(entry, source, decord, insist, heartbeat)
+            found = replace(found, content_hash=_content_hash(source, heartbeat))
     except NoVideoError as error:
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:
@@ -116,17 +131,17 @@ def examine(
     except (OverflowError, RecursionError, struct.error) as error:  # a header that no check has foreseen
         return replace(entry, cause=f"damaged: {one_line(error)}")
     except (av.FFmpegError, OSError, ValueError) as error:
-        inside = Path(str(getattr(error, "filename", None) or path).removeprefix("file:"))
-        cause = cause_of(error)
-        return replace(entry, cause=cause if inside in (path, path.absolute()) else f"{inside.name}: {cause}")
+        inside, cause = getattr(error, "filename", None), cause_of(error)
+        own = inside in (None, "", str(path), str(path.absolute()), local_url(source))
+        return replace(entry, cause=cause if own else f"{Path(str(inside)).name}: {cause}")
     if found.frames < 2 and found.status == "ok":
         return replace(found, status="too_short", cause=f"{found.frames} frame, needs at least 2")
     return found
 
 
-def _content_hash(path: Path, heartbeat: Callable[[], None]) -> str:
+def _content_hash(source: Source, heartbeat: Callable[[], None]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    with open_plain(path) as file:
+    with open_bytes(source) as file:
         while block := file.read(2**20):
             heartbeat()
             digest.update(block)
@@ -134,19 +149,19 @@ def _content_hash(path: Path, heartbeat: Callable[[], None]) -> str:
 
 
 def _describe_video(
-    entry: VideoEntry, path: Path, decord: Any, insist: bool, heartbeat: Callable[[], None]
+    entry: VideoEntry, source: Source, decord: Any, insist: bool, heartbeat: Callable[[], None]
 ) -> VideoEntry:
-    seen = decode_pass(str(path), heartbeat)
+    seen = decode_pass(source, heartbeat)
     if not seen.pts:
         raise ValueError(seen.damage or "no frame can be decoded")
     entry = _describe(entry, seen)
     probes = _probe_indices(entry.frames, seen.keys)
     if entry.pts_runs:
-        access = _pyav_access(entry, path, seen, probes, heartbeat)
+        access = _pyav_access(entry, source, seen, probes, heartbeat)
         entry = replace(entry, pyav_access=access, access=access)
     wanted = decord is not None and (insist or entry.pyav_access == "forward")
     if wanted and entry.status == "ok" and not seen.remark and not only_pyav(entry):
-        fast = decord_access(str(path), seen, probes, decord, heartbeat)
+        fast = decord_access(source, seen, probes, decord, heartbeat)
         entry = entry if fast is None else replace(entry, reader="decord", access=fast)
     return entry
 
@@ -163,11 +178,11 @@ def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
 
 
 def _pyav_access(
-    entry: VideoEntry, path: Path, seen: DecodePass, probes: Sequence[int], heartbeat: Callable[[], None]
+    entry: VideoEntry, source: Source, seen: DecodePass, probes: Sequence[int], heartbeat: Callable[[], None]
 ) -> Access:
     """Try PyAV's seeking: "random" when every frame is the one the decode pass showed."""
     trial = replace(entry, pyav_access="random")
-    with PyavReader(str(path), video_info(str(path), trial, (THUMB, THUMB)), trial) as reader:
+    with PyavReader(source, video_info(entry.path, trial, (THUMB, THUMB)), trial) as reader:
         # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
         for index in probes if len(entry.key_frames) > 1 else sorted(probes):
             heartbeat()

@@ -6,10 +6,10 @@ import re
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import BinaryIO
 
 from seqff.video.conversion import WHOLE, Crop
+from seqff.video.shards import Source, open_bytes
 
 _BOX_NAME = re.compile(rb"[ -~\xa9]{4}")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -19,13 +19,14 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _SIZES, _CROPS = (0xB0, 0xBA), (0x54CC, 0x54BB, 0x54DD, 0x54AA)  # width, height; left, top, right, bottom
 
 
-def is_complete(path: str) -> bool | None:
+def is_complete(source: Source) -> bool | None:
     """Whether the parts a container declares end within the file; None where the format does not say.
 
     What a header counts is not believed, and what lies behind the end not looked at.
     """
-    size = Path(path).stat().st_size
-    with Path(path).open("rb") as file:
+    with open_bytes(source) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
         head = file.read(12)
         file.seek(0)
         if head[:4] == b"RIFF" and head[8:] == b"AVI ":
@@ -131,7 +132,7 @@ def _flv_complete(file: BinaryIO, size: int) -> bool | None:
     return True if ends else None
 
 
-def crop_of(path: str, container: str, size: tuple[int, int]) -> Crop:
+def crop_of(source: Source, container: str, size: tuple[int, int]) -> Crop:
     """Return what the container hides of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
 
     FFmpeg's libraries know of it and leave the rest to the player, so it is read from the file itself. `WHOLE` where
@@ -141,7 +142,7 @@ def crop_of(path: str, container: str, size: tuple[int, int]) -> Crop:
     if find is None:
         return WHOLE
     try:
-        with Path(path).open("rb") as file:
+        with open_bytes(source) as file:
             end = file.seek(0, 2)
             left, top, right, bottom = crop = next(find(file, 0, end, size), WHOLE)
     except (OSError, ValueError, struct.error, ZeroDivisionError, IndexError):

@@ -17,7 +17,8 @@ from seqff.video.levels import USED
 from seqff.video.numbered import sequence_at
 from seqff.video.remote.address import address_of, extension, shown
 from seqff.video.remote.filesystem import is_folder, list_folder, remote_stamp
-from seqff.video.search import SYSTEM_FOLDERS, VIDEO_EXTENSIONS, Skipped, search
+from seqff.video.search import VIDEO_EXTENSIONS, Skipped, is_hidden, search
+from seqff.video.shards import is_shard, split
 
 CACHE = "SEQFF_CACHE"
 PathLikeStr = str | PathLike[str]
@@ -78,9 +79,10 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
         videos: a folder (searched with all folders in it), a video, or a list of videos; here or at addresses.
 
     Returns:
-        Root, paths, and what was skipped. A folder of numbered pictures is a video, unless it is remote; where
-        several lie in one folder, each goes by a name such as `camA_%d.jpg`. Files that cannot be read are found like
-        any others, and so are remote files of a list that may not be there.
+        Root, paths, and what was skipped; tar files as they are (see `shard_search.with_members`). A folder of
+        numbered pictures is a video, unless it is remote; where several lie in one folder, each goes by a name such
+        as `camA_%d.jpg`. Files that cannot be read are found like any others, and so are remote files of a list that
+        may not be there.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -110,7 +112,7 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
 
 
 def _check_there(path: Path) -> None:
-    if not os.path.lexists(path) and sequence_at(path) is None:
+    if not os.path.lexists(split(path)[0]) and sequence_at(path) is None:
         raise FileNotFoundError(f"no such {'file' if path.suffix.lower() in _EXTENSIONS else 'folder'}: {path}")
 
 
@@ -123,7 +125,7 @@ def _find_here(path: Path) -> Found:
 
 
 def _find_remote(path: Path, address: str) -> Found:
-    if extension(address) in _EXTENSIONS and not is_folder(address):
+    if (extension(address) in _EXTENSIONS or is_shard(address)) and not is_folder(address):
         remote_stamp(address)  # is it there?
         return Found(path.parent, [path.name])
     names = list_folder(address)
@@ -131,10 +133,9 @@ def _find_remote(path: Path, address: str) -> Found:
         return Found(path.parent, [path.name])
     skipped, found = Skipped(), list[str]()
     for name in names:
-        *folders, file = name.split("/")
-        if file.startswith(".") or any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in folders):
+        if is_hidden(name):
             skipped.count("hidden or of a system")
-        elif extension(name) in _EXTENSIONS:
+        elif extension(name) in _EXTENSIONS or is_shard(name):
             found.append(name)
         else:
             skipped.count(extension(name))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from seqff.errors import VideoError
 from seqff.video.arrays import ArrayReader
@@ -19,9 +20,10 @@ from seqff.video.reader import VideoInfo, VideoReader
 from seqff.video.remote.address import address_of, shown
 from seqff.video.remote.download_cache import local_file
 from seqff.video.remote.filesystem import no_heartbeat
+from seqff.video.shards import Part, split
 from seqff.video.torchcodec_reader import TorchcodecReader, why_not_torchcodec
 
-READERS: dict[str, Callable[[str, VideoInfo, VideoEntry], VideoReader]] = {
+READERS: dict[str, Callable[[Any, VideoInfo, VideoEntry], VideoReader]] = {
     "decord": DecordReader,
     "pyav": PyavReader,
     "torchcodec": TorchcodecReader,
@@ -42,8 +44,9 @@ def open_video(
     """Open a video for reading by this thread.
 
     Args:
-        path: a video, a folder of numbered images, or a .npy / .npz file of frames; or the address of a file
-            (s3://, gs://, https://, ...), which is downloaded and read here.
+        path: a video, a folder of numbered images, a .npy / .npz file of frames, or a video in a tar file
+            (`shard.tar/clips/a.mp4`); or the address of one (s3://, gs://, https://, ...), whose file is downloaded and
+            read here.
         size: (height, width) px that every frame is resized to; None leaves them as they are.
         reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
             "torchcodec" (optional, never taken by "auto") insist on one.
@@ -76,11 +79,12 @@ def open_video(
     name = choose_reader(file, entry, reader, height or entry.height, width or entry.width)
     info = video_info(shown(file), entry, size)
     try:
-        lease = local_file(file, entry.stamp, heartbeat=heartbeat)
+        lease = local_file(split(file)[0], entry.stamp.whole, heartbeat=heartbeat)
     except FileNotFoundError as error:
         raise VideoError(info.path, name, "gone since it was scanned") from error
+    start, _ = entry.shard
     try:
-        opened = READERS[name](str(lease.path), info, entry)
+        opened = READERS[name](Part(lease.path, start, entry.bytes) if start else str(lease.path), info, entry)
     except BaseException:
         lease.close()
         raise
@@ -130,7 +134,7 @@ def check_unchanged(file: Path, entry: VideoEntry) -> None:
         now = stamp(file)
     except OSError as error:
         raise VideoError(file, entry.reader or "scan", f"gone since it was scanned: {error.strerror}") from error
-    if now != entry.stamp:
+    if now != entry.stamp.whole:
         raise VideoError(file, entry.reader or "scan", "changed since it was scanned: scan again")
 
 

@@ -16,6 +16,7 @@ from seqff.video.decode_pass import THUMB, fingerprint
 from seqff.video.entry import VideoEntry
 from seqff.video.levels import Levels, levels_of
 from seqff.video.reader import Frames, VideoInfo, VideoReader
+from seqff.video.shards import Source
 from seqff.video.timestamps import findable
 
 _NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
@@ -36,9 +37,9 @@ class PyavReader(VideoReader):
 
     name = "pyav"
 
-    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
+    def __init__(self, source: Source, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
-        self._path, self._to_rgb = path, _conversion(entry, info.height, info.width, entry.levels)
+        self._source, self._to_rgb = source, _conversion(entry, info.height, info.width, entry.levels)
         self._pts = entry.pts
         may_seek = entry.pyav_access == "random" and len(self._pts) > 0
         in_order = bool((np.diff(self._pts) > 0).all())
@@ -141,7 +142,7 @@ class PyavReader(VideoReader):
     def _restart(self) -> None:
         self._release()
         try:
-            self._container, self._stream = open_source(self._path)
+            self._container, self._stream = open_source(self._source)
         except (av.FFmpegError, OSError, ValueError, NoVideoError) as error:
             raise self._error(error) from error
         self._frames, self._next, self._landed = self._decoded(), 0, False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seqff.errors import ManifestError, WriteError
 from seqff.files import in_place
+from seqff.untrusted import parse_json
 from seqff.video.entry import MOST_FRAMES, Stamp, VideoEntry
 from seqff.video.sqlite_file import DAMAGE, write_error
 from seqff.video.table import COLUMNS, NAMES, Table, changing, entry_of, reading
@@ -63,8 +64,11 @@ class Rows(Sequence[VideoEntry]):
 
     def stamps(self) -> Iterator[tuple[str, str, Stamp]]:
         """Yield of each video its path, its status, and what tells its file from a later one."""
-        for path, status, *values in self._rows("path, status, bytes, mtime_ns, version"):
-            yield path, status, Stamp(*values)
+        shard = """CASE WHEN instr(rest, '"shard":') > 0 THEN rest ELSE '' END"""
+        for path, status, size, mtime_ns, version, rest in self._rows(
+            f"path, status, bytes, mtime_ns, version, {shard}"
+        ):
+            yield path, status, Stamp(size, mtime_ns, version, tuple(parse_json(rest)["shard"]) if rest else (0, 0))
 
     def _rows(self, names: str) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(self), _BLOCK):

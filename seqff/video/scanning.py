@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from seqff.video.manifest import FORMAT, BadVideosError, Manifest, check_ending,
 from seqff.video.remote.address import address_of, is_below, shown
 from seqff.video.remote.download_cache import local_file
 from seqff.video.rows import chosen, column, filled, stamps
+from seqff.video.shard_search import with_members
+from seqff.video.shards import split
 from seqff.video.table import TABLE
 from seqff.video.workers import examine_all
 
@@ -175,7 +178,7 @@ def _resolve(
     if given is not None and kind == ".txt":
         with local_file(given) as file:
             videos = read_list(file, given.parent)
-    found = find_videos(videos)
+    found = with_members(find_videos(videos))
     whole_folder = given is not None and absolute(given) == found.root
     return found, to or _remembered(found.root, [] if whole_folder else found.paths), None
 
@@ -221,6 +224,7 @@ def _before(out: Path, root: Path, given: Manifest | None, *, refresh: bool) -> 
 def _unchanged(root: Path, entries: Sequence[VideoEntry]) -> set[str]:
     """Return the paths of files that have not changed, or whose server cannot be asked now: they may be cached."""
     unasked: list[str] = []
+    now = lru_cache(maxsize=_REQUESTS)(stamp)  # the videos of a shard follow each other
 
     def unchanged(known: tuple[str, str, Stamp]) -> bool:
         path, status, before = known
@@ -228,7 +232,7 @@ def _unchanged(root: Path, entries: Sequence[VideoEntry]) -> set[str]:
         if status in ("unreadable", "timeout"):
             return False
         try:
-            return len(unasked) >= _REQUESTS or stamp(root / path) == before
+            return len(unasked) >= _REQUESTS or now(split(root / path)[0]) == before.whole
         except OSError:
             return False
         except VideoError as error:  # from a server

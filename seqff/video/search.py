@@ -14,6 +14,7 @@ from seqff.untrusted import open_plain
 from seqff.video.arrays import ARRAY_EXTENSIONS, why_no_frames
 from seqff.video.image_headers import is_stack
 from seqff.video.numbered import IMAGE_EXTENSIONS, MASKS, extension_of, is_folder, is_picture, names_in, sort_pictures
+from seqff.video.shards import is_shard
 
 _EXTENSIONS = """
     .264 .265 .266 .3g2 .3gp .3gp2 .3gpp .amv .apng .asf .av1 .avc .avi .avs2 .avs3 .bik .bk2 .cavs .dav .divx
@@ -74,6 +75,12 @@ class Skipped:
             for what, names in self._named.items()
         ]
         return (*files, *named)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path below a root has a hidden file or folder in it, or a folder that a system makes."""
+    parts = name.split("/")
+    return any(part.startswith(".") for part in parts) or any(part.lower() in SYSTEM_FOLDERS for part in parts[:-1])
 
 
 def _some(texts: list[str]) -> str:
@@ -167,7 +174,7 @@ def _videos(path: Path, folder: _Folder, skipped: Skipped) -> list[str]:
                 skipped.name("arrays that are no frames", f"{folder.below(name)}: {why}")
             else:
                 found.append(folder.below(name))
-        elif is_stack(path / name):
+        elif is_stack(path / name) or is_shard(name):
             found.append(folder.below(name))
         elif kind in IMAGE_EXTENSIONS:
             pictures.append(name)

@@ -11,6 +11,7 @@ from seqff.video.container import check_no_script, local_url
 from seqff.video.entry import VideoEntry, only_pyav
 from seqff.video.images import resized
 from seqff.video.reader import Frames, VideoInfo, VideoReader
+from seqff.video.shards import Source
 
 
 def torchcodec_available() -> bool:
@@ -46,7 +47,7 @@ class TorchcodecReader(VideoReader):
 
     name = "torchcodec"
 
-    def __init__(self, path: str, info: VideoInfo, entry: VideoEntry) -> None:
+    def __init__(self, source: Source, info: VideoInfo, entry: VideoEntry) -> None:
         super().__init__(info)
         stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
         self._native_shape = (*stored, 3)
@@ -55,11 +56,11 @@ class TorchcodecReader(VideoReader):
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
-            check_no_script(path)
+            check_no_script(source)
             from torchcodec.decoders import VideoDecoder  # takes seconds
 
             self._decoder: Any = VideoDecoder(
-                local_url(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+                local_url(source), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
             found = len(self._decoder)
         except Exception as error:  # torchcodec has no base class of its errors
