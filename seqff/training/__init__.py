@@ -1,4 +1,4 @@
-"""Training in one process: the trainer, its callbacks, what takes a step, run folders and checkpoints."""
+"""Training in one process: the trainer, its callbacks, strategies, run folders and checkpoints."""
 
 from seqff.training.learner import LayerLearner, build_learners
 from seqff.training.run_folder import Run

@@ -1,4 +1,4 @@
-"""What steps learn from: frames on the device, and the relations of their rows."""
+"""Training examples: frames on the device and the relations between their rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from seqff.relation import Relation
 
 log = logging.getLogger(__name__)
 Example = tuple[Tensor, Relation]
-"""What a step learns from: (N, C, H, W), frames or what finished layers made of them, and the relation of its rows."""
+"""Input of a step: (N, C, H, W) frames, or outputs of frozen layers, and the relation between the rows."""
 Examples = Generator[Example, None, None]
 Source = Callable[[int], Examples]
-"""Batches of frames from a number on, without end."""
+"""Returns an endless iterator of batches from a given number on."""
 Relate = Callable[[FrameBatch, Relation], Relation]
-"""Says of the rows of a batch, on the CPU, what else is known of them; for several processes."""
+"""Extends the relation of a batch (on the CPU), for training in several processes."""
 
 
 def batches(
@@ -34,9 +34,9 @@ def batches(
     mixtures: bool,
     relate: Relate | None = None,
 ) -> Examples:
-    """Yield frames on the device and the relations of their rows, from batch `start` on, without end; see `example`.
+    """Yield frames on the device and the relations between their rows, endlessly from batch `start` on; see `example`.
 
-    With `mixtures` objectives get synthetic negatives; `relate` adds to the relation of each batch.
+    With `mixtures`, synthetic negatives are appended; `relate` extends the relation of each batch.
     """
     for number, batch in enumerate(stream.batches(start), start=start):
         mixing = RandomStream.MIXTURES.generator(stream.seed, number * stream.world + stream.rank)
@@ -47,12 +47,12 @@ def batches(
 def example(
     batch: FrameBatch, config: TrainConfig, device: torch.device, mixing: np.random.Generator | None
 ) -> Example:
-    """Return the frames of a batch, which is on the CPU, on the device, and the relation of their rows.
+    """Move the frames of a batch to the device, and return them with the relation between their rows.
 
-    With `mixing`, every row's mixture with a far frame is appended, drawn from there.
+    With `mixing`, a mixture of each row with a distant frame is appended, drawn from this generator.
     """
     gap, far, unit = distances(config.pairs)
-    relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # found on the CPU: its size depends on data
+    relation = batch.relation(gap=gap, far=far, unit=unit).to(device)  # computed on the CPU: its size depends on data
     moved = batch.to(device)
     if mixing is not None:
         moved, relation = with_mixtures(moved, relation, mixing, same_video=config.objective.same_video)

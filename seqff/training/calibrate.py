@@ -1,4 +1,4 @@
-"""The calibration before the first step: tolerances from the distances that the untrained layers give."""
+"""Calibration before the first step: tolerances from the distances under the untrained layers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from seqff.training.batches import Example
 from seqff.training.learner import LayerLearner
 
 BATCHES = 4
-"""Batches that are measured: some 250 positives with the default settings."""
+"""Number of batches measured: about 250 positives with the default settings."""
 
 
 @torch.no_grad()
 def calibrate(learners: list[LayerLearner], examples: Iterable[Example]) -> None:
-    """Set the tolerances that are to be measured to the quantile over a few batches, all layers untrained.
+    """Set calibrated tolerances to a quantile of the distances in a few batches, with all layers untrained.
 
-    The layers themselves stay as they are: copies are run, so that neither running statistics nor draws move. Where
-    nothing is to be measured, no batch is asked for.
+    Copies of the layers are run, so that running statistics and random states do not change. Without calibrated
+    tolerances, no batch is read.
 
     Args:
         learners: the layers, bottom to top.
-        examples: frames and the relations of their rows; the first few are taken.
+        examples: frames and the relations between their rows; only the first few are used.
     """
     targets = _distances(learners)
     if not targets:

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder a step, tensors as safetensors, the rest as JSON with checksums, in place at once or never."""
+"""Checkpoints: one folder per step, tensors as safetensors, the rest as JSON with checksums, written atomically."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ log = logging.getLogger(__name__)
 FORMAT, STATE, KEPT = 2, "state.json", 2
 MAX_STATE_BYTES = 1_000_000
 COPIES = 6
-"""A layer's file holds its weights and up to two moments of each; what is much larger is not ours."""
+"""A layer's file holds its weights and up to two optimizer moments; a much larger file is refused."""
 Files = dict[str, dict[str, Any]]
 """Name of a file -> its `bytes` and `sha256`."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come.
+    """Progress of a training.
 
     Args:
         step: steps taken.
-        position: batches that every replica has taken; it is not `step` after a change of the number of replicas.
-        replicas: processes that trained on batches of their own.
+        position: batches taken by every replica; differs from `step` after a change of the number of replicas.
+        replicas: processes that trained on different batches.
     """
 
     step: int = 0
@@ -45,19 +45,19 @@ class Progress:
 
 
 def next_batch(progress: Progress, replicas: int, batches_per_round: int) -> int:
-    """Return the number of the batch that every process takes next; after a change of their number, of a new round."""
+    """Return the next batch number of every process; a new round begins if the number of replicas has changed."""
     if progress.replicas == replicas or not progress.step:
         return progress.position
     log.warning(
-        "resumed by %d processes with batches of their own, begun by %d: a step now learns from %g times the "
-        "frames, and goes on with the next round of videos",
+        "resumed with %d data-parallel processes instead of %d: a step now learns from %g times the "
+        "frames, and reading continues with the next round of videos",
         replicas, progress.replicas, replicas / progress.replicas,
     )  # fmt: skip
     return -(-progress.position * progress.replicas // (batches_per_round * replicas)) * batches_per_round
 
 
 def _tensors(learner: LayerLearner) -> dict[str, Tensor]:
-    """All tensors of a learner under flat names."""
+    """Return all tensors of a learner under flat names."""
     learner.apply_pending_step()
     tensors = {f"layer/{name}": value for name, value in learner.layer.state_dict().items()}
     tensors |= {f"head/{name}": value for name, value in learner.head.state_dict().items()}
@@ -82,7 +82,7 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor], *, optimizer: bo
     for name, value in part("optimizer/").items():
         number, _, field = name.partition("/")
         parameter = parameters[int(number)]
-        if value.ndim:  # the fused kernel walks weights and moments in memory order: their layouts must agree
+        if value.ndim:  # the fused kernel iterates in memory order: the layouts of weights and moments must agree
             if value.shape != parameter.shape:
                 raise ValueError(f"optimizer/{name} is {tuple(value.shape)}, the weights are {tuple(parameter.shape)}")
             value = torch.empty_like(parameter).copy_(value)
@@ -92,7 +92,7 @@ def _restore(learner: LayerLearner, tensors: dict[str, Tensor], *, optimizer: bo
 
 
 def partial_folder(run: Path, step: int) -> Path:
-    """Return where a checkpoint is put together."""
+    """Return the temporary folder of a checkpoint."""
     return run / "checkpoints" / f".step_{step:08d}.partial"
 
 
@@ -100,7 +100,7 @@ def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
     """Write the files of some layers of a checkpoint.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written. What was written is gone again.
+        RunError: the disk is full or the folder cannot be written. Partial files are removed.
     """
     folder, files = partial_folder(run, step), Files()
     try:
@@ -117,10 +117,10 @@ def write_part(run: Path, step: int, learners: list[LayerLearner]) -> Files:
 
 
 def complete(run: Path, progress: Progress, files: Files) -> Path:
-    """Put a checkpoint in place of which all parts are written, and drop the oldest ones.
+    """Commit a checkpoint whose parts are all written, by renaming it, and delete the oldest ones.
 
     Returns:
-        The checkpoint's folder. A kill at any moment leaves the previous checkpoint as it was.
+        The checkpoint's folder. A kill at any moment leaves the previous checkpoint intact.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -141,7 +141,7 @@ def complete(run: Path, progress: Progress, files: Files) -> Path:
 
 
 def clean_up(run: Path) -> None:
-    """Delete checkpoints that a kill cut short."""
+    """Delete incomplete checkpoints left by a kill."""
     for partial in (run / "checkpoints").glob(".step_*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -152,18 +152,18 @@ def list_checkpoints(run: Path) -> list[Path]:
 
 
 def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bool = True) -> Progress:
-    """Put the learners where a checkpoint left them. Nothing in it is executed, and nothing outside it is read.
+    """Restore the learners from a checkpoint. Nothing in it is executed, and nothing outside it is read.
 
     Args:
         folder: the checkpoint.
         learners: all layers of the net, or some.
-        optimizer: also the state of the optimizers; without, the learners are good for looking at, not for going on.
+        optimizer: also restore the state of the optimizers; without it, training cannot continue.
 
     Returns:
-        How far the training had come.
+        The progress of the training.
 
     Raises:
-        RunError: the checkpoint is damaged, of another net, or not what a training writes.
+        RunError: the checkpoint is damaged, belongs to another net, or was not written by a training.
     """
     try:
         if folder.is_symlink():
@@ -177,7 +177,7 @@ def load_checkpoint(folder: Path, learners: list[LayerLearner], *, optimizer: bo
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
-    """Read and check what the checkpoint says of itself."""
+    """Read and check the JSON file of a checkpoint."""
     path = folder / STATE
     if path.is_symlink() or path.stat().st_size > MAX_STATE_BYTES:
         raise ValueError(f"{STATE} is a link, or much too large")
@@ -194,7 +194,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
 
 
 def _read_file(folder: Path, learner: LayerLearner, files: Files) -> bytes:
-    """Read the file of a layer if it is what was written."""
+    """Read the file of a layer and verify its checksum."""
     name = f"{learner.name}.safetensors"
     path, known = folder / name, files[name]
     if path.is_symlink():
@@ -217,8 +217,8 @@ def _digest(state: dict[str, Any]) -> str:
 
 
 def _unwritten(run: Path, step: int, error: OSError) -> RunError:
-    """Clear away what there is of a checkpoint, and say why there is none."""
+    """Remove a partial checkpoint, and return the error to raise."""
     shutil.rmtree(partial_folder(run, step), ignore_errors=True)
     before = list_checkpoints(run)
-    kept = f"the last one, {before[-1].name}, is untouched: --resume goes on from there" if before else "there is none"
+    kept = f"the last one, {before[-1].name}, is intact: --resume continues from there" if before else "there is none"
     return RunError(f"{run}: no checkpoint of step {step} can be written ({error.strerror}); {kept}")

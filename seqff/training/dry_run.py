@@ -1,4 +1,4 @@
-"""A training that does not take place: what it would do, how long it would take, and whether its batches make sense."""
+"""Dry runs: the plan of a training, its time and memory, and a look at its first batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from seqff.video import Manifest, scan
 from seqff.video.rows import shapes
 
 TIMED = 3
-"""Steps that are timed, after one that warms up."""
+"""Number of timed steps, after one warm-up step."""
 BATCHES = max(CALIBRATED, TIMED + 1)
 
 
@@ -48,14 +48,14 @@ def dry_run_of(
     max_bad: float,
     progress: bool,
 ) -> DryRun:
-    """Say what a training would do; see `seqff.train`.
+    """Return what a training would do; see `seqff.train`.
 
     Raises:
         SeqffError: the videos cannot be used.
-        ValueError: settings that do not fit each other or the videos; or this is one of several processes.
+        ValueError: settings that do not fit each other or the videos, or several processes.
     """
     if world_size() > 1:
-        raise ValueError("a dry run is for one process: leave torchrun out")
+        raise ValueError("a dry run needs a single process: run it without torchrun")
     config, given = begin_with(init, config)
     manifest = scan(videos, max_bad=max_bad, progress=progress)
     config = with_steps(config, manifest)
@@ -66,7 +66,7 @@ def dry_run_of(
 def _try_out(
     manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, target: torch.device, max_bad: float
 ) -> DryRun:
-    """Read a round, look at its first batch, take a few steps, and put together what that tells."""
+    """Read a round of videos, inspect its first batch, take a few steps, and collect the results."""
     pairs = dataclasses.replace(config.pairs, cache="none")
     bare = dataclasses.replace(config, workers=0, greedy_cache=0, pairs=pairs)
     setup = build(manifest, bare, given, seed=seed, device=target, max_bad=max_bad)
@@ -78,7 +78,7 @@ def _try_out(
     taken = _time(setup, examples)
     decoded, batch = _decoded_bytes(stream), frames.numel() * frames.element_size()
     kept = stream.dataset.kept or {}
-    still = stream.dataset.kept_bytes - sum(video.nbytes for video in kept.values())  # the dry run has kept a round
+    still = stream.dataset.kept_bytes - sum(video.nbytes for video in kept.values())  # the dry run has kept one round
     per_epoch = stream.plan.rounds_per_epoch * stream.plan.batches_per_round
     return DryRun(
         len(manifest),
@@ -112,7 +112,7 @@ def _try_out(
 
 
 def _misfits(stream: PairStream) -> tuple[int, tuple[float, float], tuple[float, float]]:
-    """Return how many videos have another shape than the input, what they lose, and the extreme shapes."""
+    """Return how many videos differ in aspect ratio from the input, their losses, and the extreme aspect ratios."""
     lost = [stream.transform.lost(height, width) for height, width in shapes(stream.entries)]
     some = [share for share in lost if share] or [0.0]
     aspects = [width / height for height, width in shapes(stream.entries)]
@@ -120,16 +120,16 @@ def _misfits(stream: PairStream) -> tuple[int, tuple[float, float], tuple[float,
 
 
 def _decoded_bytes(stream: PairStream) -> int:
-    """Return the bytes of a round's decoded frames, by the largest video."""
+    """Return the bytes of a round's decoded frames, assuming the largest video throughout."""
     sizes = [stream.transform.decode_size(height, width) for height, width in shapes(stream.entries)]
     largest = max(sizes, key=lambda size: size[0] * size[1])
     return frame_bytes(stream.config, stream.plan.videos_per_round, largest)
 
 
 def _read_round(setup: Setup) -> tuple[list[Example], float, float]:
-    """Return the first batches of a round, positive pairs in a batch, and seconds to make one ready, both in the mean.
+    """Return the first batches of a round, and the mean number of positive pairs and seconds of reading per batch.
 
-    Videos are decoded at the start of a round, so that only a whole one tells what a batch costs.
+    Videos are decoded at the start of a round, so only a whole round shows the cost of a batch.
     """
     kept, pairs, count = list[Example](), 0, setup.stream.plan.batches_per_round
     with closing(setup.source()(0)) as examples:
@@ -153,7 +153,7 @@ def _look(
         learner.monitor = LayerMonitor(learner.layer, learner.head)
         learner.monitor.due = True
         with kept_for_the_way_back(h, *learner.parameters) as graph:
-            h = learner.loss(h.detach(), relation, detached=True)[0].detach()  # the graph is gone at once
+            h = learner.loss(h.detach(), relation, detached=True)[0].detach()  # frees the graph at once
         graphs.append(graph)
         outputs.append(h.numel() * h.element_size())
     metrics: dict[str, dict[str, float]] = {}
@@ -165,7 +165,7 @@ def _look(
 
 
 def _time(setup: Setup, examples: list[Example]) -> float:
-    """Return the seconds of a step: of copies, the median; of layer after layer the mean over their turns."""
+    """Return the median seconds of a step, measured on copies; for greedy training, averaged over the layers."""
     turns = len(setup.learners) if setup.config.trainer == "greedy" else 1
     config = dataclasses.replace(setup.config, steps=turns * (TIMED + 1))
     copies, timer = copy.deepcopy(setup.learners), StepTimer(setup.device)
@@ -176,7 +176,7 @@ def _time(setup: Setup, examples: list[Example]) -> float:
 
 
 class StepTimer(Callback):
-    """Notes how long each step takes.
+    """Records the duration of each step.
 
     Attributes:
         seconds: of every step.

@@ -1,4 +1,4 @@
-"""What a dry run found, as data and as lines for people."""
+"""The result of a dry run, as data and as text."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ class DryRun:
     """What a training would do.
 
     Args:
-        videos: in the manifest.
-        usable: of them.
-        without_pair: usable, but without two frames that make a pair.
-        frames: in the videos trained on.
-        batches_per_epoch: an epoch visits as many videos as there are.
-        pairs_per_epoch: positive pairs in these batches, by the mean of those read here.
-        steps: batches of the whole training.
-        shape: of the first batch, (rows, channels, height, width).
-        fit: what becomes of videos of another shape (`pairs.fit`).
-        misfits: videos of which something is cut off (or squeezed, or shown beside bars).
-        lost: how much of those, the mean and the largest share.
-        shapes: the flattest and the widest video, width over height.
-        mean: of its frames, as the encoder sees them.
+        videos: number of videos in the manifest.
+        usable: number of usable videos.
+        without_pair: usable videos that contain no positive pair.
+        frames: total frames of the videos trained on.
+        batches_per_epoch: batches in an epoch, which has as many visits as there are videos.
+        pairs_per_epoch: positive pairs per epoch, extrapolated from the batches read.
+        steps: steps of the whole training, one batch each.
+        shape: shape of the first batch, (rows, channels, height, width).
+        fit: how videos with another aspect ratio are fitted (`pairs.fit`).
+        misfits: number of videos that are cropped (or squeezed or letterboxed).
+        lost: mean and largest share that these lose.
+        shapes: smallest and largest aspect ratio, width over height.
+        mean: mean of the frames of the first batch, as the encoder sees them.
         std: their standard deviation.
-        positives: pairs in the first batch.
-        layers: for each layer the figures of the first batch, before any step; names as in metrics.jsonl.
-        memory: what it will hold at its peak, bytes.
-        read_seconds: to make a batch ready, the mean over a round of videos.
-        step_seconds: to take a step.
-        seconds: of the whole training.
-        device: where it would compute.
+        positives: positive pairs in the first batch.
+        layers: metrics of each untrained layer on the first batch, named as in metrics.jsonl.
+        memory: estimated peak memory, bytes.
+        read_seconds: seconds to read a batch, averaged over a round of videos.
+        step_seconds: seconds per step.
+        seconds: seconds of the whole training.
+        device: device of the training.
     """
 
     videos: int
@@ -64,7 +64,7 @@ class DryRun:
 
     @property
     def epochs(self) -> float:
-        """How often the training goes through the videos."""
+        """Number of epochs in the training."""
         return self.steps / self.batches_per_epoch
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class DryRun:
         return f"DryRun({self.steps} steps on {self.usable} videos, {cost})"
 
     def table(self) -> str:
-        """The plan, the first batch, the memory and the time as lines for people."""
+        """Return the plan, the first batch, memory and time as text."""
         rows, channels, height, width = self.shape
         ignored = f", {self.without_pair} of them without a pair and left out" if self.without_pair else ""
         lines = [
@@ -103,7 +103,7 @@ class DryRun:
         return preformatted(self.table())
 
     def _shape(self) -> str:
-        """Say what becomes of videos of other shapes than the encoder's input."""
+        """Describe how videos with other aspect ratios than the encoder's input are fitted."""
         height, width = self.shape[2:]
         if not self.misfits:
             return f"{width} x {height} px fit all videos"
@@ -121,7 +121,7 @@ class DryRun:
 
 
 def _memory(memory: Memory) -> list[str]:
-    """Say how much, and of what it is the sum."""
+    """Describe the memory estimate and its parts."""
 
     def mb(number: int) -> str:
         return f"{number / 1e6:.0f} MB"

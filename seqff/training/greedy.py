@@ -1,4 +1,4 @@
-"""Greedy training: layer after layer, the finished ones frozen, what they gave perhaps kept on disk."""
+"""Greedy training: one layer after the other, with finished layers frozen and optionally cached on disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STORED = torch.bfloat16
 
 
 class ActivationCache:
-    """A folder with the input of one layer for every batch of the set: a safetensors file a batch, bfloat16.
+    """A folder with the inputs of one layer for a fixed set of batches: one safetensors file per batch, bfloat16.
 
-    A context manager: the folder is empty at its start and gone after it.
+    A context manager: it empties the folder on entry and removes it on exit.
 
     Attributes:
-        level: the layer (0 is the lowest) whose inputs it holds; 0 when it holds nothing yet.
+        level: index of the layer (0 is the lowest) whose inputs are cached; 0 if the cache is empty.
     """
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -41,7 +41,7 @@ class ActivationCache:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, level: int, examples: Iterator[Example]) -> None:
-        """Replace what it holds by the inputs of another layer.
+        """Replace the content by the inputs of another layer.
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
@@ -54,7 +54,7 @@ class ActivationCache:
         self.level, self.kind, self.device = level, kind, device
 
     def read(self, number: int) -> Example:
-        """Return a batch, (N, C, H, W) in the dtype, layout and on the device it was made in, and its relation."""
+        """Return a batch, (N, C, H, W) in its original dtype, layout and device, and its relation."""
         stored = load_file(self._level(self.level) / f"{number:06d}.safetensors")
         h = stored.pop("h").to(self.device, non_blocking=True).to(self.kind)
         return h.movedim(-1, 1), Relation(**stored).to(self.device)
@@ -67,7 +67,7 @@ class ActivationCache:
             if number == 0 and len(content) * self.count > free:
                 raise RunError(
                     f"{folder}: {self.count} batches of activations take {len(content) * self.count / 1e9:.1f} GB, and "
-                    f"{free / 1e9:.1f} GB are free: lower greedy_cache, or leave it out"
+                    f"{free / 1e9:.1f} GB are free: lower greedy_cache, or omit it"
                 )
             (folder / f"{number:06d}.safetensors").write_bytes(content)
         except OSError as error:
@@ -78,7 +78,7 @@ class ActivationCache:
 
 
 def _pack(h: Tensor, relation: Relation) -> dict[str, Tensor]:
-    """Name the tensors of a batch; channels last, as the layers work."""
+    """Return the tensors of a batch by name, in channels-last layout as the layers use it."""
     tensors = {field.name: getattr(relation, field.name) for field in dataclasses.fields(relation)}
     tensors["h"] = h.to(STORED).movedim(1, -1)
     return {name: value.cpu().contiguous() for name, value in tensors.items() if value is not None}
@@ -87,14 +87,14 @@ def _pack(h: Tensor, relation: Relation) -> dict[str, Tensor]:
 class GreedyStrategy:
     """One layer at a time, bottom to top.
 
-    Layer l of L has the steps from l * steps // L to (l + 1) * steps // L, with a learning-rate schedule of its own.
-    Which layer learns thus follows from the number of the step, and a checkpoint need not say. The statistics of a
-    finished layer's batch norm stand still: the layers above learn from what the finished encoder will give them.
+    Layer l of L trains in the steps from l * steps // L to (l + 1) * steps // L, with its own learning-rate schedule.
+    So the step number determines the layer, and a checkpoint need not store it. The batch norm statistics of a finished
+    layer are frozen: the layers above learn from the outputs of the finished encoder.
 
-    Without a cache step n learns from batch n, as with the other strategies. With one the first layer does so, too; the
-    layers above learn from batches 0, 1, ..., `cache_batches` - 1 again and again. What the finished layers make of
-    these is computed once, from what the layers below them had made, and then read from disk. A resumed run makes its
-    cache anew, which decodes those batches a second time, and ends with the same bits.
+    Without a cache, step n learns from batch n, as with the other strategies. With a cache, only the first layer does;
+    the layers above cycle through batches 0, 1, ..., `cache_batches` - 1. The outputs of the finished layers for these
+    are computed once, each layer from the cached outputs of the layer below, and then read from disk. A resumed run
+    rebuilds its cache, which decodes those batches again, and gives bit-identical results.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class GreedyStrategy:
         self.frozen = 0
 
     def span(self, layer: int) -> tuple[int, int]:
-        """Return the first step of a layer (0 is the lowest), and the first after it."""
+        """Return the step range of a layer (0 is the lowest), as (first, first after)."""
         count = len(self.learners)
         return layer * self.steps // count, (layer + 1) * self.steps // count
 
     def layer_at(self, step: int) -> int:
-        """Return the layer that learns at a step."""
+        """Return the index of the layer that learns at a step."""
         return next(layer for layer in range(len(self.learners)) if step < self.span(layer)[1])
 
     def rate(self, step: int) -> float:
@@ -150,10 +150,10 @@ class GreedyStrategy:
                     yield cache.read((number - start) % cache.count)
 
     def _below(self, layer: int, cache: ActivationCache, source: Source) -> Examples:
-        """Yield what the layers below this one make of the fixed batches, starting from what the cache holds.
+        """Yield the inputs of this layer for the fixed batches, computed from the content of the cache.
 
-        It is rounded after every layer as the cache rounds it, so that a cache filled layer after layer and one that
-        a resumed run fills at once hold the same bits.
+        Values are rounded to bfloat16 after every layer, so that a cache filled layer by layer and one that a resumed
+        run rebuilds at once are bit-identical.
         """
         held = map(cache.read, range(cache.count)) if cache.level else itertools.islice(source(0), cache.count)
         for h, relation in held:
@@ -168,7 +168,7 @@ class GreedyStrategy:
         return learner.run_layer(h)
 
     def _freeze(self, layer: int) -> None:
-        """Let the layers below this one be what they will be in the finished encoder."""
+        """Put the layers below this one in eval mode, as in the finished encoder."""
         for learner in self.learners[self.frozen : layer]:
             learner.apply_pending_step()
             learner.layer.eval()

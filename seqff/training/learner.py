@@ -1,4 +1,4 @@
-"""One layer, its head, its objective and its optimizer: a layer's update is one call."""
+"""The layer learner: one layer with its head, objective and optimizer; one call updates the layer."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ log = logging.getLogger(__name__)
 
 
 class Synchronizer(Protocol):
-    """What joins a layer's learners in several processes (see `seqff.distributed.data_parallel`)."""
+    """Synchronizes the learners of a layer across processes (see `seqff.distributed.data_parallel`)."""
 
     def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
-        """Return the embeddings that the objective compares, (N, D) float32, and the relation of their rows."""
+        """Return the embeddings that the objective compares, (N, D) float32, and the relation between their rows."""
 
     def average(self) -> Callable[[], None]:
-        """Begin to average what the gradients are in all processes; what is returned waits until they are."""
+        """Start averaging the gradients over all processes; the returned function waits for the result."""
 
 
 class LayerLearner:
-    """Trains one layer by its own objective.
+    """Trains one layer with its own objective.
 
     Args:
-        name: of the layer, for logs.
+        name: name of the layer, for logs.
         layer: the module that learns, (N, C, H, W) -> (N, C', H', W').
-        head: throw-away projector, (N, C', H', W') -> (N, D).
-        objective: what the layer minimizes.
-        optim: kind of optimizer and its settings.
-        precision: of the layer's and the head's computations.
+        head: projection head, (N, C', H', W') -> (N, D).
+        objective: the loss that the layer minimizes.
+        optim: the optimizer and its settings.
+        precision: dtype of the layer's and the head's computations.
         compiled: run the layer through torch.compile.
-        recompute: keep only the layer's input for the way back and run the layer again then; batch norm counts twice.
-        channels: of the layer's map, for a head that splits them.
+        recompute: activation checkpointing: save only the layer's input and rerun the layer in the backward pass; batch
+            norm statistics then count twice.
+        channels: channels of the layer's map, for a head that splits them.
 
     Attributes:
-        monitor: looks at the layer when a loss is computed, if it is given one.
-        synchronizer: joins it with its like in other processes, if it is given one. A step then waits for their
-            gradients while other layers go on, and is taken when the layer is next needed (see `apply_pending_step`).
+        monitor: optional; inspects the layer when a loss is computed.
+        synchronizer: optional; averages gradients with the same layer in other processes. A step then waits for their
+            gradients while other layers run, and is taken when the layer is next needed (see `apply_pending_step`).
         metrics: detached scalars of the last loss, by name.
 
     Raises:
-        ValueError: settings of the optimizer out of range.
+        ValueError: optimizer settings out of range.
     """
 
     def __init__(
@@ -92,17 +93,17 @@ class LayerLearner:
         return torch.autocast(h.device.type, dtype=torch.bfloat16, enabled=self.precision is torch.bfloat16)
 
     def run_layer(self, h: Tensor) -> Tensor:
-        """Run the layer alone, in its precision: (N, C, H, W) -> (N, C', H', W')."""
+        """Run only the layer, in its precision: (N, C, H, W) -> (N, C', H', W')."""
         self.apply_pending_step()
         with self._autocast(h):
-            if self._call is None:  # compiling waits for the first input
+            if self._call is None:  # compiled at the first input
                 self._call = compile_layer(self.layer, self.name, h)
             recompute = self.recompute and torch.is_grad_enabled()
             out: Tensor = checkpoint(self._call, h, use_reentrant=False) if recompute else self._call(h)
         return out
 
     def _run(self, h: Tensor, *, detached: bool) -> tuple[Tensor, Tensor | None]:
-        """Return the layer's output and what its head makes of it, (N, D) float32, or None if no term looks at that."""
+        """Return the layer's output and its head's output, (N, D) float32, or None if no term uses the head."""
         embedded = self.objective.sees("embedding") or self.objective.sees("video_embedding")
         pooled_alone = embedded and not self.objective.sees("map")
         as_it_is = self._call is self.layer and not self.recompute
@@ -120,9 +121,10 @@ class LayerLearner:
         """Run the layer and its objective.
 
         Args:
-            h: (N, C, H, W), the layer's input; a gradient flows into it if it asks for one.
+            h: (N, C, H, W), the layer's input; receives a gradient if it requires one.
             relation: positives and negatives among the N rows.
-            detached: no layer above needs a gradient of the output: it may come without its graph, which costs less.
+            detached: no layer above needs a gradient of the output, so it may be returned without its graph, which is
+                cheaper.
 
         Returns:
             (N, C', H', W'), the layer's output, and the loss, a scalar; both with their graph (see `detached`).
@@ -138,14 +140,14 @@ class LayerLearner:
         return out, loss
 
     def update(self, h: Tensor, relation: Relation) -> Tensor:
-        """Take one step and hand the output on.
+        """Take one step and return the output for the next layer.
 
         Args:
             h: (N, C, H, W), output of the layer below; no gradient flows into it.
             relation: positives and negatives among the N rows.
 
         Returns:
-            (N, C', H', W'), the layer's output from before the step, detached: the graph is gone when this returns.
+            (N, C', H', W'), the layer's output from before the step, detached: the graph is freed when this returns.
         """
         out, loss = self.loss(h.detach(), relation, detached=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -153,7 +155,7 @@ class LayerLearner:
         return out.detach()
 
     def step(self) -> None:
-        """Move the weights along the gradients that lie ready, at once or by `apply_pending_step`."""
+        """Update the weights from the current gradients, at once or in `apply_pending_step`."""
         if self.synchronizer is not None and self._averaged is None:
             self._averaged = self.synchronizer.average()
             return
@@ -161,7 +163,7 @@ class LayerLearner:
         self.optimizer.zero_grad(set_to_none=True)  # no layer keeps gradients between steps
 
     def apply_pending_step(self) -> None:
-        """Take the step that waits for the gradients of other processes, if there is one."""
+        """Take the step that is waiting for the gradients of other processes, if any."""
         if self._averaged is not None:
             self._averaged()
             self.step()
@@ -174,13 +176,13 @@ class LayerLearner:
 
 
 ENDLESS_WARMUP = 30
-"""Steps of the warm-up where the end is not known: 0.05 of 600, the defaults."""
+"""Warm-up steps if the total is unknown: 0.05 of 600, the defaults."""
 
 
 def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
-    """Return the rate of a step: a linear rise over the warm-up, then half a cosine down to 0.
+    """Return the learning rate of a step: linear warm-up, then cosine decay to 0.
 
-    With steps=0 the end is not known, and the rate stays where the warm-up leads.
+    With steps=0 the total is unknown, and the rate stays constant after the warm-up.
     """
     warmup = max(1, round(optim.warmup * steps)) if steps else ENDLESS_WARMUP
     if step < warmup:
@@ -191,12 +193,12 @@ def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
 
 
 def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[LayerLearner]:
-    """Build one learner a layer, bottom to top; heads are drawn from the seed.
+    """Build one learner per layer, bottom to top; heads are initialized from the seed.
 
     Raises:
         ValueError: settings that do not fit the encoder.
     """
-    generator = torch.Generator().manual_seed(seed + 2**32)  # apart from the encoder's own draws
+    generator = torch.Generator().manual_seed(seed + 2**32)  # separate from the encoder's initialization
     device = next(encoder.parameters()).device
     objective, precision = config.objective, choose_precision(config.precision, device)
     learners = []
@@ -237,19 +239,19 @@ def build_learners(encoder: Encoder, config: TrainConfig, *, seed: int) -> list[
 
 
 def compile_layer(layer: nn.Module, name: str, h: Tensor) -> Callable[[Tensor], Tensor]:
-    """Compile a layer and try it forward and backward, so that it fails here or never.
+    """Compile a layer and test it forward and backward, so that failures happen here.
 
-    Each shape of input gets kernels of its own, and not one for all shapes once a second one comes: what a step
-    computes must not depend on the batches before it, or a resumed run would end otherwise. (That holds for the eight
-    shapes of a layer's input that torch allows; it warns of the ninth and runs it uncompiled.)
+    Each input shape gets its own kernels, instead of one dynamic kernel after the second shape: the result of a step
+        must not depend on earlier batches, or a resumed run would end differently. (torch allows eight shapes per
+        layer; it warns about the ninth and runs it uncompiled.)
 
     Args:
-        layer: the module; it stays as it is, weights and running statistics, too.
-        name: for the warning.
-        h: an input of the kind it will see.
+        layer: the module; its weights and running statistics are not changed.
+        name: name for the warning.
+        h: a typical input.
 
     Returns:
-        What to call instead of the layer: the layer itself, after a warning, if it cannot be compiled.
+        The compiled layer, or, after a warning, the layer itself if it cannot be compiled.
     """
     statistics = {key: value.clone() for key, value in layer.named_buffers()}
     weights = [parameter for parameter in layer.parameters() if parameter.requires_grad]
@@ -257,7 +259,7 @@ def compile_layer(layer: nn.Module, name: str, h: Tensor) -> Callable[[Tensor], 
         compiled: Callable[[Tensor], Tensor] = torch.compile(_own_code(layer), dynamic=False)
         with torch.enable_grad():
             torch.autograd.grad(compiled(h).float().sum(), weights)
-    except Exception as error:  # a missing compiler, an operator it does not know, ...: its errors have no common kind
+    except Exception as error:  # a missing compiler, an unsupported operator, ...: its errors share no base class
         cause = " ".join(str(error).split())[:300]
         log.warning("%s cannot be compiled and runs uncompiled: %s: %s", name, type(error).__name__, cause)
         return layer
@@ -269,9 +271,9 @@ def compile_layer(layer: nn.Module, name: str, h: Tensor) -> Callable[[Tensor], 
 
 
 def _own_code(layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Wrap a layer in a function whose code is no other layer's.
+    """Wrap a layer in a function with its own code object.
 
-    torch counts what it compiles by code object, and stops at eight: layers of one class would share the eight.
+    torch limits compilations to eight per code object, which layers of one class would otherwise share.
     """
 
     def call(h: Tensor) -> Tensor:

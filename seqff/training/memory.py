@@ -1,4 +1,4 @@
-"""How much memory a training will need, from one forward pass of every layer."""
+"""Estimate the memory of a training from one forward pass of every layer."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MOMENTS = {"muon": 2, "adamw": 2, "adam": 2, "sgd": 1}
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training holds at its peak.
+    """Peak memory of a training, bytes.
 
-    What the net needs is computed: weights and their copies, a batch, and the largest step (see `state_bytes` and
-    `step_bytes`). The rest of the process - Python, torch, decoders, and what the allocator does not give back -
-    follows no formula: it is measured, by the most that the dry run held, which has read a round and taken some steps.
+    The net's part is computed: weights and their copies, a batch, and the largest step (see `state_bytes` and
+        `step_bytes`). No formula covers the rest of the process (Python, torch, decoders, memory kept by the
+        allocator): it is measured as the peak of the dry run, which has read a round and taken some steps.
 
     Args:
-        peak: the most that this process has held.
-        frames: decoded frames: of the round of videos that batches are dealt from, and of all videos if they are kept.
-        workers: frames that decoding workers have read ahead.
+        peak: peak memory of this process.
+        frames: decoded frames of the current round of videos, and of all videos if they are kept.
+        workers: frames prefetched by decoding workers.
         state: weights of layers and heads, the optimizer's moments, the monitors' copies, and gradients.
         batch: the input frames of one batch.
-        step: the largest step: what a layer's graph keeps for the way back, its input and output, gradients of them.
-        on_cuda: whether state, batch and step lie on the CUDA device, and not in the process.
+        step: the largest step: saved tensors of a layer's graph, its input and output, and gradients of them.
+        on_cuda: whether state, batch and step are on the CUDA device.
     """
 
     peak: int
@@ -45,18 +45,18 @@ class Memory:
 
     @property
     def host(self) -> int:
-        """Bytes of the process, and of its workers' frames."""
+        """Bytes of the process and of its workers' frames."""
         return self.peak + self.workers
 
     @property
     def computing(self) -> int:
-        """Bytes where the net is."""
+        """Bytes on the net's device."""
         return self.state + self.batch + self.step
 
 
 @contextmanager
 def kept_for_the_way_back(*known: Tensor) -> Iterator[dict[int, int]]:
-    """Note what autograd keeps in this block: address of the memory -> bytes, each once, without `known` tensors."""
+    """Record the tensors that autograd saves in this block: memory address -> bytes, each once, except `known` ones."""
     kept: dict[int, int] = {}
     skip = {tensor.untyped_storage().data_ptr() for tensor in known}
 
@@ -64,7 +64,7 @@ def kept_for_the_way_back(*known: Tensor) -> Iterator[dict[int, int]]:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in skip:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # an output that knows its graph would keep that alive
+        return tensor.detach()  # an output with a graph would keep it alive
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield kept
@@ -73,14 +73,14 @@ def kept_for_the_way_back(*known: Tensor) -> Iterator[dict[int, int]]:
 def step_bytes(graphs: list[dict[int, int]], sizes: list[int], config: TrainConfig) -> int:
     """Return the bytes of the largest step.
 
-    A layer by itself holds its input, what its graph keeps, its output, and on the way back the gradients of two
-    neighboring activations, which are at most as large as the largest that is kept. Backpropagation holds the graphs
-    of all layers at once; with activation checkpointing only their outputs and one layer's graph.
+    A single layer holds its input, the saved tensors of its graph, its output, and in the backward pass the gradients
+    of two neighboring activations, each at most as large as the largest saved tensor. Backpropagation holds the graphs
+    of all layers at once; with activation checkpointing, only their outputs and one layer's graph.
 
     Args:
-        graphs: of every layer, see `kept_for_the_way_back`.
-        sizes: of every layer's output, bytes.
-        config: says which trainer.
+        graphs: saved tensors of every layer, see `kept_for_the_way_back`.
+        sizes: size of every layer's output, bytes.
+        config: the settings, for the trainer.
     """
     single = [
         sum(graph.values()) + 2 * max(graph.values(), default=0) + size + below
@@ -94,7 +94,7 @@ def step_bytes(graphs: list[dict[int, int]], sizes: list[int], config: TrainConf
 
 
 def state_bytes(learners: list[LayerLearner], config: TrainConfig) -> int:
-    """Return the bytes of weights and all that is of their size, and of one layer's gradients."""
+    """Return the bytes of weights, optimizer moments and monitor copies, and of one layer's gradients."""
     total, largest = 0, 0
     for learner in learners:
         weights = sum(p.numel() * p.element_size() for p in learner.parameters)
@@ -107,12 +107,12 @@ def state_bytes(learners: list[LayerLearner], config: TrainConfig) -> int:
 
 
 def frame_bytes(pairs: PairsConfig, visits: int, size: tuple[int, int]) -> int:
-    """Return the bytes of decoded frames that wait to be dealt into batches, uint8, decoded at (height, width) px."""
+    """Return the bytes of decoded frames buffered for batches, uint8, at (height, width) px."""
     frames = pairs.batches_per_visit * pairs.clips_per_video * pairs.clip_length
     return visits * frames * size[0] * size[1] * 3
 
 
 def peak_bytes() -> int:
-    """Return the most that this process has held so far."""
+    """Return the peak memory of this process so far."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes if sys.platform == "darwin" else 1024 * kilobytes

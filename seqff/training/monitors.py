@@ -1,4 +1,4 @@
-"""How a layer's features do now and then, beside those of the same layer untrained: rank, spread, dead units."""
+"""Monitors of a layer's features, compared with the same layer untrained: rank, spread, dead units."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from seqff.objectives.pairwise import masked_mean, squared_distances, unit
 from seqff.relation import Relation
 
 UNTRAINED = "untrained_"
-"""Before the names of the untrained layer's metrics."""
+"""Prefix of the untrained layer's metrics."""
 ROWS = 64
-"""Rows of a batch that are looked at: half of the usual, which halves the cost, some 1.5 % of the steps by default."""
-_GRID = 2  # as `seqff extract` pools by default
+"""Rows of a batch that are inspected: half of the default batch; the cost is about 1.5 % of the training."""
+_GRID = 2  # the default of `seqff extract`
 
 
 def first_rows(relation: Relation, most: int) -> Relation:
-    """Return the relation of a batch's first rows; of all, if those are of one video. A batch goes video by video."""
+    """Return the relation of a batch's first rows, or of all rows if those share a video: rows are sorted by video."""
     if len(relation.other_video) <= most or not bool(relation.other_video[:most, :most].any()):
         return relation
     return Relation(
@@ -34,7 +34,7 @@ def first_rows(relation: Relation, most: int) -> Relation:
 def effective_rank(x: Tensor) -> Tensor:
     """Return the participation ratio of the covariance's eigenvalues, (sum l)^2 / sum l^2.
 
-    It is at most min(N - 1, D): 64 rows cannot show a rank above 63, however many features there are.
+    It is at most min(N - 1, D): 64 rows cannot show a rank above 63, whatever the number of features.
 
     Args:
         x: (N, D) float32.
@@ -45,20 +45,21 @@ def effective_rank(x: Tensor) -> Tensor:
     Reference: Litwin-Kumar et al. 2017, doi:10.1016/j.neuron.2017.01.030.
     """
     x = x - x.mean(dim=0)
-    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x  # the same eigenvalues but for zeros
+    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x  # the same nonzero eigenvalues
     return gram.diagonal().sum().square() / gram.square().sum().clamp(min=1e-30)
 
 
 def feature_variance(x: Tensor) -> Tensor:
-    """Return the standard deviation over the rows of x, (N, D), relative to its root mean square: 0..1, no unit."""
+    """Return the standard deviation over the rows of x, (N, D), divided by its root mean square: 0..1, no unit."""
     return (x.var(dim=0, correction=0).mean() / x.square().mean().clamp(min=1e-30)).sqrt()
 
 
 def dead_units(pooled: Tensor, channels: int) -> Tensor:
-    """Return the share of channels whose mean is the same in every cell of every row: behind a ReLU, always 0.
+    """Return the share of channels with the same mean in every cell of every row: after a ReLU, those that are always
+    0.
 
     Args:
-        pooled: (N, C * cells) float, means over the cells of a grid, channel after channel.
+        pooled: (N, C * cells) float, means over the cells of a grid, channel-major.
         channels: C.
     """
     means = pooled.view(len(pooled), channels, -1)
@@ -70,16 +71,16 @@ def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tenso
 
     Args:
         out: (N, C, H, W), the layer's map.
-        z: (N, D) float32, the head's output; None where there is none, and the pooled map stands for it.
-        relation: of the N rows; synthetic rows do not count.
+        z: (N, D) float32, the head's output; if None, the pooled map is used.
+        relation: relation between the N rows; synthetic rows are ignored.
 
     Returns:
         Scalars: `effective_rank` and `feature_variance` of the map pooled to 2 x 2, `dead_units`, and mean squared
-        distances of embeddings as unit vectors, 0..4: `spread_positive`, of positives; `spread_same_video` and
+        distances of normalized embeddings, 0..4: `spread_positive`, of positives; `spread_same_video` and
         `spread_other_video`, of distant frames of a video and of frames of different videos.
     """
     pooled = grid_mean(out.float(), _GRID).flatten(1)
-    d = squared_distances(unit(pooled if z is None else z))  # synthetic rows stand in no relation
+    d = squared_distances(unit(pooled if z is None else z))  # synthetic rows have no relations
     positive = d[relation.positive[:, 0], relation.positive[:, 1]]
     if relation.real is not None:
         pooled = pooled[relation.real]
@@ -94,13 +95,12 @@ def health(out: Tensor, z: Tensor | None, relation: Relation) -> dict[str, Tenso
 
 
 class LayerMonitor:
-    """Looks at a layer beside a copy of it, and of its head, as they are now: before the first step.
+    """Compares a layer with a copy of it and its head, made at construction, before the first step.
 
-    Both see the same input, so that a batch of dull frames, or a layer below that has collapsed, is not laid at this
-    layer's door.
+    Both get the same input, so that an uninformative batch or a collapsed layer below is not blamed on this layer.
 
     Attributes:
-        due: whether the next loss is to be looked at.
+        due: whether to inspect the layer at the next loss.
     """
 
     def __init__(self, layer: nn.Module, head: nn.Module) -> None:
@@ -111,7 +111,7 @@ class LayerMonitor:
     def look(
         self, h: Tensor, out: Tensor, z: Tensor | None, relation: Relation, precision: AbstractContextManager[object]
     ) -> dict[str, Tensor]:
-        """Return the metrics of `health` for some of the rows, and those of the untrained layer as `untrained_...`."""
+        """Return the metrics of `health` for some rows, with those of the untrained layer as `untrained_...`."""
         relation = first_rows(relation, ROWS)
         rows = len(relation.other_video)
         with precision:

@@ -12,24 +12,24 @@ from torch import Tensor, nn
 from seqff.config import OptimConfig
 
 MOMENTUM = 0.95
-"""Muon: weight of the past in the running gradient."""
+"""Muon's momentum."""
 SGD_MOMENTUM = 0.9
-"""sgd: the same."""
+"""SGD's momentum."""
 NS_STEPS = 5
-"""Muon: Newton-Schulz iterations."""
+"""Newton-Schulz iterations of Muon."""
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Their coefficients (K. Jordan 2024, kellerjordan.github.io/posts/muon): singular values end between 0.7 and 1.2."""
+"""Their coefficients (K. Jordan 2024, kellerjordan.github.io/posts/muon), for singular values of 0.7 to 1.2."""
 
 
 class Muon(torch.optim.AdamW):
-    """Muon (K. Jordan 2024, kellerjordan.github.io/posts/muon) for the groups that say so, AdamW for the others.
+    """Muon (K. Jordan 2024, kellerjordan.github.io/posts/muon) for matrix groups, AdamW for the others.
 
-    The running gradient of a weight, as a matrix of its output channels by all else, becomes the nearest matrix whose
-    singular values are alike, so that directions with small gradients move as far as those with large ones. It is
-    scaled so that the root mean square of a step is the learning rate whatever the matrix' shape: up to the constant
-    0.2 that is the scale of Liu et al. 2025, arXiv:2502.16982. Nesterov momentum, decoupled weight decay.
+    The momentum of a weight, reshaped to a matrix of output channels by all other dimensions, is replaced by the
+    nearest matrix with equal singular values, so that directions with small gradients move as far as those with large
+    ones. It is scaled so that the root mean square of a step is the learning rate, whatever the matrix's shape; up to
+    the constant 0.2 this is the scale of Liu et al. 2025, arXiv:2502.16982. Nesterov momentum, decoupled weight decay.
 
-    It is built as AdamW is; every group says whether it holds "matrices", weights of two or more dimensions to turn.
+    The constructor is AdamW's; every group has a field "matrices", true for weights of two or more dimensions.
     """
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class Muon(torch.optim.AdamW):
 
     def _move(self, weight: nn.Parameter, group: dict[str, Any]) -> None:
         state = self.state[weight]
-        if not state:  # under AdamW's names: it looks for "step" when a state is loaded
+        if not state:  # AdamW's names: it expects "step" when a state is loaded
             state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(weight)}
         state["step"] += 1
         running = state["exp_avg"].lerp_(weight.grad, 1 - MOMENTUM)
@@ -62,7 +62,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """Bring the singular values of a matrix near to 1: (A, B) -> (A, B) float32."""
+    """Bring the singular values of a matrix close to 1: (A, B) -> (A, B) float32."""
     x = matrix.float()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
@@ -83,19 +83,19 @@ def build_optimizer(
     channels: int = 0,
     split: int = 0,
 ) -> torch.optim.Optimizer:
-    """Build the optimizer of one layer; AdamW, Adam and SGD run as one fused kernel a group of weights.
+    """Build the optimizer of one layer; AdamW, Adam and SGD run as one fused kernel per parameter group.
 
     Args:
-        weights: of the layer.
-        optim: kind and settings.
-        others: what else moves at the learning rate.
-        head: what moves at that rate times `optim.head_lr`.
-        channels: of the layer's map; only looked at with a split.
-        split: the first so many channels have another objective than the others: Muon moves the kernels of each kind
-            by steps of their own, so that neither slows the other. 0 = all have the same.
+        weights: parameters of the layer.
+        optim: optimizer and settings.
+        others: other parameters with the same learning rate.
+        head: parameters whose rate is multiplied by `optim.head_lr`.
+        channels: channels of the layer's map; used only with a split.
+        split: number of leading channels with a different objective: Muon updates their kernels separately, so that
+            neither group slows the other. 0 = all have the same.
 
     Returns:
-        An optimizer whose groups have a field "lr_scale", by which `set_rate` multiplies the learning rate.
+        An optimizer whose groups have a field "lr_scale", which `set_rate` multiplies by the learning rate.
 
     Raises:
         ValueError: unknown name, or a setting out of range.
@@ -126,7 +126,7 @@ def build_optimizer(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of the next step: each group times its `lr_scale`."""
+    """Set the learning rate of the next step, times each group's `lr_scale`."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
 

@@ -1,4 +1,4 @@
-"""The run folder: what a training writes, and how it is opened anew, resumed or replaced."""
+"""The run folder: its contents, and how it is created, resumed or replaced."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ if TYPE_CHECKING:
     import pandas
 
 ENVIRONMENT, STREAM = "env.json", "stream.json"
-_RESTART_SECONDS = 30.0  # torchrun starts anew while the processes before may still be ending
+_RESTART_SECONDS = 30.0  # torchrun restarts while the previous processes may still be exiting
 FREE = ("stages", "workers", "checkpoint_every", "loggers", "live", "steps")
-"""Settings that say how a training is run and not what it computes: a resumed run may have others; of `steps` more
-(see `lengthen`)."""
+"""Settings that do not affect the results, and may differ in a resumed run; `steps` may only grow (see `lengthen`)."""
 _ABSENT = "none"
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Run:
-    """What a training left.
+    """The result of a training.
 
     Args:
         path: the run folder.
         encoder: the trained encoder, on the CPU in eval mode.
         metrics: the last logged metrics, `layer/name` -> value.
-        seconds: spent on steps in this process.
-        stream: of a training on a stream, what came and what was lost (the content of stream.json).
+        seconds: time spent on steps in this process.
+        stream: for a training on a stream, the frames received and lost (the content of stream.json).
     """
 
     path: Path
@@ -55,14 +54,14 @@ class Run:
         return f"Run({str(self.path)!r}, {len(self.encoder.layers)} layers, trained in {self.seconds:.0f} s)"
 
     def _repr_html_(self) -> str:
-        """The last metrics of each layer, for notebooks."""
+        """Return the last metrics of each layer as HTML, for notebooks."""
         return html_table(repr(self), layer_rows(by_layer(self.metrics)))
 
     def to_frame(self) -> pandas.DataFrame:
-        """Read metrics.jsonl as a table of pandas.
+        """Read metrics.jsonl as a pandas DataFrame.
 
         Returns:
-            A row a logged step (the index), a column a metric: "lr", "frames", "seconds", "layer1/loss", ...
+            One row per logged step (the index), one column per metric: "lr", "frames", "seconds", "layer1/loss", ...
 
         Raises:
             RunError: pandas is not installed, or metrics.jsonl is damaged.
@@ -71,7 +70,7 @@ class Run:
 
 
 def environment() -> dict[str, str]:
-    """Return versions of what the numbers depend on."""
+    """Return the versions of packages that the results depend on."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("seqff", "torch", "torchvision", "numpy", "decord", "av", "opencv-python"):
         try:
@@ -83,35 +82,35 @@ def environment() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return the processor's kind, its cores, and the GPU, if there is one."""
+    """Return the processor, its number of cores, and the GPU, if any."""
     parts = [f"{platform.machine()} with {os.cpu_count()} cores"]
     return ", ".join([*parts, *([torch.cuda.get_device_name()] if torch.cuda.is_available() else [])])
 
 
 def claim_run(run: Path, *, restarted: bool = False) -> Claim:
-    """Take the run folder for this training until the claim is closed; before anything in it is looked at.
+    """Lock the run folder for this training until the claim is closed. Call it before reading anything in the folder.
 
     Raises:
-        RunError: another training is at work there.
+        RunError: another training is using it.
     """
     return Claim(run, name=LOCK, keep=True, patience=_RESTART_SECONDS if restarted else PATIENCE_SECONDS)
 
 
 def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool, stream: bool = False) -> bool:
-    """Say whether a training may use the folder, before anything is read or written.
+    """Check that a training may use the folder, before anything is read or written.
 
     Args:
         run: the folder.
         settings: the resolved settings as plain data.
-        resume: go on with the run that is there.
-        overwrite: the run that is there may be deleted.
-        stream: the training is one on a stream.
+        resume: continue the existing run.
+        overwrite: the existing run may be deleted.
+        stream: whether the training is on a stream.
 
     Returns:
-        Whether there is a run to go on with.
+        Whether there is a run to resume.
 
     Raises:
-        RunError: the folder is in the way, or holds a run of other settings.
+        RunError: the folder holds other files, or a run with different settings.
     """
     if not (resume or overwrite) and (changed := _known_changes(run, settings)):
         raise RunError(
@@ -134,13 +133,13 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
 
 
 def lengthen(run: Path, settings: dict[str, Any]) -> None:
-    """Write down that a run is to have more steps than before; nothing, if it is not.
+    """Record a larger number of steps in a run's settings; does nothing if the number is the same.
 
-    The schedule is stretched: from here on the learning rate is that of a training of the new length, so that a
-    finished run, whose rate had come down to 0, goes on at the rate that the longer one has there.
+    The schedule is stretched: from now on the learning rate is that of a training of the new length. So a finished run,
+        whose rate had decayed to 0, continues at the rate of the longer schedule.
 
     Raises:
-        RunError: fewer steps than before, or a training by turns, in which steps are shared out among the layers.
+        RunError: fewer steps than before, or greedy training, which divides its steps among the layers.
     """
     before = recorded_steps(run)
     if before == settings["steps"]:
@@ -158,7 +157,7 @@ def lengthen(run: Path, settings: dict[str, Any]) -> None:
 
 
 def recorded_steps(run: Path) -> int:
-    """Return how many steps the training in a run folder has; 0 if there is none, or none that says it."""
+    """Return the number of steps of the run in a folder; 0 if there is no run, or its number is unknown."""
     try:
         steps = read_run_config(run).get("steps", 0)
     except RunError:
@@ -167,10 +166,10 @@ def recorded_steps(run: Path) -> int:
 
 
 def create_run(run: Path, settings: dict[str, Any], **facts: Any) -> None:
-    """Make a fresh run folder with its settings, versions and other facts; an older run there is deleted.
+    """Create a run folder with settings, versions and other facts; an existing run is deleted.
 
     Raises:
-        RunError: the folder cannot be made.
+        RunError: the folder cannot be created.
     """
     with whole_folder(run):
         empty_folder(run)
@@ -181,7 +180,7 @@ def create_run(run: Path, settings: dict[str, Any], **facts: Any) -> None:
 
 
 def _changes(run: Path, settings: dict[str, Any]) -> str:
-    """Return which settings differ from those of a run, as "pairs.gap: 1 -> 2"; nothing where none does."""
+    """Return the settings that differ from a run's, as "pairs.gap: 1 -> 2"; empty if none does."""
     before = read_run_config(run)
     then, now = (flat({key: known[key] for key in known if key not in FREE}) for known in (before, settings))
     names = [name for name in {**then, **now} if then.get(name, _ABSENT) != now.get(name, _ABSENT)]
@@ -189,7 +188,7 @@ def _changes(run: Path, settings: dict[str, Any]) -> str:
 
 
 def _known_changes(run: Path, settings: dict[str, Any]) -> str:
-    """As `_changes`; nothing where no run is there, or none whose settings can be read."""
+    """Like `_changes`; empty if there is no run or its settings cannot be read."""
     try:
         return _changes(run, settings)
     except RunError:

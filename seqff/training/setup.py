@@ -1,4 +1,4 @@
-"""What every training on videos begins with: its encoder, its length, its batches, the run folder, the trainer."""
+"""Set up a training on videos: encoder, length, batches, run folder, trainer."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ from seqff.video import Manifest, scan
 from seqff.video.rows import shapes
 
 FEWEST_STEPS, MOST_STEPS, STEPS_PER_VIDEO = 600, 3000, 3
-"""How long a training is whose settings do not say it (docs/defaults.md)."""
+"""Default length of a training (docs/defaults.md)."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What learns, and what it learns from.
+    """The model and the data of a training.
 
     Args:
-        config: all settings, with the number of steps.
+        config: all settings, including the number of steps.
         encoder: the net.
-        learners: of its layers, bottom to top.
-        strategy: takes the steps.
-        stream: of the batches.
+        learners: learners of its layers, bottom to top.
+        strategy: the strategy that takes the steps.
+        stream: source of the batches.
     """
 
     config: TrainConfig
@@ -63,7 +63,7 @@ class Setup:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the training."""
         return next(self.encoder.parameters()).device
 
     @property
@@ -72,25 +72,25 @@ class Setup:
         return any(learner.objective.needs_mixtures for learner in self.learners)
 
     def source(self, relate: Relate | None = None) -> Source:
-        """Return what gives the batches from a number on (see `batches`)."""
+        """Return the source of batches (see `batches`)."""
         return partial(batches, self.stream, self.config, self.device, mixtures=self.mixtures, relate=relate)
 
 
 def begin_with(
     init: str | os.PathLike[str] | Encoder | None, config: TrainConfig
 ) -> tuple[TrainConfig, Encoder | None]:
-    """Check the settings of the callbacks, and take up the encoder that a training begins with, if one is given.
+    """Check the settings of the callbacks, and load the initial encoder, if one is given.
 
     Args:
-        init: the encoder, or the folder of one; None for fresh weights.
-        config: settings of the training; `encoder` must be as by default, or that of the encoder given.
+        init: the encoder or its folder; None for fresh weights.
+        config: settings of the training; `encoder` must be the default, or match the given encoder.
 
     Returns:
-        The settings with those of the encoder, and a copy of it in training mode; or the settings and None.
+        The settings, updated with those of the encoder, and a copy of the encoder in training mode, or None.
 
     Raises:
-        ValueError: a setting out of range, or settings of another encoder than the one given.
-        RunError: the folder holds none.
+        ValueError: a setting out of range, or encoder settings that differ from the given encoder.
+        RunError: the folder holds no encoder.
     """
     check_loggers(config)
     check_saving(config)
@@ -99,17 +99,17 @@ def begin_with(
         return config, None
     encoder = copy.deepcopy(init) if isinstance(init, Encoder) else load_encoder(init)
     if config.encoder not in (EncoderConfig(), encoder.config):
-        raise ValueError("init brings an encoder with its own settings: leave those of encoder out")
+        raise ValueError("init provides an encoder with its own settings: omit the encoder settings")
     return dataclasses.replace(config, encoder=encoder.config), encoder.train().requires_grad_(True)
 
 
 def run_settings(config: TrainConfig, given: Encoder | None, **others: Any) -> dict[str, Any]:
-    """Return what a run's config.yaml holds: all settings, and what else its numbers depend on."""
+    """Return the content of a run's config.yaml: all settings, and everything else that the results depend on."""
     return {**others, **({} if given is None else {"init": given.hash()}), **to_dict(config)}
 
 
 def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:
-    """Return the settings with a number of steps: their own or, if that is 0, as many as fit the videos."""
+    """Return the settings with a number of steps: the given one or, if it is 0, one that fits the number of videos."""
     fitting = min(MOST_STEPS, max(FEWEST_STEPS, STEPS_PER_VIDEO * len(manifest.usable)))
     return dataclasses.replace(config, steps=config.steps or fitting)
 
@@ -117,7 +117,7 @@ def with_steps(config: TrainConfig, manifest: Manifest) -> TrainConfig:
 def prepare(
     manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, device: torch.device, **options: Any
 ) -> tuple[Encoder, PairStream]:
-    """Build the encoder, or take the one given, and the stream of its batches (with `options`); nothing is read yet."""
+    """Build the encoder, unless given, and its stream of batches (with `options`), without reading any video."""
     fitted = fit_transform(config.pairs.size_px, shapes(manifest.usable), fit=config.pairs.fit)
     transform = fitted if given is None else given.transform
     stream = PairStream(manifest, transform, config.pairs, seed=seed, workers=config.workers, device=device, **options)
@@ -128,7 +128,7 @@ def prepare(
 def build(
     manifest: Manifest, config: TrainConfig, given: Encoder | None, *, seed: int, cache: Path | None = None, **rest: Any
 ) -> Setup:
-    """Build what learns and what it learns from; nothing is read or written yet.
+    """Build the model and the data of a training, without reading or writing files.
 
     Raises:
         ValueError: settings that do not fit each other or the videos.
@@ -150,16 +150,16 @@ def open_training(
     max_bad: float,
     progress: bool,
 ) -> Setup:
-    """Build what learns, and write what a run folder has before the first step: settings, manifest, untrained encoder.
+    """Build the training, and write the initial run folder: settings, manifest, untrained encoder.
 
     Args:
-        run: the run folder, which is claimed. What is there is checked before anything is read.
-        videos: what `seqff.train` takes; a run that goes on has its manifest.
-        settings: what `run_settings` gave.
-        config: the same; steps=0 takes the number of the run that goes on, or one that fits the videos.
-        build_setup: builds what learns, from the manifest and the settings with their number of steps.
-        resume: go on with the run that is there, though a kill may have come between any two files.
-        overwrite: the run that is there may be deleted.
+        run: the run folder, already locked. Its content is checked before any video is read.
+        videos: see `seqff.train`; a resumed run uses its own manifest.
+        settings: result of `run_settings`.
+        config: the same settings; steps=0 means the number of the resumed run, or one that fits the videos.
+        build_setup: builds the setup from the manifest and the settings with their number of steps.
+        resume: continue the existing run, which a kill may have interrupted between any two files.
+        overwrite: the existing run may be deleted.
         max_bad: largest share of the videos that may be unreadable.
         progress: show progress bars (on a terminal).
 
@@ -167,7 +167,7 @@ def open_training(
         SeqffError: the videos or the run folder cannot be used.
         ValueError: settings that do not fit each other or the videos.
     """
-    if resume:  # to where it was to end: its settings hold the number that was given or found
+    if resume:  # its settings hold the number of steps
         config = dataclasses.replace(config, steps=config.steps or recorded_steps(run))
     settings = {**settings, "steps": config.steps}
     going_on, known = check_run(run, settings, resume=resume, overwrite=overwrite), manifest_in(run)
@@ -190,10 +190,10 @@ def open_training(
 
 
 def assemble(run: Path, setup: Setup, stopping: Callable[[], bool], *, progress: bool) -> tuple[Trainer, Examples]:
-    """Put a training on videos together, from the last checkpoint on if there is one.
+    """Assemble a training on videos, from the last checkpoint if there is one.
 
     Returns:
-        The trainer, and the batches to fit it to; close both.
+        The trainer and its batches; close both.
 
     Raises:
         RunError: no checkpoint is usable.
@@ -220,9 +220,9 @@ def build_trainer(
     *,
     progress: bool,
 ) -> tuple[Trainer, Checkpointer, Progress]:
-    """Build a trainer, with monitors, metrics, progress and checkpoints around the callbacks given; all as the last
-    checkpoint left it, if there is one. Return how far that is as well."""
-    monitor = CollapseMonitor(learners, config)  # beside the layers as they are before any checkpoint
+    """Build a trainer with monitors, metrics, progress and checkpoints around the given callbacks, restored from the
+    last checkpoint if there is one. Also return the progress."""
+    monitor = CollapseMonitor(learners, config)  # copies the layers before a checkpoint is loaded
     checkpointer = Checkpointer(run, encoder, learners, config)
     done = checkpointer.resume()
     metrics = MetricsWriter(run, every=config.log_every, step=done.step, loggers=config.loggers)
@@ -233,7 +233,7 @@ def build_trainer(
 
 
 def label_free_check(run: Path, setup: Setup) -> list[Callback]:
-    """Return the check without labels, if the settings ask for looks at the layers."""
+    """Return the check without labels, if the settings enable monitoring."""
     if not setup.config.monitor_every:
         return []
     untrained = load_encoder(run, untrained=True, like=setup.encoder)

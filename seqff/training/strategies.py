@@ -1,4 +1,4 @@
-"""How the layers learn from a batch: all at every step, or through backpropagation; for one by one see `greedy`."""
+"""Strategies: all layers learn at every step, or by backpropagation; for one layer after the other see `greedy`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ STRATEGIES = ("local", "overlap", "greedy", "end_to_end", "end_to_end_sum")
 
 
 class Strategy(Protocol):
-    """Takes a step of a training with the learners it was built on."""
+    """Takes the steps of a training with its learners."""
 
     def examples(self, source: Source, step: int) -> Examples:
-        """Yield what each step learns from, from `step` on; `source` gives the frames. Close it in the end."""
+        """Yield the input of each step from `step` on, with frames from `source`. Close it at the end."""
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
-        """Take one step and return the learners that have had a loss in it.
+        """Take one step and return the learners that were trained.
 
         Args:
-            step: its number, from 0.
-            h: (N, C, H, W), what `examples` gave for it.
-            relation: of its rows.
+            step: number of the step, from 0.
+            h: (N, C, H, W), the input from `examples`.
+            relation: relation between its rows.
         """
 
 
 class LocalStrategy:
-    """All layers at every step, bottom to top; each layer's graph is gone before the next one's is built."""
+    """All layers learn at every step, bottom to top; each layer's graph is freed before the next one is built."""
 
     def __init__(self, learners: list[LayerLearner], *, steps: int, optim: OptimConfig) -> None:
         self.learners, self.steps, self.optim = learners, steps, optim
@@ -56,13 +56,13 @@ class LocalStrategy:
         return self.learners
 
     def hand_on(self, h: Tensor) -> None:
-        """Take the last layer's output, from before the step; in one process nobody wants it."""
+        """Receive the last layer's output from before the step; unused in a single process."""
 
 
 class OverlapStrategy(LocalStrategy):
-    """As local, but each loss moves the layer below as well, and none further down: the graphs of two layers at a time.
+    """Like local, but each loss also trains the layer below, and none further down: two layers' graphs at a time.
 
-    The idea is that of Xiong, Ren, Urtasun 2020 (LoCo), arXiv:2008.01342: what a layer learns serves the next one, too.
+    After Xiong, Ren, Urtasun 2020 (LoCo), arXiv:2008.01342, so that a layer also learns what serves the next one.
     """
 
     def step(self, step: int, h: Tensor, relation: Relation) -> list[LayerLearner]:
@@ -82,9 +82,9 @@ class OverlapStrategy(LocalStrategy):
 
 
 class EndToEndStrategy(LocalStrategy):
-    """Backpropagation through all layers, from the last layer's loss or the sum of all (`summed`), to compare with.
+    """Backpropagation through all layers, from the last layer's loss or the sum of all (`summed`), for comparison.
 
-    Of the last loss alone, the heads below learn nothing. Each layer is moved by its own optimizer.
+    With only the last loss, the heads below learn nothing. Each layer has its own optimizer.
     """
 
     def __init__(self, learners: list[LayerLearner], *, steps: int, optim: OptimConfig, summed: bool) -> None:
@@ -110,7 +110,7 @@ class EndToEndStrategy(LocalStrategy):
         return self.learners if self.summed else [last]
 
     def _statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Running statistics with copies, of layers that run a second time on the way back and would count twice."""
+        """Return running statistics with copies, for layers that rerun in the backward pass and would count twice."""
         again = [learner.layer for learner in self.learners if learner.recompute]
         return [(buffer, buffer.clone()) for layer in again for buffer in layer.buffers()]
 
@@ -118,7 +118,7 @@ class EndToEndStrategy(LocalStrategy):
 def build_strategy(
     learners: list[LayerLearner], config: TrainConfig, *, cache: Path | None = None, endless: bool = False
 ) -> Strategy:
-    """Build what takes the steps of a training, as `config.trainer` says.
+    """Build the strategy of `config.trainer`.
 
     Raises:
         ValueError: settings that do not fit each other or the number of layers.
@@ -145,13 +145,13 @@ def check_strategy(config: TrainConfig, *, layers: int, endless: bool = False) -
         raise ValueError(f"steps must be at least 1, {otherwise}, got {config.steps}")
     if endless and name == "greedy":
         raise ValueError(
-            "a stream comes once, and trainer='greedy' would show each layer another part of it: use local"
+            "a stream arrives once, and trainer='greedy' would show each layer a different part of it: use local"
         )
     if config.activation_checkpointing and not name.startswith("end_to_end"):
         few = "two layers'" if name == "overlap" else "one layer's"
         raise ValueError(
             f"activation_checkpointing is for trainer='end_to_end', which keeps the graphs of all layers at once; "
-            f"trainer={name!r} keeps {few} anyway: leave activation_checkpointing out"
+            f"trainer={name!r} keeps {few} anyway: omit activation_checkpointing"
         )
     if config.compile and name == "overlap":
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Supervised training end to end: the same encoder taught by labels, the upper bound that probes are read against."""
+"""Supervised end-to-end training of the same encoder, as an upper bound for probes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def train_supervised(
     """Train the encoder of `train` by backpropagation from a linear classifier on its last map, averaged over space.
 
     Frames, augmentation, steps, initial weights, optimizer and its schedule are those of `train` with the same settings
-    and seed; each frame is to be told the label of its video. Metrics, alarms and checkpoints are those of any
-    training, under the name of the last layer. A run that is there is gone on with.
+    and seed; each frame is classified by the label of its video. Metrics, alarms and checkpoints are those of any
+    training, under the name of the last layer. An existing run is resumed.
 
     Args:
         videos: a folder, or a manifest that `scan` wrote.
-        labels: class by path of the video, for every usable one.
+        labels: class of every usable video, by path.
         out: the run folder.
-        config: settings; the objective's count for nothing.
+        config: settings; those of the objective are ignored.
         seed: of the initial weights, the batches and the augmentation.
         device: "auto", "cpu" or "cuda".
         max_bad: largest share of the videos that may be unreadable.
@@ -65,7 +65,7 @@ def train_supervised(
         missing = [path for path in paths if path not in labels]
         if missing:
             raise ValueError(f"{missing[0]} has no label, and {len(missing) - 1} more; every video needs one")
-        # copies of a file share the number of the first, which batches carry
+        # copies of a file share the number of the first in batches
         learner = _build_classifier(encoder, config, [labels[path] for path in paths], target)
         return Setup(
             config, encoder, [learner], LocalStrategy([learner], steps=config.steps, optim=config.optim), stream
@@ -83,7 +83,7 @@ def train_supervised(
 
 
 def _build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], device: torch.device) -> LayerLearner:
-    """Build the learner of all layers at once, under the name of the last one."""
+    """Build one learner for all layers, under the name of the last one."""
     names, last = sorted(set(labels)), encoder.feature_info[-1]
     number = torch.tensor([names.index(label) for label in labels], device=device)
     objective = LabelObjective(last.channels, len(names), number).to(device)
@@ -92,7 +92,7 @@ def _build_classifier(encoder: Encoder, config: TrainConfig, labels: list[str], 
 
 
 class LastMap(nn.Module):
-    """An encoder as one layer: frames in, its last map out."""
+    """An encoder as a single layer: frames in, last map out."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class LabelObjective(WeightedSum):
     def forward(
         self, layer: Callable[[Tensor], Tensor], h: Tensor, out: Tensor, z: Tensor | None, relation: Relation
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `WeightedSum`; `accuracy` is the share of the frames that are told right."""
+        """See `WeightedSum`; `accuracy` is the share of frames classified correctly."""
         video = relation.video
         assert video is not None  # batches of videos carry it
         logits, label = self.readout(out.float().mean(dim=(2, 3))), self.get_buffer("label")[video]

@@ -1,4 +1,4 @@
-"""The only training loop: batches come in, each is a step, and callbacks do all that is not learning."""
+"""The only training loop: each batch is a step, and callbacks do everything else."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Self = TypeVar("Self", bound="Trainer")
 
 @dataclass
 class StepReport:
-    """A step that has just been taken, and what is to follow; callbacks add what they know and what they want.
+    """Report of a step, and the actions to follow; callbacks add to both.
 
     Args:
-        step: its number, from 1.
-        last: whether it is the last of the training.
-        lr: its learning rate.
-        rows: of its batch.
-        trained: the learners that had a loss in it.
+        step: number of the step, from 1.
+        last: whether it is the last step of the training.
+        lr: learning rate of the step.
+        rows: number of rows in the batch.
+        trained: learners trained in this step.
 
     Attributes:
-        extra: what else is to stand in the line of the step, by name.
-        log: its metrics are wanted.
-        metrics: `layer/name` -> value, if they are wanted.
-        alarms: sentences about layers that go wrong.
-        save: a checkpoint follows.
-        stop: the training ends after it, because of a signal.
-        collapsed: the training ends after it, because of these layers.
+        extra: additional values for the line of the step, by name.
+        log: metrics are requested.
+        metrics: `layer/name` -> value, if requested.
+        alarms: messages about failing layers.
+        save: a checkpoint is requested.
+        stop: the training ends after this step because of a signal.
+        collapsed: the training ends after this step because of these layers.
     """
 
     step: int
@@ -57,39 +57,39 @@ class StepReport:
 
 
 class Callback:
-    """What is done around the steps. Each method is called for all callbacks, in their order."""
+    """Hooks around the steps. Each method is called on all callbacks, in order."""
 
     def before_step(self, step: int) -> None:
-        """Before a step is taken; so many have been."""
+        """Called before a step; `step` steps have been taken."""
 
     def after_step(self, report: StepReport) -> None:
-        """After it: say whether its metrics are wanted, a checkpoint, or the end."""
+        """Called after a step, to request its metrics, a checkpoint, or the end."""
 
     def on_metrics(self, report: StepReport) -> None:
-        """After that, if the metrics are wanted: they are in the report."""
+        """Called after `after_step` if metrics were requested; the report contains them."""
 
     def on_checkpoint(self, step: int) -> None:
-        """When all processes write a checkpoint."""
+        """Called when all processes write a checkpoint."""
 
     def close(self) -> None:
-        """When the training has ended, in whatever way."""
+        """Called when the training has ended for any reason."""
 
 
 class Trainer:
-    """Takes the steps of a training, wherever its batches come from. A context manager: it closes the callbacks.
+    """Runs the steps of a training on any source of batches. A context manager: it closes the callbacks.
 
     Args:
         encoder: the net whose layers learn.
         learners: its layers, bottom to top.
         strategy: takes a step with them.
-        callbacks: do the rest, in this order.
-        steps: of the whole training; 0 for as many as there are batches.
+        callbacks: called in this order.
+        steps: steps of the whole training; 0 for as many as there are batches.
         step: steps already taken.
 
     Attributes:
         step: steps taken so far.
         seconds: spent on the batches and steps of this process.
-        metrics: the last that were wanted, `layer/name` -> value.
+        metrics: the last requested metrics, `layer/name` -> value.
     """
 
     def __init__(
@@ -107,15 +107,15 @@ class Trainer:
         self.metrics: Mapping[str, float] = {}
 
     def fit(self, batches: Iterable[Example]) -> None:
-        """Take a step with each batch, until there are no more or all steps are taken.
+        """Take a step with each batch, until the batches or the steps end.
 
         Args:
-            batches: (N, C, H, W) frames, or what finished layers made of them, and the relations of their rows.
+            batches: (N, C, H, W) frames, or outputs of frozen layers, and the relations between their rows.
 
         Raises:
             RunError: a loss is not a finite number, or the run folder cannot be written.
             SeqffError: a layer has collapsed, and `on_collapse` is "stop"; or another process has failed.
-            KeyboardInterrupt: SIGINT or SIGTERM came; the last step is finished and in a checkpoint.
+            KeyboardInterrupt: SIGINT or SIGTERM arrived; the last step is finished and in a checkpoint.
         """
         began = time.monotonic()
         for h, relation in itertools.islice(batches, self.steps - self.step if self.steps else None):
@@ -140,10 +140,10 @@ class Trainer:
         self.seconds += time.monotonic() - began
 
     def agree(self, report: StepReport, relation: Relation) -> None:
-        """Let all processes do the same after a step (see `seqff.distributed`); one process has nobody to ask."""
+        """Agree with all processes on the actions after a step (see `seqff.distributed`); no-op in one process."""
 
     def end_early(self, report: StepReport) -> None:
-        """Raise if a layer has collapsed and the settings ask for it, or if a signal has come before the last step."""
+        """Raise if a layer has collapsed and `on_collapse` is "stop", or if a signal arrived before the last step."""
         if report.collapsed:
             raise SeqffError(
                 f"stopped after step {report.step}, with a checkpoint (on_collapse=stop): {report.collapsed}. "
@@ -154,7 +154,7 @@ class Trainer:
             raise KeyboardInterrupt
 
     def close(self) -> None:
-        """Let all callbacks finish."""
+        """Close all callbacks."""
         for callback in self.callbacks:
             callback.close()
 
@@ -166,7 +166,7 @@ class Trainer:
 
 
 def read_metrics(learners: Iterable[LayerLearner]) -> dict[str, float]:
-    """Fetch the metrics of the last step from the device as `layer/name` -> value; not finite becomes an error.
+    """Fetch the metrics of the last step from the device as `layer/name` -> value.
 
     Raises:
         RunError: a loss is not a finite number.

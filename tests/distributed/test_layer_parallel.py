@@ -141,7 +141,7 @@ def test_another_number_of_replicas_goes_on_with_the_next_videos(
     together(2, run_train, manifest, tmp_path / "run", config, {})
     back_to(tmp_path / "run", 4)
     train(manifest, out=tmp_path / "run", config=config, resume=True, progress=False)
-    assert "resumed by 1 processes with batches of their own, begun by 2" in caplog.text
+    assert "resumed with 1 data-parallel processes instead of 2" in caplog.text
     state = json.loads((list_checkpoints(tmp_path / "run")[-1] / "state.json").read_text())
     # four steps of two processes took eight batches, four rounds of two; the next round begins with batch 8
     assert (state["step"], state["position"], state["replicas"]) == (5, 9, 1)

@@ -51,7 +51,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
     harm(last)
     assert resume(manifest, run, CONFIG)
     assert f"{last}: the checkpoint cannot be used" in caplog.text
-    assert f"It is put aside; the run goes on from {before.name}" in caplog.text
+    assert f"It is renamed; the run continues from {before.name}" in caplog.text
     assert (last.parent / f"{last.name}.damaged").is_dir()
     assert weights(run) == weights(uninterrupted)
     assert resume(manifest, run, CONFIG)

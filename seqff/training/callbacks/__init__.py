@@ -1,1 +1,1 @@
-"""What is done around the steps of a training besides learning: metrics, alarms, checkpoints, progress, signals."""
+"""Callbacks around the training steps: metrics, alarms, checkpoints, progress, signals."""

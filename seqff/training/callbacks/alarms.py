@@ -1,4 +1,4 @@
-"""Monitors and alarms: when to look at the layers, and sentences about those that go wrong."""
+"""Monitors and alarms: when to inspect the layers, and messages about failing ones."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ log = logging.getLogger(__name__)
 Metrics = Mapping[str, float]
 
 LEFT = 0.2
-"""Share of its distances that a collapsed layer has left: the geometric mean over frames of different videos and
-distant frames of a video, so that giving one for the other is no collapse."""
+"""A layer has collapsed if less than this share of its distances remains. It is the geometric mean over frames of
+different videos and distant frames of a video, so that a trade-off between the two is not a collapse."""
 CONTENT = 0.25
-"""Share of its first loss that a layer has left when collapse is what its objective asks for. Objectives that hold
-something against it pass through narrow places, too, early on, but with a loss as high as ever."""
+"""If the loss falls below this share of its first value, the objective itself rewards collapse. Objectives that prevent
+collapse also pass through small distances early on, but with a loss as high as before."""
 STUCK = 100
-"""Steps after which a layer that has no distances left has collapsed whatever its loss."""
+"""Steps without distances after which a layer has collapsed, whatever its loss."""
 LEAST = 1e-6
-"""Distances below are rounding, or come from an input that has collapsed already."""
+"""Smaller distances are rounding errors, or come from an input that has already collapsed."""
 MAY_DIE, MAY_DIE_BARE = 0.5, 0.05
-"""Share of the channels that may die, with a norm between the layers and without. With one, none die as a rule, and
-goodness takes a third and lives. Without, a tenth to a quarter of layer 4 is gone within 50 steps, and the features
+"""Share of the channels that may die, with and without a norm between layers. With one, usually none die, though
+goodness loses a third without harm. Without one, a tenth to a quarter of layer 4 dies within 50 steps, and the features
 suffer (InfoNCE on Weizmann, 300 steps, one seed: layer 4 probes 0.53, with the layer norm 0.62)."""
 WORSE = 2.0
-"""A layer has fallen below its untrained self when it misses the video of so many times as many distant frames."""
+"""A layer is below its untrained self if it misses the video of a distant frame this many times as often."""
 FEW = 0.02
-"""Share of the frames added to both shares of misses, so that few misses beside none are no alarm."""
+"""Added to both shares of misses, so that a few misses instead of none do not raise an alarm."""
 NEVER = 0.01
-"""A tolerance that a smaller share of the positives keeps is not kept."""
+"""A tolerance counts as unmet if a smaller share of the positives is within it."""
 LOOKS = 3
-"""Looks in a row, after the warm-up, at which it is not kept before it is said."""
+"""Consecutive checks after the warm-up with an unmet tolerance before the alarm."""
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """One sentence about one layer.
+    """A message about one layer.
 
     Args:
-        layer: its name.
+        layer: name of the layer.
         kind: "one_point" and "dead_units" (the layer collapses), "below_untrained", "dead_tolerance" or "never_within".
-        text: the sentence.
+        text: the message.
     """
 
     layer: str
@@ -58,13 +58,13 @@ class Alarm:
 
     @property
     def collapse(self) -> bool:
-        """Whether going on would be a waste."""
+        """Whether further training would be wasted."""
         return self.kind in ("one_point", "dead_units")
 
 
 @dataclass
 class _Past:
-    """What is remembered of a layer: its first metrics, since when it is stuck, looks with the tolerance not kept."""
+    """History of a layer: its first metrics, the step it got stuck at, consecutive checks with an unmet tolerance."""
 
     first: Metrics
     stuck: int | None = None
@@ -73,13 +73,12 @@ class _Past:
 
 @dataclass
 class Alarms:
-    """Listens to the lines of metrics.jsonl; what is wrong with a layer is said once.
+    """Derives alarms from the lines of metrics.jsonl; each is raised once per layer.
 
-    All it knows comes from these lines: a resumed run gives it the lines that are there, and it goes on as if nothing
-    had happened.
+    Its state depends on these lines only: a resumed run replays the existing lines.
 
     Args:
-        warmup: steps in which positives are not expected to be within the tolerance.
+        warmup: steps during which positives need not be within the tolerance.
         may_die: share of the channels that may die.
     """
 
@@ -89,14 +88,14 @@ class Alarms:
     _past: dict[str, _Past] = field(default_factory=dict)
 
     def seen(self, layer: str) -> bool:
-        """Say whether the layer has been looked at."""
+        """Return whether the layer has been inspected."""
         return layer in self._past
 
     def hear(self, line: Mapping[str, Any]) -> list[Alarm]:
-        """Take in a line and return what is new.
+        """Process a line and return new alarms.
 
         Args:
-            line: `step`, and `layer/name` -> metric; layers that were not looked at are passed over.
+            line: `step`, and `layer/name` -> metric; layers that were not inspected are skipped.
         """
         new: list[Alarm] = []
         names = [name.split("/")[0] for name in line if name.endswith(("/effective_rank", "/retrieval"))]
@@ -109,7 +108,7 @@ class Alarms:
         return new
 
     def _judge(self, layer: str, step: int, metrics: Metrics) -> dict[str, str]:
-        """Return a text for every kind of alarm, empty where all is well."""
+        """Return a message for every kind of alarm, empty if there is none."""
         forgotten = {"below_untrained": below_untrained(metrics)}
         if "effective_rank" not in metrics:
             return forgotten
@@ -123,29 +122,29 @@ class Alarms:
         found["one_point"] = one_point(metrics, past.first, stuck=stuck)
         found["dead_units"] = dying(metrics, self.may_die)
         if step > self.warmup and "within_tolerance" in metrics:
-            kept = metrics["within_tolerance"] >= NEVER or metrics["tolerance"] == 0  # 0 asks for just that
+            kept = metrics["within_tolerance"] >= NEVER or metrics["tolerance"] == 0  # 0 demands just that
             past.unkept = 0 if kept else past.unkept + 1
             found["never_within"] = never_within(metrics) if past.unkept >= LOOKS else ""
         return found
 
 
 def _left(pairs: list[tuple[float, float]]) -> float:
-    """Geometric mean of what is left of some distances, (now, before); 1 where there was nothing before."""
+    """Return the geometric mean of the ratios now / before of some distances; 1 if they were 0 before."""
     shares = [now / before for now, before in pairs if before > LEAST]
     return math.prod(shares) ** (1 / len(shares)) if shares else 1.0
 
 
 def spread_left(metrics: Metrics) -> float:
-    """Return the share of the untrained layer's spread that the layer has left."""
+    """Return the layer's spread as a share of the untrained layer's."""
     names = ("spread_other_video", "spread_same_video")
     return _left([(metrics[name], metrics[UNTRAINED + name]) for name in names])
 
 
 def one_point(metrics: Metrics, first: Metrics, *, stuck: bool) -> str:
-    """Say that all embeddings have come together, or nothing."""
+    """Return the alarm for collapsed embeddings, or an empty string."""
     now, before = metrics["spread_other_video"], metrics[UNTRAINED + "spread_other_video"]
     what = "frames of different videos"
-    if before <= LEAST:  # all of one video, as in a stream
+    if before <= LEAST:  # all rows of one video, as in a stream
         now, before = metrics["spread_same_video"], metrics[UNTRAINED + "spread_same_video"]
         what = "distant frames"
     beside, scale, left = "through the untrained layer", "as unit vectors, at most 4", spread_left(metrics)
@@ -164,7 +163,7 @@ def one_point(metrics: Metrics, first: Metrics, *, stuck: bool) -> str:
 
 
 def below_untrained(metrics: Metrics) -> str:
-    """Say that the layer tells apart less than it did untrained, or nothing."""
+    """Return the alarm for a layer that distinguishes less than untrained, or an empty string."""
     if "retrieval" not in metrics:
         return ""
     now, before = metrics["retrieval"], metrics[UNTRAINED + "retrieval"]
@@ -179,7 +178,7 @@ def below_untrained(metrics: Metrics) -> str:
 
 
 def dying(metrics: Metrics, may_die: float) -> str:
-    """Say that more channels have died than may, or nothing."""
+    """Return the alarm for too many dead channels, or an empty string."""
     now, before = metrics["dead_units"], metrics[UNTRAINED + "dead_units"]
     if now - before <= may_die:
         return ""
@@ -190,7 +189,7 @@ def dying(metrics: Metrics, may_die: float) -> str:
 
 
 def dead_tolerance(metrics: Metrics) -> str:
-    """Say that a layer has nothing to learn from, or nothing; of its first loss."""
+    """Return the alarm for a layer without a gradient, from its first loss, or an empty string."""
     if metrics["loss"] != 0 or metrics.get("within_tolerance", 0) < 1:
         return ""
     return (
@@ -202,7 +201,7 @@ def dead_tolerance(metrics: Metrics) -> str:
 
 
 def never_within(metrics: Metrics) -> str:
-    """Say that the positives stay beyond the tolerance."""
+    """Return the alarm for positives that stay beyond the tolerance."""
     return (
         f"never keeps its tolerance: {metrics['within_tolerance']:.0%} of its positives (median d "
         f"{metrics['positive_median']:.2g}) are within {metrics['tolerance']:.3g}, at {LOOKS} looks in a row. Raise "
@@ -211,7 +210,7 @@ def never_within(metrics: Metrics) -> str:
 
 
 class CollapseMonitor(Callback):
-    """Looks at the layers every `monitor_every` steps, at the first step of each and at the last.
+    """Inspects the layers every `monitor_every` steps, and at each layer's first and last step.
 
     Raises:
         ValueError: a setting out of range.
@@ -229,24 +228,24 @@ class CollapseMonitor(Callback):
             learner.monitor = LayerMonitor(learner.layer, learner.head)
 
     def recall(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Take in the lines of an interrupted run: what they led to has been said."""
+        """Replay the lines of an interrupted run without repeating its alarms."""
         for line in lines:
             self.alarms.hear(line)
 
     def before_step(self, step: int) -> None:
-        """Say which layers the coming step looks at."""
+        """Select the layers that the next step inspects."""
         for learner in self.learners:
             if learner.monitor is not None:
                 usual = (step + 1) % self.every == 0 or step == self.last
                 learner.monitor.due = usual or not self.alarms.seen(learner.name)
 
     def after_step(self, report: StepReport) -> None:
-        """Want the metrics if the step has looked at one of the layers that had a loss in it."""
+        """Request the metrics if the step has inspected a layer that it trained."""
         looked = any(learner.monitor is not None and learner.monitor.due for learner in report.trained)
         report.log = report.log or looked
 
     def on_metrics(self, report: StepReport) -> None:
-        """Warn of what is new, and want the end if a layer has collapsed and the settings ask for it."""
+        """Log new alarms, and request the end if a layer has collapsed and `on_collapse` is "stop"."""
         new = self.alarms.hear({"step": report.step, **report.metrics})
         for alarm in new:
             log.warning("step %d: %s", report.step, alarm.text)

@@ -1,4 +1,4 @@
-"""A check without labels: does a layer still know which video a frame is from, and what lies near it in time?"""
+"""The check without labels: do features identify a frame's video, and do distances follow time?"""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from seqff.training.monitors import UNTRAINED
 from seqff.training.trainer import Callback, StepReport
 
 BATCHES = 4
-"""Batches held aside; with the default settings they are of 64 videos, each in one of them."""
+"""Number of held-out batches; with the default settings they cover 64 videos, each in one batch."""
 ROWS = 64
-"""Frames that go through the encoder together: memory stays below that of a step."""
+"""Frames encoded at a time, few enough to need less memory than a step."""
 HELD_ASIDE = 10**6
-"""Number of the round of videos that they are from, which no training comes to."""
-_GRID = 2  # as `seqff extract` pools by default
+"""Number of the round of videos for held-out batches, which no training reaches."""
+_GRID = 2  # the default of `seqff extract`
 
 
 def retrieval(d: Tensor, distant: Tensor, other: Tensor) -> Tensor:
-    """Share of the frames whose nearest frame, neighbors in time left out, is of their own video.
+    """Return the share of frames whose nearest neighbor, excluding frames close in time, is from the same video.
 
     Args:
         d: (N, N) float, distances.
@@ -32,7 +32,7 @@ def retrieval(d: Tensor, distant: Tensor, other: Tensor) -> Tensor:
         other: (N, N) bool, frames of different videos.
 
     Returns:
-        A scalar; NaN if no frame has both.
+        A scalar; NaN if no frame has both kinds.
     """
     own, others = (d.masked_fill(~mask, torch.inf).amin(dim=1) for mask in (distant, other))
     asked = own.isfinite() & others.isfinite()
@@ -40,12 +40,12 @@ def retrieval(d: Tensor, distant: Tensor, other: Tensor) -> Tensor:
 
 
 def time_order(d: Tensor, same: Tensor, time: Tensor) -> Tensor:
-    """Share of the triples of frames of one video in which the one nearer in time is nearer in the features, too.
+    """Return the share of triples of frames of one video in which the frame closer in time is also closer in features.
 
     Args:
         d: (N, N) float, distances.
         same: (N, N) bool, frames of the same video.
-        time: (N,) their times, in any unit.
+        time: (N,) times of the frames, in any unit.
 
     Returns:
         A scalar, 0.5 by chance; NaN if there is no such triple.
@@ -61,7 +61,7 @@ def time_order(d: Tensor, same: Tensor, time: Tensor) -> Tensor:
 
 
 class LabelFreeCheck(Callback):
-    """Frames held aside, and what the layers of an encoder make of them, beside those of the untrained encoder.
+    """Evaluates the layers of an encoder on held-out frames, compared with the untrained encoder.
 
     A layer's map is averaged over 2 x 2 cells, each feature standardized over the frames; distances are Euclidean.
     """
@@ -86,7 +86,7 @@ class LabelFreeCheck(Callback):
 
     @torch.no_grad()
     def measure(self, encoder: Encoder) -> dict[str, dict[str, float]]:
-        """Return `retrieval` and `time_order` of every layer; those that are not numbers are left out."""
+        """Return `retrieval` and `time_order` of every layer; NaNs are omitted."""
         device = next(encoder.parameters()).device
         learning, kept = encoder.training, list[list[Tensor]]()
         encoder.eval()
@@ -108,7 +108,7 @@ class LabelFreeCheck(Callback):
         return found
 
     def after_step(self, report: StepReport) -> None:
-        """Add what `measure` gives to the metrics of the layers, and that of the untrained net as `untrained_...`."""
+        """Add the results of `measure` to the metrics, with those of the untrained net as `untrained_...`."""
         if not due(report.step, self.steps):
             return
         found, report.log = self.measure(self.encoder), True
@@ -119,5 +119,5 @@ class LabelFreeCheck(Callback):
 
 
 def due(step: int, steps: int) -> bool:
-    """Say whether layers are checked after so many steps: after each quarter of a training whose end is known."""
+    """Return whether to check after this step: after each quarter of a training whose length is known."""
     return steps > 0 and step in {round(steps * quarter / 4) for quarter in (1, 2, 3, 4)}

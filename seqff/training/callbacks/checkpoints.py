@@ -1,4 +1,4 @@
-"""Checkpoints during a training: when one is due, and which one a resumed run starts from."""
+"""Checkpoints during training: when to write one, and from which one to resume."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Checkpointer(Callback):
     """Writes the checkpoints and the encoder of a run.
 
     Attributes:
-        ahead: batches that each of them has taken beyond the steps.
-        saved: step of the last checkpoint, of this or an earlier process; 0 if there is none.
+        ahead: batches consumed by each replica beyond the number of steps.
+        saved: step of the last checkpoint, by this or an earlier process; 0 if there is none.
 
     Raises:
         ValueError: a setting out of range.
@@ -34,22 +34,22 @@ class Checkpointer(Callback):
         self.ahead, self.saved = 0, 0
 
     def resume(self) -> Progress:
-        """Put everything where the last usable checkpoint left it, and return how far that is.
+        """Restore everything from the last usable checkpoint, and return its progress.
 
         Raises:
-            RunError: there are checkpoints, and none can be used.
+            RunError: there are checkpoints, but none is usable.
         """
         clean_up(self.run)
         found = self.find()
         if found is None:
             return Progress(replicas=self.replicas)
         progress = load_checkpoint(found, self.learners)
-        self.save_encoder()  # a kill may have come after the checkpoint and before the encoder
+        self.save_encoder()  # a kill may have come between checkpoint and encoder
         self.saved = progress.step
         return progress
 
     def find(self) -> Path | None:
-        """Return the latest checkpoint that is whole; damaged ones are put aside under another name."""
+        """Return the latest intact checkpoint; damaged ones are renamed."""
         checkpoints = list_checkpoints(self.run)
         damaged: list[tuple[Path, RunError]] = []
         for folder in reversed(checkpoints):
@@ -59,7 +59,7 @@ class Checkpointer(Callback):
                 damaged.append((folder, error))
                 continue
             for bad, why in damaged:
-                log.warning("%s. It is put aside; the run goes on from %s", why, folder.name)
+                log.warning("%s. It is renamed; the run continues from %s", why, folder.name)
                 bad.replace(bad.with_name(f"{bad.name}.damaged"))
             return folder
         if damaged:
@@ -70,7 +70,7 @@ class Checkpointer(Callback):
         return None
 
     def after_step(self, report: StepReport) -> None:
-        """Want a checkpoint after so many steps, and at the end."""
+        """Request a checkpoint every `checkpoint_every` steps, and at the end."""
         report.save = report.save or report.step % self.config.checkpoint_every == 0 or report.last
 
     def on_checkpoint(self, step: int) -> None:
@@ -83,13 +83,13 @@ class Checkpointer(Callback):
         self.saved = step
 
     def write(self, step: int) -> None:
-        """Write them; a kill at any moment leaves the checkpoint before as it was."""
+        """Write checkpoint and encoder; a kill at any moment leaves the previous checkpoint intact."""
         files = write_part(self.run, step, self.learners)
         complete(self.run, self.progress(step), files)
         self.save_encoder()
 
     def progress(self, step: int) -> Progress:
-        """Return how far the training is after so many steps."""
+        """Return the progress of the training at a step."""
         return Progress(step, step + self.ahead, self.replicas)
 
     def save_encoder(self) -> None:

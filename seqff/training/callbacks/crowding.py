@@ -1,4 +1,4 @@
-"""Whether other processes leave the computing threads room."""
+"""Warning about more computing threads than free cores."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from seqff.cores import FreeCores, crowding
 from seqff.training.trainer import Callback, StepReport
 
 STEPS = 10
-"""Steps that are watched."""
+"""Number of steps observed."""
 
 log = logging.getLogger(__name__)
 
 
 class Crowding(Callback):
-    """Says once, after a few steps, that more threads compute than cores are free."""
+    """Warns once, after a few steps, if there are more computing threads than free cores."""
 
     def __init__(self) -> None:
         self.free, self.steps = FreeCores(), 0

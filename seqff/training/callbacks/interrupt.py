@@ -1,4 +1,4 @@
-"""Stopping between two steps: Ctrl-C or SIGTERM in the middle of a step would leave half of the layers updated."""
+"""Stop between steps: Ctrl-C or SIGTERM in the middle of a step would leave half of the layers updated."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seqff.training.trainer import Callback, StepReport
 
 @contextmanager
 def stop_between_steps() -> Iterator[Callable[[], bool]]:
-    """Hold back the first SIGINT or SIGTERM.
+    """Defer the first SIGINT or SIGTERM.
 
     Yields:
-        A function that says whether a signal has come; the caller then finishes what it must and stops. A second
-        signal interrupts at once. Outside the main thread, where Python hands out no signals, it is always False.
+        A function that returns whether a signal has arrived; the caller then finishes its step and stops. A second
+        signal interrupts at once. Outside the main thread, where Python delivers no signals, it always returns False.
     """
     came: list[int] = []
 
@@ -38,7 +38,7 @@ def stop_between_steps() -> Iterator[Callable[[], bool]]:
 
 
 class Interrupt(Callback):
-    """Ends the training after a step when a signal has come."""
+    """Ends the training after the current step if a signal has arrived."""
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self.stopping = stopping

@@ -23,20 +23,20 @@ PROJECT = "seqff"
 
 
 class Logger(Protocol):
-    """Takes the lines of metrics.jsonl as they are written."""
+    """Receives the lines of metrics.jsonl as they are written."""
 
     def write(self, line: dict[str, Any]) -> None:
-        """Take a line: `step`, metrics by name, and perhaps `alarms`."""
+        """Log a line: `step`, metrics by name, and optionally `alarms`."""
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Flush and close."""
 
 
 class TensorBoardLogger:
     """Writes event files into RUN/tensorboard.
 
     Raises:
-        WriteError: also by `write` and `close`: they cannot be written.
+        WriteError: they cannot be written; `write` and `close` raise it too.
     """
 
     def __init__(self, run: Path, *, step: int) -> None:
@@ -52,7 +52,7 @@ class TensorBoardLogger:
                 self.writer.add_scalar(name, value, line["step"])
             for text in line.get("alarms", ()):
                 self.writer.add_text("alarms", text, line["step"])
-            self.writer.flush()  # its thread writes later, and says later what it cannot write
+            self.writer.flush()  # its thread writes asynchronously, and would report errors late
 
     def close(self) -> None:
         with writing(self.folder):
@@ -60,14 +60,14 @@ class TensorBoardLogger:
 
 
 class WandbLogger:
-    """Logs to Weights & Biases, project seqff, under the name of the run folder.
+    """Logs to Weights & Biases, in project seqff, under the name of the run folder.
 
-    wandb's own variables hold: WANDB_MODE=offline writes into RUN/wandb and needs neither network nor account, and
-    WANDB_PROJECT names another project. A resumed run goes on under the same id; wandb takes no metric of a step that
-    it has already.
+    wandb's environment variables apply: WANDB_MODE=offline writes into RUN/wandb and needs neither network nor account,
+        and WANDB_PROJECT selects another project. A resumed run keeps its id; wandb ignores metrics of steps that it
+        already has.
 
     Raises:
-        RunError: wandb cannot start (it says why).
+        RunError: wandb cannot start; the message gives the reason.
     """
 
     def __init__(self, run: Path) -> None:
@@ -85,7 +85,7 @@ class WandbLogger:
                 resume="allow",
                 config=settings,
             )
-        except Exception as error:  # wandb has a dozen kinds of its own
+        except Exception as error:  # wandb has a dozen exception classes
             words = " ".join(str(error).split())
             raise RunError(f"wandb does not start: {words}. WANDB_MODE=offline needs no account") from error
 
@@ -99,15 +99,15 @@ class WandbLogger:
 
 
 def metrics_of(line: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers of a line, but for the step that they are of."""
+    """Return the numbers of a line, except the step."""
     return {name: value for name, value in line.items() if name != "step" and isinstance(value, (int, float))}
 
 
 def check_loggers(config: TrainConfig) -> None:
-    """Raise unless what the settings ask for is installed.
+    """Raise unless the packages of the requested loggers are installed.
 
     Raises:
-        ConfigError: a name that is none, or a package that is missing.
+        ConfigError: an unknown name, or a missing package.
     """
     for name in config.loggers:
         if name not in ("tensorboard", "wandb"):
@@ -122,11 +122,11 @@ def build_loggers(names: Sequence[str], run: Path, *, step: int) -> list[Logger]
 
 
 class MetricsWriter(Callback):
-    """Writes the lines of metrics.jsonl; the loggers get them, too.
+    """Writes the lines of metrics.jsonl, also to the loggers.
 
     Attributes:
-        kept: the lines that were there and stay.
-        metrics: of the last line that was written, `layer/name` -> value.
+        kept: existing lines that are kept on resuming.
+        metrics: metrics of the last line written, `layer/name` -> value.
     """
 
     def __init__(self, run: Path, *, every: int, step: int, loggers: Sequence[str] = ()) -> None:
@@ -142,7 +142,7 @@ class MetricsWriter(Callback):
         self.write(self.line(report), report.metrics, report.alarms)
 
     def line(self, report: StepReport) -> dict[str, Any]:
-        """Return what stands in a line before the metrics of the layers."""
+        """Return the fields of a line before the metrics of the layers."""
         seconds = round(time.monotonic() - self._began, 3) or 0.001
         return {"step": report.step, "lr": report.lr, "frames": report.rows, **report.extra, "seconds": seconds}
 
@@ -155,6 +155,6 @@ class MetricsWriter(Callback):
             logger.write(whole)
 
     def close(self) -> None:
-        """Let the loggers finish."""
+        """Close the loggers."""
         for logger in self._loggers:
             logger.close()

@@ -1,4 +1,4 @@
-"""How far a training is, its losses and its speed: a bar on a terminal, elsewhere a line every so often."""
+"""Progress, losses and speed of a training: a bar on a terminal, otherwise a line once in a while."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from seqff.terminal import printable
 from seqff.training.trainer import Callback, StepReport
 
 SHOWN = 6
-"""Layers whose losses are shown one by one."""
+"""Most layers whose losses are shown individually."""
 LINE_SECONDS = 60.0
-"""Time between two lines."""
+"""Seconds between two lines."""
 
 
 class ProgressBar(Callback):
-    """Shows on stderr how far a training is, and once how to watch it from elsewhere.
+    """Shows the progress of a training on stderr, and once the command to watch it from elsewhere.
 
     Args:
         run: the run folder.
-        steps: of the whole training; 0 if nobody knows.
+        steps: steps of the whole training; 0 if unknown.
         step: steps already taken.
-        shown: whether anything is shown at all.
-        replicas: processes that learn from batches as large.
+        shown: whether to show anything.
+        replicas: number of data-parallel processes.
     """
 
     def __init__(self, run: Path, steps: int, *, step: int, shown: bool, replicas: int = 1) -> None:
@@ -57,7 +57,7 @@ class ProgressBar(Callback):
 
 
 def fold(losses: Sequence[float]) -> str:
-    """Write the losses of a few layers one by one, bottom to top; of many the lowest, the highest and their mean."""
+    """Format the losses of a few layers one by one, bottom to top; of many the mean, lowest and highest."""
     if len(losses) <= SHOWN:
         return " ".join(f"{loss:.2f}" for loss in losses)
     mean = sum(losses) / len(losses)
