@@ -12,7 +12,7 @@ from contextlib import contextmanager
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEEP = 2**30
 _LARGEST = 2**25  # glibc before 2.35 refuses a higher threshold
-# where glibc's own rule ends once such blocks were freed
+# the limit of glibc's own dynamic threshold
 _AFTERWARDS = {_MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: 2**26}
 _lock = threading.Lock()
 _inside = 0

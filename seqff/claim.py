@@ -15,7 +15,7 @@ from seqff.files import LOCKS, writing
 from seqff.locks import NO_LOCKS, try_lock
 
 PATIENCE_SECONDS = 0.4
-"""By then a killed process has let go of its lock, and so has one that only looked (see `seqff.locks.is_held`)."""
+"""Long enough for the locks of killed processes and of `seqff.locks.is_held` to be released."""
 _POLL_SECONDS = 0.02
 _MOST_BYTES = 500
 _NONE = -1
@@ -25,19 +25,19 @@ class Claim:
     """Holds a lock in a folder until `close`, or until this process ends, however it ends.
 
     The lock is on a file in the folder, so that machines that share a disk see it. On Windows, and on disks without
-    locks, nothing is locked. A folder that was made for the claim and is still empty is removed by `close`.
+    locks, nothing is locked. `close` removes a folder that was created for the claim and is still empty.
 
     Args:
-        folder: made if need be.
-        name: of the lock file, one of `seqff.files.LOCKS`.
-        shared: other processes may hold it as well if they pass this, too, as the ranks of one extraction do.
+        folder: created if necessary.
+        name: name of the lock file, one of `seqff.files.LOCKS`.
+        shared: other processes that also pass this may hold it at the same time, as the ranks of one extraction do.
         wait: called once with the name of the holder; the claim then waits for the folder instead of raising.
         patience: seconds to try before another process counts as the holder.
-        keep: leave the lock file behind; it means nothing when nobody holds it.
+        keep: leave the lock file behind; without a holder it has no meaning.
 
     Raises:
         RunError: another process holds it; the error says which.
-        WriteError: the folder cannot be made, or nothing can be written in it.
+        WriteError: the folder cannot be created or written to.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Claim:
     ) -> None:
         self.folder, self._file, self._made = folder, _NONE, list[Path]()
         self._path, self._shared, self._keep, self._pid = folder / name, shared, keep, os.getpid()
-        if sys.platform == "win32" or (folder.exists() and not folder.is_dir()):  # the latter is for others to say
+        if sys.platform == "win32" or (folder.exists() and not folder.is_dir()):  # the caller reports the latter
             return
         until: float | None = time.monotonic() + patience
         with writing(folder):
@@ -93,7 +93,7 @@ class Claim:
             return True
 
     def _sign(self) -> None:
-        """Write into the file who holds it, if the disk has room."""
+        """Write the holder into the file, if the disk has space."""
         with suppress(OSError):
             os.ftruncate(self._file, 0)
             since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -111,15 +111,15 @@ class Claim:
         file, self._file = self._file, _NONE
         if file == _NONE:
             return
-        if os.getpid() != self._pid:  # a fork of the process that holds it
+        if os.getpid() != self._pid:  # a fork of the holder
             os.close(file)
             return
         with suppress(OSError):
             stays = self._keep and any(entry != self._path for entry in self.folder.iterdir())
-            if not stays and (not self._shared or try_lock(file)):  # else others are still there
+            if not stays and (not self._shared or try_lock(file)):  # otherwise others still hold it
                 self._path.unlink()
         with suppress(OSError):
-            for place in self._made:  # as far as they are empty
+            for place in self._made:  # removed as far as they are empty
                 place.rmdir()
         os.close(file)
 

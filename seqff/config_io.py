@@ -22,12 +22,12 @@ from seqff.untrusted import MOST_YAML_BYTES, check_plain, parse_yaml, read_plain
 
 T = TypeVar("T")
 Settings: TypeAlias = "TrainConfig | Mapping[str, Any] | str | os.PathLike[str]"
-"""All settings, or what differs from the defaults: nested by name, or a YAML file or run folder."""
+"""All settings, or only changes to the defaults: a nested mapping, a YAML file or a run folder."""
 CONFIG = "config.yaml"
 _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
-"""Numbers that YAML 1.1 takes for words, for want of a point: 2e-3."""
+"""Numbers that YAML 1.1 reads as strings, because they lack a point: 2e-3."""
 RUN_ONLY = ("seed", "init")
-"""What config.yaml of a run says besides its settings: the seed, and which encoder it began with."""
+"""Entries of a run's config.yaml that are not settings: the seed and the initial encoder."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -42,12 +42,12 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[T], data: Any, where: str = "") -> T:
-    """Build a settings dataclass from plain data; what is not named keeps its default.
+    """Build a settings dataclass from plain data; missing fields keep their defaults.
 
     Args:
         kind: the dataclass.
         data: a mapping of its field names.
-        where: dotted name of this part, for the errors.
+        where: dotted name of this part, for error messages.
 
     Raises:
         ConfigError: unknown key (with a suggestion) or a value of the wrong type.
@@ -75,14 +75,14 @@ def names_of(kind: Any, prefix: str = "") -> list[str]:
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Say what may have been meant by a name that is none."""
+    """Suggest a known name for an unknown one."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean '{prefix}{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    """Check one value against its annotation; lists become tuples, whole numbers floats where floats are due."""
+    """Check one value against its annotation; lists become tuples, and integers become floats where needed."""
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where)  # type: ignore[arg-type]
     origin, arguments = get_origin(hint), get_args(hint)
@@ -110,7 +110,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _any_of(hints: list[Any], value: Any, where: str) -> Any:
-    """Check one value against several annotations and take the first that it fits."""
+    """Check one value against several annotations, and use the first that matches."""
     if len(hints) == 1:
         return _value(hints[0], value, where)
     for hint in hints:
@@ -121,7 +121,7 @@ def _any_of(hints: list[Any], value: Any, where: str) -> Any:
 
 
 def _words(hint: Any) -> list[str]:
-    """Say what an annotation allows, in words."""
+    """Describe the values that an annotation allows."""
     if get_origin(hint) is Literal:
         return [str(choice) for choice in get_args(hint)]
     if get_origin(hint) is tuple:
@@ -133,7 +133,7 @@ def load_preset(name: str) -> TrainConfig:
     """Return the settings of a published method (see `seqff.presets`).
 
     Raises:
-        ConfigError: no preset of that name.
+        ConfigError: there is no such preset.
     """
     if name not in PRESETS:
         raise ConfigError(f"no preset {name!r}; {suggest(name, PRESETS)}")
@@ -141,24 +141,24 @@ def load_preset(name: str) -> TrainConfig:
 
 
 def load_settings(config: Settings | None = None, preset: str = "default", *, steps: int | None = None) -> TrainConfig:
-    """Return the settings of a training, however they are given.
+    """Return the settings of a training.
 
     Args:
-        config: all of them; or what differs from the preset, as a mapping such as `{"pairs": {"size_px": 96}}` or as
-            the path of a YAML file or run folder. None for the preset alone.
+        config: all settings; or changes to the preset, as a mapping such as `{"pairs": {"size_px": 96}}` or as the path
+            of a YAML file or run folder. None for the preset alone.
         preset: name of a published method (`seqff.presets`), "default" for none.
-        steps: instead of those in the settings.
+        steps: overrides the number of steps in the settings.
 
     Raises:
         ConfigError: no such preset or setting (with a suggestion), a value of the wrong type, or no such file.
         TypeError: `config` is something else.
-        ValueError: a preset beside a TrainConfig, which says everything already.
+        ValueError: a preset together with a TrainConfig, which is already complete.
     """
     base = load_preset(preset)
     if isinstance(config, TrainConfig):
         if preset != "default":
             raise ValueError(
-                f"a TrainConfig holds all settings: leave preset={preset!r} out, or give a mapping as config"
+                f"a TrainConfig contains all settings: omit preset={preset!r}, or give a mapping as config"
             )
         base = config
     elif isinstance(config, (str, os.PathLike)):
@@ -171,20 +171,20 @@ def load_settings(config: Settings | None = None, preset: str = "default", *, st
 
 
 def seed_of(config: object, seed: int | None, init: object) -> int:
-    """Return the seed of a training: as given, else that of the run whose settings are given as a path, else 0.
+    """Return the seed of a training: the given one, else that of the run that `config` names, else 0.
 
     Raises:
         ConfigError: the file cannot be read.
-        ValueError: that run began with an encoder of its own, and no `init` is given.
+        ValueError: that run started from a custom encoder, and no `init` is given.
     """
     known = load_run_only(config) if isinstance(config, (str, os.PathLike)) else {}
     if "init" in known and init is None:
-        raise ValueError(f"{config} is of a run that began with an encoder of its own: name that by --init (init=)")
+        raise ValueError(f"{config} belongs to a run that started from a custom encoder: give it by --init (init=)")
     return int(known.get("seed", 0)) if seed is None else seed
 
 
 def config_file(path: str | os.PathLike[str]) -> Path:
-    """Return the file of settings: the path itself, or config.yaml in a run folder."""
+    """Return the settings file: the path itself, or config.yaml in a run folder."""
     return Path(path, CONFIG) if Path(path).is_dir() else Path(path)
 
 
@@ -192,11 +192,11 @@ def load_config(path: str | os.PathLike[str], base: TrainConfig | None = None) -
     """Read the settings of a training run from YAML.
 
     Args:
-        path: the file, or a run folder. What its config.yaml says besides (`RUN_ONLY`) is passed over.
-        base: the settings that what the file does not name keeps; None for the defaults.
+        path: the file, or a run folder. Entries that are not settings (`RUN_ONLY`) are ignored.
+        base: settings for everything the file does not set; None for the defaults.
 
     Raises:
-        ConfigError: the file is missing, not YAML, or not settings.
+        ConfigError: the file is missing, not YAML, or contains no valid settings.
     """
     path = config_file(path)
     data = read_yaml(path)
@@ -209,7 +209,7 @@ def load_config(path: str | os.PathLike[str], base: TrainConfig | None = None) -
 
 
 def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
-    """Return settings with others laid over them, part by part: `{"pairs": {"size_px": 96}}` changes the size alone.
+    """Return settings updated recursively: `{"pairs": {"size_px": 96}}` changes only the size.
 
     Raises:
         ConfigError: unknown key or a value of the wrong type.
@@ -218,10 +218,10 @@ def overlaid(config: TrainConfig, data: Any) -> TrainConfig:
 
 
 def load_run_only(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what config.yaml of a run says besides its settings (`RUN_ONLY`); nothing, from a file of settings.
+    """Return the entries of a run's config.yaml that are not settings (`RUN_ONLY`); empty for a plain settings file.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or the seed is no whole number.
+        ConfigError: the file is missing or not YAML, or the seed is not an integer.
     """
     path = config_file(path)
     data = read_yaml(path)
@@ -232,10 +232,10 @@ def load_run_only(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_run_config(run: Path) -> dict[str, Any]:
-    """Read config.yaml of a run as plain data: a run of another version may have settings that this one does not know.
+    """Read config.yaml of a run as plain data, since a run of another version may have unknown settings.
 
     Raises:
-        RunError: there is none, it is damaged, or the folder holds more than plain files.
+        RunError: the file is missing or damaged, or the folder contains anything but regular files.
     """
     file = run / CONFIG
     if not file.is_file():
@@ -251,7 +251,7 @@ def read_run_config(run: Path) -> dict[str, Any]:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under their dotted names."""
+    """Return nested settings by their dotted names."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
@@ -262,7 +262,7 @@ def read_yaml(path: str | Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        ConfigError: it is missing or not YAML.
+        ConfigError: the file is missing or not YAML.
     """
     try:
         text = read_plain(Path(path), MOST_YAML_BYTES).decode()
@@ -276,7 +276,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def _over(base: dict[str, Any], data: Any) -> Any:
-    """Lay settings over others, part by part; what is not a mapping on both sides is taken as it is given."""
+    """Merge settings recursively; anything but two mappings is replaced."""
     if dataclasses.is_dataclass(data):
         return to_dict(data)
     if not isinstance(data, Mapping):
@@ -286,5 +286,5 @@ def _over(base: dict[str, Any], data: Any) -> Any:
 
 
 def dump_yaml(data: dict[str, Any]) -> str:
-    """Write plain data as YAML, keys in the order given."""
+    """Return plain data as YAML, in the given order of keys."""
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, allow_unicode=True)

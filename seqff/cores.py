@@ -1,4 +1,4 @@
-"""How many cores there are for this process; without torch, since processes that only decode ask as well."""
+"""Number of cores available to this process; needs no torch, because decoding processes use it too."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 SHORTEST_SECONDS = 0.5
-"""The kernel counts work in hundredths of a second: less time than this says little."""
+"""The kernel counts CPU time in hundredths of a second; shorter intervals are unreliable."""
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and by the quota of its control group (Linux)."""
+    """Return how many cores this process may use, from its affinity and the quota of its control group (Linux)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _quota())))
 
 
 def _quota() -> float:
-    """Return the cores that the control groups of this process allow; infinity where they do not say."""
+    """Return the cores that the control groups of this process allow; infinity if unlimited."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
         group = next(line.removeprefix("0::/") for line in lines if line.startswith("0::/"))
@@ -32,13 +32,13 @@ def _quota() -> float:
 
 
 class FreeCores:
-    """Measures, from now on, how many cores other processes leave to this one."""
+    """Measures how many cores other processes leave to this one, from construction on."""
 
     def __init__(self) -> None:
         self._began = self._now()
 
     def __call__(self) -> float:
-        """Return the cores that were free or used by this process, in the mean; all it may use where nobody knows."""
+        """Return the mean number of cores that were idle or used by this process; all it may use if unknown."""
         now, before, cores = self._now(), self._began, usable_cores()
         if now is None or before is None or now[0] - before[0] < SHORTEST_SECONDS:
             return cores
@@ -47,20 +47,20 @@ class FreeCores:
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
-        """Return the time, what all processes have worked so far, and what this one has; seconds."""
+        """Return the time, and the CPU time of all processes and of this one, seconds."""
         try:
             words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-            user, nice, system, _, _, *others = map(int, words[1:9])  # others: interrupts, and other machines' work
+            user, nice, system, _, _, *others = map(int, words[1:9])  # others: interrupts, and other virtual machines
         except (OSError, ValueError):
             return None
         return time.monotonic(), (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK"), time.process_time()
 
 
 def crowding(threads: int, free: float) -> str:
-    """Say in a line that more threads compute than cores are free; nothing where that is not so.
+    """Return a one-line warning if there are more computing threads than free cores, else an empty string.
 
     Args:
-        threads: of this process.
+        threads: computing threads of this process.
         free: cores that other processes leave to it.
     """
     if threads == 1 or threads <= free + 0.5:

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Choice of device and precision; processes of torchrun."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choose_device(name: str) -> torch.device:
     """Resolve "auto", "cpu", "cuda" or "cuda:N".
 
     Raises:
-        ValueError: unknown name, or CUDA asked for where there is none.
+        ValueError: unknown name, or CUDA is requested but not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,9 +28,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Resolve "auto", "fp32" or "bf16": what convolutions and linear maps are computed in (losses stay float32).
+    """Resolve "auto", "fp32" or "bf16", the precision of convolutions and linear maps (losses stay float32).
 
-    "auto" takes bfloat16 where the hardware multiplies it: CUDA devices that support it, processors with AVX512-BF16.
+    "auto" selects bfloat16 where the hardware supports it: some CUDA devices, processors with AVX512-BF16.
 
     Raises:
         ValueError: unknown name.
@@ -41,29 +41,29 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public way to ask
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # there is no public API
     return torch.bfloat16 if supported() else torch.float32
 
 
 def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device; on its way to CUDA through pinned memory, so that the host does not wait."""
+    """Move a tensor to a device; to CUDA through pinned memory, so that the host does not wait."""
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def clock(device: torch.device) -> float:
-    """Return the time when all that is under way on the device is done, seconds."""
+    """Synchronize with the device and return the time, seconds."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def world_size() -> int:
-    """Return how many processes torchrun, or whatever sets its variables, has started."""
+    """Return the number of processes of torchrun (or of another launcher that sets its variables)."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def restarts() -> int:
-    """Return how often torchrun has started this process anew after a failure."""
+    """Return how often torchrun has restarted this process after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

@@ -1,4 +1,4 @@
-"""How results are shown in notebooks, and as tables of pandas."""
+"""Display of results in notebooks and as pandas tables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MOST_ROWS = 30
 
 
 def html_table(title: str, rows: Sequence[Iterable[object]], notes: Iterable[str] = ()) -> str:
-    """Return rows of cells, the first one with the headings, as HTML; all text is escaped.
+    """Return rows of cells as an HTML table, the first row as header; all text is escaped.
 
     Args:
-        title: stands above.
-        rows: of these at most `MOST_ROWS` are shown, and the number of the others.
-        notes: lines below.
+        title: shown above.
+        rows: at most `MOST_ROWS` are shown, with the number of the others.
+        notes: lines shown below.
     """
 
     def line(cells: Iterable[object], kind: str) -> str:
@@ -37,7 +37,7 @@ def preformatted(text: str) -> str:
 
 
 def framed(page: Path) -> str:
-    """Return a page that we wrote as HTML for a notebook: in a frame whose scripts reach nothing outside."""
+    """Return one of our pages as HTML for a notebook, in a sandboxed frame."""
     try:
         content = page.read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""The few kinds of errors seqff raises about files and runs; arguments raise ValueError or TypeError."""
+"""Exceptions about files and runs; wrong arguments raise ValueError or TypeError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class SeqffError(Exception):
-    """Base of every error seqff raises about files, runs and labels; as text it is safe to show on a terminal."""
+    """Base class of errors about files, runs and labels; its message is safe to print on a terminal."""
 
     def __str__(self) -> str:
         return visible(self.args[0]) if len(self.args) == 1 and isinstance(self.args[0], str) else super().__str__()
@@ -26,7 +26,7 @@ class VideoError(SeqffError):
     Args:
         path: the file.
         reader: name of the reader that failed ("decord", "pyav", ...).
-        cause: what the reader said, in one line.
+        cause: the reader's message, in one line.
     """
 
     def __init__(self, path: str | PathLike[str], reader: str, cause: str) -> None:
@@ -38,36 +38,36 @@ class VideoError(SeqffError):
 
 
 class NoVideoError(SeqffError, ValueError):
-    """Nothing that looks like a video was found."""
+    """No video was found."""
 
 
 class ManifestError(SeqffError):
-    """A manifest cannot be read, does not fit its files, or lists too many bad files."""
+    """A manifest cannot be read, does not match its files, or lists too many bad files."""
 
 
 class ConfigError(SeqffError):
-    """A configuration file or value is wrong."""
+    """A configuration file or value is invalid."""
 
 
 class RunError(SeqffError):
-    """A run folder, checkpoint or feature store is missing, incomplete, damaged or in the way."""
+    """A run folder, checkpoint or feature store is missing, incomplete, damaged, or already exists."""
 
 
 class LabelError(SeqffError):
-    """Labels or groups do not fit the videos."""
+    """Labels or groups do not match the videos."""
 
 
 class WriteError(RunError, OSError):
-    """Something cannot be written: which file, why, how much room it needs, and what to do.
+    """A file cannot be written; the message gives the file, the reason, the space needed and a remedy.
 
     Args:
         path: the file or folder.
-        error: what the system said.
-        needed: bytes that were to be written; 0 if that is not known.
+        error: the system's error.
+        needed: bytes to be written; 0 if unknown.
 
     Attributes:
         errno: of the system's error.
-        strerror: why, with the room and what to do.
+        strerror: the reason, with the space needed and a remedy.
     """
 
     def __init__(self, path: str | PathLike[str], error: OSError, needed: int = 0) -> None:
@@ -94,7 +94,7 @@ class WriteError(RunError, OSError):
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes for people."""
+    """Format a number of bytes with a unit."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
@@ -102,7 +102,7 @@ def size_text(count: int) -> str:
 
 
 def _room(path: Path) -> str:
-    """Say how much room the disk of a file has; nothing where that cannot be known."""
+    """Describe the free space on the disk of a file; empty if unknown."""
     try:
         there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
         return f", {size_text(shutil.disk_usage(there).free)} are free there"

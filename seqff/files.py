@@ -1,4 +1,4 @@
-"""Write files and result folders: never half a file, and nothing overwritten by accident."""
+"""Write files and result folders atomically, and never overwrite anything by accident."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from seqff.untrusted import MOST_JSON_BYTES, open_plain, parse_json, read_plain
 LOCKS = ("training.lock", "in_use.lock")
 """Lock files in result folders (see `seqff.claim.Claim`); they are not part of the results."""
 MANIFESTS = ("manifest.sqlite", "manifest.json")
-"""Names of the manifest in a result folder; an older seqff wrote the latter."""
-_FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")  # and what is quoted already
+"""Names of the manifest in a result folder; older versions of seqff wrote the latter."""
+_FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")  # also matches cells already quoted
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOST_LINE = 2**20
-_ERRORS = "surrogateescape"  # names of files need not be UTF-8
+_ERRORS = "surrogateescape"  # file names need not be UTF-8
 
 
 @contextmanager
@@ -34,10 +34,10 @@ def writing(path: Path, needed: int = 0) -> Iterator[None]:
 
     Args:
         path: the file or folder.
-        needed: bytes that are to be written; 0 if that is not known.
+        needed: bytes to be written; 0 if unknown.
 
     Raises:
-        WriteError: the system said no.
+        WriteError: the system refused.
     """
     try:
         yield
@@ -49,7 +49,7 @@ def writing(path: Path, needed: int = 0) -> Iterator[None]:
 
 @contextmanager
 def in_place(path: Path, needed: int = 0) -> Iterator[Path]:
-    """Yield a temporary name to write to; the file gets its own name when the block succeeds, else it is removed.
+    """Yield a temporary path to write to; it is renamed to `path` if the block succeeds, otherwise removed.
 
     Raises:
         WriteError: it cannot be written.
@@ -67,10 +67,10 @@ def in_place(path: Path, needed: int = 0) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[None]:
-    """Delete a folder if something in a `with` block could not be written to it.
+    """Delete a folder if a write in the `with` block fails.
 
     Raises:
-        WriteError: something cannot.
+        WriteError: a write failed.
     """
     try:
         with writing(path):
@@ -81,10 +81,10 @@ def whole_folder(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that neither a reader nor a power cut ever meets half of it; makes its folder if need be.
+    """Write a file atomically, also with respect to readers and power cuts; creates its folder if necessary.
 
     Raises:
-        WriteError: it cannot be written, and nothing of it stays.
+        WriteError: it cannot be written; no partial file remains.
     """
     data = content.encode(errors=_ERRORS) if isinstance(content, str) else content
     with in_place(path, len(data)) as partial, partial.open("wb") as file:
@@ -94,14 +94,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def write_all(file: FileIO, data: Any) -> None:
-    """Write all of a buffer to a file without a buffer of its own, which may take it piece by piece."""
+    """Write a whole buffer to an unbuffered file, which may accept it in pieces."""
     left = memoryview(data).cast("B")
     while left:
         left = left[file.write(left) :]
 
 
 def append(path: Path, text: str) -> None:
-    """Append text to a file: all of it, or nothing.
+    """Append text to a file, all or nothing.
 
     Raises:
         WriteError: it cannot be written.
@@ -126,7 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        RunError: the file is damaged, larger than 64 MiB, no plain file, or holds something else.
+        RunError: the file is damaged, larger than 64 MiB, not a regular file, or not a JSON object.
     """
     try:
         content = parse_json(read_plain(path, MOST_JSON_BYTES).decode(errors=_ERRORS))
@@ -138,35 +138,35 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def manifest_in(folder: Path) -> Path:
-    """Return where the manifest of a result folder is, or would be."""
+    """Return the path of the manifest of a result folder, whether it exists or not."""
     return next((file for name in MANIFESTS if (file := folder / name).exists()), folder / MANIFESTS[0])
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table atomically. Floats are written so that reading gives the same number again; see `quoted`."""
+    """Write a table atomically. Floats round-trip exactly; see `quoted`."""
     write_atomically(path, csv_lines(chain([header], rows)))
 
 
 def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows of a table as text; see `quoted`."""
+    """Return rows of a table as CSV text; see `quoted`."""
     buffer = io.StringIO()
     plain, whole = (csv.writer(buffer, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-    for row in map(quoted, rows):  # readers take a bare \r for the end of a row, though writers did not before 3.13
+    for row in map(quoted, rows):  # readers take a bare \r as the end of a row, but writers quote it only since 3.13
         (whole if any("\r" in cell for cell in row if isinstance(cell, str)) else plain).writerow(row)
     return buffer.getvalue()
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a table written by `write_csv` as one dict a row.
+    """Read a table written by `write_csv` as one dict per row.
 
     Raises:
-        RunError: it cannot be read, or is no such table.
+        RunError: it cannot be read, or is not such a table.
     """
     return list(rows_of_csv(path))
 
 
 def rows_of_csv(path: Path) -> Iterator[dict[str, str]]:
-    """Yield what `read_csv` returns, row by row."""
+    """Like `read_csv`, but yield one row at a time."""
     try:
         with open_plain(path) as opened, io.TextIOWrapper(opened, encoding="utf-8", errors=_ERRORS, newline="") as file:
             rows = (list(map(unquoted, row)) for row in csv.reader(_bounded(file)) if row)
@@ -187,7 +187,7 @@ def _bounded(file: io.TextIOWrapper) -> Iterator[str]:
 
 
 def quoted(row: Sequence[Any]) -> list[Any]:
-    """Return the cells of a row, with a ' before every text that a spreadsheet would take for a formula.
+    """Return the cells of a row, with a ' before every text that a spreadsheet would run as a formula.
 
     `unquoted` removes it from a cell.
     """
@@ -208,13 +208,13 @@ def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
 
     Args:
         out: the folder.
-        marker: name of the file that such a folder gets first; only folders that hold it (or nothing) are replaced.
-        overwrite: replace what is there.
-        resume: go on with what is there; None where the caller cannot resume.
+        marker: name of the first file written to such a folder; only folders that contain it (or nothing) are replaced.
+        overwrite: replace the existing folder.
+        resume: continue the existing folder; None if the caller cannot resume.
 
     Raises:
-        ValueError: both overwrite and resume.
-        RunError: the folder is not empty and neither was asked for, or it holds something that is not ours.
+        ValueError: both overwrite and resume are given.
+        RunError: the folder is not empty and neither is given, or it contains foreign files.
     """
     if overwrite and resume:
         raise ValueError("overwrite and resume exclude each other; give one of them")
@@ -232,11 +232,11 @@ def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
 
 
 def check_file(out: Path, endings: Sequence[str], *, overwrite: bool) -> Path:
-    """Return a file that may be written.
+    """Return the path of a file, after checking that it may be written.
 
     Raises:
-        ValueError: its name ends with none of the endings, if any are given.
-        RunError: it exists and is not to be overwritten, or is a folder.
+        ValueError: its name has none of the given suffixes.
+        RunError: it exists and `overwrite` is false, or it is a folder.
     """
     if endings and out.suffix.lower() not in endings:
         raise ValueError(f"{out} ends with {out.suffix!r}; it must end with one of {', '.join(endings)}")
@@ -246,7 +246,7 @@ def check_file(out: Path, endings: Sequence[str], *, overwrite: bool) -> Path:
 
 
 def not_there(folder: Path, name: str) -> str:
-    """Say that a folder has no file of this name, or is not there itself."""
+    """Return an error message: the folder has no file of this name, or does not exist."""
     return f"{folder}: no {name} there" if folder.exists() else f"no such folder: {folder}"
 
 
@@ -260,7 +260,7 @@ def claim_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
 
 
 def empty_folder(out: Path) -> None:
-    """Delete what is in a folder but for lock files and, if there are none, the folder itself."""
+    """Delete the content of a folder except lock files, and the folder itself if it has none."""
     if not out.exists():
         return
     for entry in out.iterdir():

@@ -1,7 +1,7 @@
-"""Mean over the cells of a grid, with a way back that writes the gradient of the map once, in the map's own layout.
+"""Mean over the cells of a grid, whose backward pass writes the map's gradient once, in the map's own layout.
 
-The gradient of a mean is the same all over a cell. PyTorch builds it value by value, contiguous even where the map is
-channels_last, and the next operator copies it: for a layer trained by itself that costs as much as a convolution.
+The gradient of a mean is constant over a cell. PyTorch builds it value by value, contiguous even if the map is
+    channels_last, and the next operator copies it: for a locally trained layer that costs as much as a convolution.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from torch.nn import functional as F
 
 
 def grid_mean(x: Tensor, grid: int) -> Tensor:
-    """Mean over the cells of a grid, as `adaptive_avg_pool2d` has it.
+    """Return the mean over the cells of a grid, as `adaptive_avg_pool2d` does.
 
     Args:
         x: (N, C, H, W) float.
         grid: cells along each side.
 
     Returns:
-        (N, C, grid, grid). Where the grid does not divide a side, neighboring cells overlap; where a side has fewer
-        values, some cells are alike.
+        (N, C, grid, grid). If the grid does not divide a side, neighboring cells overlap; if a side has fewer values
+        than cells, some cells are equal.
     """
     pooled: Tensor = _GridMean.apply(x, grid)
     return pooled
 
 
 def relu_grid_mean(y: Tensor, grid: int, *, pool: int = 1) -> tuple[Tensor, Tensor]:
-    """Max pooling, ReLU and the grid mean of what they give, for a map that needs no gradient but through this mean.
+    """Apply max pooling, ReLU and the grid mean, for a map that needs a gradient only through this mean.
 
-    One pass over the map then makes the whole way back: the mean's gradient where the map is above 0.
+    The backward pass is then a single pass over the map: the mean's gradient where the map is above 0.
 
     Args:
-        y: (N, C, H, W) float; overwritten unless it is max-pooled, so nothing else may need its values.
+        y: (N, C, H, W) float; overwritten unless max-pooled, so its values must not be used elsewhere.
         grid: cells of the mean along each side.
         pool: side of the cells of the max pooling, 1 for none.
 
@@ -77,34 +77,34 @@ class _ReLUGridMean(torch.autograd.Function):
         x, places = ctx.saved_tensors
         grad = _spread(grad, x, above_zero=x)
         if places is not None:
-            y = torch.empty_like(ctx.form, device=grad.device)  # only its shape and layout are looked at
+            y = torch.empty_like(ctx.form, device=grad.device)  # only its shape and layout are used
             side, none = [ctx.pool, ctx.pool], [0, 0]
             grad = torch.ops.aten.max_pool2d_with_indices_backward(grad, y, side, side, none, [1, 1], False, places)
         return grad, None, None, None, None
 
 
 def _form(x: Tensor) -> Tensor:
-    """Shape, layout and dtype of a tensor, without its values."""
+    """Return a tensor of the same shape, layout and dtype, without values."""
     return torch.empty_like(x, device="meta")
 
 
 def _spread(grad: Tensor, like: Tensor, *, above_zero: Tensor | None = None) -> Tensor:
     """Return the gradient of a map, given that of its grid mean.
 
-    It is spread along the rows first, which is little work, and from there over the height of each cell by the kernel
-    that writes the result: that one then works on whole rows in either layout, however few the channels.
+    It is expanded along the rows first, which is cheap, and then over the height of each cell by the kernel that writes
+        the result: this kernel thus works on whole rows in either layout, however few the channels.
 
     Args:
         grad: (N, C, rows, columns) float.
         like: a tensor of the map's shape, layout and dtype, (N, C, H, W).
-        above_zero: the map, if the gradient is to be 0 where the map is not above 0, as behind a ReLU.
+        above_zero: the map, to set the gradient to 0 where it is not above 0, as after a ReLU.
     """
     cuts = _cuts(like.shape[2], grad.shape[2])
     wide = _widen(grad, like, cuts)
     out = torch.empty_like(like, device=grad.device)
     for i, (top, bottom) in enumerate(pairwise(cuts)):
         piece = out.narrow(2, top, bottom - top)
-        value = wide.narrow(2, i, 1).expand_as(piece)  # read again for each row of the piece, never written out
+        value = wide.narrow(2, i, 1).expand_as(piece)  # read again for each row of the piece, never materialized
         if above_zero is None:
             piece.copy_(value)
         else:
@@ -129,18 +129,18 @@ def _widen(grad: Tensor, like: Tensor, cuts: list[int]) -> Tensor:
 
 
 def _bounds(size: int, cells: int) -> list[tuple[int, int]]:
-    """First place and last + 1 of every cell along a side."""
+    """Return the start and end of every cell along a side."""
     return [(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]
 
 
 def _cuts(size: int, cells: int) -> list[int]:
-    """Where cells begin or end."""
+    """Return all positions where cells start or end."""
     return sorted({cut for bound in _bounds(size, cells) for cut in bound})
 
 
-@lru_cache(maxsize=64)  # else a copy from the host at every step
+@lru_cache(maxsize=64)  # avoids a copy from the host at every step
 def _weights(size: int, cells: int, places: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (len(places), cells): the weight of the value at each place in the mean of each cell."""
+    """Return the weight of the value at each position in the mean of each cell, (len(places), cells)."""
     bounds = _bounds(size, cells)
     weights = [[(first <= place < last) / (last - first) for first, last in bounds] for place in places]
     return torch.tensor(weights, dtype=dtype).to(device)

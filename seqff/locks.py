@@ -1,6 +1,6 @@
 """File locks between processes and threads; the system releases them when a process ends, however it ends.
 
-On Windows, which has no such locks, nothing here does anything.
+On Windows, which has no such locks, all functions here do nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if sys.platform != "win32":
     import fcntl
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""Errors of a disk that has no locks."""
+"""Error numbers of a disk without locks."""
 ATTEMPTS, WAIT_SECONDS = 20, 0.02
 _LEAST_SECONDS, _MOST_SECONDS = 0.001, 0.05
 
@@ -29,7 +29,7 @@ def lock_shared(file: IO[Any]) -> None:
 
 
 def try_lock(file: IO[Any] | int, *, shared: bool = False) -> bool:
-    """Lock an open file, unless somebody else has a lock on it; closing the file releases the lock.
+    """Lock an open file, unless another process or thread holds a lock on it; closing the file releases the lock.
 
     Args:
         file: the open file.
@@ -48,10 +48,10 @@ def try_lock(file: IO[Any] | int, *, shared: bool = False) -> bool:
 
 @contextmanager
 def exclusive(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Iterator[IO[Any]]:
-    """Hold a lock file inside a `with` block, after waiting for other processes and threads that hold it.
+    """Hold a lock file inside a `with` block, waiting for other processes and threads to release it.
 
     Args:
-        path: made if it is not there; removing it lets others in.
+        path: created if missing; removing it lets others in.
         heartbeat: called while waiting; may raise to give up.
 
     Yields:
@@ -72,10 +72,10 @@ def exclusive(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Itera
 class LivenessLock:
     """A lock that shows that this process is alive: held until `close`, or until the process ends.
 
-    Where the disk has no locks nothing is held.
+    On a disk without locks, nothing is held.
 
     Args:
-        path: the file, made if need be; it stays, and means nothing when nobody holds it.
+        path: the file, created if necessary; it stays, and without a holder it has no meaning.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,8 +89,8 @@ class LivenessLock:
                     return
             except OSError:  # a disk without locks
                 break
-            time.sleep(WAIT_SECONDS)  # somebody looks just now (see `is_held`)
-        self.close()  # nothing that a training is to fail for
+            time.sleep(WAIT_SECONDS)  # another process is checking (see `is_held`)
+        self.close()  # not worth failing a training
 
     def close(self) -> None:
         """Release the lock."""
@@ -100,7 +100,7 @@ class LivenessLock:
 
 
 def is_held(path: Path) -> bool | None:
-    """Return whether a living process holds the lock; None where that cannot be known."""
+    """Return whether a living process holds the lock; None if that cannot be determined."""
     if sys.platform == "win32" or not path.exists():
         return None
     try:

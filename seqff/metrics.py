@@ -1,4 +1,4 @@
-"""The metrics of a training on disk: metrics.jsonl, a JSON object a logged step, and the same as a table."""
+"""The metrics of a training on disk: metrics.jsonl, one JSON object per logged step, and the same as a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKS = {
     "retrieval": "the most similar frame is of the same video",
     "time_order": "nearer in time is more similar",
 }
-"""What the check without labels measures, in words (see `seqff.training.callbacks.check`)."""
+"""Descriptions of the metrics of the check without labels (see `seqff.training.callbacks.check`)."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "loss": ("loss",),
     "within": ("within_tolerance",),
@@ -29,8 +29,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rank": ("effective_rank",),
     "untrained": ("untrained_effective_rank",),
 }
-"""What is shown of a layer, and under which names it is noted: the first that is there. Objectives without distances
-of their own have those of embeddings as unit vectors."""
+"""Columns of a layer's table, and the metrics that provide them: the first that exists. Objectives without their own
+distances use those of normalized embeddings."""
 LEGEND = (
     "within: share of positives within the tolerance; d: squared distance of embeddings, of positives and of "
     "negatives; rank: effective rank of the features"
@@ -38,18 +38,18 @@ LEGEND = (
 
 
 class MetricsLog:
-    """Writes metrics.jsonl and, under the same names, metrics.csv: a row a line, a column a metric.
+    """Writes metrics.jsonl and, under the same names, metrics.csv: one row per line, one column per metric.
 
-    The lines are what counts; the table is made from them. On resume, lines from after the checkpoint are taken back
-    and the table is written anew. A metric that comes up later than the first line (of a layer that learns later, or
-    an alarm) gets the next free column, for which the table is written anew as well; cells without a metric are empty.
+    The table is derived from the lines. On resume, lines after the checkpoint are removed and the table is rewritten. A
+    metric that first appears later (of a layer that learns later, or an alarm) gets a new column, for which the table
+    is also rewritten; cells without a metric are empty.
 
     Args:
         run: the run folder.
         step: steps already taken; later lines are dropped.
 
     Attributes:
-        kept: the lines that were there and stay.
+        kept: existing lines that are kept.
     """
 
     def __init__(self, run: Path, *, step: int) -> None:
@@ -72,26 +72,26 @@ class MetricsLog:
     def _write_table(self, lines: list[dict[str, Any]]) -> None:
         if lines:
             write_csv(self.table, self.columns, [_row(line, self.columns) for line in lines])
-        else:  # a table without columns is none
+        else:  # no columns, no table
             self.table.unlink(missing_ok=True)
 
 
 def columns_of(lines: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the names in some lines, in the order in which they come up."""
+    """Return the names in some lines, in order of first appearance."""
     return list(dict.fromkeys(name for line in lines for name in line))
 
 
 def _row(line: dict[str, Any], columns: list[str]) -> list[Any]:
-    """Return the cells of a row: empty where there is no metric, sentences one after another."""
+    """Return the cells of a row: empty if there is no metric, alarms joined."""
     cells = [line.get(name, "") for name in columns]
     return [" | ".join(cell) if isinstance(cell, list) else cell for cell in cells]
 
 
 def read_metrics(path: Path, *, step: int = EVERY_STEP) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl up to a step, none if there is no such file.
+    """Return the lines of metrics.jsonl up to a step; empty if there is no such file.
 
     Raises:
-        RunError: a line is not what a training writes.
+        RunError: a line was not written by a training.
     """
     lines: list[dict[str, Any]] = []
     if not path.exists():
@@ -99,7 +99,7 @@ def read_metrics(path: Path, *, step: int = EVERY_STEP) -> list[dict[str, Any]]:
     with open_plain(path) as file:
         while text := file.readline(_MOST_LINE):
             line = parse_line(text, path)
-            if line is None:  # the line a kill cut short
+            if line is None:  # truncated by a kill
                 break
             if line["step"] <= step:
                 lines.append(line)
@@ -107,10 +107,10 @@ def read_metrics(path: Path, *, step: int = EVERY_STEP) -> list[dict[str, Any]]:
 
 
 def parse_line(text: str | bytes, path: Path) -> dict[str, Any] | None:
-    """Return a line of metrics.jsonl, or None if it was cut short.
+    """Return a line of metrics.jsonl, or None if it is truncated.
 
     Raises:
-        RunError: the line is not what a training writes.
+        RunError: the line was not written by a training.
     """
     try:
         line = parse_json(text)
@@ -124,7 +124,7 @@ def parse_line(text: str | bytes, path: Path) -> dict[str, Any] | None:
 
 
 def _is_metric(cell: tuple[str, Any]) -> bool:
-    """Whether a value is one that a training notes under this name."""
+    """Return whether the value is valid for a metric of this name."""
     name, value = cell
     if name == "alarms":
         return isinstance(value, list) and all(isinstance(text, str) for text in value)
@@ -133,7 +133,7 @@ def _is_metric(cell: tuple[str, Any]) -> bool:
 
 
 def check_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Say for each layer what the check without labels found beside the untrained net; nothing if there was none."""
+    """Describe the check without labels for each layer, compared with the untrained net; empty if there was none."""
     lines = []
     for layer, metrics in layers.items():
         found = [
@@ -156,7 +156,7 @@ def by_layer(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 
 def layer_rows(layers: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Return a row of cells a layer, and one of headings; what no layer has is left out."""
+    """Return one row of cells per layer, after a header; columns that no layer has are omitted."""
     found = {
         title: [next((metrics[name] for name in names if name in metrics), None) for metrics in layers.values()]
         for title, names in COLUMNS.items()
@@ -170,12 +170,12 @@ def layer_rows(layers: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
 
 
 def table(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return these rows as lines whose columns stand below each other."""
+    """Return these rows as lines with aligned columns."""
     return align(layer_rows(layers), numbers=True)
 
 
 def clock(seconds: float) -> str:
-    """Write a time as 1:05 or 2:03:04."""
+    """Format a duration as 1:05 or 2:03:04."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -25,12 +25,12 @@ def end_with(parent: int, *, thread_lasts: bool = True) -> None:
         parent: process id of the parent, as the parent knows it.
         thread_lasts: the thread that started this process will live long enough; the kernel watches the thread.
     """
-    if sys.platform == "win32":  # there the number of a parent says nothing; pipes that break end the process
+    if sys.platform == "win32":  # parent ids are unreliable there; broken pipes end the process
         return
     by_kernel = False
     if thread_lasts and sys.platform == "linux":
         by_kernel = ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0) == 0
-    if os.getppid() != parent:  # it has ended before this
+    if os.getppid() != parent:  # it has already ended
         os.kill(os.getpid(), signal.SIGKILL)
     if not by_kernel:
         threading.Thread(target=_look, args=(parent,), name="seqff parent", daemon=True).start()
@@ -47,7 +47,7 @@ class Child(SpawnProcess):
 
     def __reduce__(self) -> tuple[Any, ...]:
         by_main = threading.current_thread() is threading.main_thread()
-        return _begin, (os.getpid(), by_main), self.__dict__  # the new process calls this before it looks at the rest
+        return _begin, (os.getpid(), by_main), self.__dict__  # the new process calls this before it unpickles the rest
 
 
 def _begin(parent: int, by_main: bool) -> Child:
@@ -59,7 +59,7 @@ class Children(SpawnContext):
     """A "spawn" context whose processes end with this one."""
 
     def __init__(self) -> None:
-        if sys.platform != "win32":  # before there is anything in shared memory that it must clear away after a kill
+        if sys.platform != "win32":  # before anything in shared memory needs cleanup after a kill
             resource_tracker.ensure_running()
 
     Process = Child

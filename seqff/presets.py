@@ -1,4 +1,4 @@
-"""Published methods as settings: what differs from the defaults, one entry a method, for `seqff train --preset`."""
+"""Published methods as changes to the default settings, for `seqff train --preset`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from seqff.config import (
 
 @dataclass(frozen=True)
 class Preset:
-    """A method by its settings.
+    """A published method.
 
     Args:
-        text: what it is, in one line.
-        reference: where it is published.
-        config: the settings; all that the method does not speak of is as by default.
+        text: one-line description.
+        reference: the publication.
+        config: the settings; everything that the publication does not specify is the default.
     """
 
     text: str
@@ -31,27 +31,27 @@ class Preset:
 
 
 ADAMW = OptimConfig(name="adamw")
-"""What published methods learn with here; their authors have Adam or SGD, none has Muon."""
+"""Optimizer of the published methods; their authors used Adam or SGD, never Muon."""
 AS_FAST = OptimConfig(name="adamw", head_lr=1.0)
 
 PRESETS: dict[str, Preset] = {
-    "default": Preset("what `seqff train` does without a preset", "this package", TrainConfig()),
+    "default": Preset("the defaults of `seqff train`", "this package", TrainConfig()),
     "temporal-hinge": Preset(
-        "positives within a tolerance, negatives beyond a margin, a head a layer",
+        "positives within a tolerance, negatives beyond a margin, one head per layer",
         "Hadsell, Chopra, LeCun 2006 (DrLIM); layer by layer: Tang, Yang, Amit 2022, doi:10.3389/fncom.2022.789253",
         TrainConfig(objective=ObjectiveConfig(terms=("temporal_hinge",), margin=1.5)),
     ),
     "infonce": Preset(
-        "tell the positive from all negatives, by cosines through a head a layer",
+        "pick the positive among all negatives by cosine similarity, one head per layer",
         "van den Oord, Li, Vinyals 2018, arXiv:1807.03748; cosines and heads: Chen et al. 2020, arXiv:2002.05709",
         TrainConfig(
             objective=ObjectiveConfig(terms=("infonce",), same_video=0.5, head="mlp", grid=(2,)),
             optim=AS_FAST,
         ),
     ),
-    # The authors' contrast patches of a picture, so that a layer must say what is where; the 2 x 2 grid stands for that
+    # The authors contrast patches of an image, so that layers must encode positions; here the 2 x 2 grid does that
     "greedy-infomax": Preset(
-        "InfoNCE a layer, forward in time, by bilinear scores, without a head",
+        "InfoNCE for each layer, forward in time, with bilinear scores, without a head",
         "Loewe, O'Connor, Veeling 2019, arXiv:1905.11786",
         TrainConfig(
             objective=ObjectiveConfig(
@@ -65,12 +65,12 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "clapp": Preset(
-        "a hinge on predicting the positive and not the negatives, without a head",
+        "a hinge for predicting the positive but not the negatives, without a head",
         "Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262",
         TrainConfig(objective=ObjectiveConfig(terms=("clapp",), same_video=0.5, head="none", grid=(2,)), optim=ADAMW),
     ),
     "lpl": Preset(
-        "predict the positive, keep every unit's variance up, decorrelate; no negatives, no head",
+        "predict the positive, keep every unit's variance high, decorrelate; no negatives, no head",
         "Halvagal, Zenke 2023, doi:10.1038/s41593-023-01460-y",
         TrainConfig(
             objective=ObjectiveConfig(terms=("lpl",), head="none", grid=(1,)),
@@ -78,22 +78,22 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "vicreg": Preset(
-        "positives alike, every dimension alive, dimensions uncorrelated; no negatives",
+        "positives attracted, variance in every dimension, dimensions decorrelated; no negatives",
         "Bardes, Ponce, LeCun 2022, arXiv:2105.04906; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
         TrainConfig(objective=ObjectiveConfig(terms=("vicreg",), head="mlp", grid=(2,)), optim=AS_FAST),
     ),
     "barlow": Preset(
-        "the correlations between two positives are to be the identity matrix; no negatives",
+        "the cross-correlation matrix of positives should be the identity; no negatives",
         "Zbontar et al. 2021, arXiv:2103.03230; as a layer's own loss: Siddiqui et al. 2023, arXiv:2302.01647",
         TrainConfig(objective=ObjectiveConfig(terms=("barlow",), head="mlp", grid=(2,)), optim=AS_FAST),
     ),
     "sigreg": Preset(
-        "positives alike, embeddings distributed as an isotropic Gaussian (LeJEPA); no negatives",
+        "positives attracted, embeddings distributed as an isotropic Gaussian (LeJEPA); no negatives",
         "Balestriero, LeCun 2025, arXiv:2511.08544",
         TrainConfig(objective=ObjectiveConfig(terms=("sigreg",), head="mlp", grid=(2,)), optim=AS_FAST),
     ),
     "straightening": Preset(
-        "the way of a video through feature space is straight, every dimension alive, dimensions uncorrelated",
+        "straight paths of videos through feature space, variance in every dimension, dimensions decorrelated",
         "Niu, Savin, Simoncelli 2024, arXiv:2411.01777",
         TrainConfig(
             pairs=PairsConfig(clip_frames=3),
@@ -101,7 +101,7 @@ PRESETS: dict[str, Preset] = {
             optim=AS_FAST,
         ),
     ),
-    # The authors search thresholds for each layer; a fresh layer's goodness is about 1 here, and so are the thresholds
+    # The authors tune thresholds per layer; here an untrained layer's goodness is about 1, and so are the thresholds
     "scff": Preset(
         "goodness high for sums of two positives, low for sums of two negatives",
         "Chen, Liu, Laydevant, Grollier 2025, doi:10.1038/s41467-025-61037-0",
@@ -115,9 +115,9 @@ PRESETS: dict[str, Preset] = {
             optim=AS_FAST,
         ),
     ),
-    # Sums over whole maps saturate the loss; the vector of a convolution is the channels at a place
+    # Sums over whole maps saturate the loss; a convolution's activity vector is the channels at one position
     "forward-forward": Preset(
-        "goodness high for frames, low for hybrids of two, at every place of a map; lengths normalised between layers",
+        "goodness high for frames, low for hybrids of two, at every position of a map; normalization between layers",
         "Hinton 2022, arXiv:2212.13345",
         TrainConfig(
             encoder=EncoderConfig(norm="rms"),
@@ -128,8 +128,8 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "seed-note": Preset(
-        "the bare positive hinge, tolerances by hand, nothing against collapse: there to show what goes wrong",
-        "the idea this package grew from; on its collapse: Hadsell, Chopra, LeCun 2006 (DrLIM)",
+        "the bare positive hinge with fixed tolerances and no protection against collapse, to show how it fails",
+        "the origin of this package; on its collapse: Hadsell, Chopra, LeCun 2006 (DrLIM)",
         TrainConfig(
             objective=ObjectiveConfig(
                 terms=("temporal_hinge",),

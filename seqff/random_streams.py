@@ -17,28 +17,28 @@ class RandomStream(IntEnum):
     VISIT = 1
     """Clips of a visit."""
     DEAL = 2
-    """Which visits feed which batch."""
+    """Assignment of visits to batches."""
     SPARE = 3
-    """A video in place of one that cannot be read."""
+    """Replacement of an unreadable video."""
     AUGMENTATION = 4
     """Crops, mirroring and colors of a batch."""
     MIXTURES = 5
     """Synthetic negatives of a batch."""
     RESERVOIR = 6
-    """What of a stream is held."""
+    """Reservoir of a stream."""
     STREAM_BATCH = 7
-    """Which of it is in a batch, and its augmentation."""
+    """Sampling from the reservoir, and augmentation."""
 
     def generator(self, seed: int, *key: int) -> np.random.Generator:
-        """Return the stream of a seed and a key: the same numbers whenever it is asked for."""
+        """Return the generator of a seed and a key; the same arguments give the same numbers."""
         return np.random.default_rng([seed, self, *key])
 
 
 def hash_integers(first: Tensor, count: int) -> Tensor:
-    """Hash the integers first, first + 1, ...: random numbers, on any device, of which a checkpoint keeps only a count.
+    """Hash the integers first, first + 1, ...: random numbers on any device whose only state is a count.
 
     Args:
-        first: scalar int64; the host does not look at it.
+        first: scalar int64; never synchronized with the host.
         count: how many.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the rows of a batch are to each other: which are positives, which negatives, which neither."""
+"""Relations between the rows of a batch: positives, negatives, or neither."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from seqff.devices import sent
 
 @dataclass(frozen=True)
 class Relation:
-    """What the rows of a batch are to each other.
+    """Relations between the rows of a batch.
 
     Args:
         positive: (P, 2) int64, pairs (n, n + gap) of one video.
         same_video: (N, N) bool, symmetric: same video, at least `far` apart.
         other_video: (N, N) bool, symmetric: different videos.
-        real: (N,) bool, rows that are frames as they are; the others are synthetic negatives, which stand in no other
-            relation. None: all rows are real.
-        video: (N,) int64, identity of each row's video, the same in all batches. None: not known.
+        real: (N,) bool, rows that are real frames; the others are synthetic negatives, which have no other relation.
+            None: all rows are real.
+        video: (N,) int64, identity of each row's video, the same in all batches. None: unknown.
     """
 
     positive: Tensor

@@ -1,4 +1,4 @@
-"""Text for terminals: names are data of strangers, and what a terminal would obey in them is shown as an escape."""
+"""Text for terminals: names are untrusted, and control characters in them are shown as escapes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 
-_FOREIGN = r"\ud800-\udfff"  # bytes of names that are not UTF-8
+_FOREIGN = r"\ud800-\udfff"  # bytes of file names that are not UTF-8
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = r"\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -14,38 +14,37 @@ _UNPRINTABLE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_UNSEEN}{_FOREIGN}]")
 
 
 class Lines(str):
-    """Text that was laid out in lines; in any other text, a line break is part of a name and is shown as an escape."""
+    """Text whose line breaks are layout; in any other text, a line break belongs to a name and is escaped."""
 
     __slots__ = ()
 
 
 def printable(text: str) -> str:
-    """Return a name as it can be shown on one line of a terminal: what is obeyed or unseen there, and bytes that are no
-    text, as escapes."""
+    """Return a name for one line of a terminal, with control and invisible characters and undecodable bytes escaped."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1].replace(r"\udc", r"\x"), text)
 
 
 def counted(count: int, what: str) -> str:
-    """Return a number of things for people, as "1 video" or "2 videos"."""
+    """Return a count with its noun, as "1 video" or "2 videos"."""
     return f"{count} {what}{'s' * (count != 1)}"
 
 
 def visible(text: str) -> str:
-    """Return text for a terminal: as `printable`, but `Lines` keep their line breaks."""
+    """Return text for a terminal: like `printable`, but `Lines` keep their line breaks."""
     return "\n".join(map(printable, text.split("\n"))) if isinstance(text, Lines) else printable(text)
 
 
 def as_lines(lines: Iterable[str]) -> Lines:
-    """Put lines of text below each other; a line break within one is shown as an escape."""
+    """Join lines of text; a line break within one is escaped."""
     return Lines("\n".join(map(printable, lines)))
 
 
 def align(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> list[str]:
-    """Return the lines of a table whose columns stand below each other; rows may be short.
+    """Return the lines of a table with aligned columns; rows may be short.
 
     Args:
         rows: cells, the headings first.
-        numbers: align all columns but the first on the right.
+        numbers: right-align all columns but the first.
     """
     count = max(map(len, rows))
     full = [[*map(printable, row), *[""] * (count - len(row))] for row in rows]
@@ -58,7 +57,7 @@ def align(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> list[str]:
 
 
 def log_line(record: logging.LogRecord) -> str:
-    """Return a message of a log for a terminal; its format is ours, what is filled in may be names."""
+    """Return a log message for a terminal; its format string is ours, its arguments may be untrusted names."""
     given = record.args
     if isinstance(given, tuple):
         given = tuple(one if isinstance(one, (int, float)) else visible(_text(one)) for one in given)
@@ -71,5 +70,5 @@ def _text(value: object) -> str:
 
 
 def holds_escapes(text: str) -> bool:
-    """Say whether there is anything in lines of text that a terminal would obey or could not show."""
+    """Return whether lines of text contain control or unprintable characters."""
     return _UNPRINTABLE.search(text.replace("\n", "")) is not None

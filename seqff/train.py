@@ -1,4 +1,4 @@
-"""Training: from a folder of videos to a run folder."""
+"""`seqff.train`: from videos or a stream to a run folder."""
 
 from __future__ import annotations
 
@@ -83,55 +83,56 @@ def train(
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run | DryRun:
-    """Train an encoder on videos, by default every layer by its own objective (see `TrainConfig.trainer`).
+    """Train an encoder on videos, by default every layer with its own objective (see `TrainConfig.trainer`).
 
-    Under torchrun all processes call it alike and share the work (see `TrainConfig.stages` and docs/scaling.md).
+    Under torchrun, all processes make the same call and share the work (see `TrainConfig.stages` and docs/scaling.md).
 
     Args:
         videos: a folder (searched recursively), a file, a list of files, or a manifest that `scan` wrote.
             None with a stream.
-        out: the run folder to write: settings, manifest, metrics.jsonl, checkpoints, encoder. Must not exist, unless
+        out: the run folder to create: settings, manifest, metrics.jsonl, checkpoints, encoder. Must not exist, unless
             resume or overwrite is given. None only with dry_run.
-        stream: instead of videos, what comes once: a camera's number, an address, a named pipe, a folder that grows,
-            an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function that
-            gives such an iterator, each time the one before has broken off (OSError, EOFError). See docs/stream.md.
-        config: all settings (`TrainConfig`), or those that differ from the preset: a mapping such as
+        stream: instead of videos, a source that is read once: a camera's number, an address, a named pipe, a growing
+            folder, an iterator of frames (uint8 (height, width, 3), each alone or as (seconds, frame)), or a function
+            that returns such an iterator, called again when the previous one fails (OSError, EOFError). See
+            docs/stream.md.
+        config: all settings (`TrainConfig`), or changes to the preset: a mapping such as
             `{"pairs": {"size_px": 96}}`, the path of a YAML file, or the folder of a run to repeat.
-        preset: settings of a published method, by its name in `seqff.presets`.
-        steps: batches to train on, instead of what the settings say.
-        init: the encoder to begin with, which stays as it is: one of your own (`Encoder.from_sequential`), or the
-            folder of a run or of a pretrained encoder. Its transform says the size of the frames; the run's untrained
-            net is this one. None for fresh weights.
-        seed: of the initial weights, the batches and the augmentation; None for 0, or that of the run in `config`.
+        preset: name of a published method in `seqff.presets`.
+        steps: batches to train on; overrides the settings.
+        init: the initial encoder, which is copied: your own (`Encoder.from_sequential`), or the folder of a run or of a
+            pretrained encoder. Its transform sets the frame size, and it serves as the run's untrained net. None for
+            fresh weights.
+        seed: seed of initial weights, batches and augmentation; None for 0, or that of the run in `config`.
         device: "auto", "cpu" or "cuda".
-        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. With more steps
-            than before it is made longer, and the schedule of the learning rate stretched. A stream cannot be
-            replayed: it goes on with the frames that come.
+        resume: continue the run in `out` from its last checkpoint, or start it if there is none. With more steps than
+            before the run is extended, and its learning-rate schedule stretched. A stream cannot be replayed and
+            continues with new frames.
         overwrite: delete the run in `out` first.
         max_bad: largest share of the videos that may be unreadable.
-        dry_run: only say what would be done, from one round of videos and a few steps that are forgotten. Nothing is
-            written but the scan's manifest in the user's cache folder, which spares the training the scan.
-        progress: show progress bars; off a terminal, say a line a minute on stderr while training.
+        dry_run: only return the plan, based on one round of videos and a few steps that are discarded. Nothing is
+            written except the scan's manifest in the user's cache folder, which the training then reuses.
+        progress: show progress bars, or one line per minute on stderr if it is not a terminal.
 
     Returns:
-        The run: its folder and the trained encoder. Of a dry run the plan.
+        The run: its folder and the trained encoder; for a dry run, the plan.
 
     Raises:
-        SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used; no such setting or preset.
-        ValueError: no `out`, or settings that do not fit each other or the videos.
+        SeqffError: the videos, the stream, the run folder or its checkpoint cannot be used; unknown setting or preset.
+        ValueError: `out` is missing, or settings do not fit each other or the videos.
     """
     if out is None and not dry_run:
-        raise ValueError("give a folder for the run (out, --out); only a dry run (--dry-run) does without")
+        raise ValueError("give a folder for the run (out, --out); only a dry run (--dry-run) needs none")
     seed, config, run = seed_of(config, seed, init), load_settings(config, preset, steps=steps), Path(out or "")
     if config.steps < 0 and stream is None:
         raise ValueError(f"steps must be at least 1, or 0 for as many as fit the videos, got {config.steps}")
     if dry_run:
         if videos is None or stream is not None:
-            raise ValueError("a dry run (--dry-run) looks at videos: of a stream nobody knows what will come")
+            raise ValueError("a dry run (--dry-run) needs videos: the frames of a stream are not known in advance")
         if out is not None:
             check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
         return dry_run_of(videos, config, init=init, seed=seed, device=device, max_bad=max_bad, progress=progress)
-    if restarts():  # torchrun gives the same command again: the run that is there is this one
+    if restarts():  # torchrun repeats the command: the existing run is this one
         resume, overwrite = True, False
     if stream is not None and videos is None:
         ways = {"resume": resume, "overwrite": overwrite, "progress": progress}

@@ -1,4 +1,4 @@
-"""From decoded uint8 frames to the encoder's input."""
+"""Transform decoded uint8 frames to the encoder's input."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SIZE_MULTIPLE_PX = 16  # four poolings by two leave whole cells
+SIZE_MULTIPLE_PX = 16  # divisible by four poolings by two
 LARGEST_PX, LEAST_STD = 8192, 1e-6
 NEARLY = 1.03
-"""A video whose shape differs from the input's by less than this factor is scaled to it, without crop or bars."""
+"""Videos whose aspect ratio differs from the input's by less than this factor are scaled without crop or bars."""
 Fit = Literal["crop", "letterbox", "squeeze"]
 FITS = ("crop", "letterbox", "squeeze")
 
 
 @dataclass(frozen=True)
 class FrameTransform:
-    """What happens to a frame before the encoder: resize, crop or fill up, scale.
+    """Preprocessing of a frame: resize, crop or pad, scale.
 
     Args:
-        height: of the encoder's input, px.
-        width: of the encoder's input, px.
-        mean: grey level (0..1) taken away.
-        std: grey level (0..1) divided by.
-        fit: what becomes of videos of another shape than the input's: "crop" covers it and takes the middle,
-            "letterbox" shows the whole frame between bars of the mean grey, "squeeze" changes the shape.
+        height: height of the encoder's input, px.
+        width: width of the encoder's input, px.
+        mean: gray level (0..1) to subtract.
+        std: gray level (0..1) to divide by.
+        fit: treatment of videos with another aspect ratio than the input: "crop" takes the center, "letterbox" pads the
+            whole frame with bars of mean gray, "squeeze" distorts it.
 
     Raises:
-        ValueError: unknown `fit`, a side or a deviation that no input can have.
+        ValueError: unknown `fit`, or an invalid size, mean or deviation.
     """
 
     height: int
     width: int
     mean: float = 0.45
     std: float = 0.25
-    fit: Fit = field(default="crop", repr=False)  # digests of encoders hold the text of all else
+    fit: Fit = field(default="crop", repr=False)  # excluded, because digests of encoders contain the repr
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -54,8 +54,8 @@ class FrameTransform:
     def decode_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) to decode a height x width video at.
 
-        To crop, it covers the input, its shape kept; for bars it lies within; squeezed, it is the input's. A shape
-        within 3 % of the input's is decoded to it exactly.
+        With "crop" it covers the input and keeps the aspect ratio; with "letterbox" it fits inside; with "squeeze" it
+        is the input's size. An aspect ratio within 3 % of the input's is decoded to the input's size exactly.
         """
         sides = self.height / height, self.width / width
         if self.fit == "squeeze" or max(sides) <= NEARLY * min(sides):
@@ -67,12 +67,12 @@ class FrameTransform:
         return max(self.height, round(height * scale)), max(self.width, round(width * scale))
 
     def lost(self, height: int, width: int) -> float:
-        """Share of a height x width frame that is cut off, or of the input that is bars, or by which it is squeezed."""
+        """Return how much of a height x width frame is cropped, how much of the input is bars, or the distortion."""
         sides = self.height / height, self.width / width
         return 0.0 if max(sides) <= NEARLY * min(sides) else 1 - min(sides) / max(sides)
 
     def filled(self, frames: Tensor) -> Tensor:
-        """Fill frames, (N, h, w, 3) uint8, up to the input's size where they are to have bars; else as they are."""
+        """Pad frames, (N, h, w, 3) uint8, to the input's size with "letterbox"; otherwise return them unchanged."""
         down, across = self.height - frames.shape[1], self.width - frames.shape[2]
         if self.fit != "letterbox" or (down <= 0 and across <= 0):
             return frames
@@ -84,7 +84,7 @@ class FrameTransform:
         """Crop and scale decoded frames.
 
         Args:
-            frames: (N, h, w, 3) uint8, as large as `decode_size` says or larger.
+            frames: (N, h, w, 3) uint8, at least as large as `decode_size`.
 
         Returns:
             (N, 3, height, width) float32, channels_last in memory.
@@ -98,10 +98,10 @@ class FrameTransform:
         return self.scale(self.framed(x))
 
     def framed(self, frames: Tensor) -> Tensor:
-        """Cut the middle out of frames, (N, h, w, 3) uint8, or fill them up: (N, height, width, 3) uint8.
+        """Center-crop or pad frames, (N, h, w, 3) uint8, to (N, height, width, 3) uint8.
 
         Raises:
-            ValueError: frames smaller than the input that are not to have bars.
+            ValueError: frames smaller than the input, without "letterbox".
         """
         x = self.filled(frames)
         top, left = (x.shape[1] - self.height) // 2, (x.shape[2] - self.width) // 2
@@ -110,12 +110,12 @@ class FrameTransform:
         return x[:, top : top + self.height, left : left + self.width]
 
     def scale(self, frames: Tensor) -> Tensor:
-        """Scale (N, H, W, 3) uint8 grey levels to (N, 3, H, W) float32 of about mean 0 and variance 1."""
+        """Scale (N, H, W, 3) uint8 gray levels to (N, 3, H, W) float32 of about mean 0 and variance 1."""
         x = frames.permute(0, 3, 1, 2).float()
         return x.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
     def unscale(self, frames: Tensor) -> Tensor:
-        """Turn what `scale` gives, (N, 3, H, W) float32, back into grey levels, (N, H, W, 3) uint8."""
+        """Invert `scale`: (N, 3, H, W) float32 to gray levels, (N, H, W, 3) uint8."""
         levels = frames.mul(255 * self.std).add_(255 * self.mean).round_().clamp_(0, 255)
         return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
@@ -125,21 +125,21 @@ class FrameTransform:
 
     @property
     def hash(self) -> str:
-        """A short digest of the settings."""
+        """Return a short digest of the settings."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fit_transform(shorter_px: int, shapes: list[tuple[int, int]], *, fit: Fit = "crop") -> FrameTransform:
-    """Choose the input size for a set of videos: their median shape, the shorter side of about shorter_px.
+    """Choose the input size for a set of videos: their median aspect ratio, with a shorter side of about shorter_px.
 
     Args:
-        shorter_px: wanted shorter side, px.
+        shorter_px: desired shorter side, px.
         shapes: (height, width) of every video, px.
-        fit: what becomes of videos of another shape.
+        fit: treatment of videos with another aspect ratio.
 
     Returns:
-        A transform whose sides are multiples of 16 px, at most twice as long as wide or wide as long, so that a set
-        filmed by one camera loses nothing to cropping.
+        A transform whose sides are multiples of 16 px, with an aspect ratio of at most 2, so that a set filmed by one
+        camera loses nothing to cropping.
     """
     aspect = float(np.clip(np.median([width / height for height, width in shapes]), 0.5, 2.0))
     height, width = (shorter_px, shorter_px * aspect) if aspect >= 1 else (shorter_px / aspect, shorter_px)

@@ -1,4 +1,4 @@
-"""Read files of unknown origin: plain files only, with limits on their size and nesting."""
+"""Read files of unknown origin: regular files only, with limits on their size and nesting."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from seqff.errors import RunError
 MOST_JSON_BYTES = 2**26
 MOST_YAML_BYTES = 1_000_000
 _MOST_ALIASES = 20
-_OF_OTHERS = ("wandb",)  # full of links, and nothing in it is read here
+_OF_OTHERS = ("wandb",)  # contains links, but is never read here
 
 
 def open_plain(path: Path) -> BinaryIO:
     """Open a plain file for reading; a pipe might block, and a device might never end.
 
     Raises:
-        OSError: it is not there, or not a plain file.
+        OSError: it does not exist, or is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -74,7 +74,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with few references: twenty of ten make 10^20 values out of a few lines."""
+    """SafeLoader with few aliases: nested aliases make 10^20 values out of twenty lines."""
 
     aliases = 0
 
@@ -87,19 +87,19 @@ class _Loader(yaml.SafeLoader):
 
 
 def check_plain(folder: Path) -> None:
-    """Raise unless a folder of results holds only plain files and folders.
+    """Raise unless a result folder contains only regular files and folders.
 
     A link may lead to other files, a pipe may block its reader, and a device may never end.
 
     Raises:
-        RunError: the folder holds one of these.
+        RunError: the folder contains one of these.
     """
     todo = [folder]
     while todo:
         here = todo.pop()
         try:
             entries = [entry for entry in os.scandir(here) if here != folder or entry.name not in _OF_OTHERS]
-        except OSError:  # who reads it will say so
+        except OSError:  # its reader will report it
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

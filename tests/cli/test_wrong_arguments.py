@@ -24,7 +24,7 @@ from seqff.config_io import dump_yaml, to_dict
         (["-o", "run"], "no flag -o; did you mean --out"),
         (["-out", "run"], "no flag -out; did you mean --out?"),
         (["--out", "run", "-stpes=3"], "no flag -stpes=3; did you mean --steps?"),
-        ([], "only a dry run (--dry-run) does without"),
+        ([], "only a dry run (--dry-run) needs none"),
         (["--out", "run", "--max-bad", "3"], "max_bad is a share from 0 to 1, got 3.0"),
         (["--out", "run", "--pairs.gap", "abc"], "both be frames, such as 1 and 8"),
         (["--out", "run", "--preset", "clap"], "did you mean 'clapp'?"),
