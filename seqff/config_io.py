@@ -158,7 +158,7 @@ def load_settings(config: Settings | None = None, preset: str = "default", *, st
     if isinstance(config, TrainConfig):
         if preset != "default":
             raise ValueError(
-                f"a TrainConfig contains all settings: omit preset={preset!r}, or give a mapping as config"
+                f"a TrainConfig contains all settings: leave preset={preset!r} out, or give a mapping as config"
             )
         base = config
     elif isinstance(config, (str, os.PathLike)):

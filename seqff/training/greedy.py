@@ -67,7 +67,7 @@ class ActivationCache:
             if number == 0 and len(content) * self.count > free:
                 raise RunError(
                     f"{folder}: {self.count} batches of activations take {len(content) * self.count / 1e9:.1f} GB, and "
-                    f"{free / 1e9:.1f} GB are free: lower greedy_cache, or omit it"
+                    f"{free / 1e9:.1f} GB are free: lower greedy_cache, or leave it out"
                 )
             (folder / f"{number:06d}.safetensors").write_bytes(content)
         except OSError as error:

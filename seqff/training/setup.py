@@ -99,7 +99,7 @@ def begin_with(
         return config, None
     encoder = copy.deepcopy(init) if isinstance(init, Encoder) else load_encoder(init)
     if config.encoder not in (EncoderConfig(), encoder.config):
-        raise ValueError("init provides an encoder with its own settings: omit the encoder settings")
+        raise ValueError("init provides an encoder with its own settings: leave those of encoder out")
     return dataclasses.replace(config, encoder=encoder.config), encoder.train().requires_grad_(True)
 
 

@@ -151,7 +151,7 @@ def check_strategy(config: TrainConfig, *, layers: int, endless: bool = False) -
         few = "two layers'" if name == "overlap" else "one layer's"
         raise ValueError(
             f"activation_checkpointing is for trainer='end_to_end', which keeps the graphs of all layers at once; "
-            f"trainer={name!r} keeps {few} anyway: omit activation_checkpointing"
+            f"trainer={name!r} keeps {few} anyway: leave activation_checkpointing out"
         )
     if config.compile and name == "overlap":
         raise ValueError(
