@@ -1,4 +1,4 @@
-"""How far an accuracy could be off: intervals by resampling whole videos."""
+"""Confidence intervals of accuracies, by resampling whole videos."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ CHUNK = 2_000_000
 
 
 def accuracy_interval(hits: NDArray[np.floating], rows: NDArray[np.floating], *, seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of sum(hits) / sum(rows), the video being the unit that is drawn.
+    """95 % percentile bootstrap interval of sum(hits) / sum(rows), resampling videos.
 
     Args:
-        hits: (videos,) right answers among the rows of each video; for a difference of two classifiers, the right
-            answers of the one minus those of the other.
+        hits: (videos,) correct predictions among the rows of each video; for the difference of two classifiers, the
+            correct predictions of one minus those of the other.
         rows: (videos,) rows of each video, above 0.
-        seed: of the draws.
+        seed: seed of the resampling.
 
     Returns:
         Lower and upper end.
@@ -24,7 +24,7 @@ def accuracy_interval(hits: NDArray[np.floating], rows: NDArray[np.floating], *,
     Reference: Efron 1979, doi:10.1214/aos/1176344552.
     """
     rng = np.random.default_rng(seed)
-    # Drawing videos is drawing how often each kind of video occurs; with a row a video there are two or three kinds.
+    # Resampling videos means drawing how often each (hits, rows) pair occurs; one row per video has 2 or 3 such pairs.
     kinds, counts = np.unique(np.stack([hits, rows], axis=1), axis=0, return_counts=True)
     means = []
     step = max(1, CHUNK // len(kinds))

@@ -1,4 +1,4 @@
-"""What to know before one believes an accuracy: too little data, nothing learned, groups that were forgotten."""
+"""Warnings about results: too few videos, no effect of training, groups that were probably forgotten."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SUBJECTS = frozenset(
     {"actor", "animal", "cam", "camera", "day", "g", "group", "mouse", "p", "participant", "patient", "person", "rat"}
     | {"rec", "recording", "s", "scene", "session", "site", "subj", "subject", "user"}
 )
-"""Words before a number that say that videos belong together."""
+"""Words that, before a number, suggest that videos belong together."""
 _GAP = "[-_. ]+"
 
 
 def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
-    """Name what is too little to learn much from, by the labelled videos of each class and in all."""
+    """Warn about too few labeled videos, per class and in total."""
     notes = []
     if videos < FEW_VIDEOS:
         notes.append(
@@ -35,7 +35,7 @@ def too_little(videos_per_class: Mapping[str, int], videos: int) -> list[str]:
 
 
 def untrained_network(network: Mapping[str, object] | None) -> list[str]:
-    """Say so if features are of a network (settings of an extraction) that no weights were given for."""
+    """Warn if the features come from a network (settings of an extraction) without trained weights."""
     if not network or network.get("weights"):
         return []
     return [f"{network.get('name')} was extracted without weights: what stands as trained is an untrained net"]
@@ -44,7 +44,7 @@ def untrained_network(network: Mapping[str, object] | None) -> list[str]:
 def nothing_learned(
     layers: Mapping[str, ArrayResult], untrained: Mapping[str, ArrayResult], majority: float
 ) -> list[str]:
-    """Say so if no layer is above the majority's rate, or if training changed no layer's accuracy."""
+    """Warn if no layer beats the majority class, or if training changed no layer's accuracy."""
     notes = []
     if layers and all(layer.interval[0] <= majority for layer in layers.values()):
         notes.append(
@@ -57,10 +57,10 @@ def nothing_learned(
 
 
 def forgotten_groups(videos: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Say which part of the names looks like a subject, a camera or a recording that several videos are of.
+    """Find a part of the file names that looks like a subject, camera or recording shared by several videos.
 
     Returns:
-        A note with the `--groups` that would keep them together; none if no part looks like one.
+        A warning with the `--groups` that would keep such videos together; empty if no part looks like one.
     """
     paths = [PurePosixPath(video) for video in videos]
     if all(len(path.parts) > 2 for path in paths):
@@ -87,7 +87,7 @@ def _note(where: str, shared: Sequence[str], groups: str) -> str:
 
 
 def _shared(values: Sequence[str], labels: Sequence[str], *, last: bool = False) -> list[str]:
-    """Return the values, sorted, if they look like things that several videos of several classes are of; else none."""
+    """Return the sorted values if each seems to name something shared by videos of several classes, else nothing."""
     classes: dict[str, Counter[str]] = defaultdict(Counter)
     for value, label in zip(values, labels, strict=True):
         classes[value][label] += 1
@@ -96,5 +96,5 @@ def _shared(values: Sequence[str], labels: Sequence[str], *, last: bool = False)
         return []
     words = {re.sub(r"\d+", "", value).lower() for value in classes}
     repeated = sum(max(found.values()) > 1 for found in classes.values()) > len(classes) / 2
-    counted = len(words) == 1 and not words & SUBJECTS  # as in clip1, clip2, ...: numbers that are begun anew
+    counted = len(words) == 1 and not words & SUBJECTS  # as in clip1, clip2, ...: a counter that restarts
     return [] if counted and (last or not repeated) else sorted(classes)

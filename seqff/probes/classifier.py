@@ -1,4 +1,4 @@
-"""An encoder and the head that a probe has fitted on its features: what names the class of a new video."""
+"""A classifier of new videos: an encoder, and the head that a probe fitted on its features."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from seqff.probes.heads import Head, Heads
 
 @dataclass(frozen=True)
 class Classifier:
-    """From frames to classes by one layer.
+    """Frames to classes, from one layer.
 
     Args:
-        layer: its name.
-        accuracy: of that layer in the probe, on videos held out.
+        layer: name of the layer.
+        accuracy: accuracy of that layer in the probe, on held-out videos.
         encoder: the layers up to that one.
-        head: of that layer.
+        head: head of that layer.
         classes: (K,) names.
         grid: cells that the layer's maps are pooled to; see `spatial_pool`.
-        sampling: which frames are taken, and what makes a row.
-        dtype: "fp32" or "fp16", how the rows were stored that the head was fitted on.
-        videos: content hashes of the videos it was fitted on.
+        sampling: which frames are used, and what makes a row.
+        dtype: "fp32" or "fp16", the storage type of the rows that the head was fitted on.
+        videos: content hashes of the videos that the head was fitted on.
     """
 
     layer: str
@@ -48,15 +48,15 @@ def load_classifier(
     layer: str | int | None = None,
     run: str | os.PathLike[str] | Encoder | None = None,
 ) -> Classifier:
-    """Load a head of a probe with the encoder that the probe's features are of.
+    """Load a head of a probe and the encoder that produced the probe's features.
 
     Args:
         probe: folder of a probe.
-        layer: whose head, by name or index; None takes the layer with the best accuracy in the probe.
-        run: the encoder, or its run; None takes the run that the probe's features name.
+        layer: layer of the head, by name or index; None takes the layer with the best accuracy in the probe.
+        run: the encoder, or its run; None uses the run recorded with the probe's features.
 
     Raises:
-        RunError: no heads, or damaged ones, or another encoder than that of the probe.
+        RunError: the heads are missing or damaged, or the encoder is not that of the probe.
         ValueError: no head of that layer.
     """
     heads = Heads.load(Path(probe))
@@ -80,7 +80,7 @@ def _choose(heads: Heads, layer: str | int | None, probe: object) -> str:
 
 
 def _encoder(heads: Heads, run: str | os.PathLike[str] | Encoder | None) -> Encoder:
-    """Load the encoder that the features of the probe are of."""
+    """Load the encoder that produced the features of the probe."""
     where = heads.encoder.get("run") if run is None else run
     if not where:
         raise RunError("the probe's features do not say of which run they are; run (--run RUN) says it")
@@ -95,7 +95,7 @@ def _encoder(heads: Heads, run: str | os.PathLike[str] | Encoder | None) -> Enco
 
 
 def _up_to(encoder: Encoder, name: str) -> Encoder:
-    """The layers up to one."""
+    """The layers of an encoder up to the named one."""
     names = [info.name for info in encoder.feature_info]
     if name not in names:
         raise RunError(f"the encoder has no layer {name!r}; it has {', '.join(names)}")
@@ -104,7 +104,7 @@ def _up_to(encoder: Encoder, name: str) -> Encoder:
 
 
 def _extraction(settings: Mapping[str, Any]) -> tuple[Grid, Sampling, str]:
-    """Return how the features of the probe were pooled, of which frames, and how they were stored."""
+    """Return the pooling, frame sampling and storage type of the probe's features."""
     try:
         names = ("per", "every", "every_seconds", "clip_frames", "clip_stride")
         known = {name: settings[name] for name in names if name in settings}

@@ -1,4 +1,4 @@
-"""Several results side by side, in a table and a figure of accuracy over layers; only of what may be compared."""
+"""Compare results in a table and a figure of accuracy by layer; refuses results that are not comparable."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ FIGURES = (".png", ".svg")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several results that may be compared.
+    """Several comparable results.
 
     Args:
-        names: of the results, in the order given.
+        names: names of the results, in the order given.
         results: contents of their results.json.
-        differences: by name of the layer, for each result after the first its accuracy less that of the first, with
-            the 95 % interval over videos; None where the layer or the answers are missing.
-        summary: mean and standard deviation, if the results are seeds of one thing (see `summarize_seeds`).
-        figure: the figure written; None if none was asked for.
+        differences: by layer name, the accuracy of each result after the first minus that of the first, with its 95 %
+            interval over videos; None if the layer or the predictions are missing.
+        summary: mean and standard deviation over seeds (see `summarize_seeds`); None unless the results are seeds.
+        figure: path of the figure; None if there is none.
     """
 
     names: tuple[str, ...]
@@ -48,12 +48,12 @@ class Comparison:
     figure: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """All fields as JSON values."""
         results = [{"name": name, **result} for name, result in zip(self.names, self.results, strict=True)]
         return {"results": results, "differences": dict(self.differences), "summary": self.summary}
 
     def table(self) -> str:
-        """One line a layer, one column a result; seeds are summed up."""
+        """One line per layer and one column per result; for seeds, their mean and standard deviation."""
         if self.summary is not None:
             return seeds_table(self.summary)
         first = self.results[0]
@@ -75,7 +75,7 @@ class Comparison:
         return as_lines([head, *align(rows), *notes])
 
     def _repr_html_(self) -> str:
-        """The same, for notebooks."""
+        """The table as HTML, for notebooks."""
         return preformatted(self.table())
 
 
@@ -88,19 +88,19 @@ def compare(
     seed: int = 0,
     overwrite: bool = False,
 ) -> Comparison:
-    """Put several results side by side.
+    """Compare several results.
 
     Args:
         probes: folders that `probe` wrote, or their results.json.
-        names: what to call them; None takes as much of their paths as tells them apart.
-        seeds: they are seeds of one thing: give mean and standard deviation.
+        names: names of the results; None uses as much of their paths as distinguishes them.
+        seeds: treat the results as seeds of the same experiment, and return mean and standard deviation.
         out: file for a figure, *.png or *.svg; None draws none.
-        seed: of the bootstrap.
-        overwrite: replace the figure.
+        seed: seed of the bootstrap.
+        overwrite: replace an existing figure.
 
     Raises:
-        RunError: a result cannot be read, results that differ in protocol, videos, labels or splits, or `out` exists.
-        ValueError: fewer than two results, names that do not fit, or another kind of figure.
+        RunError: a result cannot be read, results differ in protocol, videos, labels or splits, or `out` exists.
+        ValueError: fewer than two results, names that do not fit, or an unsupported figure format.
     """
     figure = None if out is None else check_file(Path(out), FIGURES, overwrite=overwrite)
     folders = [Path(path).parent if Path(path).suffix == ".json" else Path(path) for path in probes]
@@ -126,7 +126,7 @@ def compare(
 
 
 def check_comparable(results: Sequence[Mapping[str, Any]], folders: Sequence[Path]) -> None:
-    """Raise RunError, naming what differs, unless all results were made by the same rules on the same videos."""
+    """Raise RunError, naming the differences, unless all results have the same protocol, videos, labels and splits."""
     for result, folder in zip(results[1:], folders[1:], strict=True):
         wrong = [what for key, what in MUST_AGREE.items() if result.get(key) != results[0].get(key)]
         if wrong:
@@ -138,7 +138,7 @@ def check_comparable(results: Sequence[Mapping[str, Any]], folders: Sequence[Pat
 
 
 def tell_apart(folders: Sequence[Path]) -> list[str]:
-    """Shortest ends of the paths that are all different, with what all share at the end left out."""
+    """Shortest distinct path suffixes, without the trailing parts that all paths share."""
     parts = [folder.resolve().parts for folder in folders]
     if len(set(parts)) < len(parts):
         raise ValueError("the same result is given twice")
@@ -163,7 +163,7 @@ def _shape(result: Mapping[str, Any]) -> tuple[Any, ...]:
 def _differences(
     results: Sequence[Mapping[str, Any]], files: Sequence[Path], seed: int
 ) -> dict[str, tuple[dict[str, Any] | None, ...]]:
-    """Paired differences to the first result; the answers are in predictions.csv, in the same order everywhere."""
+    """Paired differences from the first result, from the predictions.csv files, which share one row order."""
     tables = [read_csv(file) if file.is_file() else [] for file in files]
     first = tables[0]
     _, video = np.unique([row["video"] for row in first], return_inverse=True)
@@ -179,14 +179,14 @@ def _differences(
 
 
 def _draw(names: Sequence[str], results: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Draw a line a result, trained solid and untrained dashed, with pixels and majority across."""
+    """Draw one line per result, trained solid and untrained dashed, with horizontal lines for pixels and majority."""
     from matplotlib.figure import Figure
 
     layers = _layers(results)
     figure = Figure(figsize=(1.5 + 1.3 * max(len(layers), 3), 4), layout="constrained")
     axes = figure.subplots()
     for number, (name, result) in enumerate(zip(names, results, strict=True)):
-        shift = 0.06 * (number - (len(names) - 1) / 2)  # intervals beside each other, not on top
+        shift = 0.06 * (number - (len(names) - 1) / 2)  # keep intervals from overlapping
         untrained = {layer["name"]: layer["untrained"] for layer in result["layers"] if layer["untrained"]}
         _line(axes, layers, {layer["name"]: layer for layer in result["layers"]}, shift, f"C{number}", "-", name)
         _line(axes, layers, untrained, shift, f"C{number}", "--", f"{name}, untrained")

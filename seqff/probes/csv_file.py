@@ -1,4 +1,4 @@
-"""Read CSV files as spreadsheets write them; an error names the row."""
+"""Read CSV files as written by spreadsheets; errors name the row."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from seqff.files import unquoted
 log = logging.getLogger(__name__)
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SEPARATOR = "sep="  # what spreadsheets write before the header
+_SEPARATOR = "sep="  # first line that some spreadsheets write, before the header
 
 Rows = list[tuple[int, dict[str, str]]]
-"""The line of each row in the file, from 1, and its values by column."""
+"""For each row, its line number in the file, from 1, and its values by column."""
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> Rows:
-    """Read a CSV file with a header that has the `needed` columns, filled; others may be there.
+    """Read a CSV file that has a header with the `needed` columns, which must not have empty values.
 
-    Columns are parted by commas, semicolons, tabs or bars; spaces around names and values count for nothing, and so do
-    empty rows and empty fields beyond the header. Text that is not UTF-8 is taken for Windows-1252, and said.
+    Other columns are allowed. Columns are separated by commas, semicolons, tabs or bars. Spaces around names and
+    values, empty rows, and empty fields beyond the header are ignored. Text that is not UTF-8 is read as
+    Windows-1252, with a warning.
 
     Raises:
-        LabelError: the file cannot be read; a needed column or value is missing; a name stands twice in the header; or
-            a row has more fields than the header.
+        LabelError: the file cannot be read, a needed column or value is missing, the header repeats a name, or a row
+            has more fields than the header.
     """
     text, first = _text(path), 1
     delimiters: Sequence[str] = _DELIMITERS
@@ -70,7 +71,7 @@ def _parse(path: Path, text: str, first: int, delimiter: str, needed: Sequence[s
 
 
 def header_of(path: Path) -> list[str]:
-    """Names of the columns, whatever parts them; none if the file is no table."""
+    """Names of the columns, for any separator; empty if the file is not a table."""
     try:
         text = _text(path, quiet=True)
     except LabelError:
@@ -101,7 +102,7 @@ def _text(path: Path, *, quiet: bool = False) -> str:
 
 
 def _fits(text: str, delimiter: str, needed: Sequence[str]) -> tuple[int, int]:
-    """How many of the needed columns the header has when it is parted so, and how many columns it has at all."""
+    """Number of needed columns in the header with this delimiter, and number of all columns."""
     names = _first(next((line for line in text.splitlines() if line.strip()), ""), delimiter)
     return len({name.strip() for name in names} & {*needed}), len(names)
 

@@ -1,4 +1,4 @@
-"""The arguments of a probe, and its labelled rows: the class, group, fold and features of each."""
+"""The arguments of a probe, and its labeled rows with their class, group, fold and features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seqff.probes.splits import DEFAULT_FOLDS, Fold, check_folds, check_splits, 
 
 PIXELS = "pixels"
 BASELINES = ("untrained", "end_to_end", "supervised")
-"""Encoders that stand beside the trained one; their arrays are named BASELINE/LAYER."""
+"""Baseline encoders; their arrays are named BASELINE/LAYER."""
 LEAK = "frames dealt at random: the score is that of a memory"
 WITHIN = "frames of one video train and test: the score is of other frames of the same videos, not of other videos"
 
@@ -46,33 +46,33 @@ class ProbeConfig:
 
     @property
     def leaks(self) -> bool:
-        """Whether frames are dealt at random."""
+        """Whether frames are assigned to folds at random."""
         return self.allow_leak and self.groups in ROW_WORDS
 
     @property
     def within_videos(self) -> bool:
-        """Whether frames of one video stand on both sides of a split."""
+        """Whether frames of one video may be on both sides of a split."""
         return self.leaks or self.split_frames is not None
 
 
 @dataclass(frozen=True)
 class ProbeData:
-    """The labelled rows, the same for every array of features. Below, `row` means labelled row.
+    """The labeled rows, the same for every array of features. Below, `row` means labeled row.
 
     Args:
         config: arguments of the probe.
         paths: (videos,) path of each video.
         hashes: (videos,) content hash of each video.
         groups: (videos,) group of each video.
-        rows: (n,) places of the labelled rows among all rows.
-        video: (n,) place of each row's video among the videos.
+        rows: (n,) index of each labeled row among all rows.
+        video: (n,) index of each row's video.
         name: (n,) class name of each row.
-        unit: (n,) what must not be parted when lambda is chosen: the number of the row's group.
-        video_folds: splits of the videos; empty where frames are split inside videos.
+        unit: (n,) group number of each row; a unit stays on one side when lambda is chosen.
+        video_folds: splits of the videos; empty if frames are split inside videos.
         folds: the same splits of the rows.
-        stores: one for all folds, or one a fold, whose encoder was trained without the fold's test videos. All have
-            the same rows. None before there are features.
-        sources: by name of the array as it is reported, where it lies: once, or for each fold.
+        stores: one for all folds, or one per fold, whose encoder was trained without the fold's test videos. All
+            have the same rows. Empty until features exist.
+        sources: for each reported array name, where the array is stored: one source, or one per fold.
     """
 
     config: ProbeConfig
@@ -90,12 +90,12 @@ class ProbeData:
 
     @cached_property
     def lambdas(self) -> tuple[float, ...]:
-        """Penalties to choose from, the same in each fold."""
+        """Candidate penalties, the same in each fold."""
         return lambda_path(len(self.rows))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, sorted; class numbers are places in it."""
+        """Names of the classes, sorted; class numbers index into it."""
         return tuple(map(str, np.unique(self.name)))
 
     @cached_property
@@ -105,31 +105,31 @@ class ProbeData:
 
     @cached_property
     def order(self) -> Places:
-        """(answers,) brings answers fold after fold into the order of the rows."""
+        """(predictions,) permutation from fold-by-fold order into the order of the rows."""
         return np.argsort(np.concatenate([fold.test for fold in self.folds]), kind="stable")
 
     @cached_property
     def tested(self) -> Places:
-        """(answers,) the row of each: every row once where folds are dealt, as often as official splits test it."""
+        """(predictions,) row of each prediction: every row once, or with official splits as often as they test it."""
         return np.concatenate([fold.test for fold in self.folds])[self.order]
 
     @cached_property
     def tested_fold(self) -> Places:
-        """(answers,) the fold of each answer."""
+        """(predictions,) fold of each prediction."""
         return np.repeat(np.arange(len(self.folds)), [len(fold.test) for fold in self.folds])[self.order]
 
     def by_video(self, values: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum a value of each answer, (answers,), over the answers of each tested video, (tested videos,)."""
+        """Sum a value per prediction, (predictions,), over the predictions of each tested video, (tested videos,)."""
         _, place = np.unique(self.video[self.tested], return_inverse=True)
         return np.bincount(place, weights=values).astype(np.float64)
 
     def source(self, name: str, fold: int) -> Source:
-        """Where a fold's part of an array lies."""
+        """The source of an array for a fold."""
         sources = self.sources[name]
         return sources[fold % len(sources)]
 
     def read(self, source: Source) -> NDArray[np.float32]:
-        """Read the rows of an array, or raise RunError where a value is not finite."""
+        """Read the labeled rows of an array; raises RunError if a value is not finite."""
         store, name = source
         features = finite(store, name, store.to_numpy(name), np.arange(len(store)))
         return features if len(self.rows) == len(features) else features[self.rows]
@@ -147,7 +147,7 @@ class ProbeData:
 
 
 def finite(store: FeatureStore, name: str, x: NDArray[np.float32], rows: Places) -> NDArray[np.float32]:
-    """Return rows of an array, (n, D), with their places in the store, (n,), if all values are finite.
+    """Return rows of an array, (n, D), whose indices in the store are `rows`, (n,), if all values are finite.
 
     Raises:
         RunError: a value is not finite.
@@ -162,7 +162,7 @@ def finite(store: FeatureStore, name: str, x: NDArray[np.float32], rows: Places)
 def read_data(
     stores: Sequence[FeatureStore], config: ProbeConfig, sources: Mapping[str, tuple[Source, ...]]
 ) -> ProbeData:
-    """Read labels and groups, split the videos, and prove that nothing stands on both sides; see `split_data`.
+    """Read labels and groups, split the videos, and check that the sides of a split are disjoint; see `split_data`.
 
     Raises:
         RunError: the stores do not hold the same rows.
@@ -183,9 +183,9 @@ def split_data(
     *,
     without_features: Collection[str],
 ) -> ProbeData:
-    """Read labels, groups and splits from videos and rows alone, and prove that nothing stands on both sides.
+    """Read labels, groups and splits from videos and rows alone, and check that the sides of a split are disjoint.
 
-    `index` is None where each video is a row; tables may also name the videos in `without_features`.
+    `index` is None if each video is a row. Tables may also name the videos in `without_features`.
 
     Raises:
         LabelError: labels, groups or splits do not fit the videos, or the videos cannot be split.
@@ -202,7 +202,7 @@ def split_data(
         folds = _random_folds(name, config) if config.leaks else _frame_fold(index, rows, name, config)
     else:
         unit = np.unique(np.array(groups), return_inverse=True)[1][video]
-        # What is dealt: a video with its class; where parts of videos are labelled, with each of its classes.
+        # Each video is assigned with its class; if parts of videos are labeled, with each of its classes.
         dealt = sorted(set(zip(video.tolist(), name.tolist(), strict=True)))
         classes, homes = [label for _, label in dealt], [groups[place] for place, _ in dealt]
         check_classes(classes, homes)
@@ -227,7 +227,7 @@ def split_data(
 
 
 def check_same_rows(stores: Sequence[FeatureStore]) -> None:
-    """Raise RunError unless row i is the same frames of the same video in all stores."""
+    """Raise RunError unless row i has the same frames of the same video in all stores."""
     first = stores[0]
     content = {video.path: video.content_hash for video in first.videos}
     for store in stores[1:]:
@@ -250,7 +250,7 @@ def _names(
     of_row: Places,
     without_features: Collection[str],
 ) -> list[str | None]:
-    """Class of each row; None where it has none."""
+    """Class of each row; None if it has none."""
     labels = config.labels
     if labels == "video":
         if config.split_frames is None:
@@ -270,7 +270,7 @@ def _names(
 
 
 def _frame_fold(index: FeatureIndex | None, rows: Places, name: Names, config: ProbeConfig) -> list[Fold]:
-    """Split frames inside videos: of each video every n-th frame trains, all others test."""
+    """Split frames inside videos: every n-th frame of each video trains, all others test."""
     asked = str(config.split_frames)
     word, _, number = asked.partition(":")
     if word != "every" or not number.isdecimal() or int(number) < 2:
@@ -291,7 +291,7 @@ def _frame_fold(index: FeatureIndex | None, rows: Places, name: Names, config: P
 
 
 def _random_folds(name: Names, config: ProbeConfig) -> list[Fold]:
-    """Deal rows, not videos: what the protocol refuses unless told otherwise."""
+    """Assign rows, not videos, to folds at random; the protocol refuses this unless `allow_leak` is set."""
     if config.splits is not None:
         raise ValueError("splits and groups='frame' exclude each other; give one of them")
     count = DEFAULT_FOLDS if config.folds is None else config.folds

@@ -1,4 +1,4 @@
-"""What the probes share as scikit-learn estimators: their inputs, numpy or torch, and their answers."""
+"""Common base of the probes as scikit-learn estimators, for numpy and torch inputs."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from seqff.probes.preprocessing import Array, module_of, to_numpy
 class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of rows of features.
 
-    X may be anything scikit-learn takes, or a torch tensor; a tensor is worked on where it lies. Answers are tensors
-    beside X if both X and the labels were tensors, else numpy arrays.
+    X may be anything scikit-learn accepts, or a torch tensor, which stays on its device. Predictions are tensors on
+    the device of X if both X and the labels were tensors, else numpy arrays.
     """
 
     classes_: NDArray[Any]
     n_features_in_: int
 
     def predict(self, X: Array) -> Array:
-        """Name a class for each row of X, (m, D)."""
+        """Predict the class of each row of X, (m, D)."""
         rows = self._rows(X)
         return self._like_inputs(self.classes_[to_numpy(self._scores(rows)).argmax(axis=1)], X)
 
     def score(self, X: Array, y: Array, sample_weight: Any = None) -> float:
-        """Share of rows named right."""
+        """Share of rows classified correctly."""
         if isinstance(X, torch.Tensor):
             return float(np.average(to_numpy(self.predict(X)) == to_numpy(y), weights=sample_weight))
         return float(super().score(X, to_numpy(y), sample_weight))
 
     def _scores(self, rows: Array) -> Array:
-        """What the classes get in each row, (m, K); the largest wins."""
+        """Scores of the classes in each row, (m, K); the largest wins."""
         raise NotImplementedError
 
     def _training(self, X: Array, y: Array) -> tuple[Array, NDArray[np.int64]]:
-        """Rows and class numbers to train on; ValueError for what no classifier can be trained on."""
+        """Validated rows and class numbers for training; raises ValueError if they cannot be trained on."""
         if isinstance(X, torch.Tensor):
             labels = to_numpy(y)
             rows = _checked(X)
@@ -58,7 +58,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return rows, codes.astype(np.int64)
 
     def _rows(self, X: Array) -> Array:
-        """Check what is to be classified."""
+        """Validate rows to be classified."""
         check_is_fitted(self)
         if not isinstance(X, torch.Tensor):
             return validate_data(self, X, reset=False, dtype=_FLOATS)
@@ -69,7 +69,7 @@ class Probe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return rows
 
     def _like_inputs(self, values: Array, X: Array) -> Array:
-        """Return values as a tensor beside X if X and the labels were tensors, else as an array."""
+        """Return values as a tensor on the device of X if X and the labels were tensors, else as an array."""
         if isinstance(X, torch.Tensor) and self._tensor_labels:
             return torch.as_tensor(values, device=X.device)
         return to_numpy(values)
@@ -79,14 +79,14 @@ _FLOATS = (np.float64, np.float32)
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """A generator of what scikit-learn takes as random_state."""
+    """A generator from anything that scikit-learn accepts as random_state."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     return np.random.default_rng(check_random_state(random_state).randint(2**31))
 
 
 def group_numbers(groups: Any, rows: int) -> NDArray[np.int64]:
-    """Numbers of the groups of rows, (n,); each row is its own where there are none. ValueError: not one a row."""
+    """Group number of each row, (n,); without groups, each row is its own. ValueError: not one group per row."""
     if groups is None:
         return np.arange(rows)
     numbers = np.unique(to_numpy(groups), return_inverse=True)[1]
@@ -96,7 +96,7 @@ def group_numbers(groups: Any, rows: int) -> NDArray[np.int64]:
 
 
 def match(rows: Array, like: Array) -> Array:
-    """Bring rows to the kind and device of the rows trained on."""
+    """Convert rows to the type and device of the training rows."""
     if isinstance(like, torch.Tensor):
         return torch.as_tensor(rows, device=like.device)
     return to_numpy(rows)

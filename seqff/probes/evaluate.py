@@ -1,4 +1,4 @@
-"""The headline number: for each fold an encoder trained without the fold's test videos, then extracted and probed."""
+"""Evaluation on unseen videos: for each fold, train an encoder without the test videos, then extract and probe."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ Twin = Literal["end_to_end", "supervised"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: its folder, one result a seed, and mean and standard deviation over the seeds.
+    """Result of `evaluate`: its folder, one result per seed, and mean and standard deviation over the seeds.
 
-    `summary["seconds"]` says how long each phase took this time, wall clock; what was there already took none.
+    `summary["seconds"]` is the wall time of each phase in this call; phases finished earlier take none.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Evaluation:
     summary: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """All fields as JSON values."""
         results = {str(seed): result.to_dict() for seed, result in self.results.items()}
         return {"folder": str(self.path), "summary": dict(self.summary), "seeds": results}
 
@@ -64,13 +64,13 @@ class Evaluation:
         return seeds_table(self.summary)
 
     def _repr_html_(self) -> str:
-        """The same, for notebooks."""
+        """The table as HTML, for notebooks."""
         return preformatted(self.table())
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every fold of every seed is made with."""
+    """Settings shared by every fold of every seed."""
 
     folder: Path
     manifest: Manifest
@@ -115,37 +115,38 @@ def evaluate(
     max_bad: float = 0.05,
     progress: bool = True,
 ) -> Evaluation:
-    """Train, extract and probe fold by fold, so that no encoder has seen the videos it is tested on.
+    """Train, extract and probe fold by fold, so that every encoder is tested on videos it has not seen.
 
-    For each fold an encoder is trained on the videos of the other folds, describes all videos, and is probed on its
-    fold's test videos by protocol v1; the answers of all folds make one result, `unseen`. Beside each layer stand the
-    same layer untrained, raw pixels, the majority class and, where asked for, two twins trained on the same videos.
+    For each fold, an encoder is trained on the videos of the other folds, features of all videos are extracted, and
+    they are probed on the fold's test videos by protocol v1. The predictions of all folds make one result, `unseen`. It
+    compares each layer with the untrained layer, raw pixels, the majority class and, on request, two baselines trained
+    on the same videos.
 
     Args:
-        videos: a folder, a file, a list of files, or a manifest, as `scan` takes it.
-        out: folder for everything: runs and features of each fold, and a result a seed.
-        labels: classes of the videos; see `probe`. Values stand in the order of the usable videos of the scan.
-        groups: what must not stand on both sides of a split; see `probe`.
+        videos: a folder, a file, a list of files, or a manifest, as for `scan`.
+        out: folder for everything: runs and features of each fold, and one result per seed.
+        labels: classes of the videos; see `probe`. Arrays follow the order of the usable videos of the scan.
+        groups: groups that a split must not divide; see `probe`.
         splits: a file of official splits; see `probe`.
-        folds: how many; see `probe`.
+        folds: number of folds; see `probe`.
         baselines: "end_to_end" (the same objective by backpropagation) and "supervised" (labels of the training
             videos, by backpropagation: an upper bound).
-        config: settings of the trainings, or those that differ from the preset; see `seqff.train`.
-        preset: settings of a published method, by its name in `seqff.presets`.
-        seeds: of the trainings, one result each; more may be added later with `resume`.
-        per: a row a video, a clip or a frame.
-        grid: cells along each side that maps are averaged over.
-        every: take every n-th frame.
-        seed: of the folds and the bootstrap, the same for all seeds of the training.
+        config: training settings, or only those that differ from the preset; see `seqff.train`.
+        preset: name of a published method in `seqff.presets`.
+        seeds: training seeds, one result each; `resume` can add more later.
+        per: one row per video, clip or frame.
+        grid: cells per side that maps are average-pooled to.
+        every: use every n-th frame.
+        seed: seed of the folds and the bootstrap, the same for all training seeds.
         device: "auto", "cpu" or "cuda".
-        resume: go on where an evaluation with the same settings was stopped; finished folds are not done again.
+        resume: continue an interrupted evaluation with the same settings; finished folds are not repeated.
         overwrite: delete the evaluation in `out` first.
-        max_bad: largest share of the videos that may be unreadable.
-        progress: show progress bars (on a terminal).
+        max_bad: largest allowed share of unreadable videos.
+        progress: show progress bars if stderr is a terminal.
 
     Raises:
         SeqffError: the videos, labels or folders cannot be used.
-        ValueError: a wrong argument.
+        ValueError: an invalid argument.
     """
     target, config, folder = choose_device(device), load_settings(config, preset), Path(out)
     _check(labels, baselines, seeds)
@@ -194,7 +195,7 @@ def _check(labels: Labels, baselines: Sequence[str], seeds: Sequence[int]) -> No
 
 
 def _agree(file: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new evaluation; raise RunError where a resumed one has others."""
+    """Write the settings of a new evaluation; raises RunError if a resumed one has different settings."""
     if not file.exists():
         write_json(file, settings)
         return
@@ -238,14 +239,14 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
 
 
 def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> list[Path]:
-    """Train what is not there yet: the encoder of a fold and its twins; returns their folders."""
+    """Train the encoder of a fold and its baselines, unless they exist; returns their folders."""
     options: dict[str, Any] = {"seed": seed, "device": plan.device, "max_bad": plan.max_bad, "progress": plan.progress}
-    seen = fold / "videos.json"  # of an older seqff
+    seen = fold / "videos.json"  # written by older versions
     seen = seen if seen.exists() else seen.with_suffix(TABLE)
     if not seen.exists():
         usable = plan.manifest.usable
         contents = column(usable, "content_hash")
-        tested = np.array([path in test for path in column(usable, "path")], dtype=bool)  # and copies of those
+        tested = np.array([path in test for path in column(usable, "path")], dtype=bool)  # copies are added below
         replace(plan.manifest, entries=chosen(usable, ~np.isin(contents, contents[tested]))).save(seen)
     homes = []
     for name in ("", *plan.twins):
@@ -262,7 +263,7 @@ def _train_fold(plan: _Plan, fold: Path, test: frozenset[str], seed: int) -> lis
 
 
 def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureStore]:
-    """Extract what is not there yet: each video is decoded once for the encoders of all folds."""
+    """Extract missing features; each video is decoded once for the encoders of all folds."""
     manifest = manifest_in(plan.folder)
     if not manifest.exists():
         plan.manifest.save(manifest)
@@ -275,7 +276,7 @@ def _extract(plan: _Plan, home: Path, folders: Sequence[Path]) -> list[FeatureSt
 
 
 def _needs_its_own(folder: Path, first: Path) -> bool:
-    """Whether a fold needs baselines of its own: untrained nets of all folds are one, if their frames have one size."""
+    """Whether a fold needs its own baselines: the untrained nets of all folds are equal if their frame size is."""
     if folder == first or (folder / "features" / "meta.json").exists():
         return True
     done = (first / "features" / "meta.json").exists()

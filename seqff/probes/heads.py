@@ -1,5 +1,5 @@
-"""The linear heads of a probe: one a layer, fitted on all labeled rows, kept beside the result to name the class of
-new videos."""
+"""The linear heads of a probe, one per layer: fitted on all labeled rows and saved with the result, to classify new
+videos."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TENSORS = ("kept", "mean", "scale", "weights", "bias")
 
 @dataclass(frozen=True)
 class Head:
-    """A linear classifier of rows of features, with what they are scaled by.
+    """A linear classifier of feature rows, with the scaling it expects.
 
     Args:
-        kept: (D,) bool, which features are used; the others did not vary.
-        mean: (D',) float64, taken away from the features kept.
-        scale: (D',) float64, which they are then divided by.
+        kept: (D,) bool, the features used; the others were constant in training.
+        mean: (D',) float64, subtracted from the kept features.
+        scale: (D',) float64, divides the result.
         weights: (D', K) float64.
         bias: (K,) float64.
     """
@@ -47,14 +47,14 @@ class Head:
     bias: NDArray[np.float64]
 
     def probabilities(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability of every class, (m, K), for rows of features, (m, D)."""
+        """Return the probability of each class, (m, K), for rows of features, (m, D)."""
         x = (rows[:, self.kept].astype(np.float64) - self.mean) / self.scale
         found: NDArray[np.float64] = softmax(x @ self.weights + self.bias, axis=1)
         return found
 
     @property
     def fits(self) -> bool:
-        """Whether the shapes belong together and all values are finite."""
+        """Whether all shapes are consistent and all values finite."""
         wide, classes = int(self.kept.sum()), self.bias.shape
         same = self.mean.shape == self.scale.shape == (wide,) and self.weights.shape == (wide, *classes)
         return same and all(np.isfinite(vars(self)[name]).all() for name in TENSORS[1:])
@@ -65,12 +65,12 @@ class Heads:
     """The heads of a probe.
 
     Args:
-        layers: by name of the layer, its head.
+        layers: head of each layer, by name.
         classes: (K,) names.
-        accuracy: by layer, what the probe measured, on videos held out.
-        extraction: settings of the store that they were fitted on; see `seqff.features.extract`.
+        accuracy: by layer, the accuracy that the probe measured on held-out videos.
+        extraction: settings of the store that the heads were fitted on; see `seqff.features.extract`.
         encoder: run and hash of the encoder.
-        videos: content hashes of the videos they were fitted on.
+        videos: content hashes of the videos the heads were fitted on.
     """
 
     layers: Mapping[str, Head]
@@ -81,10 +81,10 @@ class Heads:
     videos: frozenset[str]
 
     def save(self, folder: Path) -> None:
-        """Write them into a folder.
+        """Write the heads into a folder.
 
         Raises:
-            WriteError: they cannot be written.
+            WriteError: a file cannot be written.
         """
         tensors = {f"{name}/{key}": value for name, head in self.layers.items() for key, value in vars(head).items()}
         metadata = {
@@ -99,7 +99,7 @@ class Heads:
         """Read the heads of a probe.
 
         Raises:
-            RunError: there are none, or the file is damaged.
+            RunError: there are no heads, or the file is damaged.
         """
         file = folder / HEADS
         if not file.is_file():
@@ -128,7 +128,7 @@ class Heads:
 
 
 def head_of(probe: LinearProbe) -> Head:
-    """Return a fitted probe as a head."""
+    """Convert a fitted probe to a head."""
     scaling, weights = probe.scaling_, to_numpy(probe.weights_).astype(np.float64)
     mean, scale = (to_numpy(part).astype(np.float64) for part in (scaling.mean, scaling.scale))
     return Head(to_numpy(scaling.kept), mean, scale, weights[:-1], weights[-1])

@@ -1,4 +1,4 @@
-"""Nearest neighbors: what features are worth without anything being fitted."""
+"""Nearest-neighbor classification: a measure of features that fits no parameters."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from seqff.probes.estimator import Probe, match
 from seqff.probes.preprocessing import Array, fit_scaling
 
 NEIGHBORS = (10, 20, 100, 200)
-"""All are reported, none is chosen: the best k is a choice made on the test rows."""
+"""All are reported: picking the best k would be a choice made on the test rows."""
 TEMPERATURE = 0.07
 CHUNK = 2**24
-"""Similarities held at a time."""
+"""Maximum number of similarities held at a time."""
 
 
 def knn_votes(
     train: Tensor, y: Tensor, test: Tensor, *, classes: int, ks: Sequence[int], temperature: float = TEMPERATURE
 ) -> list[Tensor]:
-    """Votes of the k training rows that lie in the most similar direction, each counting exp(cosine / temperature).
+    """Vote of the k training rows with the highest cosine similarity, weighted by exp(cosine / temperature).
 
     Args:
         train, y, test: (n, D) features, (n,) int64 class numbers, (m, D) features.
         classes: K.
         ks: numbers of neighbors, each at most n.
-        temperature: small ones let the nearest decide.
+        temperature: a lower one gives the nearest neighbors more weight.
 
     Returns:
-        For each k the (m, K) shares of the votes.
+        For each k, the (m, K) shares of the votes.
 
     Reference: Wu et al. 2018, arXiv:1805.01978; k and temperature as in DINO, Caron et al. 2021, arXiv:2104.14294.
     """
@@ -49,12 +49,12 @@ class KNNProbe(Probe):
     """Cosine nearest neighbors on standardized features; see `knn_votes`.
 
     Args:
-        n_neighbors: k; all training rows vote where there are fewer.
-        temperature: of the votes.
+        n_neighbors: k; if there are fewer training rows, all vote.
+        temperature: temperature of the votes.
 
     Attributes:
         classes_: (K,) labels.
-        scaling_: what features are scaled by.
+        scaling_: the scaling of the features.
     """
 
     def __init__(self, n_neighbors: int = 20, *, temperature: float = TEMPERATURE) -> None:
@@ -62,10 +62,10 @@ class KNNProbe(Probe):
         self.temperature = temperature
 
     def fit(self, X: Array, y: Array) -> KNNProbe:
-        """Keep the training rows, X (n, D), and their labels, y (n,).
+        """Store the training rows, X (n, D), and their labels, y (n,).
 
         Raises:
-            ValueError: k below 1, or a temperature that is not above 0.
+            ValueError: k is below 1, or the temperature is not above 0.
         """
         if self.n_neighbors < 1 or not self.temperature > 0:
             raise ValueError(
@@ -78,11 +78,11 @@ class KNNProbe(Probe):
         return self
 
     def predict_proba(self, X: Array) -> Array:
-        """Share of the votes, (m, K)."""
+        """Share of the votes for each class, (m, K)."""
         return self._like_inputs(self._scores(self._rows(X)), X)
 
     def votes(self, X: Array, ks: Sequence[int]) -> list[Array]:
-        """Share of the votes for several k at the price of the largest; each (m, K)."""
+        """Share of the votes for several k, each (m, K), at the cost of the largest."""
         return self._votes(self._rows(X), ks)
 
     def _scores(self, rows: Array) -> Tensor:

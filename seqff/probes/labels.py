@@ -1,6 +1,6 @@
 """The class and the group of every video: from folders, tables or names.
 
-A group (a subject, a camera, a recording) never stands on both sides of a split.
+A group (a subject, a camera, a recording) is never divided between training and test.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ Labels = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any] | NDArray[An
 log = logging.getLogger(__name__)
 _SPLITS = ("dev", "eval", "test", "testing", "train", "training", "trainval", "val", "valid", "validation")
 SHOWN = 3
-"""Names an error message lists before it counts the rest."""
+"""Number of names an error message lists."""
 ROW_WORDS = ("frame", "frames", "row", "rows", "random")
 
 
 def labels_by_video(videos: Sequence[str], labels: Labels) -> str | os.PathLike[str] | Mapping[str, str]:
-    """Return labels as a mapping, if they are given as values: one a video, or a Series of pandas by video.
+    """Return labels given as values, one per video or a pandas Series by video, as a mapping.
 
     Args:
-        videos: paths, in the order in which values stand.
-        labels: see `seqff.probe`; words and paths are returned as they are.
+        videos: paths, in the order of the values.
+        labels: see `seqff.probe`; words and paths are returned unchanged.
 
     Raises:
-        LabelError: another number of values than of videos, or a missing value.
+        LabelError: the number of values is not that of the videos, or a value is missing.
     """
     if isinstance(labels, (str, os.PathLike)):
         return labels
     if not isinstance(labels, Mapping):
-        index = getattr(labels, "index", None)  # of a Series
+        index = getattr(labels, "index", None)  # of a pandas Series
         named = index is not None and not callable(index) and all(isinstance(video, str) for video in index)
         if not named and len(labels) != len(videos):
             raise LabelError(
@@ -65,17 +65,17 @@ def read_labels(
     """Find the class of each video.
 
     Args:
-        videos: paths, posix, relative to the folder of videos.
+        videos: POSIX paths relative to the folder of videos.
         source: "folder" (the first folder of the path: walk/denis.avi is a "walk"), a CSV file with the header
             `video,label` (more columns may follow), or a mapping from video to label.
         column: the column of the file that holds the class.
-        without_features: further videos that the source may name (the skipped ones).
+        without_features: further videos that the source may name (skipped ones).
 
     Returns:
-        One label a video, in the order of `videos`.
+        One label per video, in the order of `videos`.
 
     Raises:
-        LabelError: a video without a label, a label for an unknown video, or an unreadable table.
+        LabelError: a video has no label, a label is for an unknown video, or the table is unreadable.
     """
     if isinstance(source, Mapping):
         return align(videos, source, "label", "the labels given", without_features)
@@ -94,19 +94,19 @@ def read_groups(
     """Find the group of each video.
 
     Args:
-        videos: paths, posix, relative to the folder of videos.
-        source: None (each video is a group of its own), "folder" (name of the innermost folder: walk/anna/1.avi is in
+        videos: POSIX paths relative to the folder of videos.
+        source: None (each video is its own group), "folder" (name of the innermost folder: walk/anna/1.avi is in
             "anna"), a CSV file with the header `video,group`, a mapping from video to group, or a regular expression.
-            The expression is searched for in the file name, or in the whole path if it has a "/"; its group named
-            `group`, else its first one, is the answer: `(?P<group>[a-z]+)_` puts walk/denis_walk.avi into "denis".
-        content_hashes: of the videos; copies of one file must share a group.
-        without_features: further videos that a table may name (the skipped ones).
+            The expression is searched for in the file name, or in the whole path if it has a "/". The value is its
+            capture group named `group`, else its first: `(?P<group>[a-z]+)_` puts walk/denis_walk.avi into "denis".
+        content_hashes: content hash of each video; copies of one file must share a group.
+        without_features: further videos that a table may name (skipped ones).
 
     Returns:
-        One group a video, in the order of `videos`.
+        One group per video, in the order of `videos`.
 
     Raises:
-        LabelError: a video without a group, an unreadable table or expression, or copies in different groups.
+        LabelError: a video has no group, the table or expression is unreadable, or copies are in different groups.
     """
     if source is None:
         first = {content: video for video, content in zip(reversed(videos), reversed(content_hashes), strict=True)}
@@ -126,7 +126,7 @@ def read_groups(
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
-    """One column of a CSV file, by the column `video`; raises LabelError where a video has two values."""
+    """Read a column of a CSV file, keyed by its column `video`; raises LabelError if a video has two values."""
     if not path.is_file():
         hint = " (or is it meant as the word 'folder'?)" if column == "label" else ""
         raise LabelError(f"{path}: no such file of {column}s{hint}")
@@ -139,7 +139,7 @@ def read_column(path: Path, column: str) -> dict[str, str]:
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Rows:
-    """Rows of a CSV file that has the `needed` columns, `video` among them; videos come with forward slashes.
+    """Rows of a CSV file that has the `needed` columns, including `video`; videos are returned with forward slashes.
 
     Raises:
         LabelError: see `read_rows`.
@@ -151,9 +151,9 @@ def read_table(path: Path, needed: Sequence[str]) -> Rows:
 def align(
     videos: Sequence[str], values: Mapping[str, str], what: str, source: str, without_features: Collection[str] = ()
 ) -> list[str]:
-    """Pick each video's value from a table that must fit: no video missing, none unknown.
+    """Return each video's value from a table that must name every video and no unknown ones.
 
-    `what` names the value and `source` the table in the LabelError that is raised where they do not fit.
+    `what` names the value and `source` the table in the LabelError raised otherwise.
     """
     values, known = _spelt_alike(values, videos), set(videos)
     unknown = [video for video in values if video not in known and video not in without_features]
@@ -173,7 +173,7 @@ def align(
 
 
 def check_classes(labels: Sequence[str], groups: Sequence[str]) -> None:
-    """Raise LabelError unless a probe by groups can be trained and tested: 2 classes, each in 2 groups or more."""
+    """Raise LabelError unless groups can be split: 2 classes or more, each in at least 2 groups."""
     classes = Counter(labels)
     if len(classes) < 2:
         raise LabelError(f"all videos have the label {labels[0]!r}; a probe needs 2 classes or more")
@@ -207,7 +207,7 @@ def check_classes(labels: Sequence[str], groups: Sequence[str]) -> None:
 
 
 def listing(names: Sequence[str], singular: str, plural: str | None = None) -> str:
-    """Say how many there are and name the first few: "5 videos (a, b, c, ...)"."""
+    """Count names and list the first few: "5 videos (a, b, c, ...)"."""
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     return f"{len(names)} {singular if len(names) == 1 else plural or singular + 's'} ({shown})"
 

@@ -1,7 +1,7 @@
-"""The linear probe: multinomial logistic regression with its penalty chosen inside the training part.
+"""The linear probe: multinomial logistic regression whose penalty is chosen inside the training part.
 
-Features are standardized and divided by the square root of their number, so that a row has mean square 1 whatever
-the layer's width, and one path of penalties serves narrow and wide layers alike.
+Features are standardized and divided by the square root of their number. Rows then have mean squared norm 1 at any
+width, so one path of penalties serves narrow and wide layers.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from seqff.probes.softmax import lambda_path, logits_of, softmax_path
 
 ONE_THREAD_UP_TO_ROWS = 5000
 SELECTION_TOLERANCE = 1e-5
-"""Of the fits that lambda is chosen by, where rows are many."""
+"""For the fits that choose lambda, when there are many rows."""
 FINAL_TOLERANCE = 1e-9
-"""Of the last fit in float64, the one that answers; in float32 `softmax.TOLERANCE` is what can be reached."""
+"""For the final fit in float64; float32 can only reach `softmax.TOLERANCE`."""
 
 
 class LinearProbe(Probe):
-    """Multinomial logistic regression, L2, its penalty chosen from a path on held-out groups of the training rows.
+    """L2-penalized multinomial logistic regression; the penalty is chosen on held-out groups of the training rows.
 
     Args:
-        lambdas: penalties to choose from, strong to weak, evenly spaced in their logarithm (see `softmax_path` for the
-            loss); None takes `lambda_path` of the rows. One alone is taken as it is.
-        width: project the scaled features onto so many random directions first; None leaves them as they are.
-        width_seed: of those directions.
-        random_state: of the inner splits: an int, a numpy RandomState or Generator, or None.
+        lambdas: candidate penalties, strong to weak, evenly spaced in their logarithm (see `softmax_path` for the
+            loss); None uses `lambda_path` for the number of rows. A single one is used as it is.
+        width: project the scaled features onto this many random directions first; None does not project.
+        width_seed: seed of the projection.
+        random_state: randomness of the inner splits: an int, a numpy RandomState or Generator, or None.
 
     Attributes:
         classes_: (K,) labels.
         lambda_: the penalty used.
-        choice_: how it was chosen; None where there were too few groups, and then it is the middle of the path.
+        choice_: how it was chosen; None if there were too few groups, and the middle of the path was used.
         weights_: (D' + 1, K) for scaled features, the intercept in the last row.
-        scaling_: what features are scaled by; it also knows how many were constant.
-        converged_: the final fit met its tolerance.
+        scaling_: the scaling of the features, including the number of constant ones.
+        converged_: whether the final fit met its tolerance.
     """
 
     def __init__(
@@ -59,21 +59,21 @@ class LinearProbe(Probe):
         self.random_state = random_state
 
     def fit(self, X: Array, y: Array, groups: Any = None, *, tried: Callable[[], object] = lambda: None) -> LinearProbe:
-        """Train.
+        """Fit the classifier.
 
         Args:
             X: (n, D) features.
             y: (n,) labels.
-            groups: (n,) what rows must not be parted when lambda is chosen (their video, their subject); None makes
-                each row a group of its own.
-            tried: called after each penalty that was tried, for progress bars.
+            groups: (n,) groups (videos, subjects) that are never divided when lambda is chosen; None makes each row its
+                own group.
+            tried: called after each penalty tried, for progress bars.
         """
         rows, codes = self._training(X, y)
         units = group_numbers(groups, len(codes))
         lambdas = lambda_path(len(codes)) if self.lambdas is None else tuple(self.lambdas)
         self.scaling_ = fit_scaling(rows)
         x = self._narrowed(self.scaling_(rows))
-        # Small problems lose more to handing work between threads than they win by it.
+        # For small problems, distributing work over threads costs more than it saves.
         with threadpool_limits(limits=1 if len(x) <= ONE_THREAD_UP_TO_ROWS else None):
             if x.shape[1]:
                 rng = generator(self.random_state)
@@ -85,12 +85,12 @@ class LinearProbe(Probe):
         return self
 
     def decision_function(self, X: Array) -> Array:
-        """Logits, (m, K); with two classes (m,), the second's less the first's."""
+        """Logits, (m, K); for two classes (m,), the second's minus the first's."""
         logits = self._like_inputs(self._scores(self._rows(X)), X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict_proba(self, X: Array) -> Array:
-        """Probability of every class, (m, K)."""
+        """Probability of each class, (m, K)."""
         return self._like_inputs(softmax(self._scores(self._rows(X))), X)
 
     def _scores(self, rows: Array) -> Array:
@@ -103,7 +103,7 @@ class LinearProbe(Probe):
 def _selection_path(
     x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float]
 ) -> Iterator[tuple[Array, bool]]:
-    """`softmax_path`; of many rows in float32 and less exact, which takes half the time."""
+    """`softmax_path`; for many rows in float32 and with a larger tolerance, which takes half the time."""
     if len(y) < STEADY_ROWS:
         yield from softmax_path(x, y, classes, lambdas)
         return
@@ -113,6 +113,6 @@ def _selection_path(
 
 
 def _majority(x: Array, y: NDArray[np.int64], lambdas: Sequence[float]) -> Fit:
-    """Without a feature that varies, the classes' shares are all there is to know."""
+    """Predict the class frequencies, for features that are all constant."""
     shares = np.log(np.bincount(y) / len(y))[None]
     return Fit(match(shares.astype(to_numpy(x[:0]).dtype), x), lambdas[len(lambdas) // 2], None, True)

@@ -1,4 +1,4 @@
-"""The metadata of a result: counts, splits, hashes and warnings."""
+"""Metadata of a result: counts, splits, hashes and warnings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from seqff.probes.results import ArrayResult
 from seqff.version import __version__
 
 GIVEN = "given in Python"
-"""Stands for labels and groups that were a mapping."""
+"""Recorded in place of labels and groups that were given as a mapping."""
 EXTRACTION = (
     "per", "grid", "every", "every_seconds", "clip_frames", "clip_stride", "statistics", "dtype", "baselines",
     "network",
 )  # fmt: skip
-"""Settings of an extraction that its features depend on."""
+"""Extraction settings that the features depend on."""
 
 
 def metadata_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> dict[str, Any]:
-    """Gather everything of results.json but the accuracies."""
+    """Collect everything in results.json except the accuracies."""
     store = data.stores[0]
     encoders = [other.meta.get("encoder") or {} for other in data.stores]
     labelled = sorted(set(zip(data.video.tolist(), data.name.tolist(), strict=True)))
@@ -65,7 +65,7 @@ def metadata_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> dict[str, 
 
 
 def arguments_of(data: ProbeData) -> dict[str, Any]:
-    """Return what `seqff probe` was asked, by the names of its flags; what was left out is left out."""
+    """Return the arguments of `seqff probe` that were given, by the names of its flags."""
     config = data.config
 
     def named(source: Any) -> str | None:
@@ -84,12 +84,12 @@ def arguments_of(data: ProbeData) -> dict[str, Any]:
 
 
 def majority_accuracy(data: ProbeData) -> float:
-    """Share of the answers that always naming the most frequent class would get right."""
+    """Accuracy of always predicting the most frequent class."""
     return float(np.bincount(data.label[data.tested]).max() / len(data.tested))
 
 
 def describe_split(data: ProbeData) -> str:
-    """Say in words how the rows were split."""
+    """Describe how the rows were split."""
     folds, config = len(data.folds), data.config
     if config.leaks:
         return f"{folds} folds of frames at random"
@@ -104,7 +104,7 @@ def describe_split(data: ProbeData) -> str:
 
 
 def seen_over_folds(data: ProbeData) -> str:
-    """Whether the tested videos of each fold were among those its encoder was trained on; see `seen`."""
+    """Whether each fold's encoder was trained on the fold's test videos; see `seen`."""
     states = set()
     for number, fold in enumerate(data.folds):
         hashes = [data.hashes[place] for place in np.unique(data.video[fold.test])]
@@ -113,7 +113,7 @@ def seen_over_folds(data: ProbeData) -> str:
 
 
 def seen(hashes: Sequence[str], trained_on: frozenset[str] | None) -> str:
-    """Whether the encoder was trained on the tested videos: "seen", "unseen", "mixed", or "unknown"."""
+    """Whether the encoder was trained on the test videos: "seen", "unseen", "mixed", or "unknown"."""
     if trained_on is None:
         return "unknown"
     known = sum(content in trained_on for content in hashes)
@@ -121,7 +121,7 @@ def seen(hashes: Sequence[str], trained_on: frozenset[str] | None) -> str:
 
 
 def cautions_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> list[str]:
-    """Name too little data, layers that learned nothing, and groups that look forgotten."""
+    """Warn about too few videos, layers that learned nothing, and groups that were probably forgotten."""
     config = data.config
     pairs = sorted(set(zip(data.video.tolist(), data.name.tolist(), strict=True)))
     layers = {name: result for name, result in found.items() if name != PIXELS and "/" not in name}
@@ -137,7 +137,7 @@ def cautions_of(data: ProbeData, found: Mapping[str, ArrayResult]) -> list[str]:
 
 
 def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:
-    """Name what a reader of the accuracies should know."""
+    """Warn about constant features, lambdas at the edge of the path, and fits that did not converge."""
     notes = []
     for name, result in found.items():
         if result.constant_features == result.width:
@@ -152,7 +152,7 @@ def warnings_of(found: Mapping[str, ArrayResult], folds: int) -> list[str]:
 
 
 def digest(lines: Iterable[str]) -> str:
-    """A short digest of a list of texts."""
+    """A short digest of a list of strings."""
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -161,13 +161,13 @@ def _videos_in(data: ProbeData, rows: Places) -> int:
 
 
 def _one_or_all(values: Sequence[Any]) -> Any:
-    """The one value that all folds share, whatever folds lack it; else a list with one a fold."""
+    """The value that all folds share, ignoring folds without one; else a list with one value per fold."""
     known = set(values) - {None}
     return next(iter(known), None) if len(known) < 2 else list(values)
 
 
 def _labels_hash(data: ProbeData) -> str:
-    """Of what each labelled row is called; by video where whole videos are labelled, whatever rows they have."""
+    """Digest of each labeled row and its label; of each video and its label if whole videos are labeled."""
     index = data.stores[0].index
     names: dict[int, set[str]] = {}
     for place, name in zip(data.video.tolist(), data.name.tolist(), strict=True):
@@ -179,7 +179,7 @@ def _labels_hash(data: ProbeData) -> str:
 
 
 def _splits_hash(data: ProbeData) -> str:
-    """Of who is in which group, and trained and tested in which fold."""
+    """Digest of each video's group and of the folds that train and test it."""
     folds = data.video_folds
     names: dict[tuple[str, int], list[str]] = {}
     for side in ("train", "test"):
@@ -191,6 +191,6 @@ def _splits_hash(data: ProbeData) -> str:
     lines = []
     for place, (path, group) in enumerate(zip(data.paths, data.groups, strict=True)):
         trained, tested = (",".join(names.get((side, place), [])) for side in ("train", "test"))
-        # Where the folds are dealt, who is tested in a fold says who is trained in it.
+        # With generated folds, the test videos of a fold determine its training videos.
         lines.append("\0".join([path, group, tested] + ([trained] if data.config.splits is not None else [])))
     return digest(lines)

@@ -1,4 +1,4 @@
-"""Choosing the penalty inside the training part, on groups of rows held out of it."""
+"""Choose the penalty inside the training part, by cross-validation over groups."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from seqff.probes.splits import deal_groups
 SELECTION_FOLDS = 4
 HOLD_OUT_FOLDS = 10
 HOLD_OUT_ABOVE_ROWS = 5000
-"""Training rows above which lambda is chosen on one hold-out of a tenth of the groups instead of on 4 folds."""
+"""Above this number of training rows, lambda is chosen on one hold-out of a tenth of the groups, not on 4 folds."""
 
 PATIENCE = 2
-"""Penalties in a row whose loss rises and whose accuracy is not the best yet, after which weaker ones are not tried."""
+"""The path ends early after this many consecutive penalties with rising loss and no new best accuracy."""
 STEADY_ROWS = 1000
-"""Rows from which on accuracy does not jump with single ones, so that penalties may be left out and need less care."""
+"""From this number of rows on, single rows hardly change the accuracy, so selection may stop early and be inexact."""
 
 Rows = NDArray[np.int64] | slice
 Cuts = Sequence[tuple[Rows, Rows]]
 Path = Callable[..., Iterator[tuple[Array, bool]]]
-"""Fits one lambda after the other: (x, y, classes, lambdas) to weights and whether they converged, as softmax_path. The
-last fit, of one lambda, also gets `start`, weights to begin with."""
+"""Fits a path of lambdas, as `softmax_path` does: (x, y, classes, lambdas) to weights and whether they converged. The
+final fit, of one lambda, also gets initial weights as `start`."""
 Loss = Callable[[NDArray[Any], NDArray[np.int64]], float]
-"""Sum over rows of what logits (m, K) cost where y (m,) is right."""
+"""Sum over rows of the loss of logits (m, K) with correct classes y (m,)."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Choice:
     """How lambda was chosen.
 
     Args:
-        losses: mean loss (of the linear probe: cross-entropy) on held-out training rows at each lambda that was tried:
-            from the strongest on, until weaker ones are hopeless.
-        scores: accuracy on the same rows; among those within a standard error of the best, the least loss decides.
-        best: place of the chosen lambda.
+        losses: mean loss (for the linear probe: cross-entropy) on held-out training rows, at each lambda tried, from
+            the strongest to the one where the path ended.
+        scores: accuracy on the same rows; the lowest loss decides among those within a standard error of the best.
+        best: index of the chosen lambda.
     """
 
     losses: tuple[float, ...]
@@ -51,7 +51,7 @@ class Choice:
 
     @property
     def at_edge(self) -> bool:
-        """The path ends at the chosen lambda while accuracy still rises: a longer path might do better."""
+        """Whether the chosen lambda ends the path while accuracy still rises, so a longer path might do better."""
         if len(self.losses) < 2 or self.best not in (0, len(self.losses) - 1):
             return False
         neighbor = 1 if self.best == 0 else self.best - 1
@@ -60,7 +60,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Fit:
-    """A linear classifier: (D + 1, K) weights, their penalty, how it was chosen (or None), whether they converged."""
+    """A linear classifier: (D + 1, K) weights, the penalty, how it was chosen (or None), whether the fit converged."""
 
     weights: Array
     lambda_: float
@@ -69,7 +69,7 @@ class Fit:
 
 
 def cross_entropy(logits: NDArray[Any], y: NDArray[np.int64]) -> float:
-    """Sum of the cross-entropies of rows: logits (m, K), right classes (m,)."""
+    """Sum over rows of the cross-entropy: logits (m, K), correct classes (m,)."""
     return float((logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).sum())
 
 
@@ -83,14 +83,14 @@ def choose_lambda(
     loss: Loss = cross_entropy,
     tried: Callable[[], object] = lambda: None,
 ) -> tuple[Choice, Array]:
-    """Judge each lambda by accuracy and loss on held-out training rows; also give the first cut's weights at the best.
+    """Evaluate each lambda on held-out training rows; return the choice and the first split's weights at that lambda.
 
-    Accuracy alone jumps with single videos of a small set (90 videos: the tested accuracy moved by a standard deviation
-    of 0.8 to 2.3 points from one inner split to another, by cross-entropy 0.4 to 0.8). Cross-entropy alone prefers
-    never to commit itself where accuracy is low (10 classes, best accuracy 0.28: it chose penalties that score 0.14).
-    So: among the lambdas whose accuracy is within one standard error of the best, the least cross-entropy.
+    Accuracy alone jumps with single videos of a small set (90 videos: the test accuracy moved by a standard deviation
+    of 0.8 to 2.3 points from one inner split to another, with cross-entropy by 0.4 to 0.8). Cross-entropy alone prefers
+    not to commit itself where accuracy is low (10 classes, best accuracy 0.28: it chose penalties that score 0.14). So
+    the lowest cross-entropy wins among the lambdas whose accuracy is within one standard error of the best.
 
-    `x` and `y` are training rows, `cuts` pairs of row numbers (fit, held out); test rows have no way in.
+    `x` and `y` are training rows only; `cuts` are pairs of row numbers (fit, held out).
     """
     held_rows, classes = sum(len(y[held]) for _, held in cuts), int(y.max()) + 1
     paths = [path(x[fit], y[fit], classes, lambdas) for fit, _ in cuts]
@@ -112,7 +112,7 @@ def choose_lambda(
 
 
 def hopeless(losses: Sequence[float], scores: Sequence[float]) -> bool:
-    """Whether penalties weaker than those tried can be left out: losses rise and accuracy has passed its best."""
+    """Whether weaker penalties can be skipped: the loss rises and the accuracy is past its best."""
     if len(losses) <= PATIENCE:
         return False
     rising = all(one < two for one, two in itertools.pairwise(losses[-PATIENCE - 1 :]))
@@ -120,14 +120,14 @@ def hopeless(losses: Sequence[float], scores: Sequence[float]) -> bool:
 
 
 def pick(losses: NDArray[np.float64], scores: NDArray[np.float64], rows: int) -> int:
-    """The place of the least loss among the scores within one standard error (of a share of `rows`) of the best."""
+    """Index of the lowest loss among the scores within one standard error (for `rows` rows) of the best score."""
     best = scores.max()
     close = scores >= best - np.sqrt(best * (1 - best) / rows)
     return int(np.where(close, losses, np.inf).argmin())
 
 
 def selection_folds(y: NDArray[np.int64], groups: NDArray[np.int64], rng: np.random.Generator) -> Cuts:
-    """Cut training rows by groups: 4 folds, or a hold-out of a tenth of many rows; none without two classes."""
+    """Split training rows by group: 4 folds, or a hold-out of a tenth of many rows. Omits splits with one class."""
     _, group = np.unique(groups, return_inverse=True)
     large = len(y) > HOLD_OUT_ABOVE_ROWS
     folds = min(HOLD_OUT_FOLDS if large else SELECTION_FOLDS, group.max() + 1)
@@ -150,17 +150,17 @@ def fit_chosen(
     final: Path | None = None,
     tried: Callable[[], object] = lambda: None,
 ) -> Fit:
-    """Choose lambda on held-out groups, then fit once more on all rows, beginning with the weights chosen.
+    """Choose lambda on held-out groups, then refit on all rows, starting from the weights at the chosen lambda.
 
     Args:
         x: (n, D) scaled features, D at least 1; overwritten.
         y: (n,) class numbers, all below the largest present.
         groups: (n,) group numbers.
-        lambdas: strong to weak. The middle one is taken where there are too few groups to choose on.
-        rng: order in which groups are dealt.
+        lambdas: strong to weak. The middle one is used if there are too few groups to choose.
+        rng: decides the order in which groups are assigned.
         path: fits the lambdas.
-        loss: what held-out rows are judged by, beside accuracy.
-        final: makes the last fit; None takes `path`.
+        loss: criterion on held-out rows, besides accuracy.
+        final: makes the final fit; None uses `path`.
         tried: called after each lambda.
     """
     axes = principal_axes(x)
@@ -176,7 +176,7 @@ def fit_chosen(
 
 
 def _turned(x: Array, axes: Array) -> Array:
-    """x @ axes, block by block and in place of x where it is as wide."""
+    """x @ axes, block by block; overwrites x if the width stays the same."""
     if axes.shape[0] != axes.shape[1]:
         return x @ axes
     for block in row_blocks(x):

@@ -1,6 +1,6 @@
-"""Rows of features before a classifier sees them: scaled alike whatever the layer, and turned to their principal axes.
+"""Scale feature rows alike for every layer and rotate them to their principal axes before classification.
 
-Everything here takes numpy arrays, or torch tensors on any device, and gives back what it was given.
+All functions accept numpy arrays or torch tensors on any device, and return the same type.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import torch
 from numpy.typing import NDArray
 
 CONSTANT = 1e-6
-"""A feature whose standard deviation is below this share of its largest value counts as constant."""
+"""A feature is constant if its standard deviation is below this share of its largest absolute value."""
 BLOCK_VALUES = 2**22
-"""Values of a matrix that are worked on at a time, and up to which float64 costs nothing worth saving; larger matrices
-stay in the precision they have."""
+"""Number of values processed at a time. Matrices up to this size are converted to float64; larger ones keep their
+precision."""
 
 Array = Any
 """A numpy array or a torch tensor."""
 
 
 def module_of(x: Array) -> Any:
-    """The module, numpy or torch, whose functions take x."""
+    """The module, numpy or torch, whose functions accept x."""
     return torch if isinstance(x, torch.Tensor) else np
 
 
 def to_numpy(x: Array) -> NDArray[Any]:
-    """Bring an array or a tensor on any device to numpy."""
+    """Convert an array, or a tensor on any device, to numpy."""
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
 def cast(x: Array, dtype: Any) -> Array:
-    """Bring an array or a tensor to a type of its own module; itself where it has it."""
+    """Convert an array or a tensor to a dtype of its own module; no copy if it has it already."""
     return x.to(dtype) if isinstance(x, torch.Tensor) else x.astype(dtype, copy=False)
 
 
 def precise(x: Array) -> Array:
-    """Turn small matrices into float64; large ones into float32 unless they are float64 already."""
+    """Convert small matrices to float64, and large ones to float32 unless they are float64 already."""
     xp = module_of(x)
     wide = x.shape[0] * x.shape[1] <= BLOCK_VALUES and not (xp is torch and x.device.type == "mps")
     return cast(x, xp.float64 if wide or x.dtype == xp.float64 else xp.float32)
@@ -47,12 +47,12 @@ def precise(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What training rows are moved and divided by, so that their mean is 0 and their mean square 1 at any width.
+    """Scaling fitted on training rows: features get mean 0, and rows mean squared norm 1 at any width.
 
     Args:
-        kept: (D,) which features vary in training; the others are dropped.
-        mean: (D',) of the kept features.
-        scale: (D',) their standard deviation times sqrt(D').
+        kept: (D,) features that vary in training; the others are dropped.
+        mean: (D',) means of the kept features.
+        scale: (D',) their standard deviations times sqrt(D').
     """
 
     kept: Array
@@ -61,11 +61,11 @@ class Scaling:
 
     @property
     def constant(self) -> int:
-        """Features dropped."""
+        """Number of features dropped."""
         return int((~self.kept).sum())
 
     def __call__(self, x: Array) -> Array:
-        """Scale rows, (m, D), to (m, D') in the precision of the training rows; always a new array."""
+        """Scale rows, (m, D), to (m, D') in the precision of the training rows; always returns a new array."""
         kept = x[:, self.kept] if self.constant else x
         scaled = cast(kept, self.mean.dtype) - self.mean
         scaled /= self.scale
@@ -73,13 +73,13 @@ class Scaling:
 
 
 def row_blocks(x: Array) -> list[slice]:
-    """Slices of the rows of x, (n, D), that hold up to `BLOCK_VALUES` values each."""
+    """Slices of the rows of x, (n, D), with up to `BLOCK_VALUES` values each."""
     step = max(1, BLOCK_VALUES // max(x.shape[1], 1))
     return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
 def fit_scaling(train: Array) -> Scaling:
-    """Measure training rows, (n, D), block by block; see `Scaling`."""
+    """Fit a `Scaling` to training rows, (n, D), block by block."""
     xp, blocks, rows = module_of(train), row_blocks(train), len(train)
     mean = sum(precise(train[block]).sum(axis=0) for block in blocks) / rows
     std = xp.sqrt(sum(xp.square(precise(train[block]) - mean).sum(axis=0) for block in blocks) / rows)
@@ -91,9 +91,9 @@ def fit_scaling(train: Array) -> Scaling:
 
 
 def principal_axes(train: Array) -> Array:
-    """Axes, (D, r) with r = min(n, D), the strongest first, that span the training rows (n, D).
+    """Orthonormal axes, (D, r) with r = min(n, D), that span the training rows (n, D), strongest first.
 
-    The penalty of a linear classifier does not change under rotation, and the best weights lie in the span of the
+    The penalty of a linear classifier is invariant under rotation, and the optimal weights lie in the span of the
     training rows, so the optimum in these coordinates is the optimum in all D. The same holds for any subset of the
     training rows.
 
@@ -107,10 +107,11 @@ def principal_axes(train: Array) -> Array:
 
 
 def narrow(x: Array, width: int, seed: int) -> Array:
-    """Project scaled rows, (n, D), onto `width` random directions of D, width and seed alone; x itself if no wider.
+    """Project scaled rows, (n, D), onto `width` random directions that depend only on D, width and seed.
 
-    A random projection (Johnson, Lindenstrauss 1984) keeps inner products up to noise and prefers no direction.
-    Principal axes would choose for the classifier, and with fewer rows than `width` would drop nothing at all.
+    Returns x itself if it is no wider. A random projection (Johnson, Lindenstrauss 1984) preserves inner products up to
+    noise and prefers no direction. Principal axes would favor the classifier, and would drop nothing if there are fewer
+    rows than `width`.
     """
     wide = x.shape[1]
     if wide <= width:
@@ -123,7 +124,7 @@ def narrow(x: Array, width: int, seed: int) -> Array:
 
 @lru_cache(maxsize=4)
 def _directions(seed: int, wide: int, width: int) -> NDArray[np.float64]:
-    """The same for the rows fitted and those tested, and mostly for all folds: drawing them takes longer than using."""
+    """Cached: training and test rows, and mostly all folds, share them, and drawing costs more than projecting."""
     draws = np.random.default_rng([seed, wide, width]).standard_normal((wide, width))
     draws /= width**0.5
     return draws

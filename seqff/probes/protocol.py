@@ -1,4 +1,4 @@
-"""Protocol v1: from a feature store to accuracies one can trust, with the baselines beside them."""
+"""Protocol v1: turn a feature store into accuracies per layer, with confidence intervals and baselines."""
 
 from __future__ import annotations
 
@@ -87,40 +87,40 @@ def probe(
     overwrite: bool = False,
     progress: bool = True,
 ) -> ProbeResult | dict[str, ProbeResult]:
-    """Measure how well a linear classifier reads labels off each layer, by protocol v1 (design: evaluation.md).
+    """Measure how well a linear classifier predicts labels from each layer, by protocol v1 (docs/probes.md).
 
-    Every array of the store is probed on the same splits by whole videos and groups; lambda is chosen inside each
-    training part; each video is tested once (by official splits, as often as they test it). Beside it stand the same
-    probe with all layers at one width, and nearest neighbors for every k. Stores with a row a frame or clip are probed
-    row by row, still split by video and with the video as the unit of the intervals.
+    Every array of the store is probed on the same folds, which are split by whole videos and groups. Lambda is chosen
+    inside each training part, and each video is tested once (with official splits, as often as they test it). The
+    result also has the same probe with all layers projected to one width, and nearest neighbors for every k. Stores
+    with one row per frame or clip are probed row by row; splits and intervals are still by video.
 
     Args:
         features: a feature store or its folder.
         labels: "folder" (first folder of each video's path), "video" (each video is a class, for `split_frames`), a
-            CSV file `video,label`, a CSV file `video,start_seconds,stop_seconds,label` (for stores with a row a frame
-            or clip: a row has the label of the segment its first frame is in, and is left out where it is in none), a
-            mapping or pandas Series from video to label, or (videos,) values in the order of the store's `videos`.
-        columns: label columns of the CSV file, one result each; None takes the column `label` and gives its result.
+            CSV file `video,label`, a CSV file `video,start_seconds,stop_seconds,label` (for stores with one row per
+            frame or clip: a row has the label of the segment that contains its first frame, and is left out if there is
+            none), a mapping or pandas Series from video to label, or (videos,) values in the order of `store.videos`.
+        columns: label columns of the CSV file; returns one result per column. None returns the result of `label`.
         groups: "folder" (innermost folder), a CSV file `video,group`, a regular expression for the file name, or a
             mapping; None makes each video its own group.
-        splits: a CSV file of official splits, `video,split` or `video,split1,split2,...`, that say train, test or
-            unused; None makes folds by group.
-        out: folder for results.json, results.csv, predictions.csv and heads.safetensors, the classifier of each trained
-            layer fitted once more on all rows, for `classify` (a folder a column if `columns` is given); None writes
+        splits: a CSV file of official splits, `video,split` or `video,split1,split2,...`, whose values are train, test
+            or unused; None makes folds by group.
+        out: folder for results.json, results.csv, predictions.csv and heads.safetensors (the classifier of each trained
+            layer, refitted on all rows, for `classify`); one subfolder per column if `columns` is given. None writes
             nothing.
-        folds: None leaves one group out for up to 20 groups, and makes 5 folds for more.
-        split_frames: "every:18" splits frames inside videos: of each video every 18th frame trains, all others test.
-            For features with a row a frame, where each video is a thing to be recognized; the result says so.
-        seed: of the folds, the inner splits, the projection and the bootstrap; the same seed gives the same numbers.
-        device: "auto", "cpu" or "cuda": where matrices of more than 4 million values are worked on.
-        allow_leak: let groups="frame" deal frames at random, to show what that does to the score.
-        overwrite: replace a probe that is there.
-        progress: show a bar where stderr is a terminal.
+        folds: number of folds; None leaves one group out for up to 20 groups, and makes 5 folds for more.
+        split_frames: "every:18" splits frames inside videos: every 18th frame of a video trains, all others test. For
+            features with one row per frame, where each video is an object to be recognized; the result says so.
+        seed: seed of the folds, the inner splits, the projection and the bootstrap; equal seeds give equal results.
+        device: "auto", "cpu" or "cuda": the device for matrices of more than 4 million values.
+        allow_leak: let groups="frame" assign frames to folds at random, to show how that inflates the score.
+        overwrite: replace an existing probe.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        LabelError: labels, groups or splits do not fit the videos, or frames are to be dealt at random.
-        RunError: no such store, features that are not finite, or `out` exists.
-        ValueError: a wrong `folds`, `columns`, `split_frames` or `device`.
+        LabelError: labels, groups or splits do not fit the videos, or frames would be assigned to folds at random.
+        RunError: the store does not exist, features are not finite, or `out` exists.
+        ValueError: an invalid `folds`, `columns`, `split_frames` or `device`.
     """
     target = choose_device(device)
     if columns is not None and (len(columns) == 0 or len(set(columns)) < len(columns)):
@@ -165,7 +165,7 @@ def probe_all(data: ProbeData, *, device: torch.device, progress: bool) -> Probe
 
 
 def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
-    """Write a result into a folder of its own and return it with its path."""
+    """Write a result into its own folder and return it with its path."""
     claim_folder(out, marker=MARKER, overwrite=overwrite)
     with whole_folder(out):
         write_result(result, out)
@@ -173,7 +173,7 @@ def keep(result: ProbeResult, out: Path, *, overwrite: bool) -> ProbeResult:
 
 
 def _probe_array(data: ProbeData, name: str, *, device: torch.device, bar: tqdm[Any]) -> ArrayResult:
-    """Every fold of an array: the linear probe at both widths, and the neighbors."""
+    """Run every fold of an array: the linear probe at both widths, and nearest neighbors."""
     started, held = time.perf_counter(), None
     features: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
     probes: list[LinearProbe] = []
@@ -199,17 +199,17 @@ def _probe_array(data: ProbeData, name: str, *, device: torch.device, bar: tqdm[
 
 
 def _placed(rows: NDArray[np.float32], device: torch.device) -> Array:
-    """Bring rows to a GPU if there is enough to do there."""
+    """Move large matrices to the GPU, if the device is one."""
     return torch.from_numpy(rows).to(device) if device.type == "cuda" and rows.size > BLOCK_VALUES else rows
 
 
 def _linear(
     data: ProbeData, train: Array, test: Array, number: int, width: int | None, bar: tqdm[Any]
 ) -> tuple[LinearProbe, Codes]:
-    """Train on a fold and answer its test rows."""
+    """Train on a fold and predict its test rows."""
     fold, seed = data.folds[number], data.config.seed
     share, done = (width or train.shape[1]) / (len(data.lambdas) + 1), bar.n
-    # The same inner splits for every array, so that layers differ by their features alone.
+    # Every array uses the same inner splits, so that layers differ only by their features.
     rng = np.random.default_rng([seed, 1, number])
     probe = LinearProbe(data.lambdas, width=width, width_seed=seed, random_state=rng)
     probe.fit(train, data.label[fold.train], data.unit[fold.train], tried=lambda: bar.update(share))
@@ -227,7 +227,7 @@ def _summarize(
     knn: Mapping[int, Sequence[Codes]],
     seconds: float,
 ) -> ArrayResult:
-    """Put the answers of all folds together."""
+    """Combine the predictions of all folds."""
     truth, folds = data.label[data.tested], len(data.folds)
 
     def hits(parts: Sequence[Codes]) -> NDArray[np.bool_]:
@@ -259,11 +259,11 @@ def _summarize(
 
 
 def _fit_heads(data: ProbeData, result: ProbeResult, *, device: torch.device, progress: bool) -> Heads:
-    """Fit the linear probe of each trained layer once more, on all rows, with the median lambda of the folds."""
+    """Refit the linear probe of each trained layer on all rows, with the median lambda of the folds."""
     store, heads = data.stores[0], {}
     trained = {layer.trained.name: layer.trained for layer in result.layers if "/" not in layer.trained.name}
     for name, found in tqdm(trained.items(), "heads", unit="layer", disable=None if progress else True):
-        middle = len(found.lambdas) // 2  # of two in the middle the stronger one
+        middle = len(found.lambdas) // 2  # for an even number, the stronger of the two in the middle
         fitted = LinearProbe([sorted(found.lambdas)[middle]])
         heads[name] = head_of(fitted.fit(_placed(data.read((store, name)), device), data.label))
     accuracy = {name: found.accuracy for name, found in trained.items()}
@@ -273,12 +273,12 @@ def _fit_heads(data: ProbeData, result: ProbeResult, *, device: torch.device, pr
 
 
 def _interval(data: ProbeData, values: NDArray[np.bool_] | NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval over videos of the mean of a value of each answer."""
+    """95 % interval, over videos, of the mean of one value per prediction."""
     return accuracy_interval(data.by_video(values), data.by_video(np.ones(len(data.tested))), seed=data.config.seed)
 
 
 def _pair(data: ProbeData, found: Mapping[str, ArrayResult]) -> tuple[tuple[LayerResult, ...], ArrayResult | None]:
-    """Put each layer beside the same layer of the baselines."""
+    """Pair each layer with the same layer of the baselines."""
     truth = data.label[data.tested]
     layers = []
     for name, trained in found.items():

@@ -1,4 +1,4 @@
-"""What a probe found, as data and as files."""
+"""The result of a probe, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 RESULTS = "results.json"
 PREDICTIONS = "predictions.csv"
 MARKER = "results.csv"
-"""Written first, so that a folder of results can be told from others even if it is incomplete."""
+"""Written first, so that an incomplete result folder is still recognized as one."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """The same probe on features projected at random to the narrowest layer's `width`: accuracy and 95 % interval."""
+    """The same probe on features randomly projected to the narrowest layer's `width`: accuracy and 95 % interval."""
 
     width: int
     accuracy: float
@@ -39,23 +39,23 @@ class ArrayResult:
     """The probe of one array of features.
 
     Args:
-        name: of the array.
-        width: features a row.
-        accuracy: share of rows classified right, all folds together.
-        interval: 95 % bootstrap interval of the accuracy over videos.
+        name: name of the array.
+        width: number of features per row.
+        accuracy: share of rows classified correctly, over all folds.
+        interval: 95 % bootstrap interval of the accuracy, over videos.
         mean_class_accuracy: mean over classes of the accuracy in each.
-        fold_accuracies: per fold.
-        matched: at the width of the narrowest layer; None where the array is no wider.
-        knn: accuracy of the nearest neighbors for each k; None where a fold trains on fewer rows.
+        fold_accuracies: accuracy of each fold.
+        matched: the probe at the width of the narrowest layer; None if the array is no wider.
+        knn: nearest-neighbor accuracy for each k; None if a fold trains on fewer rows.
         lambdas: penalty chosen in each fold.
-        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda that was tried, from the
-            strongest on (empty: nothing to choose on).
+        lambda_losses: per fold, the cross-entropy of held-out training rows at each lambda tried, strongest first
+            (empty if there were too few groups to choose).
         lambda_scores: per fold, the accuracy on the same rows.
         lambda_at_edge: folds in which the chosen lambda is the first or last of the path and accuracy still rises.
-        constant_features: most features that did not vary in training, over folds.
-        unconverged: folds whose final fit hit the limit of iterations.
+        constant_features: number of features constant in training, maximum over folds.
+        unconverged: folds whose final fit did not converge.
         seconds: wall time.
-        predicted: (answers,) class numbers; not written to results.json.
+        predicted: (predictions,) class numbers; not written to results.json.
     """
 
     name: str
@@ -76,7 +76,7 @@ class ArrayResult:
     predicted: NDArray[np.int64] = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the predictions, as JSON takes it."""
+        """All fields but the predictions, as JSON values."""
         values = {key: value for key, value in vars(self).items() if key != "predicted"}
         matched = None if self.matched is None else dict(vars(self.matched))
         return {**values, "matched": matched, "knn": {str(k): value for k, value in self.knn.items()}}
@@ -84,7 +84,7 @@ class ArrayResult:
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of a layer minus that of the same layer untrained, over the same videos, with its 95 % interval."""
+    """Accuracy of a trained layer minus that of the untrained one, on the same videos, with its 95 % interval."""
 
     accuracy: float
     interval: tuple[float, float]
@@ -92,7 +92,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A trained layer, the same layer before training, the difference, and the layer of other encoders by baseline."""
+    """A trained layer, its untrained version, their difference, and the same layer of other baselines by name."""
 
     trained: ArrayResult
     untrained: ArrayResult | None = None
@@ -100,7 +100,7 @@ class LayerResult:
     others: Mapping[str, ArrayResult] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The trained layer's entries, with `untrained` and `difference` (null where there is none) and the others."""
+        """The trained layer's fields, with `untrained` and `difference` (null if missing) and the other baselines."""
         untrained = None if self.untrained is None else self.untrained.to_dict()
         difference = None if self.difference is None else dict(vars(self.difference))
         others = {name: result.to_dict() for name, result in self.others.items()}
@@ -109,14 +109,14 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Accuracies of all layers and of the baselines beside them.
+    """Accuracies of all layers and baselines.
 
     Args:
         layers: bottom to top.
-        pixels: raw pixels at the same descriptor; None where the store has none.
-        majority: accuracy of always naming the most frequent class.
-        metadata: protocol version, classes, folds, counts, hashes, settings: everything else of results.json.
-        videos: one row an answer: video, label, group, fold.
+        pixels: probe of raw pixels, pooled alike; None if the store has none.
+        majority: accuracy of always predicting the most frequent class.
+        metadata: everything else in results.json: protocol version, classes, folds, counts, hashes, settings.
+        videos: one (video, label, group, fold) per prediction.
         path: folder of the result; None if it was not written.
     """
 
@@ -138,12 +138,12 @@ class ProbeResult:
         }
 
     def arrays(self) -> list[ArrayResult]:
-        """Every probe made: each layer followed by the same layer of the baselines, pixels last."""
+        """All probed arrays: each layer, followed by the same layer of the baselines, and pixels last."""
         probes = [probe for layer in self.layers for probe in (layer.trained, layer.untrained, *layer.others.values())]
         return [probe for probe in [*probes, self.pixels] if probe is not None]
 
     def rows(self) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Every probe made as results.csv has it: headings, and a row each; None where there is no number."""
+        """The content of results.csv: the header, and one row per probe; None where a value is missing."""
         ks = [f"knn{k}" for k in self.arrays()[0].knn]
         own = ["name", "width", "accuracy", "low", "high", "mean_class_accuracy"]
         paired = ["difference", "difference_low", "difference_high", "matched_width", "matched_accuracy"]
@@ -160,10 +160,10 @@ class ProbeResult:
         return [*own, *paired, *ks, "encoder_seen"], [(*row, seen) for row in rows]
 
     def to_frame(self) -> pandas.DataFrame:
-        """Return the content of results.csv as a table of pandas.
+        """Return the content of results.csv as a pandas DataFrame.
 
         Returns:
-            A row a probe, a column a figure: "name", "accuracy", "low" and "high" (95 % interval), "difference", ...
+            One row per probe; columns "name", "accuracy", "low" and "high" (95 % interval), "difference", ...
 
         Raises:
             RunError: pandas is not installed.
@@ -176,12 +176,12 @@ class ProbeResult:
         return f"ProbeResult({layers}; majority {self.majority:.3f})"
 
     def _repr_html_(self) -> str:
-        """The accuracies, for notebooks."""
+        """The accuracies as an HTML table, for notebooks."""
         result = self.to_dict()
         return html_table(headline(result), accuracy_rows(result), result["warnings"])
 
     def table(self) -> str:
-        """The accuracies as plain text, one line a layer, with what they rest on above and warnings below."""
+        """The accuracies as plain text, one line per layer, below the data and split and above the warnings."""
         return result_table(self.to_dict())
 
 
@@ -189,7 +189,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """Read results.json from a folder.
 
     Raises:
-        RunError: there is none, or it is damaged or something else.
+        RunError: the file is missing, damaged or not a probe result.
     """
     if not (folder / RESULTS).is_file():
         raise RunError(f"{not_there(folder, RESULTS)}; give a folder that `seqff probe --out` wrote")

@@ -1,4 +1,4 @@
-"""Ridge regression onto the classes: closed form, a fraction of the linear probe's cost, for curves while training."""
+"""Ridge regression onto the classes: a closed form, much cheaper than the linear probe, for curves during training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from seqff.probes.softmax import lambda_path, logits_of
 def ridge_path(
     x: Array, y: NDArray[np.int64], classes: int, lambdas: Sequence[float], *, start: object = None
 ) -> Iterator[tuple[Array, bool]]:
-    """Least squares onto +1 for a row's class and -1 for the others, plus lambda times the squared weights.
+    """Least squares with targets +1 for a row's class and -1 for the others, plus lambda times the squared weights.
 
-    One eigendecomposition serves all lambdas; the intercept is free and `start` is not looked at. Takes and gives what
-    `softmax_path` does.
+    One eigendecomposition serves all lambdas. The intercept is not penalized, and `start` is ignored. Arguments and
+    yielded values are those of `softmax_path`.
 
     Reference: Hoerl, Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
@@ -37,24 +37,24 @@ def ridge_path(
 
 
 def targets_of(y: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """What the scores of rows should be, (n, K): 1 for the right class, -1 for the others."""
+    """Regression targets, (n, K): 1 for the correct class, -1 for the others."""
     return np.where(np.arange(classes) == y[:, None], 1.0, -1.0)
 
 
 def squared_error(scores: NDArray[Any], y: NDArray[np.int64]) -> float:
-    """Sum over rows of the squared distance of scores, (m, K), from what they should be."""
+    """Sum over rows of the squared distance of scores, (m, K), from their targets."""
     return float(np.square(scores - targets_of(y, scores.shape[1])).sum())
 
 
 class RidgeProbe(Probe):
-    """Ridge regression onto the classes, its penalty chosen as the linear probe's is.
+    """Ridge regression onto the classes; the penalty is chosen as in the linear probe.
 
     Args:
-        lambdas: penalties to choose from, strong to weak; None takes `lambda_path` of the rows.
-        random_state: of the inner splits.
+        lambdas: candidate penalties, strong to weak; None uses `lambda_path` for the number of rows.
+        random_state: randomness of the inner splits.
 
     Attributes:
-        classes_, lambda_, choice_, weights_, scaling_: as of `LinearProbe`.
+        classes_, lambda_, choice_, weights_, scaling_: as in `LinearProbe`.
     """
 
     def __init__(self, lambdas: Sequence[float] | None = None, *, random_state: Any = 0) -> None:
@@ -62,7 +62,7 @@ class RidgeProbe(Probe):
         self.random_state = random_state
 
     def fit(self, X: Array, y: Array, groups: Any = None) -> RidgeProbe:
-        """Train; see `LinearProbe.fit`."""
+        """Fit the classifier; see `LinearProbe.fit`."""
         rows, codes = self._training(X, y)
         units = group_numbers(groups, len(codes))
         lambdas = lambda_path(len(codes)) if self.lambdas is None else tuple(self.lambdas)
@@ -77,7 +77,7 @@ class RidgeProbe(Probe):
         return self
 
     def decision_function(self, X: Array) -> Array:
-        """Scores, (m, K), near 1 for the right class, near -1 for others; with two classes (m,), as of the second."""
+        """Scores, (m, K), near 1 for the correct class, near -1 for others; for two classes (m,), the second's."""
         scores = self._like_inputs(self._scores(self._rows(X)), X)
         return scores[:, 1] if len(self.classes_) == 2 else scores
 

@@ -1,4 +1,4 @@
-"""Labels of parts of videos: a table that says from when to when a video shows what."""
+"""Labels of parts of videos: tables with start and stop times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START, STOP = "start_seconds", "stop_seconds"
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a video, `start` <= time < `stop` in seconds, and its label."""
+    """A time span of a video, `start` <= time < `stop` in seconds, and its label."""
 
     start: float
     stop: float
@@ -32,7 +32,7 @@ class Segment:
 
 
 def has_segments(source: str | os.PathLike[str] | Mapping[str, str]) -> bool:
-    """Whether the labels are a CSV file with times."""
+    """Whether the labels are a CSV file with start or stop times."""
     if isinstance(source, Mapping) or not Path(source).is_file():
         return False
     header = header_of(Path(source))
@@ -40,10 +40,10 @@ def has_segments(source: str | os.PathLike[str] | Mapping[str, str]) -> bool:
 
 
 def read_segments(path: Path, column: str = "label") -> dict[str, list[Segment]]:
-    """The segments of each video, by start, from a table `video,start_seconds,stop_seconds` and a label `column`.
+    """The segments of each video, by start, from a table `video,start_seconds,stop_seconds` with a label `column`.
 
     Raises:
-        LabelError: an unreadable table, times that are not numbers in order, or overlapping segments.
+        LabelError: an unreadable table, invalid or reversed times, or overlapping segments.
     """
     found: dict[str, list[Segment]] = defaultdict(list)
     for line, row in read_table(path, ("video", START, STOP, column)):
@@ -70,7 +70,7 @@ def read_segments(path: Path, column: str = "label") -> dict[str, list[Segment]]
 def label_rows(
     index: FeatureIndex, videos: Sequence[str], path: Path, *, column: str, without_features: Collection[str]
 ) -> list[str | None]:
-    """The label of each row of a store: of the segment in which its first frame is shown; None between segments.
+    """The label of each row of a store: that of the segment in which its first frame is shown; None between segments.
 
     Raises:
         LabelError: the table does not fit the videos (each needs a segment), or no row lies in a segment.

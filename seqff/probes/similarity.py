@@ -1,4 +1,4 @@
-"""How alike layers, runs and seeds are, from their features alone: linear CKA, RSA, and the effective rank of each."""
+"""Similarity of layers, runs and seeds by their features alone: linear CKA, RSA, and effective ranks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from seqff.training.monitors import effective_rank
 
 Matrix = NDArray[np.float64]
 LEAST_ROWS = 4
-"""The unbiased estimate of CKA needs four."""
+"""The unbiased estimate of CKA needs four rows."""
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Arrays of features compared pair by pair.
+    """Pairwise comparison of feature arrays.
 
     Args:
-        names: of the arrays, with their store's name before them where there are several stores.
-        cka: (arrays, arrays) linear CKA by unbiased estimates: 1 same up to rotation and scale, about 0 unrelated.
-            Wide features of few rows do not look alike by chance alone, as they do by the biased estimate.
+        names: names of the arrays, prefixed by their store if there are several.
+        cka: (arrays, arrays) linear CKA by unbiased estimates: 1 for equal up to rotation and scale, about 0 for
+            unrelated. With the biased estimate, wide features of few rows look similar by chance.
         rsa: (arrays, arrays) Spearman correlation of the distances between all pairs of rows.
         ranks: effective rank of each array.
-        rows: how many rows it rests on.
+        rows: number of rows used.
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Similarity:
     rows: int
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it; null where an array does not vary."""
+        """All fields as JSON values; null for arrays that are constant."""
         cka, rsa = (
             [[x if np.isfinite(x) else None for x in row] for row in matrix.tolist()] for matrix in (self.cka, self.rsa)
         )
@@ -67,7 +67,7 @@ class Similarity:
         return as_lines([f"{self.rows} rows; above the diagonal linear CKA, below it RSA", *align(rows)])
 
     def _repr_html_(self) -> str:
-        """The same, for notebooks."""
+        """The table as HTML, for notebooks."""
         return preformatted(self.table())
 
 
@@ -84,17 +84,17 @@ def similarity(
     """Compare layers within a store and across stores (runs, seeds) of the same videos.
 
     Args:
-        features: feature stores, one or more, with the same rows.
-        layers: names of arrays, or indices of layers (0 is the first, -1 the last); none takes all.
-        rows: rows drawn at random where there are more; memory and time go with their square.
+        features: one or more feature stores with the same rows.
+        layers: names of arrays, or indices of layers (0 is the first, -1 the last); None uses all.
+        rows: maximum number of rows; more are subsampled at random. Memory and time grow with the square.
         out: file for the numbers as JSON; None writes none.
-        seed: of the draw.
-        device: "auto", "cpu" or "cuda": where matrices are multiplied.
-        overwrite: replace the file.
+        seed: seed of the subsampling.
+        device: "auto", "cpu" or "cuda": device for matrix products.
+        overwrite: replace an existing file.
 
     Raises:
-        RunError: the stores do not hold the same rows, too few of them, or the file exists.
-        ValueError: no such array.
+        RunError: the stores do not hold the same rows, they have too few rows, or the file exists.
+        ValueError: there is no such array.
 
     Reference: CKA, Kornblith et al. 2019, arXiv:1905.00414, with the unbiased HSIC of Song et al. 2012; RSA,
         Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008, on Pearson distances; effective rank: see
@@ -131,7 +131,7 @@ def similarity(
 
 
 def _hollow_gram(x: torch.Tensor) -> torch.Tensor:
-    """Inner products of centered rows without their diagonal, U-centered: products of two are unbiased HSIC.
+    """Gram matrix of centered rows, U-centered with zero diagonal: inner products of two are unbiased HSIC.
 
     Reference: Szekely, Rizzo 2014, doi:10.1214/14-AOS1255, section 3.
     """
@@ -145,17 +145,17 @@ def _hollow_gram(x: torch.Tensor) -> torch.Tensor:
 
 
 def _ranked_distances(x: torch.Tensor) -> torch.Tensor:
-    """Centred ranks, (n (n - 1) / 2,), of 1 less Pearson's correlation between the features of every two rows."""
+    """Centered ranks, (n (n - 1) / 2,), of 1 - Pearson correlation between the features of every two rows."""
     x = x - x.mean(dim=1, keepdim=True)
     x = torch.nn.functional.normalize(x, dim=1)
     above = torch.triu_indices(len(x), len(x), offset=1, device=x.device)
     distances = (1 - x @ x.T)[above[0], above[1]].cpu().numpy()
-    ranks = rankdata(np.round(distances, 12))  # rounding apart, equal distances are equal
+    ranks = rankdata(np.round(distances, 12))  # so that rounding errors do not break ties
     return torch.from_numpy(ranks - ranks.mean())
 
 
 def _pairwise(parts: Sequence[torch.Tensor]) -> Matrix:
-    """Cosines between all pairs; NaN for what does not vary."""
+    """Cosines between all pairs; NaN for constant arrays."""
     products = np.array([[float((one * two).sum()) for two in parts] for one in parts])
     power = products.diagonal()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,11 +1,11 @@
-"""Multinomial logistic regression with an L2 penalty, along a path of penalties.
+"""Multinomial logistic regression with an L2 penalty, along a regularization path.
 
-The loss is the mean cross-entropy plus lambda / 2 times the squared weights; the intercept is free. It is strictly
-convex in the weights, so any exact solver finds the same ones; ours is L-BFGS (Liu, Nocedal 1989,
-doi:10.1007/BF01589116) as in scikit-learn's LogisticRegression, with three additions: each weight is measured in units
-of the curvature expected along its axis, each fit starts where the parabola through the three before it points, and a
-fit stops when its loss is within a share of the optimum, not at a gradient that means little where the loss is small.
-What that saves: `benchmarks/probes.py`.
+The loss is the mean cross-entropy plus lambda / 2 times the squared weights; the intercept is not penalized. The loss
+is strictly convex in the weights, so every exact solver finds the same ones. This one is L-BFGS (Liu, Nocedal 1989,
+doi:10.1007/BF01589116), as in scikit-learn's LogisticRegression, with three additions: weights are preconditioned by
+the expected curvature along their axes, each fit starts from a quadratic extrapolation of the previous three, and a fit
+stops when its estimated relative distance from the minimum is small, instead of at a fixed gradient norm.
+`benchmarks/probes.py` measures the savings.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from scipy.optimize import OptimizeResult, minimize
 from seqff.probes.preprocessing import Array, row_blocks
 
 TOLERANCE = 1e-6
-"""How far the loss may stay above its minimum, as a share of it, by the quadratic expected around the minimum."""
+"""Relative gap between loss and minimum at which a fit stops, estimated by a quadratic model around the minimum."""
 LOOSE = 100
-"""A fit that cannot improve any more has converged all the same if it is within this many tolerances."""
+"""A fit that cannot improve further still counts as converged if its gap is at most this many tolerances."""
 MAX_ITERATIONS = 2000
 RARE = 1e-12
-"""Share of a class that is not there at all: its intercept starts, and stays, far below the others."""
+"""Share assumed for an absent class: its intercept starts, and stays, far below the others."""
 FAR = -60.0
-"""Log-odds below which the right class's own part in the sum over classes is nothing."""
+"""Log-odds below which the correct class's own term in the sum over classes is negligible."""
 
 
 def lambda_path(rows: int) -> tuple[float, ...]:
-    """13 penalties for features whose rows have mean square 1, evenly spaced in their logarithm, strong to weak.
+    """13 penalties for rows of mean squared norm 1, evenly spaced in their logarithm, strong to weak.
 
-    At 1 the weights are so small that the probe compares class means; at 1e-4 / rows the penalty hardly counts beside
+    At 1 the weights are so small that the probe compares class means. At 1e-4 / rows the penalty is negligible beside
     the loss of a single row.
 
     Args:
-        rows: rows of the whole set.
+        rows: number of rows in the whole set.
     """
     return tuple(np.geomspace(1, 1e-4 / rows, 13).tolist())
 
@@ -52,20 +52,20 @@ def softmax_path(
     tolerance: float = TOLERANCE,
     start: Array | None = None,
 ) -> Iterator[tuple[Array, bool]]:
-    """Fit one lambda after the other, each from where the ones before it point.
+    """Fit a path of lambdas, each warm-started by extrapolating the previous fits.
 
     Args:
-        x: (n, D) float32 or float64, array or tensor; quickest when the columns are principal axes, as curvature is
-            then about the columns' mean squares. Sums over rows are taken in x's precision and device.
+        x: (n, D) float32 or float64, array or tensor; fastest if the columns are principal axes, because the curvature
+            is then proportional to their mean squares. Sums over rows use x's precision and device.
         y: (n,) class numbers below `classes`.
         classes: number of classes, K.
         lambdas: strong to weak, evenly spaced in their logarithm.
         tolerance: see `TOLERANCE`; float32 rows reach 1e-6.
-        start: (D + 1, K) weights to begin with; None begins with the shares of the classes.
+        start: (D + 1, K) initial weights; None starts from the class frequencies.
 
     Yields:
-        For each lambda the (D + 1, K) weights in the precision and device of x, the intercept in the last row, and
-        whether the fit converged.
+        For each lambda, the (D + 1, K) weights in x's precision and on its device, with the intercept in the last row,
+        and whether the fit converged.
     """
     loss = _Loss(x, y, classes)
     found: list[NDArray[np.float64]] = []
@@ -77,19 +77,19 @@ def softmax_path(
 
 
 def logits_of(x: Array, weights: Array) -> Array:
-    """Unnormalised log-probabilities, (m, K), of rows x (m, D) under weights (D + 1, K)."""
+    """Unnormalized log-probabilities, (m, K), of rows x (m, D) with weights (D + 1, K)."""
     return x @ weights[:-1] + weights[-1]
 
 
 def _extrapolated(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The next weights after one to three that are evenly spaced along the path."""
+    """Extrapolate the next weights from the last one to three, which are evenly spaced along the path."""
     if len(found) == 3:
         return 3 * found[2] - 3 * found[1] + found[0]
     return 2 * found[1] - found[0] if len(found) == 2 else found[0]
 
 
 class _Loss:
-    """The loss of rows under weights: rows stay where they are and as they are, the weights are numpy's, float64."""
+    """The loss as a function of float64 numpy weights; the rows keep their precision and device."""
 
     def __init__(self, x: Array, y: NDArray[np.int64], classes: int) -> None:
         self.xp: Any = torch if isinstance(x, torch.Tensor) else np
@@ -104,18 +104,18 @@ class _Loss:
         self.value = 0.0
 
     def start(self) -> NDArray[np.float64]:
-        """Weights that give every row the classes' shares."""
+        """Weights that predict the class frequencies for every row."""
         weights = np.zeros((len(self.power), self.classes))
         weights[-1] = np.log(np.maximum(self.share, RARE))
         return weights
 
     def to_numpy(self, values: Array) -> NDArray[np.float64]:
-        """Bring what the rows gave to numpy, in float64."""
+        """Convert results computed from the rows to float64 numpy arrays."""
         host = values.cpu().numpy() if self.xp is torch else values
         return np.asarray(host, dtype=np.float64)
 
     def like_rows(self, weights: NDArray[np.float64]) -> Array:
-        """Bring weights to the rows' device and precision."""
+        """Convert weights to the rows' device and precision."""
         if self.xp is torch:
             return torch.as_tensor(weights, dtype=self.x.dtype, device=self.x.device)
         return weights.astype(self.x.dtype, copy=False)
@@ -123,12 +123,12 @@ class _Loss:
     def minimize(
         self, lambda_: float, start: NDArray[np.float64], tolerance: float
     ) -> tuple[NDArray[np.float64], bool]:
-        """Find the weights for one lambda, and say whether they are within the tolerance."""
+        """Find the weights for one lambda; also return whether they are within the tolerance."""
         penalty = np.full_like(self.power, lambda_)
         penalty[-1] = 0
         at_start = self._at(start)
         unit = np.sqrt(self.power * max(at_start[2], RARE) + penalty)
-        known = [at_start]  # the start is what is asked first
+        known = [at_start]  # the solver evaluates the start first
 
         def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             weights = flat.reshape(start.shape) / unit
@@ -136,7 +136,7 @@ class _Loss:
             penalized = penalty * weights
             gradient = (gradient + penalized) / unit
             self.value = loss + float(np.vdot(penalized, weights)) / 2
-            # With curvature 1 in these units, half the squared gradient is what is left to gain.
+            # With unit curvature in these coordinates, half the squared gradient is the remaining gap.
             self.left = float(np.vdot(gradient, gradient)) / 2
             return self.value, gradient.ravel()
 
@@ -151,10 +151,10 @@ class _Loss:
         return found.x.reshape(start.shape) / unit, left <= LOOSE * tolerance * float(found.fun)
 
     def _at(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
-        """Mean cross-entropy, its gradient, and the mean of p (1 - p), which curvature is proportional to.
+        """Mean cross-entropy, its gradient, and the mean of p (1 - p), to which the curvature is proportional.
 
-        The right class is kept out of the sum over classes, so that neither the loss nor the error of a row that is
-        almost right is the difference of two numbers that are almost the same.
+        The correct class is left out of the sum over classes, so that neither the loss nor the error of a row that is
+        almost certainly correct is the difference of two nearly equal numbers.
         """
         xp, slopes, intercept = self.xp, self.like_rows(weights[:-1]), self.like_rows(weights[-1])
         loss, spread, gradient = 0.0, 0.0, np.zeros_like(weights)

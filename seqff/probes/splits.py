@@ -1,4 +1,4 @@
-"""Which videos train a probe and which test it: whole groups of videos, never parts of them.
+"""Split videos into training and test parts by whole groups.
 
 Folds are made by group, or read from a file of official splits, as published with a data set.
 """
@@ -18,10 +18,10 @@ from seqff.errors import LabelError
 from seqff.probes.labels import align, listing, read_table
 
 LEAVE_ONE_OUT_UP_TO = 20
-"""Groups up to which each is left out in turn when the number of folds is not given."""
+"""Up to this number of groups, the default is to leave each out in turn."""
 DEFAULT_FOLDS = 5
 TRIES = 50
-"""Orders of the groups tried until each class stands in every training part."""
+"""Attempts at assigning groups such that each class is in every training part that needs it."""
 SPLIT_PREFIX = "split"
 SIDES = ("train", "test", "unused")
 
@@ -42,17 +42,17 @@ def make_folds(
 
     Args:
         labels: class of each sample.
-        groups: group of each sample; all samples of a group stand on the same side of every split.
+        groups: group of each sample; a group is never divided between training and test.
         folds: number of folds; None leaves one group out for up to 20 groups and makes 5 folds for more. As many
             folds as groups is leave-one-group-out.
-        rng: order in which groups are dealt to folds.
+        rng: decides the order in which groups are assigned to folds.
 
     Returns:
-        Folds whose test parts together are all samples, each once.
+        Folds whose test parts contain each sample exactly once.
 
     Raises:
         ValueError: folds is below 2.
-        LabelError: more folds than groups, or a class cannot be in the training part of every fold that tests it.
+        LabelError: more folds than groups, or a class that cannot be trained in every fold that tests it.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     classes, label = np.unique(np.asarray(labels), return_inverse=True)
@@ -78,21 +78,22 @@ def make_folds(
 def deal_groups(
     group: NDArray[np.int64], label: NDArray[np.int64], folds: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Deal groups to folds so that each fold gets about the same share of every class.
+    """Assign groups to folds so that each fold gets about the same share of every class.
 
-    Greedy, largest groups first, each to the fold where the sum over classes of squared shares grows least; among
-    equals, to the fold with fewest samples, so that no fold stays empty.
+    Greedy, largest groups first: each group goes to the fold where the sum over classes of squared shares grows least;
+    ties go to the fold with the fewest samples, so that no fold stays empty.
 
     Args:
-        group: number of each sample's group, (n,).
-        label: number of its class, (n,).
+        group: group number of each sample, (n,).
+        label: class number of each sample, (n,).
         folds: number of folds.
-        rng: order of groups of one size.
+        rng: order of groups of equal size.
 
     Returns:
         The fold of each group, (groups,) int64.
+        The fold of each group, (groups,) int64.
     """
-    counts = csr_matrix((np.ones(len(group)), (group, label)))  # most groups have a few of many classes
+    counts = csr_matrix((np.ones(len(group)), (group, label)))  # sparse: most groups have few of many classes
     begins, shares = counts.indptr, counts.data / counts.sum(axis=0).A1[counts.indices]
     sizes = counts.sum(axis=1).A1
     order = rng.permutation(len(sizes))
@@ -111,10 +112,10 @@ def deal_groups(
 
 
 def check_folds(folds: Sequence[Fold], *keys: Sequence[str], once: bool = True) -> None:
-    """Prove that no value of any key (group, video, content hash of each sample) stands on both sides of a split.
+    """Check that no value of any key (group, video, content hash of each sample) is on both sides of a split.
 
     Raises:
-        LabelError: one does, or, with `once`, the test parts are not all samples once each.
+        LabelError: a value is on both sides; or, with `once`, the test parts do not contain each sample exactly once.
     """
     for key in keys:
         values = np.asarray(key)
@@ -133,16 +134,16 @@ def check_folds(folds: Sequence[Fold], *keys: Sequence[str], once: bool = True) 
 def read_splits(
     videos: Sequence[str], path: str | os.PathLike[str], *, without_features: Collection[str] = ()
 ) -> list[Fold]:
-    """Read official splits of videos; folds number the videos by place and are named as their columns.
+    """Read official splits; the returned folds index into `videos` and are named after their columns.
 
     Args:
         videos: paths of the videos.
-        path: a CSV file with the column `video` and one column a split, each name beginning with "split" (`split`, or
-            `split1,split2,split3`), that say train, test or unused.
+        path: a CSV file with the column `video` and one column per split, whose names begin with "split" (`split`, or
+            `split1,split2,split3`) and whose values are train, test or unused.
         without_features: further videos that the file may name.
 
     Raises:
-        LabelError: an unreadable file, no split in it, another word, or a side without a video.
+        LabelError: the file is unreadable, has no split or an invalid value, or a side of a split is empty.
     """
     file = Path(path)
     rows = read_table(file, ("video",))
@@ -169,7 +170,7 @@ def read_splits(
 
 
 def check_splits(folds: Sequence[Fold], labels: Sequence[str]) -> None:
-    """Raise LabelError where a class is tested that is not trained, or one class alone is trained."""
+    """Raise LabelError if a tested class is not trained, or if only one class is trained."""
     names = np.asarray(labels)
     for fold in folds:
         trained, tested = set(names[fold.train]), set(names[fold.test])
@@ -183,7 +184,7 @@ def check_splits(folds: Sequence[Fold], labels: Sequence[str]) -> None:
 def _deal_covering(
     group: NDArray[np.int64], label: NDArray[np.int64], folds: int, rng: np.random.Generator, classes: NDArray[np.str_]
 ) -> NDArray[np.int64]:
-    """Deal groups until every class is spread over two folds at least."""
+    """Assign groups until every class is in at least two folds."""
     for _ in range(TRIES):
         fold_of = deal_groups(group, label, folds, rng)
         there = np.zeros((folds, len(classes)), dtype=bool)

@@ -1,4 +1,4 @@
-"""Results as plain text for people, one or the mean over seeds; made from the content of results.json."""
+"""Results as plain text, for one result or the mean over seeds, from the content of results.json."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SEEN = {
     "unknown": "not known whether the videos were seen in training",
 }
 OTHERS = ("end_to_end", "supervised")
-"""Baselines that are encoders of their own, each a column where there is one."""
+"""Baselines that are trained encoders; each has a column if the result contains it."""
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-    """One line a layer of a results.json, with what it rests on, the narrow and neighbor probes and warnings."""
+    """Format a results.json: data and split, one line per layer, the narrow and neighbor probes, and warnings."""
     notes = [f"note: {warning}" for warning in result["warnings"]]
     return as_lines([headline(result), *align(accuracy_rows(result)), *_narrow(result), *_neighbors(result), *notes])
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """Say what the numbers rest on."""
+    """Describe the data and the split behind the numbers."""
     return (
         f"accuracy [95 % interval over {result['videos']} videos], {len(result['classes'])} classes, "
         f"{result['split']}, {SEEN[result['encoder_seen']]}"
@@ -34,7 +34,7 @@ def headline(result: Mapping[str, Any]) -> str:
 
 
 def accuracy_rows(result: Mapping[str, Any]) -> list[Sequence[str]]:
-    """Return headings and a row of cells a layer, then pixels and the majority class, whose rows are short."""
+    """Return the header and one row of cells per layer, then shorter rows for pixels and the majority class."""
     layers, pixels = result["layers"], result["pixels"]
     others = [name for name in OTHERS if any(name in layer for layer in layers)]
     rows: list[Sequence[str]] = [("layer", "trained", "untrained", "difference", *others)]
@@ -47,9 +47,9 @@ def accuracy_rows(result: Mapping[str, Any]) -> list[Sequence[str]]:
 
 
 def summarize_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation (of the sample; None for one) over results.json that differ by seed alone.
+    """Mean and standard deviation (sample; None for a single result) over results that differ only by seed.
 
-    `layers` holds {"mean", "sd"} of trained, untrained, difference, end_to_end and supervised, where they are there.
+    `layers` holds {"mean", "sd"} of trained, untrained, difference, end_to_end and supervised, where present.
     """
     layers = []
     for place, layer in enumerate(results[0]["layers"]):
@@ -71,7 +71,7 @@ def summarize_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def seeds_table(summary: Mapping[str, Any]) -> str:
-    """What `summarize_seeds` found, one line a layer, as mean ± standard deviation."""
+    """Format the return value of `summarize_seeds`, one line per layer, as mean ± standard deviation."""
     columns = ["trained", "untrained", "difference", *OTHERS]
     shown = [name for name in columns if any(name in layer for layer in summary["layers"])]
     rows = [["layer", *shown]]
@@ -91,7 +91,7 @@ def seeds_table(summary: Mapping[str, Any]) -> str:
 
 
 def cell(value: Mapping[str, Any] | None, form: str = ".3f") -> str:
-    """An accuracy with its interval; nothing for None."""
+    """An accuracy with its interval; empty for None."""
     if value is None:
         return ""
     low, high = value["interval"]
@@ -99,7 +99,7 @@ def cell(value: Mapping[str, Any] | None, form: str = ".3f") -> str:
 
 
 def _narrow(result: Mapping[str, Any]) -> list[str]:
-    """The layers at one width; a layer that has it already stands as it is."""
+    """The layers projected to one width; layers that already have it show their own accuracy."""
     layers = result["layers"]
     if not any(layer["matched"] for layer in layers):
         return []
@@ -113,7 +113,7 @@ def _narrow(result: Mapping[str, Any]) -> list[str]:
 
 
 def _neighbors(result: Mapping[str, Any]) -> list[str]:
-    """The nearest neighbors, every k."""
+    """The nearest-neighbor accuracies, for every k."""
     probes = [probe for layer in result["layers"] for probe in (layer, layer["untrained"])]
     shown = [probe for probe in [*probes, result["pixels"]] if probe is not None]
     ks = list(shown[0]["knn"])
