@@ -7,8 +7,10 @@ import os
 # before torch is there: sums depend on the number of threads, and runs in this process are compared with runs in others
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,6 +39,22 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of small_runs.CONFIG that nothing interrupted; not to be changed."""
     return train(manifest, out=tmp_path_factory.mktemp("runs") / "whole", config=CONFIG, progress=False).path
+
+
+@pytest.fixture(scope="module")  # of a session, its event loop would run on beside other tests
+def browser() -> Iterator[Any]:
+    """Debian's chromium, without a window."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    with playwright.sync_playwright() as running:
+        # a container's root cannot have the sandbox, and the page is our own
+        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(autouse=True)

@@ -160,8 +160,8 @@ def nice_ticks(low: float, high: float) -> list[float]:
 
 
 def smooth(points: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], int]:
-    """Return the running mean of a line over a fortieth of its points, and over how many that is; 1 for short lines."""
-    half = len(points) // 80
+    """Return the running mean of a line over a fifteenth of its points, and over how many; 1 for short lines."""
+    half = len(points) // 30
     total = np.concatenate([[0.0], np.cumsum([y for _, y in points])])
     places = np.arange(len(points))
     low, high = np.maximum(places - half, 0), np.minimum(places + half + 1, len(points))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seqff.metrics import CHECKS
+from seqff.objectives.registry import parse_terms
 from seqff.report.charts import Series, layer_style, legend, line_chart, smooth
 from seqff.report.data import ReportData
 from seqff.report.html import Content, Html, Section, absent, absent_figure, figure, join, table, tag
@@ -31,6 +32,7 @@ def health(data: ReportData) -> Section:
     body = join(
         tag("ul", *alarms, class_="alarms") if alarms else None,
         _checked(data),
+        tag("p", words) if (words := term_words(data)) else None,
         names,
         tag("div", *_figures(data), class_="grid two"),
         _distances(data),
@@ -91,6 +93,24 @@ def check_words(title: str, rows: Sequence[tuple[str, str, str]]) -> str:
     }
     parts = [f"{kind} in {', '.join(names)}" for kind, names in kinds.items() if names]
     return f"{title[0].upper()}{title[1:]}: {'; '.join(parts)}."
+
+
+def term_words(data: ReportData) -> str:
+    """Say how much each term adds to the loss of every layer at the end; nothing where there is one term."""
+    objective = data.config.get("objective")
+    try:
+        weights = parse_terms(tuple(objective["terms"]), len(data.layers)) if isinstance(objective, dict) else []
+    except (AttributeError, KeyError, TypeError, ValueError):  # a run of an older seqff, or a damaged one
+        return ""
+    shares: dict[str, list[str]] = {}
+    for layer, of_layer in zip(data.layers, weights, strict=bool(weights)):
+        last = {name: data.series(layer, f"{name}_loss")[-1:] for name in of_layer}
+        parts = {name: of_layer[name] * points[0][1] for name, points in last.items() if points}
+        total = sum(parts.values())
+        for name, part in parts.items() if total > 0 else ():
+            shares.setdefault(f"{name} (weight {of_layer[name]:g})", []).append(f"{part / total:.0%} of {layer}")
+    listed = [f"{name} is {', '.join(found)}" for name, found in shares.items()]
+    return f"What each term adds to the loss at the end: {'; '.join(listed)}." if listed else ""
 
 
 def _figures(data: ReportData) -> list[Html]:

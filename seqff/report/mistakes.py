@@ -137,8 +137,9 @@ def _probe(
     panels = [_panel(probe, place, name, classes, hidden=name != best) for place, name in enumerate(probe.arrays)]
     rows = "videos" if probe.content.get("per", "video") == "video" else f"{probe.content['per']}s"
     caption = (
-        f"Counts of {rows}: the true class down, the answer across, darker for a larger share of the class; right "
-        "answers lie on the diagonal. Beside it, how many of each class are right, and what it is most often taken for."
+        f"Counts of {rows}: the true class down, the answer across, in a stronger color for a larger share of the "
+        "class; right answers lie on the diagonal. Beside it, how many of each class are right, and what it is most "
+        "often taken for."
     )
     shown = figure(f"figure-confusion{ending}", join(*panels), caption)
     clips = None if number else _wrong(probe, sample, images, why)
@@ -174,7 +175,7 @@ def _matrix(counts: NDArray[np.int64], classes: Sequence[str], array: str) -> Ht
 
 def _count(count: int, share: float) -> Html:
     style = f"--share:{share:.2f}" if count else None
-    return tag("td", count or "", style=style, class_="strong" if share > 0.5 else None)
+    return tag("td", count or "", style=style)
 
 
 def _by_class(counts: NDArray[np.int64], before: NDArray[np.int64] | None, classes: Sequence[str]) -> Html:

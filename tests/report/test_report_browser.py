@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.browsing import open_page, read_contrasts
 from helpers.hostile import HOSTILE_LABEL, Made
-
-BROWSER = shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's chromium, without a window."""
-    if BROWSER is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
-    )
-    with playwright.sync_playwright() as running:
-        # a container's root cannot have the sandbox, and the page is our own
-        opened = running.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield opened
-        opened.close()
-
-
-def open_page(browser: Any, file: Path, *, width: int) -> tuple[Any, list[str], list[str]]:
-    """Open a page; return it, what it complains of, and what it asks for besides itself."""
-    page = browser.new_page(viewport={"width": width, "height": 800}, reduced_motion="reduce")
-    complaints: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    return page, complaints, [url for url in asked if url != file.as_uri() and not url.startswith("data:")]
 
 
 def centre(dot: Any) -> tuple[float, float]:
@@ -167,4 +135,14 @@ def test_what_decides_is_seen_on_a_phone(made: Made, browser: Any) -> None:
         assert wide.locator(".more").is_visible() == scrolls
     page.set_viewport_size({"width": 1280, "height": 800})
     assert page.locator("main").bounding_box()["width"] == 1280
+    page.close()
+
+
+@pytest.mark.parametrize("colors", ["light", "dark"])
+def test_all_text_can_be_read(made: Made, browser: Any, colors: str) -> None:
+    """In light and dark every text stands out from what lies behind it, the counts of the matrix too."""
+    page, _, _ = open_page(browser, made.page, width=1280, colors=colors)
+    found = read_contrasts(page, "h1, h2, h3, h4, p, li, th, td, a, code, figcaption, span, text, select, button")
+    assert min(contrast for contrast, _ in found) > 4.5
+    assert page.locator(".confusion td[style]").count() > 1
     page.close()
