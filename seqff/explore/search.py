@@ -272,12 +272,13 @@ def _write_page(
         "div", tag("article", pictures.show(result.query), tag("p", tag("b", result.query.name))), class_="clips"
     )
     found = figure("figure-hits", tag("div", *cards, class_="clips"), caption)
+    heads, *rows = result._rows()
     kind, best = "videos" if timeline.store.per == "video" else "moments", result.hits[0]
     answer = f"Most of all {best.moment.name}, with a similarity of {best.similarity:.3f}."
     parts = [
         Section("asked", "asked for", "What was asked for?", f"{result.query.name}, by {result.layer}.", asked),
         Section("hits", "found", f"Which {kind} of other videos are most like it?", answer, found),
-        Section("table", "table", "The same as a table", None, table(HEADER, _lines(result), id_="table-hits")),
+        Section("table", "table", "The same as a table", None, table(heads, rows, id_="table-hits")),
     ]
     pictures.write_page(file, f"Like {result.query.name}", parts)
 

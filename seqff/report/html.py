@@ -82,7 +82,7 @@ def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: 
 def scrolling(content: Html, *, id_: str | None = None) -> Html:
     """Return something wide that scrolls sideways by itself; the page's script says so where it does."""
     inner = tag("div", content, class_="scroll", tabindex="0", role="region", aria_label="table")
-    hint = tag("p", "More to the right: scroll the table sideways \u2192", class_="more", hidden="")
+    hint = tag("p", "More to the right: scroll sideways \u2192", class_="more", hidden="")
     return tag("div", inner, hint, class_="wide", id=id_)
 
 
