@@ -1,4 +1,4 @@
-"""Features of whole videos, layer by layer, on disk."""
+"""Extraction of per-layer features from whole videos, and their storage on disk."""
 
 from seqff.features.export import export as export
 from seqff.features.extraction import extract as extract

@@ -1,4 +1,4 @@
-"""Frames of many videos, decoded in threads while the encoder is busy with the frames before."""
+"""Decode frames of many videos in threads, ahead of the encoder."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from seqff.transform import FrameTransform
 from seqff.video import VideoEntry, open_video
 
 AHEAD_BYTES = 2**26
-"""Most bytes of frames that all threads together decode ahead. Videos differ in which is slower, decoding or the
-encoder: the more is held, the better they make up for each other."""
+"""Limit on the bytes of frames that all threads together decode ahead. Decoding is slower than the encoder for some
+videos and faster for others; a longer queue evens this out."""
 
 T = TypeVar("T")
 Batch = NDArray[np.uint8]
-_Event = Batch | VideoError | FileNotFoundError | None  # None: the video has ended well
+_Event = Batch | VideoError | FileNotFoundError | None  # None: end of the video
 
 
 class Prefetched(Generic[T]):
-    """Takes items out of a generator in another thread, at most `most` made and not yet taken.
+    """Runs a generator in a background thread, with at most `most` items queued.
 
-    Decoders and torch let go of Python's lock while they work. All of the generator runs in that thread, its clean-up
-    too, so that a video is opened, read and closed by one thread. What it raises is raised where the items are taken.
+    Decoders and torch release the GIL while they work. The whole generator runs in that thread, including its cleanup,
+    so a video is opened, read and closed by one thread. Its exceptions are raised to the consumer.
     """
 
     def __init__(self, items: Generator[T, None, None], *, most: int) -> None:
@@ -45,16 +45,16 @@ class Prefetched(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        """Return the next item, once it is made."""
+        """Return the next item; blocks until there is one."""
         made = self._made.get()
         if isinstance(made, BaseException):
-            self._made.put(made)  # whoever asks again gets the same answer
+            self._made.put(made)  # so that further calls raise it again
             raise made
         self._slots.release()
         return made[0]
 
     def close(self) -> None:
-        """Let the thread end; waits for the item it is making."""
+        """Stop the thread; waits for the item in progress."""
         self._stopped.set()
         self._slots.release()
         self._thread.join()
@@ -70,7 +70,7 @@ class Prefetched(Generic[T]):
         try:
             while self._slots.acquire() and not self._stopped.is_set():
                 self._made.put((next(self._items),))
-        except BaseException as error:  # StopIteration among them
+        except BaseException as error:  # including StopIteration
             end = error
         finally:
             self._items.close()
@@ -80,14 +80,14 @@ class Prefetched(Generic[T]):
 def decode_videos(
     root: Path, entries: Sequence[VideoEntry], sampling: Sampling, transform: FrameTransform, *, workers: int
 ) -> Generator[tuple[VideoEntry, Iterator[Batch]], None, None]:
-    """Decode videos ahead of whoever takes their frames, in order, whatever the number of threads.
+    """Decode videos in threads ahead of the consumer, and yield them in order for any number of threads.
 
-    A batch holds frames of one video only, so that the numbers that come of it depend on nothing but the video. Thread
-    k of the `workers` decodes every n-th video from the k-th on, at the transform's size.
+    A batch contains frames of only one video, so that features depend on nothing but the video. Thread k of `workers`
+    decodes every workers-th video from the k-th on, at the transform's size.
 
     Yields:
-        Each video with its batches, (n, H, W, 3) uint8, which must be taken to their end before the next video.
-        Taking them raises VideoError or FileNotFoundError where the video cannot be read.
+        Each video with its batches, (n, H, W, 3) uint8, which must be consumed before the next video is requested.
+        Consuming them raises VideoError or FileNotFoundError if the video cannot be read.
     """
     sizes = [transform.decode_size(entry.height, entry.width) for entry in entries]
     largest = max((height * width for height, width in sizes), default=1) * 3 * sampling.batch_frames

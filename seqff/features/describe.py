@@ -1,4 +1,4 @@
-"""From decoded frames to one row of numbers a frame: every layer of every encoder, and the pixels, in one go."""
+"""Turn decoded frames into one feature row each: every layer of every encoder, and the pixels, in one pass."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seqff.features.pooling import Grid, effective_grid, spatial_pool
 from seqff.nets import Encoder
 
 PIXEL_GRID = 8
-"""Cells along each side of the pixel baseline: 8 x 8 cells x 3 colors = 192 numbers a frame."""
+"""Cells per side of the pixel baseline: 8 x 8 cells x 3 colors = 192 numbers per frame."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where an array stands in the row of a frame: columns start to stop, channels x rows x columns of cells."""
+    """Location of an array in a frame's row: columns start to stop, for channels x rows x columns of cells."""
 
     start: int
     stop: int
@@ -36,14 +36,14 @@ class FrameDescriber:
     """Pooled features of frames.
 
     Args:
-        encoders: by prefix of their arrays' names ("" and "untrained/"), one at least, all with the same transform.
-        pixels: also pool the transformed frame itself to an array "pixels", on `PIXEL_GRID` whatever `grid` is.
-        grid: cells along each side that the layers' maps are pooled to, or "full"; see `spatial_pool`.
-        device: where the encoders run.
+        encoders: at least one, all with the same transform; keys are prefixes of array names ("" and "untrained/").
+        pixels: also pool the transformed frame itself to an array "pixels", always on `PIXEL_GRID`.
+        grid: cells per side that the layers' maps are pooled to, or "full"; see `spatial_pool`.
+        device: device of the encoders.
 
     Attributes:
-        columns: by name, where each array stands in a row.
-        width: of a row.
+        columns: location of each array in a row, by name.
+        width: number of values per row.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], *, pixels: bool, grid: Grid, device: torch.device) -> None:
@@ -58,8 +58,8 @@ class FrameDescriber:
         self.width = max(columns.stop for columns in self.columns.values())
 
     def __call__(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Describe frames, (N, h, w, 3) uint8 of the transform's decode size, as (N, width) float32."""
-        # Full precision and the same kernels each time: the reported number must not depend on the day.
+        """Compute features of frames, (N, h, w, 3) uint8 of the transform's decode size, as (N, width) float32."""
+        # Full precision and deterministic kernels: reported numbers must be reproducible.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             x = self.transform(torch.from_numpy(frames).to(self._device))
@@ -68,7 +68,7 @@ class FrameDescriber:
         return rows
 
     def _maps(self, x: Tensor) -> list[tuple[str, Tensor, Grid]]:
-        """Name, (N, C, H, W) maps and wanted grid of every array."""
+        """Name, (N, C, H, W) maps and requested grid of every array."""
         maps: list[tuple[str, Tensor, Grid]] = [
             (prefix + info.name, layer, self._grid)
             for prefix, encoder in self._encoders.items()
@@ -77,7 +77,7 @@ class FrameDescriber:
         return [*maps, ("pixels", x, PIXEL_GRID)] if self._pixels else maps
 
     def _measure(self) -> dict[str, Columns]:
-        """Send one grey frame through to learn the widths."""
+        """Encode one gray frame to find the widths."""
         shape = (1, self.transform.height, self.transform.width, 3)
         columns: dict[str, Columns] = {}
         start = 0

@@ -1,4 +1,4 @@
-"""A store as one file that other tools read."""
+"""Export a feature store to a single file in a common format."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def export(
     arrays: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write a feature store to one file; its ending says of which kind.
+    """Write a feature store to one file, in the format given by its extension.
 
-    In each kind arrays keep their names ("layer1", "untrained/layer1", "pixels") and their type, and the index is
-    beside them:
+    In each format, arrays keep their names ("layer1", "untrained/layer1", "pixels") and dtypes, and the index is
+    included:
 
     - `.npz`: index/video, index/frame, index/frames, index/time_seconds, and the text of meta.json as `meta`.
-    - `.safetensors`: the same, but index/video counts the lines of `videos` (one path a line) in the file's metadata,
-      where `meta` is, too. Is made in memory.
-    - `.parquet` (needs pyarrow): columns video, frame, frames, time_seconds, and a list of fixed size an array; `meta`
-      in the metadata of the schema.
+    - `.safetensors`: the same, except that index/video are line numbers in `videos` (one path per line) in the file's
+      metadata, which also holds `meta`. The file is assembled in memory.
+    - `.parquet` (needs pyarrow): columns video, frame, frames, time_seconds, and one fixed-size list per array; `meta`
+      is in the schema's metadata.
 
     Args:
         features: a store, or its folder.
-        out: the file.
-        arrays: which arrays; none for all.
-        overwrite: replace the file.
+        out: file to write.
+        arrays: arrays to export; none means all.
+        overwrite: replace an existing file.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        ValueError: another ending, or an array that the store does not have.
+        ValueError: unsupported extension, or an array that the store does not have.
         RunError: the file exists or cannot be written, there is no store, or pyarrow is not installed.
     """
     file = check_file(Path(out), list(WRITERS), overwrite=overwrite)
@@ -84,7 +84,7 @@ def _write_safetensors(store: FeatureStore, arrays: Arrays, file: Path) -> None:
     metadata = {"videos": "\n".join(map(printable, paths)), "meta": json.dumps(store.meta)}
     try:
         save_file({**tensors, **{name: np.array(values) for name, values in arrays.items()}}, file, metadata)
-    except SafetensorError as error:  # its words hold what the system said
+    except SafetensorError as error:  # its message contains the system's error
         if number := re.search(r"os error (\d+)", str(error)):
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
         raise

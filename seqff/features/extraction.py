@@ -1,4 +1,4 @@
-"""Whole videos through encoders: features of every layer, of the untrained encoder and of the pixels.
+"""Extract features of every layer, of the untrained encoder and of the pixels from whole videos.
 
 `extract` serves one run; `extract_many` decodes each video once for the encoders of many runs.
 """
@@ -42,7 +42,7 @@ from seqff.video import Manifest, scan
 
 logger = logging.getLogger(__name__)
 MOST_BYTES = 2**29
-"""Of weights that are held at a time; runs beyond go through the videos in a further pass."""
+"""Limit on the bytes of weights held at a time; more runs need a further pass over the videos."""
 
 
 def extract(
@@ -72,53 +72,52 @@ def extract(
 ) -> FeatureStore:
     """Compute the features of every layer for whole videos and store them.
 
-    Each video is decoded once, in batches, by another thread than the one that computes, and each batch goes through
-    the trained encoder, the same encoder before training, and the pixel baseline. Maps are averaged over a grid x grid
-    of cells. A row a video or a clip holds their mean, standard deviation and mean |difference| over its frames side
-    by side (3 * C * grid * grid numbers), a row a frame the cells alone. Pixels are the frame as the encoder sees it
-    on 8 x 8 cells (192 numbers a frame, 576 a video). Memory does not grow with the length of a video.
+    Each video is decoded once, in batches, in a background thread. Each batch goes through the trained encoder, the
+    same encoder before training, and the pixel baseline. Maps are averaged over a grid x grid of cells. For a video or
+    clip, a row concatenates the mean, standard deviation and mean |difference| over its frames (3 * C * grid * grid
+    numbers); for a frame, it holds the cells alone. The pixel baseline is the encoder's input frame on 8 x 8 cells (192
+    numbers per frame, 576 per video). Memory does not grow with the length of a video.
 
-    Several processes may share the work (`rank`, `world_size`, or torchrun): each does every world_size-th video, and
-    the last to finish joins the store, which is the same as that of one process. They share `out` and go on with what
-    is there.
+    Several processes can share the work (`rank`, `world_size`, or torchrun): each processes every world_size-th video,
+    and the last to finish merges the store, which equals that of a single process. They share `out`, and always resume.
 
-    In place of a run, `encoder` names a network that was not trained here, such as
-    `{"name": "resnet18", "weights": FILE}`. Its features lie in the same kind of store, with itself untrained beside
-    it; what was extracted with is kept in the folder `encoder` of the store. Without weights it is an untrained net,
-    and no other one is beside it.
+    Instead of a run, `encoder` can name a network that was not trained by seqff, such as
+    `{"name": "resnet18", "weights": FILE}`. The store is the same, with the untrained version of the network as
+    baseline, and contains a copy of the network in its folder `encoder`. Without weights, the network itself is
+    untrained and has no such baseline.
 
     Args:
-        run: folder of a training run, or of a pretrained encoder; None where `encoder` names a network.
-        videos: a folder, a file, a list of files, or a manifest, as `scan` takes it.
+        run: folder of a training run or of a pretrained encoder; None if `encoder` names a network.
+        videos: a folder, a file, a list of files, or a manifest, as for `scan`.
         out: folder for the store.
         encoder: the network, as a mapping of settings or a NetworkConfig.
-        per: a row per "video", per "clip" (window of frames) or per "frame".
-        grid: cells along each side; 1 averages over the whole map, "full" keeps the map.
-        every: take every n-th frame.
-        every_seconds: instead, take the first frame in each interval of so many seconds; 0 = `every` counts.
-        clip_frames: frames (of those taken) in a clip. A video with fewer is one clip.
-        clip_stride: frames (of those taken) from the start of a clip to the next; 0 = `clip_frames`.
-        statistics: over the frames of a video or a clip: any of "mean", "std" and "mean_abs_difference".
-        dtype: how features are stored, "fp32" or "fp16"; they are computed in float32 (sums over time in float64).
+        per: one row per "video", "clip" (window of frames) or "frame".
+        grid: cells per side; 1 averages over the whole map, "full" keeps the map.
+        every: use every n-th frame.
+        every_seconds: instead, use the first frame in each interval of this many seconds; 0 means use `every`.
+        clip_frames: number of (sampled) frames in a clip. A shorter video is one clip.
+        clip_stride: number of (sampled) frames between the starts of clips; 0 means `clip_frames`.
+        statistics: statistics over the frames of a video or clip: any of "mean", "std" and "mean_abs_difference".
+        dtype: storage type of features, "fp32" or "fp16"; they are computed in float32 (sums over time in float64).
         baselines: any of "untrained" and "pixels".
-        batch_frames: frames that go through the encoders together; bounds the memory.
-        workers: threads that decode; more than 1 helps where the encoder is faster than one decoder.
-        rank: of this process among those that share the work, from 0; None = torchrun's, or all the work.
-        world_size: how many share it.
+        batch_frames: frames per forward pass; bounds the memory.
+        workers: number of decoding threads; more than 1 helps if the encoder is faster than one decoder.
+        rank: rank of this process among those that share the work, from 0; None uses torchrun's, or does all the work.
+        world_size: number of processes that share the work.
         device: "auto", "cpu" or "cuda".
-        resume: go on where an extraction with the same settings was stopped; finished videos are not done again.
-        overwrite: replace a store that is there.
+        resume: continue an interrupted extraction with the same settings; finished videos are not repeated.
+        overwrite: replace an existing store.
         max_bad: largest share of videos that may be skipped because they cannot be read.
-        progress: show bars where stderr is a terminal.
+        progress: show progress bars if stderr is a terminal.
 
     Returns:
-        The store. Skipped videos stand in its `skipped` and in skipped.csv. Where other processes still have videos
-        to do it is not `finished`, and can be read once the last of them is.
+        The store. Its `skipped` and skipped.csv list skipped videos. While other processes still have videos to
+        process, it is not `finished`; it can be read when the last one has ended.
 
     Raises:
-        RunError: `out` exists, the run cannot be read, a resumed extraction had other settings, a value does not fit
-            into fp16, or too many videos failed.
-        SeqffError, FileNotFoundError, ValueError: from `scan`, or a wrong argument.
+        RunError: `out` exists, the run cannot be read, a resumed extraction had other settings, a value overflows fp16,
+            or too many videos failed.
+        SeqffError, FileNotFoundError, ValueError: from `scan`, or an invalid argument.
     """
     sampling = Sampling(per, every, every_seconds, clip_frames, clip_stride, tuple(statistics), batch_frames)
     shard, folder = Shard.of(rank, world_size), Path(out)
@@ -129,7 +128,7 @@ def extract(
         target = shard.device(choose_device(device))
         if network is None:
             encoders, manifest = load_encoders(source, baselines), None
-        else:  # the frames' size follows the videos
+        else:  # the frame size depends on the videos
             manifest = scan(videos, max_bad=max_bad, progress=progress)
             encoders = network_encoders(network, manifest, source, baselines)
         settings = settings_of(source, encoders, baselines, grid, target)
@@ -144,7 +143,7 @@ def extract(
         agree_on_videos(folder, manifest)
         if network is not None:
             with shard.alone(folder / SETTINGS):
-                encoders = kept_network(encoders, source)  # so that going on does not change a bit
+                encoders = kept_network(encoders, source)  # so that resuming uses exactly the same weights
             describer = FrameDescriber(encoders, pixels="pixels" in baselines, grid=grid, device=target)
         store = FeatureStore(folder)
         parts = Parts(folder / "parts", rows.width, rows.dtype)
@@ -164,7 +163,7 @@ def _wait_for(folder: Path, holder: str) -> None:
 
 
 def _resumes(shard: Shard, workers: int, *, resume: bool, overwrite: bool) -> bool:
-    """Check the arguments; processes that share a folder always go on with what is there."""
+    """Check the arguments; returns whether to resume, which processes that share a folder always do."""
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more")
     if shard.world_size > 1 and overwrite:
@@ -174,7 +173,7 @@ def _resumes(shard: Shard, workers: int, *, resume: bool, overwrite: bool) -> bo
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """One store: of which run, where, and with which baselines beside the trained encoder (see `extract`)."""
+    """A store to extract: its run, its folder, and the baselines besides the trained encoder (see `extract`)."""
 
     run: Path
     out: Path
@@ -183,7 +182,7 @@ class StoreRequest:
 
 @dataclass(frozen=True)
 class _Member:
-    """A run of a pass: what is wanted, its encoders by prefix, and the settings of its store."""
+    """A run in a pass: its request, its encoders by prefix, and the settings of its store."""
 
     request: StoreRequest
     encoders: dict[str, Encoder]
@@ -206,14 +205,14 @@ def extract_many(
     max_bad: float = 0.05,
     progress: bool = True,
 ) -> list[FeatureStore]:
-    """Do what `extract(run, videos, out=out, baselines=baselines, resume=True)` does, for many runs in one go.
+    """Do the same as `extract(run, videos, out=out, baselines=baselines, resume=True)` for many runs at once.
 
-    Every frame is decoded once and goes through all their encoders; the stores are the same as if each run had been
-    extracted by itself. Those that are finished are left alone. `work` is a folder for what an interrupted extraction
-    goes on from, deleted at the end; for the other arguments and errors see `extract`.
+    Every frame is decoded once and goes through all encoders; the stores equal those of separate extractions. Finished
+    ones are left unchanged. `work` is a folder for partial results, from which an interrupted extraction resumes; it is
+    deleted at the end. For the other arguments and errors see `extract`.
 
     Returns:
-        The stores, in the order asked for.
+        The stores, in the order of the requests.
     """
     sampling, target = Sampling(per, every), choose_device(device)
     todo = [one for one in requests if not (one.out / META).exists()]
@@ -227,7 +226,7 @@ def extract_many(
 def _passes(
     requests: Sequence[StoreRequest], sampling: Sampling, grid: Grid, device: torch.device
 ) -> Iterator[list[_Member]]:
-    """Yield runs that see frames of one size, as many at a time as memory is meant to hold."""
+    """Yield groups of runs with the same frame size whose weights together stay below the memory limit."""
     sizes = {one.out: load_encoder(one.run).transform.hash for one in requests}
     members: list[_Member] = []
     for one in sorted(requests, key=lambda one: sizes[one.out]):
@@ -270,14 +269,14 @@ def _extract_members(
         claim_folder(out, marker=SETTINGS, overwrite=False, resume=True)
         agree(out, member.settings)
         own = _own(rows.columns, f"{number}/", pixels="pixels" in member.request.baselines)
-        shutil.rmtree(out / "parts", ignore_errors=True)  # of an extraction by itself that was interrupted
+        shutil.rmtree(out / "parts", ignore_errors=True)  # left by an interrupted `extract`
         metadata = {**member.settings, "trained_on": trained_on(member.request.run)}
         finish(job, FeatureStore(out), metadata, columns=own)
     shutil.rmtree(work, ignore_errors=True)
 
 
 def _begin(work: Path, settings: dict[str, Any]) -> None:
-    """Go on with what lies in the folder if it is of the same encoders and videos; else begin anew."""
+    """Keep the folder if it belongs to the same encoders and videos; otherwise clear it."""
     file = work / SETTINGS
     if not file.exists() or read_json(file) != settings:
         shutil.rmtree(work, ignore_errors=True)
@@ -285,6 +284,6 @@ def _begin(work: Path, settings: dict[str, Any]) -> None:
 
 
 def _own(columns: dict[str, Columns], prefix: str, *, pixels: bool) -> dict[str, Columns]:
-    """The columns of one run by the names they have in its own store."""
+    """The columns of one run, under the names in its own store."""
     own = {name.removeprefix(prefix): place for name, place in columns.items() if name.startswith(prefix)}
     return {**own, "pixels": columns["pixels"]} if pixels else own

@@ -1,6 +1,6 @@
-"""The work of an extraction: this process describes its shard of the videos, and the last one joins all to a store.
+"""The work of one extraction process: it processes its shard of the videos, and the last process merges the store.
 
-Several processes may share a store. meta.json comes last, and until it is there all this can be done again.
+Several processes may share a store. meta.json is written last; until then, every step can be repeated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shard:
-    """What one of several processes does: its rank, from 0, among so many."""
+    """The share of one process: its rank, from 0, among `world_size`."""
 
     rank: int = 0
     world_size: int = 1
@@ -48,10 +48,10 @@ class Shard:
 
     @classmethod
     def of(cls, rank: int | None, world_size: int | None) -> Shard:
-        """The shard asked for; where none is asked for, that of torchrun's RANK and WORLD_SIZE, else all.
+        """The given shard; without arguments, that of torchrun's RANK and WORLD_SIZE, else everything.
 
         Raises:
-            ValueError: only one of the two was given, or they do not fit.
+            ValueError: only one of the two was given, or the rank is out of range.
         """
         if (rank is None) != (world_size is None):
             raise ValueError(f"rank is {rank} and world_size {world_size}; give both or neither")
@@ -63,28 +63,28 @@ class Shard:
             raise ValueError(f"RANK or WORLD_SIZE in the environment: {error}") from error
 
     def part(self, items: Sequence[T]) -> Sequence[T]:
-        """Every world_size-th item, from the rank-th on."""
+        """Every world_size-th item, starting at the rank-th."""
         return items[self.rank :: self.world_size]
 
     def device(self, device: torch.device) -> torch.device:
-        """Of several CUDA devices each process that torchrun has started takes its own."""
+        """Choose the CUDA device of a process started by torchrun, by its local rank."""
         local = os.environ.get("LOCAL_RANK", "")
         if device.type != "cuda" or device.index is not None or not local.isdigit():
             return device
         return torch.device("cuda", int(local) % torch.cuda.device_count())
 
     def alone(self, file: Path) -> AbstractContextManager[object]:
-        """Wait until no other process is in such a block, by a file that all share; killed ones do not count."""
+        """Context of a lock on a file that all processes share; it is released if a process is killed."""
         return exclusive(file) if self.world_size > 1 else nullcontext()
 
 
 @dataclass(frozen=True)
 class Job:
-    """An extraction: of which videos, what becomes of a frame and of a row, and where finished videos wait.
+    """An extraction: its videos, how frames and rows are computed, and where finished videos are kept.
 
     Args:
-        shard: which videos this process does.
-        workers: threads that decode.
+        shard: the videos that this process handles.
+        workers: number of decoding threads.
         max_bad: largest share of videos that may be skipped.
     """
 
@@ -98,15 +98,15 @@ class Job:
     max_bad: float
 
     def row_counts(self, entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
-        """Rows of each video, (n,) int64."""
+        """Number of rows of each video, (n,) int64."""
         taken = self.sampling.counts(entries).tolist()
         return np.fromiter((len(self.sampling.windows(count)[0]) for count in taken), dtype=np.int64)
 
 
 def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
-    """Describe every video of this process's shard that has no part yet, and note those that cannot be read.
+    """Compute a part for every video of this process's shard that has none, and record those that cannot be read.
 
-    `stop_if` is a file that is there once another process has finished the store.
+    `stop_if` is a file that exists once another process has finished the store.
 
     Raises:
         RunError: more than max_bad of all videos cannot be read.
@@ -116,7 +116,7 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
     with bar, freed_memory_kept():
         while todo := videos_to_do(job, failed):
             done = bar.n
-            bar.reset(done + int(job.sampling.counts(todo).sum()))  # also tells a notebook's bar
+            bar.reset(done + int(job.sampling.counts(todo).sum()))  # also updates a notebook's bar
             bar.update(done)
             decoded = decode_videos(job.manifest.root, todo, job.sampling, job.describer.transform, workers=job.workers)
             with closing(decoded):
@@ -129,13 +129,13 @@ def fill(job: Job, *, stop_if: Path, progress: bool) -> None:
                         failed[entry.path] = str(error)
                         logger.warning("skipped %s", error)
                         stop_above(job, failed)
-    with job.shard.alone(stop_if.with_name(SETTINGS)):  # whoever joins the store sweeps half-written files away
+    with job.shard.alone(stop_if.with_name(SETTINGS)):  # the process that merges the store deletes partial files
         if not stop_if.exists():
             job.parts.note_failed(job.shard.rank, failed)
 
 
 def stop_above(job: Job, failed: Mapping[str, str]) -> None:
-    """Raise RunError when more videos have failed than allowed."""
+    """Raise RunError if more videos have failed than allowed."""
     bad, total = len(failed) + len(job.manifest.bad), len(job.manifest)
     if bad > job.max_bad * total:
         causes = "; ".join(list(failed.values())[:3])
@@ -146,11 +146,11 @@ def stop_above(job: Job, failed: Mapping[str, str]) -> None:
 
 
 def videos_to_do(job: Job, failed: Mapping[str, str]) -> Entries:
-    """One video of each content that is to be done; another copy where one cannot be read."""
+    """One pending video per content hash; another copy if one could not be read."""
     usable = job.manifest.usable
     contents, first, content = np.unique(column(usable, "content_hash"), return_index=True, return_inverse=True)
     turn = np.empty(len(first), dtype=np.int64)
-    turn[np.argsort(first)] = np.arange(len(first))  # in the order of the videos
+    turn[np.argsort(first)] = np.arange(len(first))  # rank of each content by its first video
     wanted = ((turn % job.shard.world_size == job.shard.rank) & ~np.isin(contents, job.parts.done()))[content]
     if failed:
         wanted &= np.array([path not in failed for path in column(usable, "path")], dtype=bool)
@@ -173,9 +173,9 @@ def _counted(batches: Iterator[Batch], bar: tqdm[Any]) -> Iterator[Batch]:
 def finish(
     job: Job, store: FeatureStore, settings: dict[str, Any], *, columns: Mapping[str, Columns] | None = None
 ) -> None:
-    """Join the parts to a store, unless other processes still have videos to do, or one has joined it already.
+    """Merge the parts into a store, unless other processes still have videos to do, or one has merged it already.
 
-    `settings` are for its meta.json; `columns` those of the parts, by the names of the store's arrays, None for all.
+    `settings` go into its meta.json. `columns` locate the store's arrays in the parts, by name; None uses all.
 
     Raises:
         RunError: no video could be read, or more than max_bad could not.
@@ -206,7 +206,7 @@ def _join(
     columns: Mapping[str, Columns],
 ) -> None:
     folder = store.path
-    for stale in folder.rglob("*.partial"):  # of a process that was killed while it wrote
+    for stale in folder.rglob("*.partial"):  # left by a process that was killed while writing
         stale.unlink()
     rows = int(job.row_counts(kept).sum())
     contents = [content.decode() for content in column(kept, "content_hash")]
@@ -224,7 +224,7 @@ def _join(
 
 
 def index_of(entries: Sequence[VideoEntry], sampling: Sampling) -> FeatureIndex:
-    """What each row stands for, videos in the order given."""
+    """The index of the rows, with videos in the order given."""
     video, frame, frames, times = list[str](), numbers("q"), numbers("q"), numbers("d")
     for entry in entries:
         taken = sampling.frames(entry)

@@ -1,4 +1,4 @@
-"""A network that was not trained here, in place of a run: it is built, and kept in the store as runs keep encoders."""
+"""Build a network that was not trained by seqff, and keep a copy in the store, as runs keep their encoders."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from seqff.video import Manifest, open_video
 
 logger = logging.getLogger(__name__)
 KEPT = "encoder"
-"""Folder of a store that holds the network, as a run folder does."""
+"""Folder of the network in a store, laid out like a run folder."""
 SEED = 0
-"""Of untrained weights."""
+"""Seed of untrained weights."""
 Videos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 FRAMES, AT_A_TIME = 64, 16
-"""Frames, each of another video where there are so many, that an untrained net's batch norms are measured on."""
+"""Frames, preferably of different videos, for the batch norm statistics of an untrained net; and their batch size."""
 
 
 def asked_for(
@@ -41,12 +41,12 @@ def asked_for(
     encoder: NetworkConfig | Mapping[str, Any] | None,
     store: Path,
 ) -> tuple[NetworkConfig | None, Path, Videos]:
-    """Return the network that is asked for, None where a run is; the folder of its encoders; and the videos.
+    """Return the requested network, or None for a run; the folder of its encoders; and the videos.
 
     Raises:
-        ValueError: neither a run nor a network, or both; no videos; no such network.
+        ValueError: both or neither of run and network, no videos, or no such network.
         ConfigError: settings that a network does not have.
-        RunError: no such file of weights.
+        RunError: the file of weights does not exist.
     """
     network = encoder if isinstance(encoder, NetworkConfig) else from_dict(NetworkConfig, dict(encoder or {}))
     if not network.name:
@@ -71,14 +71,14 @@ def asked_for(
 def network_encoders(
     network: NetworkConfig, manifest: Manifest, kept: Path, baselines: Sequence[str]
 ) -> dict[str, Encoder]:
-    """Load the encoders that an extraction has kept, or build them, by prefix of their arrays' names.
+    """Load the encoders kept by an extraction, or build them; keys are prefixes of array names.
 
-    A net with weights of its own has itself untrained beside it if that is among the baselines. The batch norms of an
-    untrained net have statistics of frames of the videos, as those of a run's have.
+    A net with given weights has an untrained version beside it, if that is among the baselines. As in a run, the batch
+    norm statistics of an untrained net are measured on frames of the videos.
 
     Raises:
-        ValueError: an unknown baseline, or frames too small.
-        RunError: the file of weights cannot be read, or holds those of another network; or no video can be read.
+        ValueError: an unknown baseline, or frames that are too small.
+        RunError: the file of weights is unreadable or of another network, or no video can be read.
     """
     check_baselines(baselines)
     beside = bool(network.weights) and "untrained" in baselines
@@ -99,16 +99,15 @@ def network_encoders(
 
 
 def kept_network(encoders: Mapping[str, Encoder], kept: Path) -> dict[str, Encoder]:
-    """Write the encoders of a network as a run folder has them, unless they are there, and load them from it."""
+    """Write a network's encoders as in a run folder, unless they exist, and load them from there."""
     if not (kept / TRAINED).exists():
-        for prefix in sorted(encoders, reverse=True):  # what says that all is there comes last
+        for prefix in sorted(encoders, reverse=True):  # the file that marks completeness comes last
             save_encoder(encoders[prefix], kept, untrained=bool(prefix))
     return load_encoders(kept, ("untrained",) if len(encoders) > 1 else ())
 
 
 def _frames(manifest: Manifest, transform: FrameTransform) -> Iterator[Tensor]:
-    """Yield frames spread over some videos, (N, 3, height, width) float32; of videos that cannot be read there are
-    none."""
+    """Yield frames spread over some videos, (N, 3, height, width) float32; skips videos that cannot be read."""
     usable = manifest.usable
     places = np.unique(np.linspace(0, len(usable) - 1, FRAMES).round().astype(int))
     each = math.ceil(FRAMES / len(places))

@@ -1,4 +1,4 @@
-"""Finished videos of an extraction that is under way: one file each, whole or not there at all."""
+"""Finished videos of a running extraction: one file each, written atomically."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Write = Callable[[NDArray[np.floating]], None]
 class Parts:
     """The folder `parts` of an unfinished store, which several processes may fill.
 
-    A part holds the rows of one video, `width` values of all arrays side by side. Copies of a video share a part, as it
-    is named by content. Files are written and not mapped, so that memory stays flat however long a video is.
+    A part holds the rows of one video, with the `width` values of all arrays side by side. It is named by content hash,
+    so copies of a video share a part. Files are written, not memory-mapped, so memory does not grow with video length.
     """
 
     def __init__(self, folder: Path, width: int, dtype: np.dtype[Any]) -> None:
@@ -36,37 +36,37 @@ class Parts:
             folder.mkdir(exist_ok=True)
 
     def path(self, content_hash: str) -> Path:
-        """File of the video with this content; ValueError where it is no hash, but what may lead out of the folder."""
+        """File of the video with this content hash; raises ValueError if it is no hash and might escape the folder."""
         if not content_hash.isalnum():
             raise ValueError(f"{content_hash!r} is no content hash")
         return self.folder / f"{content_hash}.npy"
 
     def done(self) -> NDArray[np.bytes_]:
-        """Contents of the videos that are finished, (n,)."""
+        """Content hashes of finished videos, (n,)."""
         names: list[str] = []
-        with suppress(FileNotFoundError):  # another process may have joined the store
+        with suppress(FileNotFoundError):  # another process may have merged the store
             names = [file.name for file in os.scandir(self.folder) if file.name.endswith(".npy")]
         return np.array([name.removesuffix(".npy") for name in names], dtype="S")
 
     @contextmanager
     def writing(self, content_hash: str, rows: int) -> Iterator[Write]:
-        """Give a function that takes a video's rows in order; they are its part if the block ends without an error."""
+        """Yield a function that takes a video's rows in order; the part is saved if the block ends without an error."""
         with writing_array(self.path(content_hash), (rows, self.width), self.dtype) as write:
             yield write
 
     def note_failed(self, rank: int, causes: Mapping[str, str]) -> None:
-        """Write down the videos, by path, that a process could not read, and that it is done with its share."""
+        """Record which videos, by path, a process could not read, and that it has finished its shard."""
         write_json(self.folder / f"failed-{rank}.json", dict(causes))
 
     def failed(self) -> dict[str, str]:
-        """All that processes have noted, by path."""
+        """The failures that all processes recorded, by path."""
         causes: dict[str, str] = {}
         for file in sorted(self.folder.glob("failed-*.json")):
             causes |= read_json(file)
         return causes
 
     def join(self, content_hashes: Sequence[str], rows: int, columns: Mapping[str, Columns], out: Path) -> None:
-        """Write one array file a layer, `out/<name>.npy`, from the parts of all videos, reading each part once."""
+        """Write one array file per layer, `out/<name>.npy`, from the parts of all videos, reading each part once."""
         with ExitStack() as stack:
             writers = {}
             for name, place in columns.items():
@@ -100,20 +100,20 @@ class Parts:
 
 @contextmanager
 def writing_array(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Write]:
-    """Write an .npy file block by block; it takes its name when the block ends without an error, never before.
+    """Write an .npy file block by block; it is renamed to its final name only if the block ends without an error.
 
     Yields:
         A function that takes the next rows, (n, shape[1]).
 
     Raises:
         WriteError: the disk is full.
-        ValueError: there were not as many rows as the shape says.
+        ValueError: the number of rows differs from the shape.
     """
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     written, needed = 0, shape[0] * shape[1] * dtype.itemsize
     try:
         with writing(file, needed):
-            opened = partial.open("wb", buffering=0)  # else closing it would fail once more
+            opened = partial.open("wb", buffering=0)  # with buffering, close() could fail again
         with opened:
 
             def write(rows: NDArray[np.floating]) -> None:

@@ -1,4 +1,4 @@
-"""From feature maps to vectors: means over a spatial grid, and statistics over the frames of one video."""
+"""Pool feature maps to vectors: means over a spatial grid, and statistics over the frames of a video."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 STATISTICS = ("mean", "std", "mean_abs_difference")
-"""The rows of a descriptor over time, in this order. Motion lives in the third."""
+"""Statistics over time, in the order of a descriptor's rows. The third measures motion."""
 
 Grid = int | Literal["full"]
-"""Cells along each side that a map is averaged over; "full" leaves it as it is."""
+"""Cells per side that a map is averaged over; "full" keeps every position."""
 
 
 def effective_grid(grid: Grid, height: int, width: int) -> tuple[int, int]:
-    """The cells (rows, columns) of a map of height x width: grid x grid, or as many as its shorter side has places.
+    """The cells (rows, columns) of a map of height x width: grid x grid, with grid at most the shorter side.
 
     Raises:
         ValueError: the grid is neither "full" nor 1 or more.
@@ -35,8 +35,7 @@ def spatial_pool(maps: Tensor, grid: Grid) -> Tensor:
 
     Args:
         maps: (N, C, H, W) float.
-        grid: cells along each side; maps with a side below it are divided into as many cells as that side has.
-            "full" keeps every place.
+        grid: cells per side, at most the length of a map's shorter side. "full" keeps every position.
 
     Returns:
         (N, C * rows * columns) with the effective grid; channel-major, then cell rows, then cell columns.
@@ -48,14 +47,14 @@ def spatial_pool(maps: Tensor, grid: Grid) -> Tensor:
 
 
 def temporal_pool(frames: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Statistics of one video's frames over time.
+    """Statistics over the frames of one video.
 
     Args:
-        frames: (T, D) features of T >= 1 frames in order of time.
+        frames: (T, D) features of T >= 1 frames in temporal order.
 
     Returns:
-        (3, D) float32: mean, standard deviation (of the population) and mean |difference| of neighbouring frames.
-        One frame alone has no spread and no motion: both are 0.
+        (3, D) float32: mean, (population) standard deviation and mean |difference| of neighboring frames. For a single
+        frame, the last two are 0.
     """
     statistics = RunningStatistics()
     statistics.update(frames)
@@ -63,10 +62,10 @@ def temporal_pool(frames: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 class RunningStatistics:
-    """`temporal_pool` of a video that comes in batches; holds three vectors whatever the video's length.
+    """Streaming `temporal_pool` for a video that arrives in batches; keeps three vectors for any video length.
 
-    Spread is merged batch by batch around each batch's own mean (Chan, Golub, LeVeque 1983,
-    doi:10.1080/00031305.1983.10483115), in float64, so long videos with small motion keep their digits.
+    Variances are merged batch by batch, each around its own mean (Chan, Golub, LeVeque 1983,
+    doi:10.1080/00031305.1983.10483115), in float64, so that small motion in long videos is not lost to rounding.
     """
 
     def __init__(self) -> None:
@@ -77,10 +76,10 @@ class RunningStatistics:
         self._last: NDArray[np.float64] = np.zeros(0)
 
     def update(self, frames: NDArray[np.floating]) -> None:
-        """Take the next frames.
+        """Add the next frames.
 
         Args:
-            frames: (T, D), T >= 0, following those given before.
+            frames: (T, D), T >= 0, following those added before.
         """
         if frames.ndim != 2:
             raise ValueError(f"frames have shape {frames.shape}; expected (T, D)")
@@ -101,7 +100,7 @@ class RunningStatistics:
         self.frames = total
 
     def result(self) -> NDArray[np.float32]:
-        """The (3, D) float32 statistics of all frames given so far; see `temporal_pool`."""
+        """The (3, D) float32 statistics of all frames added so far; see `temporal_pool`."""
         if self.frames == 0:
             raise ValueError("no frames were given; statistics need at least one")
         std = np.sqrt(self._squares / self.frames)

@@ -1,4 +1,4 @@
-"""Which frames of a video are taken, and how their descriptions become rows of the store."""
+"""Sample frames of a video, and combine their features into rows of the store."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _WHOLE = ("every", "clip_frames", "batch_frames")
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames are described and what a row is made of.
+    """How frames are sampled and what makes a row.
 
     Args:
         per: "video" (statistics over all its frames), "clip" (over each window of frames) or "frame".
-        every: take every n-th frame.
-        every_seconds: take the first frame at or after each multiple of this, by presentation time; 0 = `every` counts.
-        clip_frames: frames taken that make a window.
-        clip_stride: frames taken from the start of a window to that of the next; 0 = `clip_frames`, so that windows
-            touch. A window that would go beyond the end is left out, but a video shorter than one is one window.
-        statistics: which of `STATISTICS`, for videos and clips.
-        batch_frames: frames that go through the encoders together.
+        every: use every n-th frame.
+        every_seconds: use the first frame at or after each multiple of this, by presentation time; 0 means use `every`.
+        clip_frames: number of sampled frames in a window.
+        clip_stride: number of sampled frames between the starts of windows; 0 means `clip_frames` (adjacent windows).
+            Windows that would exceed the end are omitted, but a video shorter than a window is one window.
+        statistics: any of `STATISTICS`, for videos and clips.
+        batch_frames: frames per forward pass.
     """
 
     per: Per = "video"
@@ -62,36 +62,36 @@ class Sampling:
 
     @property
     def pooled(self) -> tuple[int, ...]:
-        """Places in `STATISTICS` of what a row holds, in their order; nothing where rows are frames."""
+        """Indices into `STATISTICS` of a row's statistics, in order; empty if rows are frames."""
         return tuple(place for place, name in enumerate(STATISTICS) if name in self.statistics and self.per != "frame")
 
     def frames(self, entry: VideoEntry) -> NDArray[np.int64]:
-        """Numbers of the frames taken, growing, at least one."""
+        """Ascending indices of the sampled frames, at least one."""
         if not self.every_seconds:
             return np.arange(0, entry.frames, self.every, dtype=np.int64)
         interval = np.floor(
             entry.times_seconds / self.every_seconds + 1e-6
-        )  # 0.2 s at 25 / s is 5 frames, whatever floats say
+        )  # rounding: 0.2 s at 25 / s is 5 frames
         return np.flatnonzero(np.diff(interval, prepend=-1.0) > 0)
 
     def counts(self, entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
-        """How many frames of each video are taken, (n,) int64."""
+        """Number of sampled frames of each video, (n,) int64."""
         if self.every_seconds:
             return np.fromiter((len(self.frames(entry)) for entry in entries), dtype=np.int64)
         counts: NDArray[np.int64] = -(-column(entries, "frames") // self.every)
         return counts
 
     def windows(self, taken: int) -> tuple[range, int]:
-        """Of so many frames taken, where each row's first stands among them, and how many frames make a row."""
+        """Window starts among `taken` sampled frames, one per row, and the number of frames per window."""
         length = {"frame": 1, "clip": min(self.clip_frames, taken), "video": taken}[self.per]
         stride = {"frame": 1, "clip": self.clip_stride or self.clip_frames, "video": taken}[self.per]
         return range(0, taken - length + 1, stride), length
 
 
 def frame_batches(reader: VideoReader, taken: NDArray[np.int64], batch_frames: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield frames of a video, (n, H, W, 3) uint8 of at most `batch_frames`; `taken` are their numbers, growing.
+    """Yield frames of a video, (n, H, W, 3) uint8 with n up to `batch_frames`; `taken` are ascending frame indices.
 
-    Those between are decoded but not converted, or passed over with a seek where the reader may.
+    Frames in between are decoded but not converted, or skipped by a seek where the reader may seek.
 
     Raises:
         VideoError: the video cannot be read to its end.
@@ -101,17 +101,17 @@ def frame_batches(reader: VideoReader, taken: NDArray[np.int64], batch_frames: i
 
 
 class RowMaker:
-    """Makes rows of a video's frames; holds a window of frames at most, and of a whole video only sums (in float64).
+    """Makes rows from a video's frames; keeps at most a window of frames, or for whole videos only sums (float64).
 
     Args:
-        columns: where each array stands in the description of a frame.
-        sampling: what a row is made of.
-        dtype: "fp32" or "fp16", how rows are stored.
+        columns: location of each array in a frame's features.
+        sampling: what makes a row.
+        dtype: "fp32" or "fp16", the storage type of rows.
 
     Attributes:
-        columns: where each array stands in a row: its statistics side by side, each as wide as in a frame.
-        width: of a row.
-        dtype: of a row.
+        columns: location of each array in a row, with its statistics side by side, each as wide as in a frame.
+        width: number of values per row.
+        dtype: dtype of a row.
     """
 
     def __init__(self, columns: Mapping[str, Columns], sampling: Sampling, dtype: str) -> None:
@@ -128,12 +128,12 @@ class RowMaker:
         self.dtype = np.dtype(DTYPES[dtype])
 
     def __call__(self, described: Iterable[Rows]) -> Iterator[NDArray[np.floating]]:
-        """Yield the rows of one video, (rows, width) of the store's dtype, as soon as they can be made.
+        """Yield the rows of one video, (rows, width) of the store's dtype, as soon as they are complete.
 
-        `described` are the frames taken, in order, (n, D) float32 each.
+        `described` are the features of the sampled frames, in order, (n, D) float32 each.
 
         Raises:
-            RunError: a value is too large for fp16.
+            RunError: a value overflows fp16.
         """
         per = self._sampling.per
         rows = described if per == "frame" else self._clips(described) if per == "clip" else self._video(described)
@@ -146,9 +146,9 @@ class RowMaker:
         yield self._side_by_side(statistics.result())
 
     def _clips(self, described: Iterable[Rows]) -> Iterator[Rows]:
-        """Pool each window by itself, over the same frames however they were batched."""
+        """Pool each window separately; the result does not depend on the batches."""
         length, stride = self._sampling.clip_frames, self._sampling.clip_stride or self._sampling.clip_frames
-        held: Rows | None = None  # from the first frame of the next window on
+        held: Rows | None = None  # frames from the start of the next window on
         skip, found = 0, False
         for rows in described:
             held = rows[skip:] if held is None else np.concatenate([held, rows[skip:]])
@@ -160,7 +160,7 @@ class RowMaker:
             yield self._side_by_side(temporal_pool(held))
 
     def _side_by_side(self, statistics: Rows) -> Rows:
-        """Turn (3, D) statistics into the (1, width) row that holds those asked for, array by array."""
+        """Arrange the requested (3, D) statistics as a (1, width) row, array by array."""
         kept = statistics[list(self._sampling.pooled)]
         row: Rows = np.concatenate([kept[:, place.start : place.stop].ravel() for place in self._of_frame.values()])
         return row[None]

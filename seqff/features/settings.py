@@ -1,4 +1,4 @@
-"""What features depend on: noted when an extraction begins, held against it when it is resumed."""
+"""The settings that features depend on: recorded at the start of an extraction, checked when it resumes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BASELINES = ("untrained", "pixels")
 
 
 def load_encoders(run: Path, baselines: Sequence[str]) -> dict[str, Encoder]:
-    """Load the encoders of a run, by prefix of their arrays' names; ValueError for an unknown baseline."""
+    """Load the encoders of a run; keys are prefixes of array names. Raises ValueError for an unknown baseline."""
     check_baselines(baselines)
     encoders = {"": load_encoder(run)}
     if "untrained" in baselines:
@@ -45,7 +45,7 @@ def check_baselines(baselines: Sequence[str]) -> None:
 def settings_of(
     run: Path, encoders: Mapping[str, Encoder], baselines: Sequence[str], grid: Grid, device: torch.device
 ) -> dict[str, Any]:
-    """Note what the features of a frame depend on."""
+    """Return the settings that the features of a frame depend on."""
     hashes = {prefix: encoder.hash() for prefix, encoder in encoders.items()}
     transform = encoders[""].transform
     return {
@@ -65,7 +65,7 @@ def settings_of(
 
 
 def sampling_settings(sampling: Sampling) -> dict[str, Any]:
-    """Note which frames are taken and what a row is made of, leaving out what does not apply."""
+    """Return the settings of frame sampling and rows, without those that do not apply."""
     settings = asdict(sampling)
     settings["statistics"] = [] if sampling.per == "frame" else list(sampling.statistics)
     if sampling.per == "clip":
@@ -76,7 +76,7 @@ def sampling_settings(sampling: Sampling) -> dict[str, Any]:
 
 
 def agree(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new store; raise RunError where a resumed one has others."""
+    """Write the settings of a new store; raise RunError if a resumed one has different settings."""
     file = folder / SETTINGS
     if not file.exists():
         write_json(file, settings)
@@ -94,13 +94,13 @@ def agree(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def agree_on_videos(folder: Path, manifest: Manifest) -> None:
-    """Raise RunError where a finished store is of other videos."""
+    """Raise RunError if a finished store was made from other videos."""
     if (folder / META).exists() and read_json(folder / META).get("manifest_hash") != manifest.hash:
         raise RunError(f"{folder} is finished, but for other videos; give another folder, or overwrite")
 
 
 def trained_on(run: Path) -> list[str] | None:
-    """Content hashes of the videos in the run's manifest; None where there is no manifest."""
+    """Content hashes of the videos in the run's manifest; None if there is no manifest."""
     file = manifest_in(run)
     if not file.exists():
         return None

@@ -1,4 +1,4 @@
-"""A folder of features: one array a layer, an index of their rows, and where they come from."""
+"""A feature store: a folder with one array per layer, an index of their rows, and their provenance."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredVideo:
-    """A video in the store: path (posix, relative to the folder of videos), content hash, number of frames."""
+    """A video in the store: POSIX path relative to the folder of videos, content hash, number of frames."""
 
     path: str
     content_hash: str
@@ -43,13 +43,13 @@ class StoredVideo:
 
 @dataclass(frozen=True)
 class FeatureIndex:
-    """What each row of the arrays stands for.
+    """The origin of each row of the arrays.
 
     Args:
         video: (rows,) path of the row's video.
-        frame: (rows,) int64, first frame the row was made from.
-        frames: (rows,) int64, number of frames it was pooled over.
-        time_seconds: (rows,) float64, time of the first frame.
+        frame: (rows,) int64, first frame of the row.
+        frames: (rows,) int64, number of frames pooled into the row.
+        time_seconds: (rows,) float64, presentation time of the first frame.
     """
 
     video: tuple[str, ...]
@@ -62,10 +62,10 @@ class FeatureIndex:
 
 
 class FeatureStore:
-    """Features on disk, read when asked for. Make one with `extract`, open one with `FeatureStore.open`.
+    """Features on disk, read lazily. `extract` makes stores; `FeatureStore.open` opens them.
 
     Args:
-        path: the folder. The store in it need not be finished before something is read.
+        path: the folder. Its store only has to be finished when something is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class FeatureStore:
         """Open a store; only its meta.json is read.
 
         Raises:
-            RunError: there is no store, an unfinished one, or one of a newer format.
+            RunError: there is no store, or it is unfinished or of a newer format.
         """
         store = cls(Path(path))
         _ = store.meta
@@ -84,7 +84,7 @@ class FeatureStore:
 
     @property
     def finished(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the store is complete."""
         return (self.path / META).is_file()
 
     @cached_property
@@ -92,7 +92,7 @@ class FeatureStore:
         """Content of meta.json: encoder and transform hashes, settings, versions, the videos trained on.
 
         Raises:
-            RunError: as for `open`.
+            RunError: as in `open`.
         """
         folder = self.path
         if not self.finished:
@@ -126,18 +126,18 @@ class FeatureStore:
 
     @property
     def per(self) -> str:
-        """What a row is: "video", "clip" (a window of frames) or "frame"."""
+        """What a row is: a "video", a "clip" (window of frames) or a "frame"."""
         return str(self.meta["per"])
 
     @property
     def trained_on(self) -> frozenset[str] | None:
-        """Content hashes of the videos that the encoder was trained on; None where the run does not say."""
+        """Content hashes of the videos that the encoder was trained on; None if unknown."""
         hashes = self.meta.get("trained_on")
         return None if hashes is None else frozenset(hashes)
 
     @cached_property
     def index(self) -> FeatureIndex:
-        """The rows of the arrays, in their order: videos sorted by path, frames by time."""
+        """The origin of the rows, in order: videos sorted by path, frames by time."""
         video, frame, frames, times = list[str](), numbers("q"), numbers("q"), numbers("d")
         with self._reading("index.csv"):
             for row in rows_of_csv(self.path / "index.csv"):
@@ -151,7 +151,7 @@ class FeatureStore:
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
-        """Raise RunError where a table holds something else than it should."""
+        """Raise RunError if a table has unexpected content."""
         try:
             yield
         except (KeyError, ValueError, OverflowError) as error:
@@ -159,14 +159,14 @@ class FeatureStore:
 
     @cached_property
     def videos(self) -> tuple[StoredVideo, ...]:
-        """The videos that have rows, in the order of the rows."""
+        """The videos that have rows, in row order."""
         with self._reading("videos.csv"):
             rows = rows_of_csv(self.path / "videos.csv")
             return tuple(StoredVideo(row["video"], row["content_hash"], int(row["frames"])) for row in rows)
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """Videos that have no rows, with the cause."""
+        """Videos without rows, and the cause."""
         with self._reading("skipped.csv"):
             return {row["video"]: row["cause"] for row in read_csv(self.path / "skipped.csv")}
 
@@ -174,7 +174,7 @@ class FeatureStore:
         """Return the name of an array given by name, or by the index of its layer (0 is the first, -1 the last).
 
         Raises:
-            ValueError: no array of that name, or no such layer.
+            ValueError: there is no such array or layer.
         """
         layers = [name for name in self.names if "/" not in name and name != "pixels"]
         if isinstance(array, str) and array in self.meta["arrays"]:
@@ -186,16 +186,16 @@ class FeatureStore:
         raise ValueError(f"no array {array!r} in {self.path}; it has {', '.join(self.names)}{hint}")
 
     def array(self, name: str | int) -> NDArray[np.floating]:
-        """Map an array of the store read-only; nothing is read until it is used.
+        """Memory-map an array read-only; data is read on access.
 
         Args:
             name: one of `names`, or the index of a layer (0 is the first, -1 the last).
 
         Returns:
-            (rows, D) float32, or float16 where it was stored so.
+            (rows, D) float32, or float16 if it was stored so.
 
         Raises:
-            ValueError: no array of that name.
+            ValueError: there is no such array.
             RunError: the file is missing or damaged.
         """
         name = self.name_of(name)
@@ -218,12 +218,12 @@ class FeatureStore:
             name: one of `names`, or the index of a layer.
 
         Returns:
-            (rows, D) float32, owned.
+            (rows, D) float32, a copy.
         """
         return np.array(self.array(name), dtype=np.float32)
 
     def _repr_html_(self) -> str:
-        """The arrays, for notebooks."""
+        """The arrays as an HTML table, for notebooks."""
         if not self.finished:
             return html_table(repr(self), [()])
         rows = [(name, entry["width"]) for name, entry in self.meta["arrays"].items()]
@@ -233,13 +233,13 @@ class FeatureStore:
         )
 
     def to_frame(self, *names: str | int) -> pandas.DataFrame:
-        """Read arrays into a table of pandas, beside what each row stands for.
+        """Read arrays and the index into a pandas DataFrame.
 
         Args:
-            names: which arrays (see `array`); none for all. Wide ones make a wide table.
+            names: arrays (see `array`); none means all. Wide arrays make a wide table.
 
         Returns:
-            Columns video, frame, frames, time_seconds, and one a number, named "layer1/0", "layer1/1", ...
+            Columns video, frame, frames, time_seconds, and one per feature, named "layer1/0", "layer1/1", ...
 
         Raises:
             RunError: pandas is not installed.
@@ -254,7 +254,7 @@ class FeatureStore:
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:
-    """Raise KeyError, TypeError or ValueError unless meta.json says what is read of it, and names nothing outside."""
+    """Raise KeyError, TypeError or ValueError if an entry of meta.json is missing or wrong, or a name unsafe."""
     counts = [meta["rows"], *(entry["width"] for entry in meta["arrays"].values())]
     if not isinstance(meta["per"], str) or any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("rows and widths must be whole numbers from 0")
@@ -277,7 +277,7 @@ def write_tables(folder: Path, videos: Iterable[StoredVideo], index: FeatureInde
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
-    """Write meta.json, the last file of a store: a folder that has it is complete."""
+    """Write meta.json, the last file of a store: its presence marks the store as complete."""
     write_json(folder / META, {"format": FORMAT, "format_version": FORMAT_VERSION, **meta})
 
 
@@ -291,16 +291,16 @@ def write_store(
     trained_on: Sequence[str] | None = None,
     skipped: Mapping[str, str] | None = None,
 ) -> FeatureStore:
-    """Write features made elsewhere (another network, a formula) as a store, to probe them like any other.
+    """Write features computed elsewhere (another network, a formula) as a store, so that they can be probed.
 
     Args:
         path: a folder that does not exist yet.
         arrays: (rows, D) each; the names "untrained/..." and "pixels" mark baselines.
-        videos: the videos that rows come from.
-        index: what the rows stand for; None where row i is video i.
+        videos: the videos of the rows.
+        index: the origin of the rows; None if row i is video i.
         per: "video", "clip" or "frame".
-        trained_on: content hashes of the videos the features were learnt from; None if unknown.
-        skipped: videos without rows, and why.
+        trained_on: content hashes of the videos the features were learned from; None if unknown.
+        skipped: videos without rows, and the cause.
 
     Raises:
         ValueError: an array does not have one row per entry of the index.

@@ -1,4 +1,4 @@
-"""Features of whole videos as a transformer of scikit-learn."""
+"""Features of whole videos as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ Paths = Sequence[str | os.PathLike[str]]
 
 
 class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns paths of videos into one row of features a video: those of `extract` with `per="video"`.
+    """Transforms paths of videos into one row of features per video, those of `extract` with `per="video"`.
 
-    Without an encoder, `fit` trains one on the videos it is given, without their labels: in a cross-validation every
-    fold has an encoder that has not seen its test videos. With one, `fit` learns nothing.
+    Without an encoder, `fit` trains one on the given videos, without labels, so that in a cross-validation no fold's
+    encoder has seen its test videos. With an encoder, `fit` learns nothing.
 
     Example:
         make_pipeline(VideoFeatures("runs/first", layer=2), StandardScaler(), LogisticRegression()).fit(paths, labels)
 
     Args:
         encoder: a run folder, the folder of a pretrained encoder, or an `Encoder`; None trains one.
-        layer: which layer's features: its index (-1 is the last) or its name.
-        config: settings of the training; None for the defaults.
-        grid: cells along each side that a map is averaged over, or "full".
-        every: take every n-th frame.
-        statistics: over the frames of a video: any of "mean", "std" and "mean_abs_difference".
-        batch_frames: frames that go through the encoder together; bounds the memory.
-        workers: threads that decode.
+        layer: layer whose features are returned: its index (-1 is the last) or its name.
+        config: training settings; None for the defaults.
+        grid: cells per side that a map is averaged over, or "full".
+        every: use every n-th frame.
+        statistics: statistics over the frames of a video: any of "mean", "std" and "mean_abs_difference".
+        batch_frames: frames per forward pass; bounds the memory.
+        workers: number of decoding threads.
         device: "auto", "cpu" or "cuda".
-        seed: of the training.
-        progress: show progress bars (on a terminal).
+        seed: seed of the training.
+        progress: show progress bars if stderr is a terminal.
 
     Attributes:
-        encoder_: the encoder that `transform` uses, in eval mode.
+        encoder_: the encoder used by `transform`, in eval mode.
     """
 
     encoder_: Encoder
@@ -83,14 +83,14 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.progress = progress
 
     def fit(self, X: Paths, y: object = None) -> VideoFeatures:
-        """Train an encoder on videos, or take the one given.
+        """Train an encoder on videos, or load the given one.
 
         Args:
             X: (n,) paths of videos.
-            y: not looked at.
+            y: ignored.
 
         Raises:
-            ValueError: X is no list of paths, no such layer, or settings that do not fit.
+            ValueError: X is not a list of paths, there is no such layer, or the settings are invalid.
             SeqffError: a video or the encoder cannot be read.
         """
         del y
@@ -108,17 +108,17 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Paths) -> NDArray[np.float32]:
-        """Describe videos.
+        """Compute features of videos.
 
         Args:
             X: (n,) paths of videos.
 
         Returns:
-            (n, D) float32, a row a path in their order.
+            (n, D) float32, one row per path, in order.
 
         Raises:
             NotFittedError: `fit` was not called.
-            ValueError: X is no list of paths.
+            ValueError: X is not a list of paths.
             SeqffError: a video cannot be read.
         """
         check_is_fitted(self, "encoder_")
@@ -136,19 +136,19 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.stack([found[path.resolve()] for path in paths]).astype(np.float32)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """Name the columns: "layer3/0", "layer3/1", ... as `FeatureStore.to_frame` does."""
+        """Names of the columns: "layer3/0", "layer3/1", ..., as in `FeatureStore.to_frame`."""
         del input_features
         check_is_fitted(self, "encoder_")
         name, width = self._columns()
         return np.array([f"{name}/{column}" for column in range(width)], dtype=object)
 
     def _columns(self) -> tuple[str, int]:
-        """Return the layer's name and how many numbers a row has."""
+        """Return the layer's name and the number of values per row."""
         describer, name = self._describer()
         return name, describer.columns[name].width * len(self.statistics)
 
     def _describer(self) -> tuple[FrameDescriber, str]:
-        """Return what describes frames with the layers up to the one wanted, and that one's name."""
+        """Return a describer with the layers up to the requested one, and the name of that layer."""
         encoder = self.encoder_
         names = [info.name for info in encoder.feature_info]
         try:
@@ -161,7 +161,7 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return FrameDescriber({"": below}, pixels=False, grid=self.grid, device=device), names[stop - 1]
 
     def __sklearn_tags__(self) -> Any:
-        """Say that rows of X are paths."""
+        """Tell scikit-learn that rows of X are paths."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
@@ -170,7 +170,7 @@ class VideoFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _paths(X: Paths) -> list[Path]:
-    """Check that X is a list of paths, at least one."""
+    """Check that X is a non-empty list of paths."""
     if isinstance(X, (str, os.PathLike)) or not len(X) or not all(isinstance(path, (str, os.PathLike)) for path in X):
         raise ValueError("X must be a list of paths of videos, at least one")
     return [Path(path) for path in X]
