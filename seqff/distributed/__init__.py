@@ -1,1 +1,1 @@
-"""Several processes that train together: batches shared out, layers shared out, or both on a grid."""
+"""Distributed training: data parallelism, layer parallelism, or both in a grid."""

@@ -1,4 +1,4 @@
-"""Data parallelism: keep the copies of a layer in several processes, each with its own batches, in step."""
+"""Data parallelism: keep the replicas of a layer synchronized while each learns from its own batches."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from seqff.training.learner import LayerLearner
 
 @dataclass(frozen=True, kw_only=True)
 class GatheredRelation(Relation):
-    """The relation of this process's rows, and that of the rows of all replicas.
+    """The relation of this process's rows, and of the rows of all replicas.
 
     Args:
-        gathered: of the rows of all replicas, one replica after another.
-        counts: rows of every replica.
+        gathered: relation of the rows of all replicas, concatenated.
+        counts: number of rows of each replica.
     """
 
     gathered: Relation
@@ -36,11 +36,11 @@ class GatheredRelation(Relation):
 def gather_relation(
     batch: FrameBatch, own: Relation, ranks: Ranks, *, gap: float, far: float, unit: Unit
 ) -> GatheredRelation:
-    """Relate the rows of all replicas; only their coordinates are sent."""
+    """Compute the relation of the rows of all replicas; only their coordinates are sent."""
     named = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "frames"}
     given = {name: value for name, value in named.items() if value is not None}
     counts = [int(n) for n in torch.cat(ranks.gather(torch.tensor([len(batch.video)]), [1] * ranks.replicas))]
-    # whole numbers up to 2 ** 53 are themselves in float64: all coordinates travel in one tensor
+    # float64 represents integers up to 2 ** 53 exactly, so one tensor carries all coordinates
     table = torch.cat(ranks.gather(torch.stack([value.double() for value in given.values()], dim=1), counts))
     found: dict[str, Tensor] = {
         name: column.to(value.dtype) for (name, value), column in zip(given.items(), table.T, strict=True)
@@ -51,7 +51,7 @@ def gather_relation(
 
 
 class _Times(torch.autograd.Function):
-    """The identity, whose gradient is multiplied by a number."""
+    """The identity; its gradient is multiplied by `factor`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
@@ -67,13 +67,13 @@ class _Times(torch.autograd.Function):
 class LayerSync:
     """Averages the gradients of one layer over its replicas, and gathers their embeddings.
 
-    Gradients lie in one flat buffer a layer, which is summed while the layers above go on; measured tolerances
-    travel with them, so that all replicas have the same.
+    A layer's gradients are in one flat buffer, which is all-reduced while the layers above run. Measured tolerances are
+    in the same buffer, so that all replicas have the same.
 
-    Where a relation knows the rows of all replicas, each of these has the loss of the whole batch before it, with a
-    gradient to its own rows alone: the sum of these gradients is that of the whole batch. The weights of an objective
-    see all rows in every replica, and their gradients are the same everywhere. So embeddings pass a gradient that is
-    multiplied by the number of replicas, and the mean is right for both.
+    If a relation covers the rows of all replicas, each replica computes the loss of the whole batch, but backpropagates
+    only to its own rows; the gradients of all replicas sum to that of the whole batch. The weights of an objective see
+    all rows on every replica, so their gradients are equal everywhere. The embeddings' gradients are therefore
+    multiplied by the number of replicas, which makes the mean correct for both.
     """
 
     def __init__(self, learner: LayerLearner, ranks: Ranks) -> None:
@@ -82,13 +82,13 @@ class LayerSync:
         size = sum(parameter.numel() for parameter in self.parameters) + len(self.measured)
         self.flat = torch.zeros(size, device=self.parameters[0].device)
         self.parts, place = [], 0
-        for parameter in self.parameters:  # in the order of memory: the fused optimizers want both laid out alike
+        for parameter in self.parameters:  # with their strides: fused optimizers require equal layouts
             self.parts.append(self.flat.as_strided(parameter.shape, parameter.stride(), place))
             place += parameter.numel()
         self.tail = self.flat[place:]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LayerSync:
-        return self  # a copy of the learner, for measuring, asks it for rows and nothing else
+        return self  # a copy of the learner, for measuring, only calls `rows`
 
     def rows(self, z: Tensor, relation: Relation) -> tuple[Tensor, Relation]:
         if not isinstance(relation, GatheredRelation):
@@ -99,7 +99,7 @@ class LayerSync:
 
     def average(self) -> Callable[[], None]:
         for part, parameter in zip(self.parts, self.parameters, strict=True):
-            if parameter.grad is None:  # a batch without positives does not reach the weights of an objective
+            if parameter.grad is None:  # an objective's weights get no gradient from a batch without positives
                 part.zero_()
             else:
                 part.copy_(parameter.grad)
@@ -122,10 +122,10 @@ class LayerSync:
 
 
 def synchronize(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig) -> None:
-    """Synchronize layers with their replicas, if there are any.
+    """Synchronize layers across replicas, if there are several.
 
     Raises:
-        ValueError: settings that do not fit several processes.
+        ValueError: settings that do not work with several processes.
     """
     if ranks.replicas == 1:
         return
@@ -136,7 +136,7 @@ def synchronize(learners: list[LayerLearner], ranks: Ranks, config: TrainConfig)
 
 
 def check_data_parallel(learners: list[LayerLearner], config: TrainConfig) -> None:
-    """Raise ValueError unless the settings fit several processes with batches of their own."""
+    """Raise ValueError unless the settings work with several replicas."""
     objectives = [learner.objective for learner in learners]
     if config.gather_negatives:
         if config.greedy_cache:
@@ -160,7 +160,7 @@ def check_data_parallel(learners: list[LayerLearner], config: TrainConfig) -> No
 
 @torch.no_grad()
 def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
-    """Give all ranks the weights and statistics of the first one, to the bit."""
+    """Copy the weights and statistics of the first rank to all ranks, bit for bit."""
     if ranks.world == 1:
         return
     for learner in learners:
@@ -174,7 +174,7 @@ def broadcast(learners: list[LayerLearner], ranks: Ranks) -> None:
 
 @torch.no_grad()
 def average_measured(learners: list[LayerLearner], ranks: Ranks) -> None:
-    """Give measured tolerances the mean over the replicas; of those that could measure anything."""
+    """Set measured tolerances to their mean over the replicas that could measure them."""
     measured = calibrated(learner.objective for learner in learners)
     if ranks.group is None or not measured:
         return

@@ -1,4 +1,4 @@
-"""Layer parallelism: how stages of layers send activations forward; nothing is sent back."""
+"""Layer parallelism: send activations from stage to stage; nothing is sent back."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from seqff.training.batches import Examples
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.bool, torch.uint8)
 ALIGN = 64
-"""Bytes: as torch aligns what it allocates, so that kernels take the same way through it."""
+"""Bytes; torch's alignment, so that kernels use the same code path."""
 DEPTH = 2
-"""Batches between two stages; with more, uneven steps are evened out, and as many more activations are kept."""
+"""Batches in flight between two stages; more would even out uneven steps, but keep more activations in memory."""
 DIMENSIONS = 4
 RELATION = [field.name for field in fields(Relation)]
 TENSORS = ["h", *RELATION, *(f"gathered/{name}" for name in RELATION), "counts"]
-"""What a block may bring, in this order."""
+"""The tensors that a block may contain, in order."""
 ENTRY = 3 + 2 * DIMENSIONS
-"""Whole numbers about each of them: is there one, dtype, dimensions, sizes, strides."""
+"""Number of integers in the header of each tensor: presence, dtype, dimensions, sizes, strides."""
 OUTCOME = len(StepOutcome._fields)
 
 
 def padded(size: int) -> int:
-    """Round a number of bytes up to where the next tensor may begin."""
+    """Round a number of bytes up to the alignment."""
     return -(-size // ALIGN) * ALIGN
 
 
@@ -41,26 +41,26 @@ def block_bytes(rows: int, row_bytes: int, gathered: int) -> int:
     """Return the size of the largest block.
 
     Args:
-        rows: most rows in a batch.
-        row_bytes: of one row's activations.
-        gathered: most rows in the batches of all replicas, 0 if their relation does not travel.
+        rows: maximum rows in a batch.
+        row_bytes: bytes of one row's activations.
+        gathered: maximum rows in the batches of all replicas; 0 if their relation is not sent.
     """
-    # of N rows: two masks (and room for as many positives), a flag and a video for every row
+    # for N rows: two masks (and space for as many positives), a flag and a video per row
     relations = sum(2 * n * n + 8 * n * n + 9 * n for n in (rows, gathered))
     return padded(HEADER_BYTES + rows * row_bytes + relations + ALIGN * len(TENSORS))
 
 
 def pack(h: Tensor, relation: Relation, outcome: StepOutcome, block: Tensor) -> None:
-    """Write a batch, and what follows its step, into a block.
+    """Write a batch, and the outcome of its step, into a block.
 
     Args:
         h: (N, C, H, W) activations.
-        relation: of its rows.
-        outcome: what all do after the step.
-        block: (bytes,) uint8, where to.
+        relation: relation of the rows.
+        outcome: what all processes do after the step.
+        block: (bytes,) uint8, the destination.
 
     Raises:
-        RunError: it does not fit.
+        RunError: the block is too small.
     """
     tensors: dict[str, Tensor | None] = {"h": h, **{name: getattr(relation, name) for name in RELATION}}
     if isinstance(relation, GatheredRelation):
@@ -85,7 +85,7 @@ def pack(h: Tensor, relation: Relation, outcome: StepOutcome, block: Tensor) -> 
 
 
 def unpack(block: Tensor) -> tuple[Tensor, Relation, StepOutcome]:
-    """Read what `pack` wrote; the tensors are views of the block, laid out as they were."""
+    """Read the content written by `pack`; the tensors are views of the block with their original strides."""
     header = block[: 8 * (OUTCOME + ENTRY * len(TENSORS))].cpu().view(torch.int64).tolist()
     found: dict[str, Tensor] = {}
     end = HEADER_BYTES
@@ -111,7 +111,7 @@ def unpack(block: Tensor) -> tuple[Tensor, Relation, StepOutcome]:
 
 
 def _without_gaps(x: Tensor) -> bool:
-    """Whether the tensor's memory has no gaps, in whatever order its dimensions lie."""
+    """Whether the tensor's memory is dense, for any order of dimensions."""
     expected = 1
     for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
         if size != 1 and stride != expected:
@@ -121,7 +121,7 @@ def _without_gaps(x: Tensor) -> bool:
 
 
 class Outbox:
-    """The way to the next stage."""
+    """Sends batches to the next stage."""
 
     def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
         self.ranks, self.sent = ranks, 0
@@ -129,7 +129,7 @@ class Outbox:
         self.works: list[dist.Work | None] = [None] * DEPTH
 
     def send(self, h: Tensor, relation: Relation, outcome: StepOutcome) -> None:
-        """Hand a batch on, with what is to be done after it; waits while the next stage is `DEPTH` batches behind."""
+        """Send a batch and the outcome of its step; blocks while the next stage is `DEPTH` batches behind."""
         place = self.sent % DEPTH
         self._wait(place)
         pack(h, relation, outcome, self.blocks[place])
@@ -138,7 +138,7 @@ class Outbox:
         self.sent += 1
 
     def close(self) -> None:
-        """Wait until everything has arrived."""
+        """Wait until all batches are delivered."""
         for place in range(DEPTH):
             self._wait(place)
 
@@ -150,10 +150,10 @@ class Outbox:
 
 
 class Inbox:
-    """The way from the stage before.
+    """Receives batches from the previous stage.
 
     Attributes:
-        outcome: what is to be done after the last batch that was read.
+        outcome: outcome of the step of the last batch received.
     """
 
     def __init__(self, ranks: Ranks, size: int, device: torch.device) -> None:
@@ -161,7 +161,7 @@ class Inbox:
         self.blocks = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(DEPTH)]
 
     def examples(self, count: int) -> Examples:
-        """Yield `count` batches; each is gone when the next one is asked for."""
+        """Yield `count` batches; each is valid until the next one is requested."""
         works = [self._ask(number) for number in range(min(DEPTH, count))]
         for number in range(count):
             place = number % DEPTH
@@ -175,5 +175,5 @@ class Inbox:
     def _ask(self, number: int) -> dist.Work:
         with self.ranks.comm_errors():
             work = dist.irecv(self.blocks[number % DEPTH], self.ranks.rank - 1)
-        assert work is not None  # this rank is part of the group
+        assert work is not None  # because this rank is in the group
         return work

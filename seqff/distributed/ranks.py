@@ -1,4 +1,4 @@
-"""The processes that train together: how they start, who is who, and what they tell each other besides tensors."""
+"""The process group: how processes start, their ranks, and what they exchange besides tensors."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from seqff.devices import restarts, world_size
 from seqff.errors import SeqffError
 
 TIMEOUT = timedelta(minutes=10)
-"""A process that keeps the others waiting for longer hangs: they stop."""
+"""A process that blocks the others for longer is considered hung, and they stop."""
 FAILED = "failed"
 POLL_SECONDS = 0.02
 
 
 class StepOutcome(NamedTuple):
-    """What all do after the step that they have just taken.
+    """What all processes do after the current step.
 
     Args:
         save: write a checkpoint.
-        stop: end here, because of a signal.
-        collapsed: end here, because a layer has collapsed.
+        stop: stop, because of a signal.
+        collapsed: stop, because a layer has collapsed.
     """
 
     save: bool = False
@@ -44,19 +44,19 @@ class StepOutcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where this process stands in the grid: replicas of the net, each of them cut into stages of layers.
+    """Position of this process in the grid of replicas, each of which is split into stages of layers.
 
-    Rank r has stage r % stages of replica r // stages. The first rank decodes, as the first stage of every replica
-    does, and it alone logs and writes the run folder.
+    Rank r has stage r % stages of replica r // stages. The first stage of each replica decodes; only rank 0 logs and
+    writes the run folder.
 
     Args:
-        rank: number of this process, from 0.
-        world: how many there are.
-        stages: how many share the layers of one replica.
-        store: of strings that all can read; None for a process by itself.
-        group: the replicas of this stage, if there are several.
-        chain: the stages of this replica, if there are several.
-        all_ranks: all of them, if there are several.
+        rank: rank of this process, from 0.
+        world: number of processes.
+        stages: number of stages per replica.
+        store: key-value store shared by all processes; None for a single process.
+        group: process group of this stage in all replicas; None if there is one replica.
+        chain: process group of all stages of this replica; None if there is one stage.
+        all_ranks: group of all processes; None for a single process.
     """
 
     rank: int = 0
@@ -68,26 +68,26 @@ class Ranks:
     all_ranks: dist.ProcessGroup | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Ranks:
-        return self  # copies of a layer talk to the same others
+        return self  # copies of a layer communicate with the same ranks
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the first rank."""
+        """Whether this is rank 0."""
         return self.rank == 0
 
     @property
     def stage(self) -> int:
-        """Which layers: 0 is the lowest stage."""
+        """Index of this process's stage; 0 is the lowest."""
         return self.rank % self.stages
 
     @property
     def replica(self) -> int:
-        """Which batches."""
+        """Index of this process's replica."""
         return self.rank // self.stages
 
     @property
     def replicas(self) -> int:
-        """How many learn from batches of their own."""
+        """Number of replicas, each with its own batches."""
         return self.world // self.stages
 
     def put(self, key: str, value: Any) -> None:
@@ -97,21 +97,21 @@ class Ranks:
                 self.store.set(key, json.dumps(value))
 
     def has(self, *keys: str) -> bool:
-        """Say whether all of these have been put; never waits."""
+        """Whether all of these keys exist; does not block."""
         if self.store is None:
             return False
         with self.comm_errors():
             return bool(self.store.check(list(keys)))
 
     def get(self, key: str) -> Any:
-        """Wait for a value that another rank stores, however long it takes.
+        """Wait, without a timeout, for a value that another rank stores.
 
-        A rank that has died is not noticed here, but by `meet`, which comes between steps.
+        This does not detect a dead rank; `meet`, which runs between steps, does.
 
         Raises:
             SeqffError: another rank has failed.
         """
-        assert self.store is not None  # one process waits for nobody
+        assert self.store is not None  # a single process never waits
         with self.comm_errors():
             while not self.store.check([key]):
                 if self.store.check([FAILED]):
@@ -120,7 +120,7 @@ class Ranks:
             return json.loads(self.store.get(key))
 
     def take(self, key: str) -> Any:
-        """Get a value that only this rank needs, and remove it from the store."""
+        """Get a value that only this rank reads, and delete it from the store."""
         value = self.get(key)
         assert self.store is not None
         with self.comm_errors():
@@ -128,7 +128,7 @@ class Ranks:
         return value
 
     def agree(self, mine: StepOutcome) -> StepOutcome:
-        """Return what any of the replicas wants; called by the same stage of all of them."""
+        """Return the union of what all replicas want; called by the same stage of each."""
         if self.group is None:
             return mine
         wanted = torch.tensor(mine, dtype=torch.int64)
@@ -137,11 +137,11 @@ class Ranks:
         return StepOutcome(*(bool(value) for value in wanted))
 
     def gather(self, x: Tensor, counts: list[int]) -> list[Tensor]:
-        """Return what every replica gives: tensors that differ in their first dimension alone.
+        """All-gather tensors that may differ in their first dimension.
 
         Args:
             x: (counts[replica], ...).
-            counts: length of the first dimension in every replica.
+            counts: length of the first dimension on each replica.
         """
         padded = x.new_zeros((max(counts), *x.shape[1:]))
         padded[: len(x)] = x
@@ -151,14 +151,14 @@ class Ranks:
         return [part[:count] for part, count in zip(found, counts, strict=True)]
 
     def meet(self, group: dist.ProcessGroup | None) -> None:
-        """Wait until all processes of a group get here; None stands for a group of one."""
+        """Barrier for a process group; None is a group of one."""
         if group is not None:
             with self.comm_errors():
                 dist.all_reduce(torch.zeros(1), group=group)
 
     @contextmanager
     def main_first(self, what: str) -> Iterator[None]:
-        """Let the first rank do something before the others do it, too."""
+        """Run the block on rank 0 before it runs on the other ranks."""
         if not self.is_main:
             self.get(what)
         yield
@@ -167,7 +167,7 @@ class Ranks:
 
     @contextmanager
     def comm_errors(self) -> Iterator[None]:
-        """Turn torch's communication errors into one that says that another process is gone.
+        """Convert torch's communication errors to one that says that another process is gone.
 
         Raises:
             SeqffError: another process is gone.
@@ -178,17 +178,17 @@ class Ranks:
             raise SeqffError(self.cause(error)) from error
 
     def cause(self, error: Exception | None = None) -> str:
-        """Say why this rank cannot go on without the others."""
+        """Explain why this rank cannot continue without the others."""
         try:
             if self.store is not None and self.store.check([FAILED]):
                 return f"rank {self.rank} stops: {json.loads(self.store.get(FAILED))}"
-        except RuntimeError:  # whoever held the store is gone, too
+        except RuntimeError:  # the process that hosts the store is gone, too
             pass
         lost = " ".join(str(error).split())[:200]
         return f"rank {self.rank} stops: another process was killed, hangs, or its machine is gone ({lost})"
 
     def report_failure(self, error: BaseException) -> None:
-        """Record why this rank fails, unless another one has failed before."""
+        """Record why this rank fails, unless another rank failed before."""
         if self.store is None:
             return
         text = " ".join(str(error).split()) or type(error).__name__
@@ -197,7 +197,7 @@ class Ranks:
         try:
             if not self.store.check([FAILED]):
                 self.store.set(FAILED, json.dumps(text))
-        except RuntimeError:  # nobody is left to tell
+        except RuntimeError:  # the store is gone
             pass
 
 
@@ -208,10 +208,10 @@ EXAMPLE = "torchrun --nproc-per-node=2 -m seqff train VIDEOS --out RUN"
 
 
 def count_stages(config: TrainConfig, world: int) -> int:
-    """Return how many processes share the layers of one replica of the net.
+    """Return the number of stages per replica.
 
     Raises:
-        ValueError: settings that do not fit each other or the number of processes.
+        ValueError: settings that contradict each other or the number of processes.
     """
     if config.stages > 1 and world == 1:
         raise ValueError(f"stages={config.stages} needs several processes: {EXAMPLE} ...")
@@ -227,7 +227,7 @@ def count_stages(config: TrainConfig, world: int) -> int:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return the device of this process: with several on a machine, each CUDA device is for one of them."""
+    """Return this process's device: if there are several processes on a machine, each has its own CUDA device."""
     if device.type == "cuda" and device.index is None and world_size() > 1:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -236,17 +236,17 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def process_group(config: TrainConfig, device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that the environment names (torchrun sets it); one alone joins nobody.
+    """Join the process group given by the environment (set by torchrun); does nothing for a single process.
 
     Args:
-        config: how they share the work.
-        device: where this process computes: tensors travel by gloo from a CPU and by NCCL from CUDA.
+        config: how the processes share the work.
+        device: device of this process; tensors are sent by gloo from a CPU and by NCCL from CUDA.
 
     Yields:
-        Where this process stands. If it fails in this block, the others learn why.
+        The position of this process. If it fails in this block, the other processes are told why.
 
     Raises:
-        ValueError: settings that do not fit each other or the number of processes.
+        ValueError: settings that contradict each other or the number of processes.
     """
     world = world_size()
     stages = count_stages(config, world)
@@ -254,11 +254,11 @@ def process_group(config: TrainConfig, device: torch.device) -> Iterator[Ranks]:
         yield ALONE
         return
     store, rank, _ = next(rendezvous("env://", timeout=TIMEOUT))
-    # torchrun's store outlives the processes it starts anew: what the killed ones left in it is not for these
+    # torchrun's store survives a restart of the processes, so keys of the previous attempt need another prefix
     store = PrefixStore(f"start {restarts()} of {world}", store)
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, store=PrefixStore("groups", store), rank=rank, world_size=world, timeout=TIMEOUT)
-    # all processes must make all groups, in the same order; one that is not in a group gets something else in its place
+    # new_group is collective: all processes create all groups, in the same order, including those they are not in
     groups = [_group(list(range(stage, world, stages))) for stage in range(stages)]
     chains = [_group(list(range(first, first + stages))) for first in range(0, world, stages)]
     ranks = Ranks(
@@ -279,14 +279,14 @@ def process_group(config: TrainConfig, device: torch.device) -> Iterator[Ranks]:
 
 
 def _group(members: list[int]) -> dist.ProcessGroup | None:
-    """Make a group of some ranks, if it is more than one."""
+    """Create a process group of some ranks; None for a single one."""
     group = dist.new_group(members) if len(members) > 1 else None
     return group if isinstance(group, dist.ProcessGroup) else None
 
 
 @contextmanager
 def quiet_unless_main(ranks: Ranks) -> Iterator[None]:
-    """Suppress warnings inside a `with` block on all ranks but the first."""
+    """Suppress warnings inside a `with` block on all ranks but rank 0."""
     log = logging.getLogger("seqff")
     before = log.level
     if not ranks.is_main:

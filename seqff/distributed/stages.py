@@ -1,4 +1,4 @@
-"""Layer parallelism: a stage trains consecutive layers on what the stage before it sends, and sends on its output."""
+"""Layer parallelism: a stage trains consecutive layers on the output of the previous stage."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from seqff.training.setup import Setup
 from seqff.training.strategies import LocalStrategy
 
 TIMED = 3
-"""Steps that are timed, after one that warms up."""
+"""Number of timed steps, after one for warm-up."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a step consists of.
+    """The measured costs of a step.
 
     Args:
-        read: seconds to make one batch ready.
-        layers: seconds of every layer's update.
-        row_bytes: what every layer hands on for one row.
-        rows: of the batches measured, the most.
+        read: seconds to prepare one batch.
+        layers: seconds of each layer's update.
+        row_bytes: bytes of each layer's output per row.
+        rows: maximum number of rows in the batches measured.
     """
 
     read: float
@@ -44,17 +44,17 @@ class Costs:
     rows: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the costs as plain data."""
         return asdict(self)
 
 
 def measure(learners: list[LayerLearner], examples: Examples, batches: int) -> Costs:
-    """Time some steps on copies of the layers, and the reading of some batches.
+    """Time some steps on copies of the layers, and the preparation of some batches.
 
     Args:
-        learners: all layers, bottom to top; they stay as they are.
+        learners: all layers, bottom to top; not modified.
         examples: frames and the relations of their rows.
-        batches: to read, at least one; a whole round of them, to find the mean of uneven costs.
+        batches: number of batches to prepare, at least one; a whole round, because costs vary within it.
     """
     copies = copy.deepcopy(learners)
     seconds: list[list[float]] = [[] for _ in learners]
@@ -73,15 +73,15 @@ def measure(learners: list[LayerLearner], examples: Examples, batches: int) -> C
 
 
 def split(costs: Sequence[float], stages: int, *, before: float = 0.0) -> list[int]:
-    """Cut a row of layers into stages so that the slowest is as fast as can be.
+    """Partition a sequence of layers into stages, minimizing the cost of the slowest stage.
 
     Args:
-        costs: of every layer.
-        stages: at most as many as there are layers.
-        before: cost of the first stage besides.
+        costs: cost of each layer.
+        stages: at most the number of layers.
+        before: additional cost of the first stage.
 
     Returns:
-        (stages + 1) places: stage s has the layers from place s to place s + 1.
+        (stages + 1) boundaries: stage s has layers boundaries[s] to boundaries[s + 1].
 
     Raises:
         ValueError: more stages than layers.
@@ -92,7 +92,7 @@ def split(costs: Sequence[float], stages: int, *, before: float = 0.0) -> list[i
 
     @cache
     def best(first: int, left: int) -> tuple[float, tuple[int, ...]]:
-        """The slowest stage and where each begins, of `left` stages for the layers from `first` on."""
+        """Cost of the slowest stage and the start of each, for layers from `first` on in `left` stages."""
         own = before if first == 0 else 0.0
         if left == 1:
             return ends[-1] - ends[first] + own, (first,)
@@ -112,7 +112,7 @@ class StageStrategy(LocalStrategy):
     """The local strategy for some consecutive layers.
 
     Attributes:
-        learners: the layers that learn here.
+        learners: the layers trained by this process.
     """
 
     def __init__(self, setup: Setup, ranks: Ranks) -> None:
@@ -136,23 +136,23 @@ class StageStrategy(LocalStrategy):
         self.outbox = Outbox(ranks, size(last - 1), setup.device) if last < len(learners) else None
 
     def examples(self, source: Source, step: int) -> Examples:
-        """Yield the batches from a step on: frames, or what the stage before made of them."""
+        """Yield the batches from a step on: frames, or the previous stage's output."""
         return source(step) if self.inbox is None else self.inbox.examples(self.steps - step)
 
     def hand_on(self, h: Tensor) -> None:
-        """Keep the output for the next stage, which is to know as well what follows the step."""
+        """Keep the output until the outcome of the step, which is sent with it, is known."""
         self._out = h
 
     def send(self, relation: Relation, outcome: StepOutcome) -> None:
-        """Send the activations of the step just taken to the next stage, if there is one."""
+        """Send the activations of the current step to the next stage, if there is one."""
         if self.outbox is not None:
             self.outbox.send(self._out, relation, outcome)
 
     def agree(self, mine: StepOutcome, why: str) -> StepOutcome:
-        """Return what all do after the step just taken.
+        """Return what all processes do after the current step.
 
-        The first stages of all replicas agree on it, and it goes forward with the activations. What later stages want
-        comes to the first rank in words, and is done a few steps later.
+        The first stages of all replicas agree on it, and it is sent forward with the activations. Requests of later
+        stages reach rank 0 through the store, and take effect a few steps later.
         """
         if self.inbox is not None:
             if mine.stop and not self._asked:
@@ -167,11 +167,11 @@ class StageStrategy(LocalStrategy):
         return self.ranks.agree(mine)
 
     def close(self) -> None:
-        """Wait until the next stage has everything."""
+        """Wait until the next stage has received everything."""
         if self.outbox is not None:
             self.outbox.close()
 
 
 def most_rows(pairs: PairsConfig) -> int:
-    """Return the most rows that a batch can have."""
+    """Return the maximum number of rows in a batch."""
     return pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length

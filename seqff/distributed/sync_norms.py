@@ -1,4 +1,4 @@
-"""Norms over the batch that normalize over the batches of all replicas together."""
+"""Synchronized norms: normalize with statistics of the batches of all replicas."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from seqff.nets.norms import MOMENTUM, Whitening
 
 
 def over_batch(part: nn.Module) -> bool:
-    """Say whether a module normalizes over the batch."""
+    """Whether a module normalizes over the batch."""
     return isinstance(part, (nn.BatchNorm2d, Whitening))
 
 
 def synchronize_norms(layer: nn.Module, ranks: Ranks) -> None:
-    """Make every norm over the batch in a layer normalize over the batches of all replicas.
+    """Make every norm with batch statistics in a layer normalize over the batches of all replicas.
 
-    Modules and their state stay as they are, so that they are saved and copied as always; only the method that computes
-    the statistics is replaced.
+    Modules and their state do not change, so they can be saved and copied as usual; only the method that computes the
+    statistics is replaced.
     """
     for part in layer.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -35,7 +35,7 @@ def synchronize_norms(layer: nn.Module, ranks: Ranks) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the replicas; its gradient is that of all their losses."""
+    """Sum over the replicas; the gradient is summed over them, too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:
@@ -56,7 +56,7 @@ def _sum(x: Tensor, ranks: Ranks) -> Tensor:
 
 
 def _batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Normalize x, (N, C, H, W) -> (N, C, H, W), as `torch.nn.SyncBatchNorm` does, which runs on CUDA alone."""
+    """Normalize x, (N, C, H, W) -> (N, C, H, W), like `torch.nn.SyncBatchNorm`, which only supports CUDA."""
     if not norm.training:
         return nn.BatchNorm2d.forward(norm, x)
     ranks: Any = norm.shared_by
@@ -85,7 +85,7 @@ def _remember(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
 
 
 def _whitening_statistics(norm: Whitening, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and covariance of the rows of all replicas, and move the running ones towards them."""
+    """Return mean and covariance of the rows of all replicas, and update the running ones."""
     ranks: Any = norm.shared_by
     count = _sum(rows.new_full((1,), rows.shape[1]), ranks)
     mean = _sum(rows.sum(dim=1, keepdim=True), ranks) / count

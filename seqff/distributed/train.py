@@ -1,4 +1,4 @@
-"""One process's part of a training by several; compare `seqff.train` and `seqff.training.setup`."""
+"""Training in one of several processes; compare `seqff.train` and `seqff.training.setup`."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def train_together(
     progress: bool,
     **options: bool,
 ) -> Run:
-    """Train with the processes that torchrun has started; see `seqff.train` and `open_training`.
+    """Train with the processes started by torchrun; see `seqff.train` and `open_training`.
 
-    The first rank makes the run folder, then the others build their parts from what is there.
+    Rank 0 creates the run folder; the other ranks then build their parts from it.
 
     Raises:
-        SeqffError: as `seqff.train`; or another process has failed, or does not see the run folder.
-        ValueError: settings that do not fit each other, the videos or the number of processes.
+        SeqffError: as in `seqff.train`; or another process has failed, or does not see the run folder.
+        ValueError: settings that contradict each other, the videos or the number of processes.
     """
     device = own_device(device)
     with process_group(config, device) as ranks, ExitStack() as claims:
@@ -95,18 +95,18 @@ def train_together(
 def assemble_together(
     run: Path, setup: Setup, stopping: Callable[[], bool], *, progress: bool, ranks: Ranks
 ) -> tuple[DistributedTrainer, Examples]:
-    """Put this process's part together, from the last checkpoint on if there is one; called by all of them.
+    """Build this process's trainer, from the last checkpoint if there is one; called by all processes.
 
     Returns:
         The trainer, and the batches to fit it to; close both.
 
     Raises:
-        SeqffError: no checkpoint is usable; or another process has failed.
+        SeqffError: no checkpoint is usable, or another process has failed.
     """
     config, learners = setup.config, setup.learners
     strategy = StageStrategy(setup, ranks) if ranks.stages > 1 else setup.strategy
     own = strategy.learners if isinstance(strategy, StageStrategy) else learners
-    monitors = [] if ranks.replica else [CollapseMonitor(own, config)]  # of several replicas one is enough
+    monitors = [] if ranks.replica else [CollapseMonitor(own, config)]  # replicas are equal, so one suffices
     checkpointer = StageCheckpointer(run, setup.encoder, learners, config, own=own, ranks=ranks)
     done = checkpointer.resume()
     with quiet_unless_main(ranks):
@@ -127,7 +127,7 @@ def assemble_together(
     broadcast(learners, ranks)
     callbacks: list[Callback] = [*monitors]
     if ranks.is_main:
-        callbacks += label_free_check(run, setup) if ranks.stages == 1 else []  # a stage has some of the layers alone
+        callbacks += label_free_check(run, setup) if ranks.stages == 1 else []  # a stage has only some of the layers
         checkpointer.metrics = GatheredMetrics(run, ranks, every=config.log_every, step=step, loggers=config.loggers)
         callbacks += [
             checkpointer.metrics,

@@ -1,4 +1,4 @@
-"""The trainer and the callbacks of one process of several: all do the same after a step, for one run folder."""
+"""The trainer and callbacks of one of several processes, which agree on the action after each step."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from seqff.training.trainer import Callback, StepReport, Trainer
 
 
 class GatheredMetrics(MetricsWriter):
-    """Merges the metrics of all stages into lines; on the first stage.
+    """Merges the metrics of all stages into lines; used on the first stage.
 
     Attributes:
-        collapsed: what was said of layers that the training is to stop for.
+        collapsed: messages about collapsed layers for which the training stops.
     """
 
     def __init__(self, run: Path, ranks: Ranks, **options: Any) -> None:
@@ -36,7 +36,7 @@ class GatheredMetrics(MetricsWriter):
         self.flush(wait=False)
 
     def flush(self, *, wait: bool = True) -> None:
-        """Write the lines for which the metrics of all stages are there; or wait for those that are not."""
+        """Write the lines for which all stages have sent metrics; with `wait`, wait for the missing ones."""
         while self._open:
             line, mine = self._open[0]
             keys = [f"line {line['step']} {stage}" for stage in range(1, self.ranks.stages)]
@@ -50,7 +50,7 @@ class GatheredMetrics(MetricsWriter):
 
 
 class SentMetrics(Callback):
-    """Sends the metrics of a later stage to the first one."""
+    """Sends the metrics of a later stage to the first stage."""
 
     def __init__(self, ranks: Ranks, *, every: int) -> None:
         self.ranks, self.every = ranks, every
@@ -68,13 +68,13 @@ def said_in(report: StepReport) -> dict[str, Any]:
 
 
 class StageCheckpointer(Checkpointer):
-    """Writes checkpoints whose layers are spread over stages.
+    """Writes checkpoints of layers that are distributed over stages.
 
-    Each stage of the first replica writes the files of its layers into the same folder, and the first rank puts it in
-    place when all are there.
+    Each stage of the first replica writes the files of its layers into the same folder; rank 0 completes the checkpoint
+    when all files exist.
 
     Attributes:
-        metrics: whose lines up to a checkpoint are written before it; None where others write them.
+        metrics: flushed before a checkpoint is completed; None if another process writes the metrics.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class StageCheckpointer(Checkpointer):
         self.metrics: GatheredMetrics | None = None
 
     def resume(self) -> Progress:
-        """See `Checkpointer`: the first rank finds the checkpoint, each stage takes its layers from it."""
+        """See `Checkpointer`: rank 0 finds the checkpoint, and each stage loads its layers."""
         if self.ranks.is_main:
             clean_up(self.run)
             found = self.find()
@@ -110,12 +110,12 @@ class StageCheckpointer(Checkpointer):
         return progress
 
     def after_step(self, report: StepReport) -> None:
-        """See `Checkpointer`: the first rank decides."""
+        """See `Checkpointer`: rank 0 decides."""
         if self.ranks.is_main:
             super().after_step(report)
 
     def write(self, step: int) -> None:
-        """Write this process's part; the first rank puts the checkpoint in place when all parts are there."""
+        """Write this process's part; rank 0 completes the checkpoint when all parts exist."""
         if self.ranks.replica:
             return
         files = write_part(self.run, step, self.own)
@@ -135,14 +135,14 @@ class StageCheckpointer(Checkpointer):
 
 
 class DistributedTrainer(Trainer):
-    """Takes the steps of one process of several."""
+    """The trainer of one of several processes."""
 
     def __init__(self, *arguments: Any, ranks: Ranks, gathered: GatheredMetrics | None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.ranks, self.gathered, self._collapsed = ranks, gathered, list[str]()
 
     def agree(self, report: StepReport, relation: Relation) -> None:
-        """See `Trainer`; what goes to the next stage goes now, with what is to follow there."""
+        """See `Trainer`; also sends the activations and the outcome to the next stage."""
         wanted = StepOutcome(report.save, report.stop, bool(report.collapsed))
         self._collapsed += [report.collapsed] if report.collapsed else []
         if isinstance(self.strategy, StageStrategy):
@@ -154,7 +154,7 @@ class DistributedTrainer(Trainer):
         report.collapsed = report.collapsed or "a layer of another process has collapsed" if outcome.collapsed else ""
 
     def fit(self, batches: Iterable[Example]) -> None:
-        """See `Trainer`; when this returns, all processes have taken all steps, and the encoder is on disk."""
+        """See `Trainer`; on return, all processes have taken all steps and the encoder is saved."""
         super().fit(batches)
         if isinstance(self.strategy, StageStrategy):
             self.strategy.close()
@@ -162,7 +162,7 @@ class DistributedTrainer(Trainer):
         self.metrics = {} if self.gathered is None else self.gathered.metrics
 
     def end_early(self, report: StepReport) -> None:
-        """See `Trainer`; whoever ends first takes the others along, so all wait until the checkpoint is there."""
+        """See `Trainer`; the exit of one process ends the others, so all wait until the checkpoint is complete."""
         if report.collapsed or (report.stop and not report.last):
             self.ranks.meet(self.ranks.all_ranks)
         if report.collapsed:

@@ -1,4 +1,4 @@
-"""Learning from what comes once: cameras, addresses, pipes, growing folders, iterators, robots."""
+"""Training on live streams: cameras, addresses, pipes, growing folders, iterators, robots."""
 
 from seqff.online.learner import StreamLearner as StreamLearner
 from seqff.online.live import LiveFrame as LiveFrame

@@ -1,4 +1,4 @@
-"""The frames of a stream in memory: when each was, the newest clips, an even draw of the past, and batches of both."""
+"""Buffer a stream in memory: frame coordinates, the newest clips, a uniform sample of the past, and batches of both."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from seqff.video.content import AROUND, STILL, Change, is_cut
 from seqff.video.reader import Frames
 
 USUAL = 32
-"""Distances in time that the usual one is the median of."""
+"""Number of recent frame intervals whose median is the usual one."""
 
 
 @dataclass(frozen=True)
 class FrameStamp:
-    """Where a frame stands in its stream.
+    """Coordinates of a frame in its stream.
 
     Args:
-        number: of the frame, missing ones counted as far as they are known.
-        seconds: since the first frame.
-        half_frame: half the usual distance of two frames, seconds.
-        shot: how many shot cuts and lost connections come before it.
-        picture: how many changes of the picture come before it.
-        follows: it is the next frame after the one before.
+        number: frame number, including missing frames as far as known.
+        seconds: time since the first frame.
+        half_frame: half the usual frame interval, seconds.
+        shot: number of shot cuts and lost connections before the frame.
+        picture: number of changes of the picture before the frame.
+        follows: whether it is the direct successor of the previous frame.
     """
 
     number: int
@@ -47,15 +47,14 @@ class FrameStamp:
 
 
 class FrameClock:
-    """Gives each frame of a stream its coordinates.
+    """Assigns coordinates to the frames of a stream.
 
-    A lost connection may have lasted for any time, clocks of sources begin anew: across such a cut the number goes on
-    by one, and the time by the usual distance of two frames. What is stated is therefore at most what was, and a
-    negative that is `far` away by these coordinates was at least so far away.
+    A connection may be lost for any time, and clocks of sources may restart. Across such a cut, the number grows by one
+    and the time by the usual frame interval. Distances are therefore never overstated: a negative that is `far` away by
+    these coordinates really is.
 
     Args:
-        fps: frames per second of the stream, if known: a longer distance in time then counts as missing frames. 0 if
-            not known.
+        fps: frames per second of the stream; longer intervals then count as missing frames. 0 if unknown.
         config: whether cuts and repeated pictures matter.
     """
 
@@ -67,13 +66,13 @@ class FrameClock:
         self._last: FrameStamp | None = None
 
     def next(self, image: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> FrameStamp:
-        """Return where a frame stands.
+        """Return the coordinates of the next frame.
 
         Args:
             image: uint8 (height, width, 3).
-            seconds: by the source's clock; None if it has none.
-            skipped: frames known to be missing before it.
-            cut: it is of another connection or file than the frame before.
+            seconds: time by the source's clock; None if it has none.
+            skipped: number of frames known to be missing before it.
+            cut: whether it is from another connection or file than the previous frame.
         """
         before, clock = self._last, self._clock
         if seconds is not None:
@@ -98,7 +97,7 @@ class FrameClock:
         return self._last
 
     def _passed(self, clock: float, seconds: float | None, skipped: int, *, cut: bool) -> float:
-        """Return the seconds since the frame before: measured, or the least there can have been."""
+        """Return the seconds since the previous frame: measured, or else a lower bound."""
         if cut or seconds is None:
             usual = float(np.median(self._usual)) if self._usual else 0.0
             passed = (skipped + 1) / self.fps if self.fps else usual
@@ -109,7 +108,7 @@ class FrameClock:
         return seconds - clock
 
     def _look(self, image: Frames, *, cut: bool) -> tuple[bool, bool]:
-        """Say whether a new shot begins with this frame, and whether it shows another picture than the one before."""
+        """Return whether a new shot begins with this frame, and whether its picture differs from the previous one."""
         if not self._looks:
             return cut, True
         level = self._change(image)
@@ -120,19 +119,19 @@ class FrameClock:
 
 
 class ClipBuffer:
-    """Places for clips, taken from the system at once; nothing grows later.
+    """Preallocated slots for clips; memory never grows.
 
     Attributes:
-        count: places in use, the first ones.
-        images: uint8 (places, T, height, width, 3).
-        number, shot, picture: int64 (places, T); see `FrameStamp`.
-        seconds: float64 (places, T).
-        half_frame: float64 (places, T).
+        count: number of slots in use, from the first.
+        images: uint8 (slots, T, height, width, 3).
+        number, shot, picture: int64 (slots, T); see `FrameStamp`.
+        seconds: float64 (slots, T).
+        half_frame: float64 (slots, T).
     """
 
     def __init__(self, places: int, frames: int, height: int, width: int) -> None:
         self.count = 0
-        self.images = np.full((places, frames, height, width, 3), 1, dtype=np.uint8)  # pages of zeros are not taken yet
+        self.images = np.full((places, frames, height, width, 3), 1, dtype=np.uint8)  # not zeros: those map no memory
         self.number, self.shot, self.picture = (np.zeros((places, frames), dtype=np.int64) for _ in range(3))
         self.seconds, self.half_frame = (np.zeros((places, frames), dtype=np.float64) for _ in range(2))
 
@@ -141,11 +140,11 @@ class ClipBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
+        """Memory size in bytes."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def put(self, place: int, images: Sequence[Frames], stamps: Sequence[FrameStamp]) -> None:
-        """Write a clip into a place, over what is there."""
+        """Write a clip into a slot, overwriting its content."""
         self.count = max(self.count, place + 1)
         for row, (image, stamp) in enumerate(zip(images, stamps, strict=True)):
             self.images[place, row] = image
@@ -154,7 +153,7 @@ class ClipBuffer:
             self.shot[place, row], self.picture[place, row] = stamp.shot, stamp.picture
 
     def copy(self, place: int, source: ClipBuffer, at: int) -> None:
-        """Write the clip that is in another's place into one of these."""
+        """Copy the clip in slot `at` of another buffer into a slot of this one."""
         self.count = max(self.count, place + 1)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
@@ -162,7 +161,7 @@ class ClipBuffer:
 
 
 class Reservoir(ClipBuffer):
-    """An even draw of all clips that were ever offered: each is held with the same probability.
+    """Uniform random sample of all clips offered so far.
 
     Reference: Vitter 1985, algorithm R, doi:10.1145/3147.3165.
     """
@@ -172,26 +171,26 @@ class Reservoir(ClipBuffer):
         self.offered, self._random = 0, random
 
     def offer(self, source: ClipBuffer, at: int) -> None:
-        """Hold a clip, in an empty place or instead of another; or pass it over."""
+        """Keep a clip, in an empty slot or in place of another, or discard it."""
         place = self.offered if self.offered < len(self) else int(self._random.integers(self.offered + 1))
         self.offered += 1
         if place < len(self):
             self.copy(place, source, at)
 
     def draw(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Return the places of `count` different clips, (count,) int64."""
+        """Return the slots of `count` different clips, (count,) int64."""
         return random.choice(self.count, count, replace=False)
 
 
 class StreamBuffer:
-    """Cuts a stream into clips and makes batches of them, in memory that is taken once.
+    """Cuts a stream into clips and builds batches from them, in preallocated memory.
 
-    A batch is as large as one of files, `pairs.videos_per_batch * pairs.clips_per_video` clips: those of the last
-    `live.new_frames` frames, and for the rest an even draw of all that came before. The stream is one video, so that
-    negatives are its own frames at least `far` away.
+    A batch has as many clips as in training on files, `pairs.videos_per_batch * pairs.clips_per_video`: those of the
+    last `live.new_frames` frames, and a uniform sample of all earlier clips. The stream is one video, so negatives are
+    its own frames at least `far` away.
 
     Raises:
-        ValueError: settings that do not fit each other.
+        ValueError: inconsistent settings.
     """
 
     def __init__(self, transform: FrameTransform, config: TrainConfig, seed: int) -> None:
@@ -217,18 +216,18 @@ class StreamBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all frames and coordinates that are held; the same from the first frame on."""
+        """Bytes of all frames and coordinates; constant from the first frame on."""
         return self.fresh.nbytes + self.reservoir.nbytes + self._images.nbytes
 
     def add(self, image: Frames, stamp: FrameStamp) -> bool:
-        """Take in a frame.
+        """Add a frame.
 
         Args:
             image: uint8 (height, width, 3), of the transform's size; it is copied.
-            stamp: where it stands.
+            stamp: coordinates of the frame.
 
         Returns:
-            Whether a batch is due: enough new clips are there, and a past that reaches twice as far as `far`.
+            Whether a batch is due: there are enough new clips, and the past spans at least twice `far`.
         """
         if not stamp.follows:
             self._stamps = []
@@ -247,16 +246,16 @@ class StreamBuffer:
         return False
 
     def absorb(self) -> None:
-        """Offer the new clips to the reservoir, and make room for others."""
+        """Offer the new clips to the reservoir, and clear their slots."""
         for place in range(self.fresh.count):
             self.reservoir.offer(self.fresh, place)
         self.fresh.count = 0
 
     def batch(self, *key: int) -> FrameBatch:
-        """Make a batch of all new clips and a draw of past ones; what is held stays as it is.
+        """Build a batch of all new clips and a sample of past ones; does not change the buffer.
 
         Args:
-            key: of the draw and the augmentation, beside the seed.
+            key: selects, with the seed, the sample and the augmentation.
         """
         random = RandomStream.STREAM_BATCH.generator(self.seed, *key)
         old = self.reservoir.draw(self.clips - self.fresh.count, random)
@@ -284,12 +283,12 @@ class StreamBuffer:
         count, frames = clips.shape[:2]
         size = (count * frames, 3, self.transform.height, self.transform.width)
         out = torch.empty(size, dtype=torch.float32, memory_format=torch.channels_last)
-        time = np.arange(count * frames) + np.repeat(np.arange(count), frames)  # which leaps between clips
+        time = np.arange(count * frames) + np.repeat(np.arange(count), frames)  # with a jump between clips
         augment(clips.flatten(0, 1), self.transform, self.config, random, time=time, out=out)
         return out
 
     def check_pairs(self) -> None:
-        """Raise SeqffError if no clip is long enough to hold a pair, by the times that have come."""
+        """Raise SeqffError if no clip so far is long enough to contain a pair."""
         if self.unit == "frames":
             return
         held = self.reservoir

@@ -1,4 +1,4 @@
-"""Learning from frames as they come: what a robot calls, and what `seqff train --stream` is made of."""
+"""Online learning frame by frame: the interface for robots, and the core of `seqff train --stream`."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from seqff.video.reader import Frames
 
 log = logging.getLogger(__name__)
 GRID = 2
-"""Cells along each side that `features` pools maps to, as `seqff extract` does by default."""
+"""Cells per side that `features` pools maps to, the default of `seqff extract`."""
 LATE = 5000
-"""Frames after which it is said that there is no first step yet."""
+"""Number of frames without a first step after which a warning is logged."""
 
 
 class Source(Protocol):
-    """Where the frames come from; `dropped` are those that nobody took in time."""
+    """The origin of the frames; `dropped` counts those that were not consumed in time."""
 
     dropped: int
 
     def statistics(self) -> dict[str, Any]:
-        """Return what came and what was lost, as plain data."""
+        """Return counts of received and lost frames as plain data."""
 
 
 class StreamLearner:
-    """Trains an encoder on frames that come once; see `stream_learner`. Not to be used by two threads at a time.
+    """Trains an encoder on frames as they arrive; see `stream_learner`. Not thread-safe.
 
     Attributes:
         path: the run folder; nothing is written before the first frame.
         config: all settings.
-        frames: how many it has been given in this process.
-        source: where they come from, for stream.json; None for a program that gives them.
+        frames: number of frames observed in this process.
+        source: origin of the frames, for stream.json; None if a program passes them.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class StreamLearner:
         self._trainer: Trainer | None = None
 
     def begin(self, shape: tuple[int, int] | None = None) -> None:
-        """Make the encoder, and open the run folder, if it is known which input it has.
+        """Build the encoder and open the run folder, if the input size is known.
 
         Args:
-            shape: (height, width) of the frames, px; None if only the run or the encoder to begin with can say.
+            shape: (height, width) of the frames, px; None to use that of the run or the initial encoder, if any.
         """
         if self._trainer is None and (transform := self._transform(shape)) is not None:
             try:
@@ -112,17 +112,17 @@ class StreamLearner:
         if self.going_on:
             try:
                 return load_encoder(self.path, untrained=True).transform
-            except RunError:  # it was stopped before the first step
+            except RunError:  # interrupted before the first step
                 pass
         return None if shape is None else fit_transform(self.config.pairs.size_px, [shape], fit=self.config.pairs.fit)
 
     def _build_trainer(self, transform: FrameTransform) -> Trainer:
-        """Build what learns, all as the last checkpoint left it, if there is one, and what it learns from."""
+        """Build the trainer and the buffer, and restore the last checkpoint if there is one."""
         config = self.config
         self._buffer = StreamBuffer(transform, config, self._seed)
         fresh = self._given or build_encoder(config.encoder, transform, seed=self._seed)
         encoder: Encoder = fresh.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # a stream is one video: no term between videos has anything to learn, so the others have all channels
+        # A stream is one video, so terms between videos have nothing to learn and the others get all channels.
         alone = replace(config, objective=replace(config.objective, video_channels=0.0))
         learners = build_learners(encoder, alone, seed=self._seed)
         strategy = build_strategy(learners, config, endless=True)
@@ -141,20 +141,20 @@ class StreamLearner:
         return trainer
 
     def observe(self, frame: Frames, time: float | None = None) -> bool:
-        """Take in a frame, and learn from it and what came before when enough is new.
+        """Add a frame, and take a training step if enough new frames have arrived.
 
         Args:
             frame: uint8 (height, width, 3), RGB, of any size; it is copied.
-            time: when it was seen, seconds by a clock of yours that does not run backwards; None for frames that are
-                evenly spaced. Always or never.
+            time: capture time in seconds, by any clock that does not run backwards; None for evenly spaced frames.
+                Give it always or never.
 
         Returns:
             Whether the layers have taken a step.
 
         Raises:
-            TypeError, ValueError: no such frame, or a time before that of the last one.
+            TypeError, ValueError: the frame is invalid, or its time is before the previous one.
             SeqffError: a layer has collapsed, and `on_collapse` is "stop".
-            RunError: a loss is not a finite number, or a checkpoint cannot be written.
+            RunError: a loss is not finite, or a checkpoint cannot be written.
         """
         check_frame(frame)
         if (time is None) != (self._last is None) and self.frames:
@@ -169,7 +169,7 @@ class StreamLearner:
         return self.take(frame, time)
 
     def take(self, frame: Frames, seconds: float | None, *, skipped: int = 0, cut: bool = False) -> bool:
-        """Take in a frame of a source whose clock may begin anew (see `FrameClock.next`); otherwise as `observe`."""
+        """Like `observe`, for a source whose clock may restart (see `FrameClock.next`)."""
         self.begin(frame.shape[:2])
         trainer = self._begun()
         self.frames += 1
@@ -190,7 +190,7 @@ class StreamLearner:
         return True
 
     def _start(self, trainer: Trainer) -> None:
-        """Leave the untrained net in the run folder, and measure what is to be measured before the first step."""
+        """Save the untrained net in the run folder, and calibrate tolerances before the first step."""
         self._buffer.check_pairs()
         first = (self._buffer.batch(0, number).frames.to(self._device) for number in range(BATCHES))
         save_encoder(with_statistics(trainer.encoder, first), self.path, untrained=True)
@@ -203,31 +203,31 @@ class StreamLearner:
 
     @property
     def step(self) -> int:
-        """Steps taken, those of resumed processes included."""
+        """Number of steps taken, including those of resumed processes."""
         return 0 if self._trainer is None else self._trainer.step
 
     @property
     def done(self) -> bool:
-        """Whether all steps that the settings ask for are taken; what is observed then is not learned from."""
+        """Whether all steps in the settings are taken; further frames are not learned from."""
         return 0 < self.config.steps <= self.step
 
     @property
     def encoder(self) -> Encoder:
-        """The net as it is now, which goes on learning; `save` leaves a copy in the run folder.
+        """The current encoder, still in training; `save` writes a copy to the run folder.
 
         Raises:
-            SeqffError: it is made when the first frame comes, and none has (give `size` to have it made at once).
+            SeqffError: there is no encoder before the first frame, unless `size` was given.
         """
         return self._begun().encoder
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last metrics that were logged, `layer/name` -> value."""
+        """The last logged metrics, `layer/name` -> value."""
         return {} if self._trainer is None else dict(self._trainer.metrics)
 
     @torch.no_grad()
     def features(self, frame: Frames) -> dict[str, NDArray[np.float32]]:
-        """Return the features of a frame by the encoder as it is now; the frame is not learned from.
+        """Return the features of a frame by the current encoder, without learning from it.
 
         Args:
             frame: uint8 (height, width, 3), RGB.
@@ -248,10 +248,10 @@ class StreamLearner:
         return {n: grid_mean(h.float(), GRID).flatten().cpu().numpy() for n, h in zip(names, maps, strict=True)}
 
     def save(self) -> Path:
-        """Write a checkpoint and the encoder now, and return the run folder.
+        """Write a checkpoint and the encoder, and return the run folder.
 
         Raises:
-            SeqffError: no frame has come yet.
+            SeqffError: there was no frame yet.
             RunError: the folder cannot be written.
         """
         step, saved = self._begun().step, self._checkpointer.saved
@@ -261,7 +261,7 @@ class StreamLearner:
         return self.path
 
     def statistics(self) -> dict[str, Any]:
-        """Return what came and what was lost, in this process and those before it: the content of stream.json."""
+        """Return counts of received and lost frames, in this process and earlier ones: the content of stream.json."""
         source = {"source": "frames given to observe"} if self.source is None else self.source.statistics()
         return add_up(self._before, {"frames": self.frames, "sessions": 1, **source})
 
@@ -270,7 +270,7 @@ class StreamLearner:
         write_json(self.path / STREAM, self.statistics())
 
     def close(self) -> None:
-        """End the training: `metrics.jsonl` is complete. Nothing is saved by this."""
+        """End the training and complete `metrics.jsonl`; does not save."""
         if self._trainer is not None:
             self._trainer.close()
         self._claim.close()
@@ -290,7 +290,7 @@ class StreamLearner:
 
 
 class StreamStatistics(Callback):
-    """Notes what came and what was lost beside the metrics, and in stream.json with every checkpoint."""
+    """Logs counts of received and lost frames with the metrics, and writes stream.json with every checkpoint."""
 
     def __init__(self, learner: StreamLearner) -> None:
         self.learner = learner
@@ -304,7 +304,7 @@ class StreamStatistics(Callback):
 
 
 def check_frame(frame: Any) -> None:
-    """Raise TypeError or ValueError unless this is a frame, uint8 (height, width, 3)."""
+    """Raise TypeError or ValueError unless `frame` is uint8 (height, width, 3)."""
     if not isinstance(frame, np.ndarray):
         raise TypeError(f"a frame must be a numpy array, uint8 (height, width, 3), got {type(frame).__name__}")
     if frame.ndim != 3 or frame.shape[2] != 3 or not frame.size or frame.dtype != np.uint8:
@@ -312,6 +312,6 @@ def check_frame(frame: Any) -> None:
 
 
 def fit_frame(frame: Frames, transform: FrameTransform) -> Frames:
-    """Return a frame at the size of the encoder's input: resized, its middle cut out or filled up with bars."""
+    """Return a frame at the encoder's input size: resized, then center-cropped or padded with bars."""
     image = resized(frame, *transform.decode_size(*frame.shape[:2]))
     return transform.framed(torch.from_numpy(image)[None])[0].numpy()

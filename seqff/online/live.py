@@ -1,4 +1,4 @@
-"""Live sources: a camera, a network stream or a pipe, frame by frame as they come."""
+"""Live sources (a camera, a network stream or a pipe), read frame by frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROTOCOLS = (
     "crypto,data,dtls,ffrtmpcrypt,ffrtmphttp,ftp,ftps,http,httpproxy,https,mmsh,mmst,rist,rtmp,rtmpe,rtmps,rtmpt,"
     "rtmpte,rtmpts,rtp,rtsp,rtsps,sctp,srt,srtp,tcp,tls,udp,udplite"
 )
-"""By which streams may be read from servers; nothing of this machine is among them, whatever a playlist there says."""
+"""Protocols for streams from servers. None accesses this machine, so a playlist cannot either."""
 _DEVICE = re.compile(r"/dev/video(\d+)")
 _PLAYLISTS = (".m3u8", ".m3u")
 _ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/@]*@)?(?P<rest>[^?]*)(?P<query>\?.*)?", re.DOTALL)
@@ -37,9 +37,9 @@ class LiveFrame:
     """One frame of a live source.
 
     Args:
-        number: counted from 0 over the frames that came.
-        time_seconds: when it is shown, since the first frame; of a camera, since it was opened.
-        image: uint8 (height, width, 3), RGB, the caller's own.
+        number: index among the received frames, from 0.
+        time_seconds: presentation time since the first frame; for a camera, since it was opened.
+        image: uint8 (height, width, 3), RGB, owned by the caller.
     """
 
     number: int
@@ -48,10 +48,10 @@ class LiveFrame:
 
 
 class LiveStream:
-    """Frames as they come, once; see `open_live`.
+    """Single-pass iterator of frames; see `open_live`.
 
     Attributes:
-        finite: the source has a known length: its end is the end, and opened again it begins anew.
+        finite: whether the source has a known length: it ends for good, and restarts when opened again.
     """
 
     finite = False
@@ -60,7 +60,7 @@ class LiveStream:
         self._frames, self._number = self._read(), -1
 
     def _read(self) -> Iterator[tuple[float, Frames]]:
-        """Yield frames and when they are shown, seconds."""
+        """Yield presentation times, seconds, and frames."""
         raise NotImplementedError
 
     def __iter__(self) -> LiveStream:
@@ -72,7 +72,7 @@ class LiveStream:
         return LiveFrame(self._number, seconds, image)
 
     def close(self) -> None:
-        """Let go of the source; more than once is fine."""
+        """Close the source; may be called more than once."""
         self._frames = iter(())
 
     def __enter__(self) -> LiveStream:
@@ -89,26 +89,25 @@ def open_live(
     timeout_seconds: float = 10.0,
     fps: float = 0.0,
 ) -> LiveStream:
-    """Open a source that can be read only once and forward.
+    """Open a source that can only be read once, in order.
 
-    Nothing is kept but the frame that is decoded: who reads too slowly makes the sender wait, or loses frames to it.
-    Packets that cannot be decoded are passed over, as players do; the times show the hole.
+    Only the frame being decoded is buffered: a slow reader makes the sender wait, or loses frames. Packets that cannot
+    be decoded are skipped, as players do; the times show the gap.
 
     Args:
-        source: number of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named
-            pipe or a file; or an open binary file such as `sys.stdin.buffer`.
-        size: (height, width) px that every frame is resized to, or what gives it for the (height, width) of the first
-            frame; None takes the size of the first frame.
-        timeout_seconds: how long an address may stay silent.
-        fps: frames per second of a source whose frames bear no times, such as raw H.264; 0 takes what it says itself,
-            or 25.
+        source: index of a camera, or its device (/dev/video0); an address (rtsp://, http://, udp://, ...), a named pipe
+            or a file; or an open binary file such as `sys.stdin.buffer`.
+        size: (height, width) px to which frames are resized, or a function that computes it from the (height, width) of
+            the first frame; None keeps the size of the first frame.
+        timeout_seconds: how long an address may be silent.
+        fps: frames per second of a source without timestamps, such as raw H.264; 0 uses the rate in the source, or 25.
 
     Returns:
-        An iterator of `LiveFrame`; close it or use it in a `with`.
+        An iterator of `LiveFrame`; close it, or use it in a `with` block.
 
     Raises:
         VideoError: the source cannot be opened, or breaks off.
-        ValueError: the size or the timeout is none that can be had.
+        ValueError: an invalid size or timeout.
     """
     if not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
@@ -127,7 +126,7 @@ def _size_from(size: Size | Callable[[int, int], Size] | None) -> Callable[[int,
 
 
 def shown_name(source: object) -> str:
-    """Return how a source is called in logs and files: of an address without its user, password and query."""
+    """Return the name of a source for logs and files: an address without user, password and query."""
     if isinstance(source, int):
         return f"camera {source}"
     text = str(source if isinstance(source, (str, Path)) else getattr(source, "name", type(source).__name__))
@@ -138,7 +137,7 @@ def shown_name(source: object) -> str:
 
 
 def _opened(source: str | IO[bytes], timeout_seconds: float) -> Any:
-    """Open an address with what its playlist names on servers, or a file here with nothing but itself.
+    """Open an address, whose playlist may only name other servers, or a local file, which may name nothing else.
 
     Raises:
         ValueError, OSError, av.FFmpegError: see `open_input`.
@@ -172,7 +171,7 @@ class _Stream(LiveStream):
             raise VideoError(self._name, "live", self._cause(error)) from error
         self.finite = self._container.size > 0
         self._step = 1 / (fps or float(self._stream.guessed_rate or 0) or FPS)
-        self._stream.codec_context.thread_count = 1  # more threads hold frames back
+        self._stream.codec_context.thread_count = 1  # more threads would delay frames
         super().__init__()
 
     def _read(self) -> Iterator[tuple[float, Frames]]:

@@ -1,4 +1,4 @@
-"""Read a source in a thread: reconnect when it breaks off, and count the frames that had to be dropped."""
+"""Read a source in a thread: reconnect when it breaks off, and count dropped frames."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from seqff.video.reader import one_line
 
 log = logging.getLogger(__name__)
 BUFFER_FRAMES = 64
-"""Frames that may wait to be taken."""
+"""Maximum number of queued frames."""
 BACKOFF_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
-"""Wait before the first attempt to open a source again, doubled for each; and the longest one."""
+"""Wait before the first attempt to reconnect, doubled for each further one; and the maximum."""
 NAMED = 50
-"""Lost connections that are remembered with their causes; all are counted."""
+"""Number of lost connections stored with their causes; all are counted."""
 LOOK_SECONDS = 0.2
-"""How often a thread that waits for a frame checks whether to go on waiting."""
+"""Interval at which a thread that waits for a frame checks whether to continue."""
 CLOSE_SECONDS = 2.0
 
 
 @dataclass
 class Loss:
-    """A connection that was lost.
+    """A lost connection.
 
     Args:
         when: seconds since 1970.
-        cause: in one line.
-        attempts: to open the source again.
-        seconds: until a frame came again; None if none has.
+        cause: the cause, in one line.
+        attempts: number of attempts to reconnect.
+        seconds: time until the next frame; None if there was none.
     """
 
     when: float
@@ -46,16 +46,16 @@ class Loss:
 
 
 class StreamReader:
-    """Frames of a source, from a thread that opens it again and again.
+    """Reads frames in a thread, which reconnects to the source as needed.
 
-    A source that cannot be opened at first is an error at once; one that breaks off later is opened again after a
-    wait, which doubles with every attempt in a row.
+    A source that cannot be opened at first is an error at once. One that breaks off later is opened again after a wait,
+    which doubles with every consecutive failure.
 
     Attributes:
-        came: frames that the source has given.
-        dropped: those of them that were dropped because too many waited.
-        losses: of the connection, the latest ones.
-        lost: how often it was lost.
+        came: number of frames received.
+        dropped: number of received frames dropped because the queue was full.
+        losses: the latest lost connections.
+        lost: number of lost connections.
     """
 
     def __init__(self, source: StreamSource, live: LiveConfig) -> None:
@@ -70,10 +70,10 @@ class StreamReader:
         self._thread = threading.Thread(target=self._read, name="seqff stream", daemon=True)
 
     def frames(self, go_on: Callable[[], bool] = lambda: True) -> Generator[Arrival, None, None]:
-        """Yield frames until the source ends, it is silent for `idle_minutes`, or `go_on` says no.
+        """Yield frames until the source ends, it is silent for `idle_minutes`, or `go_on` returns False.
 
         Raises:
-            SeqffError: the source cannot be opened, or not again. What else a Python source raises comes as it is.
+            SeqffError: the source cannot be opened or reconnected. Other errors of a Python source propagate unchanged.
         """
         self._thread.start()
         while (arrival := self._next(go_on)) is not None:
@@ -98,7 +98,7 @@ class StreamReader:
         return None
 
     def _read(self) -> None:
-        """Connect again and again; this is what the thread does."""
+        """Connect again and again; the thread's target."""
         failures = 0
         try:
             while not self._closed.is_set():
@@ -113,7 +113,7 @@ class StreamReader:
                     cause = one_line(getattr(error, "cause", None) or error or type(error).__name__)
                 failures = 1 if self.came > before else failures + 1
                 self._wait(cause, failures)
-        except BaseException as error:  # it is raised where the frames are taken
+        except BaseException as error:  # raised to the consumer
             self._error = error
         finally:
             with self._changed:
@@ -121,7 +121,7 @@ class StreamReader:
                 self._changed.notify_all()
 
     def _connection(self) -> None:
-        """Take the frames of one connection."""
+        """Read the frames of one connection."""
         with closing(self.source.connect(self._closed)) as arrivals:
             for number, arrival in enumerate(arrivals):
                 if not number:
@@ -147,10 +147,10 @@ class StreamReader:
             self._changed.notify_all()
 
     def _wait(self, cause: str, failures: int) -> None:
-        """Note a lost connection or a failed attempt, and wait for the next one.
+        """Record a lost connection or a failed attempt, and wait before the next one.
 
         Raises:
-            VideoError: there have been enough attempts.
+            VideoError: the maximum number of attempts is reached.
         """
         name, retries = self.source.name, self.live.retries
         if failures == 1:
@@ -164,14 +164,14 @@ class StreamReader:
         self._closed.wait(wait)
 
     def _back(self) -> None:
-        """Note that frames come again."""
+        """Record that frames arrive again."""
         if self.losses and self.losses[-1].seconds is None:
             loss = self.losses[-1]
             loss.seconds = round(time.time() - loss.when, 3)
             log.warning("%s: frames come again after %.3g s", self.source.name, loss.seconds)
 
     def statistics(self) -> dict[str, Any]:
-        """Return what came and what was lost, as plain data."""
+        """Return counts of received and lost frames as plain data."""
         return {
             "source": self.source.name,
             "came": self.came,
@@ -182,7 +182,7 @@ class StreamReader:
         }
 
     def close(self) -> None:
-        """Let go of the source; a thread that waits inside a decoder is left behind and ends with the process."""
+        """Close the source; a thread that hangs in a decoder is abandoned and ends with the process."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -197,7 +197,7 @@ class StreamReader:
 
 
 def check_live(live: LiveConfig) -> None:
-    """Raise ValueError unless the settings of reading are in range."""
+    """Raise ValueError if a setting of the reader is out of range."""
     for name in ("retries", "idle_minutes", "fps"):
         if not getattr(live, name) >= 0:
             raise ValueError(f"live.{name} must be at least 0, got {getattr(live, name)}")

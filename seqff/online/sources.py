@@ -1,4 +1,4 @@
-"""The kinds of stream sources, and which one a number, an address, a path or an iterator stands for."""
+"""The kinds of stream sources, and how a number, an address, a path or an iterator is mapped to one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Arrival:
-    """A frame that has come.
+    """A received frame.
 
     Args:
         image: uint8 (height, width, 3), RGB.
-        seconds: when it is shown, by the clock of its connection; None if that has none.
-        skipped: frames that are known to be missing between it and the one before.
-        cut: it does not go on from the frame before: that was of another connection or file.
+        seconds: presentation time by the clock of its connection; None if that has none.
+        skipped: number of frames known to be missing before it.
+        cut: whether it does not continue the previous frame, because that was of another connection or file.
     """
 
     image: Frames
@@ -46,12 +46,12 @@ class Arrival:
 
 
 class StreamSource(Protocol):
-    """Something that frames come from; used by one thread.
+    """A source of frames; used by one thread.
 
     Attributes:
-        name: for logs and files, without passwords.
-        drops: frames that nobody takes in time are dropped; else the sender is made to wait.
-        ends: what ends in good order has ended for good; else it is connected to again.
+        name: name for logs and files, without passwords.
+        drops: whether frames not consumed in time are dropped; otherwise the sender has to wait.
+        ends: whether a regular end is final; otherwise the source is opened again.
     """
 
     name: str
@@ -62,29 +62,29 @@ class StreamSource(Protocol):
         """Open the source and yield frames until it ends, or until `closed` is set.
 
         Raises:
-            SeqffError, OSError, EOFError: it cannot be opened, or broke off.
+            SeqffError, OSError, EOFError: the source cannot be opened, or breaks off.
         """
 
     def state(self) -> Mapping[str, Any]:
-        """Return what a later process must know to go on here, as plain data; by default there is no way back."""
+        """Return what a later process needs to resume, as plain data; empty by default, since streams cannot rewind."""
         return {}
 
     def recall(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Restore the return value of `state`."""
         return
 
 
 SETTLE_SECONDS = 2.0
-"""How long a file must have been left alone before it is read."""
+"""How long a file must be unchanged before it is read."""
 Stamp = tuple[int, int]
-"""Size in bytes and time of the last change, ns."""
+"""Size in bytes and modification time, ns."""
 
 
 class GrowingFolder(StreamSource):
-    """Files of a folder as they come, oldest first; images by their number.
+    """Files that appear in a folder, oldest first; images by their number.
 
-    A file is read once, when neither its size nor its time has changed for `SETTLE_SECONDS`. What cannot be read
-    then is named, and tried again when it changes.
+    A file is read once, when its size and modification time have not changed for `SETTLE_SECONDS`. A file that cannot
+    be read is logged, and tried again when it changes.
     """
 
     ends = False
@@ -92,9 +92,9 @@ class GrowingFolder(StreamSource):
     def __init__(self, folder: Path, live: LiveConfig, size: Callable[[int, int], Size], *, drops: bool) -> None:
         self.folder, self.name, self.size, self.drops = folder, str(folder), size, drops
         self.fps, self.live_fps = live.fps or FPS, live.fps
-        self._seen: dict[str, tuple[Stamp, float]] = {}  # of files that wait: what they were, and since when
-        self._done: dict[str, Stamp] = {}  # what has been read
-        self._bad: dict[str, Stamp] = {}  # what could not be, as it was then
+        self._seen: dict[str, tuple[Stamp, float]] = {}  # waiting files: their stamp, and since when
+        self._done: dict[str, Stamp] = {}  # files that have been read
+        self._bad: dict[str, Stamp] = {}  # files that could not be read, as of then
         self._number: float = -1
         self._levels = SeenLevels()
         self._several: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class GrowingFolder(StreamSource):
             closed.wait(min(1.0, SETTLE_SECONDS / 2 + 0.01))
 
     def _sequence(self) -> ImageSequence | None:
-        """Return the pictures, if they are one sequence; of several say so, once."""
+        """Return the images if they form one sequence; for several, log it once."""
         found = sort_pictures(self.folder, names_in(self.folder), least=1).sequences
         found = tuple(sequence for sequence in found if len(sequence.files) > 1) or found
         names = tuple(sequence.name for sequence in found)
@@ -118,7 +118,7 @@ class GrowingFolder(StreamSource):
         return found[0] if len(found) == 1 else None
 
     def _images(self, images: ImageSequence, closed: threading.Event) -> Generator[Arrival, None, None]:
-        """Yield the finished images, up to the first that is not."""
+        """Yield the complete images, up to the first incomplete one."""
         numbered = zip(map(float, images.numbers), images.files, strict=True)
         waiting = [(number, self.folder / name) for number, name in numbered if number > self._number]
         names = {file.name for _, file in waiting}
@@ -141,7 +141,7 @@ class GrowingFolder(StreamSource):
             yield Arrival(image, number / self.fps, skipped)
 
     def _videos(self, closed: threading.Event) -> Generator[Arrival, None, None]:
-        """Yield the frames of the finished videos; a list made anew forgets files that have gone."""
+        """Yield the frames of the complete videos; deleted files are forgotten when the folder is listed again."""
         found = self._look()
         for known in (self._done, self._bad, self._seen):
             for name in known.keys() - found.keys():
@@ -173,7 +173,7 @@ class GrowingFolder(StreamSource):
         return found
 
     def _settled(self, file: Path, name: str) -> bool:
-        """Say whether a file is to be read: it has not been, and has been left alone for long enough."""
+        """Whether a file is ready: not read yet, and unchanged for long enough."""
         now, stamp = time.monotonic(), _stamp(file)
         if name in self._done:
             if self._done[name] != stamp:
@@ -191,7 +191,7 @@ class GrowingFolder(StreamSource):
         return stamp[0] > 0 and now - self._seen[name][1] >= SETTLE_SECONDS
 
     def state(self) -> Mapping[str, Any]:
-        """See `StreamSource`: the files that have been read."""
+        """See `StreamSource`: the files already read."""
         return {"number": self._number, "files": {name: list(stamp) for name, stamp in dict(self._done).items()}}
 
     def recall(self, state: Mapping[str, Any]) -> None:
@@ -202,15 +202,15 @@ class GrowingFolder(StreamSource):
 def _stamp(file: Path) -> Stamp:
     try:
         found = file.stat()
-    except OSError:  # gone between two looks
+    except OSError:  # deleted in the meantime
         return 0, 0
     return found.st_size, found.st_mtime_ns
 
 
 FrameLike = Frames | tuple[float, Frames] | LiveFrame
 StreamLike = int | str | PathLike[str] | IO[bytes] | Iterable[FrameLike] | Callable[[], Iterable[FrameLike]]
-"""A camera's number, an address, a path of a pipe, a file or a growing folder, an open binary file, an iterator of
-frames (each alone or with its time), or a function that gives such an iterator whenever it is to connect."""
+"""The index of a camera, an address, the path of a pipe, a file or a growing folder, an open binary file, an iterator
+of frames (each alone or with its time), or a function that returns such an iterator for each connection."""
 
 _ENDLESS = re.compile(r"(rtsps?|rtmpt?s?|rtp|udp|srt|mms\w*)://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://")
@@ -232,7 +232,7 @@ class Live(StreamSource):
         self._drops, self._ends, self._given = drops, ends, 0
 
     def connect(self, closed: threading.Event) -> Generator[Arrival, None, None]:
-        """See `StreamSource`. What has an end begins anew when it is opened again: frames that came are passed over."""
+        """See `StreamSource`. A finite source restarts when it is opened again: frames seen before are skipped."""
         with open_live(self.source, size=self.size, fps=self.fps) as stream:
             self.drops = not stream.finite if self._drops is None else self._drops
             self.ends = stream.finite if self._ends is None else self._ends
@@ -245,7 +245,7 @@ class Live(StreamSource):
 
 
 class FromPython(StreamSource):
-    """An iterator of frames, or a function that gives one."""
+    """An iterator of frames, or a function that returns one."""
 
     def __init__(self, given: Any, *, drops: bool, ends: bool) -> None:
         self._open = given if callable(given) else None
@@ -276,16 +276,16 @@ class FromPython(StreamSource):
 
 
 def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, int], Size]) -> StreamSource:
-    """Find out what kind of source is meant; nothing is opened yet.
+    """Determine the kind of a source, without opening it.
 
     Args:
-        source: see `StreamLike`; a string of digits is a camera's number.
-        live: how it is treated.
-        size: gives the size that frames of a (height, width) are wanted at; iterators are left as they are.
+        source: see `StreamLike`; a string of digits is the index of a camera.
+        live: settings of the reader.
+        size: maps the (height, width) of frames to the requested size; iterators are not resized.
 
     Raises:
-        VideoError: a path that does not exist.
-        TypeError: something else altogether.
+        VideoError: the path does not exist.
+        TypeError: not a supported kind of source.
     """
     drops = {"drop": True, "wait": False}.get(live.behind)
     ends = {"stop": True, "retry": False}.get(live.at_end)
@@ -294,7 +294,7 @@ def open_stream(source: StreamLike, live: LiveConfig, *, size: Callable[[int, in
     if isinstance(source, int) or (isinstance(source, str) and _ENDLESS.match(source)):
         return Live(source, size, True if drops is None else drops, bool(ends), live.fps)
     if isinstance(source, str) and _ADDRESS.match(source) and not source.startswith("file://"):
-        return Live(source, size, drops, ends, live.fps)  # http: a file or a camera, which only the answer tells
+        return Live(source, size, drops, ends, live.fps)  # http: only the response tells a file from a camera
     if isinstance(source, (str, PathLike)):
         path = as_path(source)
         if not path.exists():

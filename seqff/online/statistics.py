@@ -1,4 +1,4 @@
-"""stream.json, the statistics of a stream: how many frames came, and what was lost."""
+"""stream.json, the statistics of a stream: counts of received and lost frames."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from seqff.training.run_folder import STREAM
 
 
 def read_statistics(run: Path) -> dict[str, Any]:
-    """Return the statistics that earlier processes wrote; empty where there are none."""
+    """Return the statistics that earlier processes wrote; empty if there are none."""
     return read_json(run / STREAM) if (run / STREAM).is_file() else {}
 
 
 def add_up(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the statistics of this process to those of earlier ones: counts are added, the rest is of now."""
+    """Add the statistics of this process to earlier ones: counts are summed, other values replaced."""
     both = dict(now)
     for name in ("frames", "came", "dropped", "connections_lost", "sessions"):
         both[name] = before.get(name, 0) + now.get(name, 0)
@@ -25,7 +25,7 @@ def add_up(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(statistics: Mapping[str, Any]) -> list[str]:
-    """Return the statistics as lines of text."""
+    """Format the statistics as lines of text."""
     sessions = f" in {statistics['sessions']} sessions" if statistics.get("sessions", 1) > 1 else ""
     lines = [
         f"{statistics.get('source', 'a stream')}: {statistics.get('frames', 0)} frames{sessions}, "

@@ -1,4 +1,4 @@
-"""Entry points for training on a stream: read a source to its end, or give frames one by one."""
+"""Entry points for training on a stream: read a source to its end, or pass frames one by one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **options: Any) -> Run:
-    """Train on a source that comes once; see `seqff.train`.
+    """Train on a source that can only be read once; see `seqff.train`.
 
     Returns:
-        The run, with what came and what was lost.
+        The run, with counts of received and lost frames.
 
     Raises:
-        SeqffError: the source cannot be opened, or not again (then what was learned is in a checkpoint); the run
-            folder cannot be used; or the source ended before the first step.
-        KeyboardInterrupt: SIGINT or SIGTERM came; what was learned is in a checkpoint.
+        SeqffError: the source cannot be opened or reconnected (progress is saved in a checkpoint), the run folder
+            cannot be used, or the source ended before the first step.
+        KeyboardInterrupt: SIGINT or SIGTERM was received; progress is saved in a checkpoint.
     """
     with StreamLearner(out, config, **options) as learner:
         live, pairs, began = learner.config.live, learner.config.pairs, time.monotonic()
@@ -66,7 +66,7 @@ def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **opt
 
 
 def _follow(learner: StreamLearner, reader: StreamReader, go_on: Callable[[], bool]) -> None:
-    """Learn from the frames of a source for as long as is wanted; if it fails, what was learned is saved."""
+    """Learn from a source until it ends or `go_on` returns False; saves the progress if it fails."""
     with closing(reader.frames(go_on)) as frames:
         while True:
             try:
@@ -94,33 +94,33 @@ def stream_learner(
     overwrite: bool = False,
     progress: bool = False,
 ) -> StreamLearner:
-    """Learn from frames as they come, for programs that see: `learner.observe(frame, time)`.
+    """Learn online from frames passed by a program: `learner.observe(frame, time)`.
 
-    Each layer learns by its own objective, as in `train`. A step is taken whenever `live.new_frames` frames have come;
-    its batch holds them and an even draw of the past, so that distant frames span all that was seen. Memory is
-    bounded: `live.reservoir_frames` frames at the encoder's size. The run folder is that of any training.
+    Each layer learns by its own objective, as in `train`. A step is taken after every `live.new_frames` frames; its
+    batch consists of them and a uniform sample of the past, so that distant frames span the whole stream. Memory is
+    bounded: `live.reservoir_frames` frames at the encoder's size. The run folder is like that of any training.
 
     Args:
-        out: the run folder to write. Must not exist, unless resume or overwrite is given.
-        config: all settings, or those that differ from the preset; see `seqff.train`. It learns for as long as
-            frames come, or for config.steps.
-        preset: settings of a published method, by its name in `seqff.presets`.
-        size: (height, width) of the frames to come, px; None waits for the first one to choose the encoder's input.
-        fps: frames per second, if they are even (`live.fps`): a longer distance in time then counts as missing frames.
-        init: the encoder to begin with, or the folder of one; None for fresh weights.
-        seed: of the initial weights, the draws and the augmentation.
+        out: run folder to write. Must not exist, unless resume or overwrite is given.
+        config: all settings, or those that differ from the preset; see `seqff.train`. Training ends with the frames, or
+            after config.steps.
+        preset: name of a published method in `seqff.presets`.
+        size: (height, width) of the frames, px; None chooses the encoder's input size at the first frame.
+        fps: frames per second, if constant (`live.fps`); longer intervals then count as missing frames.
+        init: initial encoder, or its folder; None for random weights.
+        seed: seed of the initial weights, the sampling and the augmentation.
         device: "auto", "cpu" or "cuda".
-        resume: go on with the run in `out` from its last checkpoint; starts it if there is none. The frames of before
-            are gone: the reservoir fills with those that come.
+        resume: continue the run in `out` from its last checkpoint; starts it if there is none. Earlier frames are lost:
+            the reservoir fills with new ones.
         overwrite: delete the run in `out` first.
-        progress: show a progress bar; off a terminal, say a line a minute on stderr.
+        progress: show a progress bar; without a terminal, log a line per minute to stderr.
 
     Returns:
-        The learner; close it, or use it in a `with`. It writes checkpoints as the settings say, and on `save()`.
+        The learner; close it, or use it in a `with` block. It writes checkpoints as configured, and on `save()`.
 
     Raises:
         SeqffError: the run folder or its checkpoint cannot be used.
-        ValueError: settings that do not fit each other.
+        ValueError: inconsistent settings.
 
     Example::
 
