@@ -69,9 +69,7 @@ class Sampling:
         """Ascending indices of the sampled frames, at least one."""
         if not self.every_seconds:
             return np.arange(0, entry.frames, self.every, dtype=np.int64)
-        interval = np.floor(
-            entry.times_seconds / self.every_seconds + 1e-6
-        )  # rounding: 0.2 s at 25 / s is 5 frames
+        interval = np.floor(entry.times_seconds / self.every_seconds + 1e-6)  # rounding: 0.2 s at 25 / s is 5 frames
         return np.flatnonzero(np.diff(interval, prepend=-1.0) > 0)
 
     def counts(self, entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
