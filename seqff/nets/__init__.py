@@ -1,4 +1,4 @@
-"""Encoders: layers, norms between them, the plain conv net, networks cut into layers, encoders on disk."""
+"""Encoders: layers, norms between them, the plain conv net, networks split into layers, encoders on disk."""
 
 from seqff.nets.conv import ConvLayer, build_encoder
 from seqff.nets.cut import cut_sequential

@@ -1,4 +1,4 @@
-"""Networks of torchvision, cut into layers: their stages, the first one with the stem."""
+"""torchvision networks as encoders: one layer per stage, with the stem in the first."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from seqff.nets.norms import build_norm
 from seqff.transform import FrameTransform
 
 LEAST_PX = 32
-"""Shorter sides leave nothing of the last stage's map."""
+"""With shorter sides, the last stage's map would be empty."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Colors as these networks and their published weights expect them: mean and deviation of red, green and blue (0..1),
-as documented with torchvision's weights."""
+"""Color normalization of torchvision's weights, as documented there: mean and standard deviation of R, G, B (0..1)."""
 HEADS = ("fc.", "classifier.")
-"""What begins so in a file of weights is the classifier's, which no encoder has."""
+"""Prefixes of the classifier's weights, which encoders do not have."""
 Stage = tuple[tuple[str, ...], LayerInfo]
-"""Names of the children that make a layer, and what the layer gives."""
+"""Names of the modules of a layer, and the layer's output."""
 
 
 def _resnet(expansion: int) -> tuple[Stage, ...]:
-    """He et al. 2015, arXiv:1512.03385, in four layers as Siddiqui et al. 2023, arXiv:2302.01647, cut it.
+    """He et al. 2015, arXiv:1512.03385, in four layers as in Siddiqui et al. 2023, arXiv:2302.01647.
 
-    The stem, one convolution, is no layer by itself: it sees 11 px and gives a cell for every 4, and its own objective
-    found nothing there (Weizmann, 100 steps, one seed: its loss rose, and it probed a point below itself untrained).
+    The stem, one convolution, is not a separate layer: it has a receptive field of 11 px and stride 4, and its own
+        objective did not help it (Weizmann, 100 steps, one seed: its loss rose, and it probed a point below its
+        untrained self).
     """
     stem = ("conv1", "bn1", "relu", "maxpool")
     return tuple(
@@ -46,7 +46,7 @@ def _resnet(expansion: int) -> tuple[Stage, ...]:
 
 
 def _features(*stages: tuple[int, int, int, int]) -> tuple[Stage, ...]:
-    """Stages given as the children of `features` from start to stop, channels and reduction."""
+    """Return stages from (start, stop, channels, reduction), with start and stop indexing `features`."""
     return tuple(
         (tuple(map(str, range(start, stop))), LayerInfo(f"stage{number}", channels, reduction))
         for number, (start, stop, channels, reduction) in enumerate(stages, start=1)
@@ -65,7 +65,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 class Colors(nn.Module):
-    """From the frames of a transform to colors as networks of torchvision expect them, or others; nothing learnt."""
+    """Converts transformed frames to the color normalization of another network; nothing is learned."""
 
     def __init__(
         self, transform: FrameTransform, expected_mean: Sequence[float] = MEAN, expected_std: Sequence[float] = STD
@@ -73,30 +73,30 @@ class Colors(nn.Module):
         super().__init__()
         self.scale: Tensor
         self.shift: Tensor
-        # on the CPU even where a net is built without memory for its weights: no file brings these numbers
+        # on the CPU even if a net is built on the meta device: no file contains these numbers
         mean, std = (torch.tensor(values, device="cpu")[:, None, None] for values in (expected_mean, expected_std))
         self.register_buffer("scale", transform.std / std, persistent=False)
         self.register_buffer("shift", (transform.mean - mean) / std, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) to (N, 3, H, W)."""
-        return x * self.scale.to(x.device) + self.shift.to(x.device)  # elsewhere only where shapes alone are tried
+        return x * self.scale.to(x.device) + self.shift.to(x.device)  # on another device only when testing shapes
 
 
 def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
-    """Build a network of torchvision as an encoder.
+    """Build a torchvision network as an encoder.
 
-    With `norm="none"` it computes what torchvision's does up to its last map; another norm is put before every layer
-    but the first. Batch norms inside a layer are that layer's own, as in any network.
+    With `norm="none"` it computes the same last map as torchvision's network; another norm is inserted before every
+    layer but the first. Batch norms inside a layer are kept.
 
     Args:
-        config: `name`, `weights` and `norm`; the other settings are those of the plain conv net.
-        transform: how frames come in, at least 32 px on each side.
-        seed: of the initial weights, drawn as torchvision draws them.
+        config: `name`, `weights` and `norm`; the other settings belong to the plain conv net.
+        transform: transform of the input, at least 32 px on each side.
+        seed: seed of the initial weights, drawn by torchvision's initialization.
 
     Raises:
         ValueError: settings of the plain conv net, or frames too small.
-        RunError: the file of weights cannot be read, or holds those of another network.
+        RunError: the weights file cannot be read, or belongs to another network.
     """
     check_plain(config)
     if min(transform.height, transform.width) < LEAST_PX:
@@ -117,7 +117,7 @@ def build_backbone(config: EncoderConfig, transform: FrameTransform, *, seed: in
 
 
 def check_plain(config: EncoderConfig) -> None:
-    """Raise ValueError for settings of the plain conv net, which no other network has."""
+    """Raise ValueError if settings of the plain conv net are given for another network."""
     plain = EncoderConfig()
     for name in ("widths", "kernels", "strides", "pools"):
         if getattr(config, name) != getattr(plain, name):
@@ -125,10 +125,10 @@ def check_plain(config: EncoderConfig) -> None:
 
 
 def _draw(name: str, seed: int) -> nn.Module:
-    """Return the network, or its `features`, with torchvision's initial weights; the global generator is left alone."""
-    from torchvision import models  # here: who has a plain conv net need not wait for it
+    """Return the network, or its `features`, with torchvision's initialization; the global generator is not changed."""
+    from torchvision import models  # imported late: the plain conv net does not need it
 
-    if name == "vgg11":  # its classifier has 12 times the weights of its features, and would be drawn, too
+    if name == "vgg11":  # its unused classifier has 12 times the weights of its features
         with torch.device("meta"):
             features: nn.Module = models.vgg11().features
         features = features.to_empty(device="cpu")
@@ -140,7 +140,7 @@ def _draw(name: str, seed: int) -> nn.Module:
         return features
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if name == "convnext_tiny":  # its stochastic depth would draw from the global generator in training
+        if name == "convnext_tiny":  # its stochastic depth would use the global generator in training
             found: nn.Module = models.convnext_tiny(stochastic_depth_prob=0.0).features
         else:
             found = getattr(models, name)()
@@ -149,7 +149,7 @@ def _draw(name: str, seed: int) -> nn.Module:
 
 
 def _load(trunk: nn.Module, path: Path, name: str) -> None:
-    """Read weights that have torchvision's names into the network."""
+    """Load weights with torchvision's names into the network."""
     state = {key: value for key, value in read_weights(path).items() if not key.startswith(HEADS)}
     if name in ("vgg11", "convnext_tiny"):
         state = {key.removeprefix("features."): value for key, value in state.items()}
@@ -161,10 +161,10 @@ def _load(trunk: nn.Module, path: Path, name: str) -> None:
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a state_dict: a .safetensors file, or what torch.save wrote. Nothing in it is executed.
+    """Read a state_dict from a .safetensors file or one written by torch.save. Nothing in it is executed.
 
     Raises:
-        RunError: there is no such file, it is damaged, or it holds something else than tensors by name.
+        RunError: the file is missing or damaged, or does not contain tensors by name.
     """
     try:
         if path.suffix == ".safetensors":

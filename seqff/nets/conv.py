@@ -1,4 +1,4 @@
-"""The plain conv net, and from the settings to any encoder."""
+"""The plain conv net, and building any encoder from its settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from seqff.transform import FrameTransform
 
 
 class ConvLayer(nn.Module):
-    """One layer that learns by itself: norm of the input, convolution, max pooling, ReLU.
+    """One locally trained layer: norm of the input, convolution, max pooling, ReLU.
 
-    Pooling stands before the ReLU: with max pooling the order does not matter, and the ReLU runs on fewer values.
+    Pooling comes before the ReLU: with max pooling the order does not matter, and the ReLU runs on fewer values.
 
     Args:
         in_channels: channels of the input.
         channels: channels of the output.
-        kernel: side of the convolution, odd; the input is padded so that the stride alone sets the output's size.
-        stride: of the convolution.
+        kernel: side of the convolution, odd; the input is padded so that only the stride determines the output's size.
+        stride: stride of the convolution.
         pool: side of the pooling cells, 1 for none.
         norm: name of the normalization of the input (see `seqff.nets.norms`).
         generator: source of the initial weights.
@@ -59,28 +59,28 @@ class ConvLayer(nn.Module):
         return F.relu(x, inplace=True)
 
     def forward_pooled(self, x: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-        """Run the layer where nothing but the mean of its output over a grid needs a gradient.
+        """Run the layer if only the mean of its output over a grid needs a gradient.
 
         Args:
             x: (N, in_channels, H, W).
             grid: cells along each side.
 
         Returns:
-            The same output as `forward` gives, without its graph, and its `grid_mean`, with one.
+            The output of `forward` without its graph, and its `grid_mean` with a graph.
         """
         return relu_grid_mean(self.conv(self.norm(x)), grid, pool=self.pool)
 
 
 def build_conv(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
-    """Build the plain conv encoder with weights drawn from the seed.
+    """Build the plain conv encoder with weights initialized from the seed.
 
     Args:
-        config: widths, kernels, strides, poolings and norm.
-        transform: how frames come in; kept as `encoder.transform`.
-        seed: of the initial weights; the same seed gives the same weights.
+        config: widths, kernels, strides, pools and norm.
+        transform: transform of the input; kept as `encoder.transform`.
+        seed: seed of the initial weights; the same seed gives the same weights.
 
     Raises:
-        ValueError: settings of different lengths, an even kernel, or less than one cell left of the input.
+        ValueError: settings of different lengths, an even kernel, or an empty last map.
     """
     _check(config, transform)
     generator = torch.Generator().manual_seed(seed)
@@ -122,16 +122,16 @@ def _check(config: EncoderConfig, transform: FrameTransform) -> None:
 
 
 def build_encoder(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
-    """Build an encoder with weights drawn from the seed, or read from `config.weights`.
+    """Build an encoder with weights initialized from the seed, or read from `config.weights`.
 
     Args:
-        config: which network, and its settings.
-        transform: how frames come in; kept as `encoder.transform`.
-        seed: of the initial weights; the same seed gives the same weights.
+        config: the network and its settings.
+        transform: transform of the input; kept as `encoder.transform`.
+        seed: seed of the initial weights; the same seed gives the same weights.
 
     Raises:
-        ValueError: settings that fit neither each other nor the input, or nothing that settings alone can build.
-        RunError: the file of weights cannot be read, or holds those of another network.
+        ValueError: settings that do not fit each other or the input, or a network that settings alone cannot build.
+        RunError: the weights file cannot be read, or belongs to another network.
     """
     if config.name in STAGES:
         return build_backbone(config, transform, seed=seed)
@@ -139,7 +139,7 @@ def build_encoder(config: EncoderConfig, transform: FrameTransform, *, seed: int
         return build_timm(config, transform, seed=seed)
     if config.name != "conv":
         raise ValueError(
-            f"encoder.name={config.name} is for modules of your own: give seqff.train what "
+            f"encoder.name={config.name} is for your own modules: give seqff.train what "
             "Encoder.from_sequential(...) returns, as init"
         )
     if config.weights:

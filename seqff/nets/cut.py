@@ -1,4 +1,4 @@
-"""Networks cut into layers that learn one by one, and modules of torch as plain data."""
+"""Split networks into locally trained layers, and serialize torch modules as plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seqff.transform import FrameTransform
 
 
 class CutLayer(nn.Module):
-    """A piece of a network, with something before it that stands for what is between layers here."""
+    """A piece of a network, with a norm before it."""
 
     def __init__(self, norm: nn.Module, body: nn.Module) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class CutLayer(nn.Module):
 
 
 def find_cuts(modules: Sequence[nn.Module]) -> tuple[int, ...]:
-    """Return where layers begin, but for the first: at every module that holds a matrix or a kernel of weights.
+    """Return the start of every layer but the first: each module with a weight matrix or kernel.
 
-    What has none (norms, activations, pooling) belongs to the layer below.
+    Modules without one (norms, activations, pooling) belong to the layer below.
     """
     heavy = [place for place, part in enumerate(modules) if any(p.ndim > 1 for p in part.parameters())]
     return tuple(heavy[1:])
@@ -47,23 +47,23 @@ def cut_sequential(
     names: Sequence[str] | None = None,
     norm: str = "layer",
 ) -> Encoder:
-    """Cut a network of your own into layers; `seqff.train(videos, init=..., out=...)` trains them.
+    """Split your own network into layers; `seqff.train(videos, init=..., out=...)` trains them.
 
-    A run of modules that torch has (convolutions, norms, activations, pooling) is read like any other. With classes
-    of your own, `seqff.load(run, like=...)` needs an encoder cut the same way, and features come from
+    A run with torch's modules (convolutions, norms, activations, pooling) is loaded like any other. With your own
+    classes, `seqff.load(run, like=...)` needs an encoder split the same way, and features come from
     `seqff.VideoFeatures`.
 
     Args:
         modules: from frames (N, 3, H, W) to maps (N, C, H', W'), without flattening and classifier; not copied.
-        transform: how frames come in; its size is the input's.
-        cuts: where layers begin, but for the first: (2, 5) gives modules[:2], modules[2:5] and modules[5:]. None
-            begins one at every module with a matrix or kernel of weights.
-        names: one a layer; None for layer1, layer2, ...
-        norm: what the input of every layer but the first goes through (see `EncoderConfig.norm`).
+        transform: transform of the input; its size is the input's.
+        cuts: starts of all layers but the first: (2, 5) gives modules[:2], modules[2:5] and modules[5:]. None starts a
+            layer at every module with a weight matrix or kernel.
+        names: one per layer; None for layer1, layer2, ...
+        norm: normalization of the input of every layer but the first (see `EncoderConfig.norm`).
 
     Raises:
-        ValueError: cuts or names that do not fit, layers without weights of their own, or with dropout, or that
-            give no maps.
+        ValueError: cuts or names that do not fit, layers without their own weights, with dropout, or whose output is
+            not a map.
     """
     parts = list(modules)
     cuts = find_cuts(parts) if cuts is None else tuple(cuts)
@@ -80,10 +80,10 @@ def cut_sequential(
 def join_layers(
     bodies: Sequence[nn.Module], names: Sequence[str], transform: FrameTransform, config: EncoderConfig
 ) -> Encoder:
-    """Make an encoder of pieces that are not of seqff; what they give is found out with one frame.
+    """Build an encoder from foreign modules; their output shapes are determined with one frame.
 
     Raises:
-        ValueError: a piece that cannot be a layer.
+        ValueError: a module that cannot be a layer.
     """
     _check(bodies, names, config.norm)
     layers: list[nn.Module] = []
@@ -99,7 +99,7 @@ def join_layers(
 
 
 def _check(bodies: Sequence[nn.Module], names: Sequence[str], norm: str) -> None:
-    """Raise ValueError unless every piece can learn by itself, with numbers that follow from the seed."""
+    """Raise ValueError unless every module can be trained locally and reproducibly."""
     seen: dict[int, str] = {}
     for name, body in zip(names, bodies, strict=True):
         own = {id(parameter) for parameter in body.parameters()}
@@ -121,7 +121,7 @@ def _check(bodies: Sequence[nn.Module], names: Sequence[str], norm: str) -> None
 
 @torch.no_grad()
 def _try(layer: nn.Module, x: Tensor, name: str) -> Tensor:
-    """Send one frame through a layer, in evaluation."""
+    """Run one frame through a layer in eval mode."""
     training = {part: part.training for part in layer.modules()}
     try:
         out = layer.eval()(x)
@@ -143,15 +143,15 @@ KNOWN: dict[str, type[nn.Module]] = {
         nn.Tanh, nn.Sigmoid, nn.MaxPool2d, nn.AvgPool2d, nn.Identity,
     )
 }  # fmt: skip
-"""Modules of torch whose arguments are their attributes; nothing else is ever built from a file."""
+"""torch modules whose arguments are their attributes; no other module is ever built from a file."""
 Plain = list[Any]
 
 
 def describe(module: nn.Module) -> Plain:
-    """Turn a module into its name and its arguments, a Sequential into its name and its parts.
+    """Return a module as its name and arguments, and a Sequential as its name and parts.
 
     Raises:
-        TypeError: a class that is not known here.
+        TypeError: an unsupported class.
     """
     if type(module) is nn.Sequential:
         return ["Sequential", [describe(part) for part in module]]
@@ -170,11 +170,11 @@ def describe(module: nn.Module) -> Plain:
 
 
 def rebuild(plain: Any) -> nn.Module:
-    """Build a module from what `describe` gave; its weights are fresh.
+    """Build a module from the result of `describe`, with fresh weights.
 
     Raises:
-        ValueError: something else.
-        TypeError: arguments that the module does not take.
+        ValueError: not a result of `describe`.
+        TypeError: arguments that the module does not accept.
     """
     if not isinstance(plain, list) or len(plain) != 2 or plain[0] not in (*KNOWN, "Sequential"):
         raise ValueError(f"modules: {str(plain)[:80]} is not a module's name and arguments")

@@ -1,4 +1,4 @@
-"""The encoder contract: a stack of layers, each with its features."""
+"""The encoder: a stack of layers, each with its features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seqff.transform import FrameTransform
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What a layer gives: its name, its channels, and how many input px one of its cells spans (the reduction)."""
+    """Output of a layer: its name, its channels, and the input px per cell of its map (the reduction)."""
 
     name: str
     channels: int
@@ -27,21 +27,21 @@ class LayerInfo:
 
 
 class Encoder(nn.Module):
-    """Layers that learn one by one, bottom to top.
+    """A stack of locally trained layers, bottom to top.
 
     Args:
         layers: modules, each (N, C, H, W) -> (N, C', H', W').
-        feature_info: one LayerInfo a layer.
-        transform: how decoded frames become the input.
-        config: the settings it was built from, kept so that it can be built again.
+        feature_info: one LayerInfo per layer.
+        transform: transform from decoded frames to the input.
+        config: the settings it was built from, kept for rebuilding it.
 
     Attributes:
-        origin: the folder it was loaded from, which says what it was trained on; None if it was not loaded.
+        origin: the folder it was loaded from, which describes its training; None if it was not loaded.
     """
 
     from_sequential: ClassVar[Callable[..., Encoder]]
     from_pretrained: ClassVar[Callable[..., Encoder]]
-    save_pretrained: ClassVar[Callable[..., Path]]  # bound in `seqff.nets`: what they need stands above this class
+    save_pretrained: ClassVar[Callable[..., Path]]  # bound in `seqff.nets`, because their modules import this class
 
     def __init__(
         self,
@@ -74,18 +74,18 @@ class Encoder(nn.Module):
         return layer % count
 
     def forward(self, x: Tensor, layers: Sequence[int | str] | None = None) -> list[Tensor]:
-        """Return the features of the layers asked for.
+        """Return the features of the requested layers.
 
         Args:
-            x: (N, 3, H, W) float32, as `transform` gives it.
+            x: (N, 3, H, W) float32, from `transform`.
             layers: indices (0 is the first layer, negative counts from the last) or names; None for all.
 
         Returns:
-            One (N, C_l, H_l, W_l) tensor a layer asked for, in the order asked.
+            One (N, C_l, H_l, W_l) tensor per requested layer, in the requested order.
 
         Raises:
             IndexError: no such layer.
-            TypeError: frames that did not go through the transform.
+            TypeError: frames that were not transformed.
             ValueError: no layer of that name.
         """
         if "uint8" in str(getattr(x, "dtype", "")):
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         return [kept[index] for index in wanted]
 
     def hash(self) -> str:
-        """A digest of the weights and the architecture."""
+        """Return a digest of the weights and the architecture."""
         fit = "" if self.transform.fit == "crop" else f", {self.transform.fit}"
         digest = hashlib.sha256(f"({self._architecture()}, {self.transform!r}{fit})".encode())
         for name, tensor in sorted(self.state_dict().items()):
@@ -108,27 +108,27 @@ class Encoder(nn.Module):
         return digest.hexdigest()[:16]
 
     def _architecture(self) -> str:
-        """Say what computes; where its first weights came from is no part of that."""
+        """Describe the architecture, without the origin of the initial weights."""
         config = self.config
         if config.name == "sequential":
             return repr(self.layers)
         if config.name != "conv":
             return f"{config.name}, norm={config.norm}"
-        # as it has been since there was no other network: stores of features hold such digests
+        # unchanged for compatibility: feature stores contain such digests
         names = ("widths", "kernels", "strides", "pools", "norm")
         return f"EncoderConfig({', '.join(f'{name}={getattr(config, name)!r}' for name in names)})"
 
 
 @torch.no_grad()
 def with_statistics(encoder: Encoder, frames: Iterable[Tensor]) -> Encoder:
-    """Return the encoder with the statistics of its batch norms measured on some frames.
+    """Return the encoder with batch norm statistics measured on some frames.
 
-    Fresh statistics, mean 0 and variance 1, are nobody's: in evaluation a net with them does not normalize at all, and
-    as the untrained baseline it would be worse than it is. Weights stay as they are.
+    With initial statistics (mean 0, variance 1), a net in eval mode does not normalize at all and would be too weak as
+    the untrained baseline. Weights are not changed.
 
     Args:
-        encoder: left as it is; it is returned itself where it has no batch norm.
-        frames: (N, 3, H, W) float32 each; the mean over these batches is taken.
+        encoder: not modified; returned itself if it has no batch norm.
+        frames: batches of (N, 3, H, W) float32; statistics are averaged over them.
 
     Returns:
         A copy with statistics.
@@ -140,7 +140,7 @@ def with_statistics(encoder: Encoder, frames: Iterable[Tensor]) -> Encoder:
     before = [(part.momentum, part.training) for part in norms]
     for part in norms:
         part.reset_running_stats()
-        part.momentum = None  # the plain mean of all batches
+        part.momentum = None  # the mean over all batches
         part.train()
     for batch in frames:
         measured(batch, layers=[-1])

@@ -1,4 +1,4 @@
-"""Encoders on disk: encoder.json says how to build one, safetensors files hold the weights."""
+"""Encoders on disk: encoder.json describes the architecture, safetensors files hold the weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def save_encoder(encoder: Encoder, folder: Path, *, untrained: bool = False) -> 
 
 
 def settings_of(encoder: Encoder) -> dict[str, Any]:
-    """Return what is needed to build the encoder again, as plain data."""
+    """Return the data needed to rebuild the encoder."""
     settings = {
         "format": 1,
         "encoder": to_dict(encoder.config),
@@ -51,17 +51,17 @@ def settings_of(encoder: Encoder) -> dict[str, Any]:
 
 
 def weights_of(encoder: Encoder, **metadata: str) -> bytes:
-    """Return weights and statistics in the format of safetensors, with what its header is to say."""
+    """Return weights and statistics in safetensors format, with metadata."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     content: bytes = save(weights, metadata=metadata or None)
     return content
 
 
 def read_settings(path: Path, missing: str) -> dict[str, Any]:
-    """Read what `settings_of` gave.
+    """Read data written by `settings_of`.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: the file is missing or damaged.
     """
     try:
         settings = parse_json(read_plain(path, MAX_SETTINGS_BYTES))
@@ -75,19 +75,18 @@ def read_settings(path: Path, missing: str) -> dict[str, Any]:
 
 
 def load_encoder(run: str | os.PathLike[str], *, untrained: bool = False, like: Encoder | None = None) -> Encoder:
-    """Load the encoder of a run, or one that `Encoder.save_pretrained` wrote, in eval mode.
+    """Load the encoder of a run, or one written by `Encoder.save_pretrained`, in eval mode.
 
     Args:
-        run: the folder that `train` or `save_pretrained` wrote.
-        untrained: give the same net as it was before the first step; only runs have it.
-        like: an encoder of the same kind, which is left as it is; only needed, and only looked at, for nets with
-            classes of your own.
+        run: the folder written by `train` or `save_pretrained`.
+        untrained: load the net from before the first step; only runs have it.
+        like: an encoder of the same kind, not modified; only used for nets with your own classes.
 
     Returns:
-        The encoder on the CPU; `encoder.transform` makes its input from decoded frames.
+        The encoder on the CPU; `encoder.transform` prepares its input from decoded frames.
 
     Raises:
-        RunError: no run there, or its files are damaged or do not fit each other.
+        RunError: there is no run, or its files are damaged or do not match.
     """
     folder = Path(run)
     if not (folder / SETTINGS).exists() and (folder / PRETRAINED_SETTINGS).exists():
@@ -105,10 +104,10 @@ def load_encoder(run: str | os.PathLike[str], *, untrained: bool = False, like: 
 
 
 def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Encoder:
-    """Build the encoder that settings describe, with the weights of a file, in eval mode.
+    """Build an encoder from a settings file and a weights file, in eval mode.
 
     Raises:
-        RunError: a file is missing or damaged, or they do not fit each other.
+        RunError: a file is missing or damaged, or the files do not match.
     """
     settings = read_settings(
         path,
@@ -116,7 +115,7 @@ def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Enc
         "what Encoder.save_pretrained wrote",
     )
     try:
-        with torch.device("meta"):  # takes no memory: settings may claim any size, the weights must bear them out
+        with torch.device("meta"):  # allocates nothing: the settings may claim any size, which the weights must match
             encoder = _build(settings, like)
         open_plain(weights).close()
         encoder.load_state_dict(load_file(weights), strict=True, assign=True)
@@ -141,10 +140,10 @@ def load_files(path: Path, weights: Path, *, like: Encoder | None = None) -> Enc
 
 
 def _build(settings: dict[str, Any], like: Encoder | None) -> Encoder:
-    """Build an encoder; its weights are anything.
+    """Build an encoder with uninitialized weights.
 
     Raises:
-        ValueError, ConfigError, KeyError, TypeError, RuntimeError: settings that no encoder has.
+        ValueError, ConfigError, KeyError, TypeError, RuntimeError: invalid settings.
     """
     config = from_dict(EncoderConfig, settings["encoder"])
     transform = FrameTransform(**settings["transform"])

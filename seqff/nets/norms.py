@@ -1,4 +1,4 @@
-"""Normalizations between layers: take away what would let the next layer read this layer's answer from its length."""
+"""Normalizations between layers, so that a layer cannot simply read the answer of the layer below from its length."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP = 64
-"""Most channels that are whitened together: the cost of the covariance grows with it, its error with small batches."""
+"""Largest group of channels whitened together: larger groups cost more and are less accurate on small batches."""
 RIDGE = 1e-3
-"""Share of the mean variance that every direction is thought to have besides: what is far below is not blown up."""
+"""Ridge relative to the mean variance, which keeps directions of tiny variance from being amplified."""
 ITERATIONS = 16
-"""Enough for directions of RIDGE / GROUP of the whole variance, which grow by 9/4 an iteration (see the tests)."""
+"""Enough for directions with RIDGE / GROUP of the total variance, which grow by 9/4 per iteration (see the tests)."""
 MOMENTUM = 0.1
-"""Weight of a batch in the running statistics, as in torch's batch normalization."""
+"""Weight of a batch in the running statistics, as in torch's batch norm."""
 
 
 def group_size(channels: int) -> int:
@@ -26,8 +26,8 @@ def group_size(channels: int) -> int:
 def inverse_square_root(covariance: Tensor) -> Tensor:
     """Return the symmetric inverse square root of covariances with a ridge.
 
-    The coupled Newton-Schulz iteration: matrix products alone, no eigenvectors to wait for, and stable where the
-    plain iteration for the inverse root loses its symmetry to rounding.
+    The coupled Newton-Schulz iteration needs only matrix products, no eigendecomposition, and is stable where the plain
+    iteration for the inverse root loses its symmetry to rounding.
 
     Args:
         covariance: (..., S, S) float32, symmetric, positive semi-definite.
@@ -42,7 +42,7 @@ def inverse_square_root(covariance: Tensor) -> Tensor:
     size = covariance.shape[-1]
     identity = torch.eye(size, device=covariance.device)
     variance = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1).clamp(min=1e-12)[..., None, None]
-    scale = variance * size * (1 + RIDGE)  # the trace: all eigenvalues are below 1 after division
+    scale = variance * size * (1 + RIDGE)  # the trace: after division all eigenvalues are below 1
     y, z = (covariance + RIDGE * variance * identity) / scale, identity.expand_as(covariance)
     for _ in range(ITERATIONS):
         step = 1.5 * identity - 0.5 * (z @ y)
@@ -51,10 +51,10 @@ def inverse_square_root(covariance: Tensor) -> Tensor:
 
 
 class Whitening(nn.Module):
-    """Center and whiten the channels, in groups, over all samples and places of a batch; ZCA, nothing learnt.
+    """Center and whiten the channels in groups, over all samples and positions of a batch (ZCA); nothing is learned.
 
-    ZCA leaves each channel as close to itself as can be. In training the batch's own statistics are used, in
-    evaluation running ones, which are buffers. No gradient passes through the statistics.
+    ZCA changes each channel as little as possible. Training uses the batch's statistics, evaluation running ones, which
+    are buffers. No gradient passes through the statistics.
 
     Args:
         channels: C of the input; groups have the largest size up to GROUP that divides it.
@@ -83,7 +83,7 @@ class Whitening(nn.Module):
             return white.reshape(channels_last.shape).permute(0, 3, 1, 2).to(x.dtype)
 
     def _statistics(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and covariance of the batch, and move the running ones towards them."""
+        """Return mean and covariance of the batch, and update the running ones."""
         mean = rows.mean(dim=1, keepdim=True)
         centered = rows - mean
         covariance = centered.transpose(1, 2) @ centered / rows.shape[1]
@@ -92,7 +92,7 @@ class Whitening(nn.Module):
         return mean, covariance
 
     def extra_repr(self) -> str:
-        """Say the groups in the module's print."""
+        """Describe the groups in the module's repr."""
         return f"groups={len(self.mean)}, size={self.size}"
 
 
@@ -100,7 +100,7 @@ EPSILON = 1e-5
 
 
 def layer_norm(x: Tensor) -> Tensor:
-    """Give every sample mean 0 and variance 1 over (C, H, W), without learnt scale or shift.
+    """Give every sample mean 0 and variance 1 over (C, H, W), without learned scale or shift.
 
     Args:
         x: (N, C, H, W) float.
@@ -110,7 +110,7 @@ def layer_norm(x: Tensor) -> Tensor:
 
     Reference: Ba, Kiros, Hinton 2016, arXiv:1607.06450.
     """
-    # one row a sample in memory order: the fused kernel then reads and writes straight through
+    # one contiguous row per sample, which the fused kernel reads and writes sequentially
     channels_last = x.permute(0, 2, 3, 1)
     if channels_last.is_contiguous():
         rows = channels_last.flatten(1)
@@ -125,8 +125,8 @@ def rms_norm(x: Tensor) -> Tensor:
         x: (N, C, H, W) float.
 
     Returns:
-        (N, C, H, W), mean(x ** 2) = 1 in each sample (not unit length: with unit length the activities of a wide
-        layer vanish).
+        (N, C, H, W), mean(x ** 2) = 1 in each sample (not unit length, which would make the activities of a wide layer
+        vanish).
 
     Reference: Hinton 2022, arXiv:2212.13345, section 2.1.
     """
@@ -145,7 +145,7 @@ class FunctionNorm(nn.Module):
         return self.function(x)
 
     def extra_repr(self) -> str:
-        """Name the function in the module's print."""
+        """Name the function in the module's repr."""
         return self.function.__name__
 
 

@@ -1,4 +1,4 @@
-"""Encoders in a folder as the Hugging Face hub has them: config.json, model.safetensors and a model card."""
+"""Encoders in the folder layout of the Hugging Face hub: config.json, model.safetensors and a model card."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def save_pretrained(encoder: Encoder, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write config.json, model.safetensors and README.md, a model card: a folder as the Hugging Face hub has them.
+    """Write config.json, model.safetensors and a model card (README.md), as on the Hugging Face hub.
 
-    What the card says of the training comes from the run that the encoder was loaded from.
+    The card describes the training if the encoder was loaded from a run.
 
     Args:
-        encoder: whose settings and weights.
+        encoder: the encoder to write.
         folder: must not exist, unless overwrite is given.
-        overwrite: replace an encoder that is there.
+        overwrite: replace an existing encoder.
 
     Returns:
         The folder.
 
     Raises:
-        RunError: the folder is in the way or cannot be written.
+        RunError: the folder exists or cannot be written.
     """
     folder = Path(folder)
     check_folder(folder, marker=PRETRAINED_SETTINGS, overwrite=overwrite)
-    facts = training_facts(encoder.origin)  # before anything there is replaced
+    facts = training_facts(encoder.origin)  # before anything is replaced
     settings = {**settings_of(encoder), "seqff": __version__, "hash": encoder.hash(), "training": facts}
-    settings["encoder"]["weights"] = Path(encoder.config.weights).name  # where they lay on this machine helps nobody
+    settings["encoder"]["weights"] = Path(encoder.config.weights).name  # its path is useless elsewhere
     with whole_folder(folder):
         write_atomically(folder / PRETRAINED_WEIGHTS, weights_of(encoder, format="pt"))
         write_atomically(folder / CARD, model_card(encoder, facts))
@@ -50,14 +50,14 @@ def save_pretrained(encoder: Encoder, folder: str | os.PathLike[str], *, overwri
 
 
 def from_pretrained(source: str | os.PathLike[str], *, revision: str | None = None) -> Encoder:
-    """Load an encoder that `save_pretrained` wrote, in eval mode.
+    """Load an encoder written by `save_pretrained`, in eval mode.
 
     Args:
         source: its folder, or USER/REPOSITORY on the Hugging Face hub (pip install 'seqff[hub]').
         revision: branch, tag or commit on the hub.
 
     Raises:
-        RunError: there is none, it cannot be downloaded, or its files are damaged.
+        RunError: it does not exist, cannot be downloaded, or is damaged.
     """
     folder = Path(source)
     if not folder.exists() and REPOSITORY.fullmatch(str(source)):
@@ -72,7 +72,7 @@ def from_pretrained(source: str | os.PathLike[str], *, revision: str | None = No
 
 
 def _download(repository: str, revision: str | None) -> Path:
-    """Fetch a repository's three files into the hub's cache and return their folder."""
+    """Download a repository's three files into the hub's cache and return their folder."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -82,13 +82,13 @@ def _download(repository: str, revision: str | None) -> Path:
     try:
         files = [PRETRAINED_SETTINGS, PRETRAINED_WEIGHTS, CARD]
         return Path(snapshot_download(repository, revision=revision, allow_patterns=files))
-    except (OSError, ValueError) as error:  # the client's errors are of these kinds
+    except (OSError, ValueError) as error:  # the client's errors derive from these
         cause = " ".join(str(error).split())[:300]
         raise RunError(f"{repository}: cannot be fetched from the Hugging Face hub: {cause}") from error
 
 
 RUN_SETTINGS, RUN_ENVIRONMENT = "config.yaml", "env.json"
-"""Files of a run folder, which training writes."""
+"""Files of a run folder."""
 PACKAGES = ("seqff", "torch", "torchvision", "python")
 OPENING = """\
 ---
@@ -117,20 +117,20 @@ FEATURES --baselines pixels`, or `seqff.VideoFeatures(encoder)` in a pipeline of
 LIMITS = """\
 ## Limits
 
-- Trained without labels, on the videos named above and no others: what they do not show, it has not learnt.
-- Features come from the order of frames alone, and layers differ in what they are good for. Which layer suits a task is
-  to be measured, with `seqff probe`, beside the untrained net and raw pixels.
-- Frames are resized and cropped to the one size above; smaller things than a cell of a layer's map are lost there.
-- Videos of people can make features that tell people apart. Nothing was done against bias in them.
+- It was trained without labels, only on the videos named above, and has not learned what they do not show.
+- Features come from the order of frames alone, and layers suit different tasks. Compare them by `seqff probe` with the
+  untrained net and raw pixels.
+- Frames are resized and cropped to the size above; details smaller than a cell of a layer's map are lost there.
+- Features from videos of people may identify people. Nothing was done to reduce bias.
 """
 
 
 def training_facts(origin: Path | None) -> dict[str, Any]:
-    """Gather what is known of how an encoder was trained.
+    """Collect the known facts about the training of an encoder.
 
     Returns:
-        `settings` (the run's config.yaml), `videos` (files, frames and seconds that could be used), `versions`; each is
-        left out where it is not known.
+        `settings` (the run's config.yaml), `videos` (usable files, frames and seconds) and `versions`, each only if
+        known.
     """
     facts: dict[str, Any] = {}
     if origin is None:
@@ -139,10 +139,10 @@ def training_facts(origin: Path | None) -> dict[str, Any]:
         return dict(read_json(origin / "config.json").get("training") or {})
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         settings = parse_yaml(read_plain(origin / RUN_SETTINGS, MOST_YAML_BYTES).decode())
-        weights = Path(settings["encoder"].get("weights", "")).name  # where things lay on one machine helps nobody
+        weights = Path(settings["encoder"].get("weights", "")).name  # paths on this machine are useless elsewhere
         settings["encoder"]["weights"] = weights
         facts["settings"] = settings
-    with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):  # of an older seqff
+    with contextlib.suppress(RunError, KeyError, TypeError, AttributeError):  # written by an older seqff
         entries = read_json(origin / MANIFESTS[1])["entries"]
         used = [entry for entry in entries if entry.get("status") in ("ok", "damaged")]
         seconds = sum(entry["frames"] / entry["fps"] for entry in used if entry.get("fps"))
@@ -158,7 +158,7 @@ def training_facts(origin: Path | None) -> dict[str, Any]:
 
 
 def model_card(encoder: Encoder, facts: dict[str, Any]) -> str:
-    """Return README.md, with what `training_facts` gave."""
+    """Return the text of README.md, given the result of `training_facts`."""
     transform, config = encoder.transform, encoder.config
     weights = sum(parameter.numel() for parameter in encoder.parameters())
     rows = [f"| {info.name} | {info.channels} | {info.reduction} px |" for info in encoder.feature_info]
@@ -178,7 +178,7 @@ An encoder of seqff: {network}{begun}; {len(encoder.layers)} layers, {weights:,}
 
 
 def _training(facts: dict[str, Any]) -> str:
-    """Say what the encoder was trained on, and with which settings."""
+    """Describe the videos and the settings of the training."""
     if not facts:
         return "## Training\n\nNothing is known here of how it was trained, or whether.\n"
     lines = ["## Training", ""]
@@ -194,7 +194,7 @@ def _training(facts: dict[str, Any]) -> str:
             f"{settings['steps']} steps, trainer {settings['trainer']}, objective {terms}, seed {settings['seed']}."
         )
         if settings["trainer"] in ("local", "greedy") and not settings.get("supervised"):
-            lines.append("Each layer learnt by itself: no gradient passed from one to another.")
+            lines.append("Each layer was trained locally: no gradient passed between layers.")
         elif settings["trainer"] == "overlap":
             lines.append("Gradients passed from each layer to the one below it, and no further.")
     if versions := facts.get("versions"):

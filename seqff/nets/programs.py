@@ -1,4 +1,4 @@
-"""Networks as programs that need no seqff: torch.export and ONNX."""
+"""Export networks as programs that do not need seqff: torch.export and ONNX."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seqff.transform import FrameTransform
 
 PROGRAMS = (".pt2", ".onnx")
 BATCH = 2
-"""Frames of the example that is traced; of 0 or 1, torch would make a constant."""
+"""Number of frames of the traced example; torch would specialize 0 or 1 as a constant."""
 
 
 class FramesToMaps(nn.Module):
-    """An encoder with its transform's scaling inside: from decoded frames to maps."""
+    """An encoder that includes its transform's scaling: from decoded frames to maps."""
 
     def __init__(self, encoder: Encoder, layers: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FramesToMaps(nn.Module):
         self.wanted = None if layers is None else list(layers)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Map (N, height, width, 3) uint8 RGB to one (N, C, H, W) float32 a layer."""
+        """Map (N, height, width, 3) uint8 RGB to one (N, C, H, W) float32 per layer."""
         transform = self.encoder.transform
         x = frames.permute(0, 3, 1, 2).to(torch.float32) * (1 / (255 * transform.std)) - transform.mean / transform.std
         return tuple(self.encoder(x, self.wanted))
@@ -39,14 +39,14 @@ class FramesToMaps(nn.Module):
 def write_program(
     model: nn.Module, path: Path, transform: FrameTransform, names: Sequence[str], facts: Mapping[str, str]
 ) -> None:
-    """Write a network as a program of any number of frames, (N, height, width, 3) uint8.
+    """Write a network as a program for any number of frames, (N, height, width, 3) uint8.
 
     Args:
-        model: takes those frames.
-        path: its ending, one of `PROGRAMS`, says of which kind.
-        transform: whose height and width the frames have.
-        names: of the model's outputs; torch.export numbers them instead.
-        facts: texts that go with it: metadata of an ONNX file, extra files of a torch.export one.
+        model: the network, which takes those frames.
+        path: file to write; its suffix, one of `PROGRAMS`, selects the format.
+        transform: gives the height and width of the frames.
+        names: names of the model's outputs; torch.export numbers them instead.
+        facts: additional texts: metadata of an ONNX file, extra files of a torch.export file.
 
     Raises:
         RunError: a package is missing, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""Networks of timm, cut into layers: the stages that their `feature_info` names, the first one with the stem."""
+"""timm networks as encoders: one layer per stage in `feature_info`, with the stem in the first."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from seqff.transform import FrameTransform
 
 PREFIX = "timm:"
 PLAIN_NAME = re.compile(r"[\w.]+")
-"""timm's own networks; names with a source before them, as hf-hub:USER/NAME, would be fetched from there."""
+"""timm's own networks; names with a source, such as hf-hub:USER/NAME, would be downloaded."""
 BLOCKS_TO_STAGES = 4
-"""Layers that a vision transformer's blocks are dealt out to."""
+"""Number of layers into which a vision transformer's blocks are grouped."""
 
 
 def build_timm(config: EncoderConfig, transform: FrameTransform, *, seed: int = 0) -> Encoder:
-    """Build a network of timm as an encoder.
+    """Build a timm network as an encoder.
 
-    Those that timm can run as a list of stages are cut after each stage; what comes after the last one, as the
-    classifier, is left out. A vision transformer is cut into four groups of its blocks; it has no class token here, and
-    what is between two layers is the map of its patches.
+    Networks that timm can run as a list of stages are split after each stage; everything after the last one, such as
+    the classifier, is dropped. A vision transformer is split into four groups of blocks; it has no class token here,
+    and its layers exchange the map of its patches.
 
     Args:
-        config: `name`, "timm:" and timm's name; `weights` and `norm`. Other settings are those of the plain conv net.
-        transform: how frames come in.
-        seed: of the initial weights, drawn as timm draws them.
+        config: `name` ("timm:" and timm's name), `weights` and `norm`. Other settings belong to the plain conv net.
+        transform: transform of the input.
+        seed: seed of the initial weights, drawn by timm's initialization.
 
     Raises:
-        ValueError: settings of the plain conv net, frames that do not fit, no such network, or one that cannot be cut.
-        RunError: timm is not installed, or the file of weights cannot be read or holds those of another network.
+        ValueError: settings of the plain conv net, an unsuitable frame size, or an unknown or unsupported network.
+        RunError: timm is not installed, or the weights file cannot be read or belongs to another network.
     """
     check_plain(config)
     name = config.name.removeprefix(PREFIX)
@@ -55,7 +55,7 @@ def build_timm(config: EncoderConfig, transform: FrameTransform, *, seed: int = 
 
 
 def _create(name: str, transform: FrameTransform) -> Any:
-    """Return the network as timm's list of stages, or a vision transformer as it is."""
+    """Return the network as timm's list of stages, or a vision transformer unchanged."""
     try:
         import timm
     except ImportError as error:
@@ -77,10 +77,10 @@ def _create(name: str, transform: FrameTransform) -> Any:
 
 
 def _stages(net: Any, name: str) -> list[list[nn.Module]]:
-    """Deal the modules of a list of stages out to its layers; a stem belongs to the first of them.
+    """Group the modules of a list of stages into layers; a stem belongs to the first.
 
     A stem ends with an activation or is one convolution: the module after which timm takes its map has at most one
-    matrix or kernel of weights.
+        weight matrix or kernel.
     """
     if str(getattr(net.output_fmt, "value", net.output_fmt)) != "NCHW":
         raise ValueError(f"{name} cannot be cut into stages: its maps have the channels last, which no layer here has")
@@ -94,7 +94,7 @@ def _stages(net: Any, name: str) -> list[list[nn.Module]]:
 
 
 class Patches(nn.Module):
-    """Frames to the map of their patches, with where they are: (N, 3, H, W) -> (N, C, H / patch, W / patch)."""
+    """Patch embedding with positions: (N, 3, H, W) -> (N, C, H / patch, W / patch)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Patches(nn.Module):
 
 
 class Blocks(nn.Module):
-    """Blocks of a transformer on a map, whose places are the tokens: (N, C, H, W) -> (N, C, H, W)."""
+    """Transformer blocks on a map, whose positions are the tokens: (N, C, H, W) -> (N, C, H, W)."""
 
     def __init__(self, blocks: nn.Sequential) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Blocks(nn.Module):
 
 
 def _blocks(model: Any, name: str) -> list[list[nn.Module]]:
-    """Deal the blocks of a vision transformer out to layers; the first one makes the patches, too."""
+    """Group the blocks of a vision transformer into layers; the first also embeds the patches."""
     if model.num_prefix_tokens or not isinstance(model.blocks, nn.Sequential):
         raise ValueError(f"{name} cannot be cut into groups of blocks: it has tokens that are no patches")
     count = len(model.blocks)
@@ -134,7 +134,7 @@ def _blocks(model: Any, name: str) -> list[list[nn.Module]]:
 
 
 def _load(net: Any, path: Path, name: str) -> None:
-    """Read weights that have timm's names into the network; those of modules that it lacks, as the head, are left."""
+    """Load weights with timm's names into the network; weights of missing modules, such as the head, are ignored."""
     if not isinstance(net, nn.ModuleDict):
         raise ValueError(
             f"encoder.weights={path}: {name} is a vision transformer, which has no class token here; its published "
@@ -146,7 +146,7 @@ def _load(net: Any, path: Path, name: str) -> None:
         second, _, deeper = rest.partition(".")
         if first in net:
             state[key] = value
-        elif f"{first}_{second}" in net:  # timm lays out a Sequential's parts beside each other
+        elif f"{first}_{second}" in net:  # timm flattens a Sequential's parts
             state[f"{first}_{second}.{deeper}"] = value
     try:
         net.load_state_dict(state, strict=True)

@@ -1,4 +1,4 @@
-"""What a layer minimises by itself: objectives, their tolerances, and the heads they look through."""
+"""Objectives: the losses of layers, with their tolerances and heads."""
 
 from seqff.objectives.base import Objective as Objective
 from seqff.objectives.base import WeightedSum as WeightedSum

@@ -1,4 +1,4 @@
-"""What every objective is: a module from one layer's output and the relations of its rows to a loss."""
+"""Base class of objectives: modules that map a layer's output and the relations between its rows to a loss."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from seqff.relation import Relation
 class Objective(nn.Module):
     """One term of a layer's loss.
 
-    A term with weights of its own (CLAPP's prediction matrix) trains them with the layer; what it remembers between
-    steps (a tolerance, a count of draws) lies in buffers, so that checkpoints hold it.
+    A term with its own weights (CLAPP's prediction matrix) trains them with the layer; state between steps (a
+    tolerance, a counter of draws) is kept in buffers, so that checkpoints contain it.
 
-    `sees` says what `forward` is given: "embedding", the head's output (N, D) float32; "video_embedding", the output of
-    a second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the
-    layer's output for the inputs that `compose` makes of its input rows.
-    `needs_mixtures` says that batches must hold synthetic negatives (`relation.real`).
+    `sees` is the input of `forward`: "embedding", the head's output (N, D) float32; "video_embedding", the output of a
+    second head on the mean over the whole map; "map", the layer's own output (N, C, H, W) float32; or "composed", the
+    layer's output for the inputs returned by `compose`. `needs_mixtures` is true if batches must contain synthetic
+    negatives (`relation.real`).
     """
 
     sees: ClassVar[Literal["embedding", "video_embedding", "map", "composed"]] = "embedding"
     needs_mixtures: ClassVar[bool] = False
 
     def compose(self, h: Tensor, relation: Relation) -> Tensor:
-        """Make the inputs a "composed" term wants to see the layer's output of: (N, C, H, W) -> (M, C, H, W)."""
+        """Return the layer inputs for a "composed" term: (N, C, H, W) -> (M, C, H, W)."""
         raise NotImplementedError
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
@@ -38,8 +38,8 @@ class WeightedSum(nn.Module):
     """The terms of one layer and their weights.
 
     Args:
-        terms: by name, with their weights.
-        dim: D of the head's embedding; what the head gives behind it is the video embedding.
+        terms: objectives by name, with their weights.
+        dim: D of the head's embedding; the rest of the head's output is the video embedding.
     """
 
     def __init__(self, terms: dict[str, tuple[Objective, float]], dim: int | None = None) -> None:
@@ -49,11 +49,11 @@ class WeightedSum(nn.Module):
         self.weights = {name: weight for name, (_, weight) in terms.items()}
 
     def __iter__(self) -> Iterator[tuple[str, Objective]]:
-        """Go through the terms by name."""
+        """Iterate over the terms by name."""
         return ((name, term) for name, term in self.terms.items() if isinstance(term, Objective))
 
     def sees(self, what: str) -> bool:
-        """Say whether any term looks at "embedding", "video_embedding", "map" or "composed"."""
+        """Return whether any term uses "embedding", "video_embedding", "map" or "composed"."""
         return any(term.sees == what for _, term in self)
 
     @property
@@ -67,18 +67,18 @@ class WeightedSum(nn.Module):
         """Return the layer's loss and the metrics of all terms.
 
         Args:
-            layer: for terms that look at its output of other inputs.
+            layer: the layer, for terms that need its output for other inputs.
             h: (N, C, H, W), the layer's input.
             out: (N, C', H', W'), the layer's output.
-            z: (N, D) float32, the head's output, with the video embedding behind it if a term sees that; None if no
-                term sees either.
-            relation: of the N rows.
+            z: (N, D) float32, the head's output, followed by the video embedding if a term needs it; None if no term
+                needs either.
+            relation: relation between the N rows.
         """
         losses: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
         for name, term in self:
             if term.sees in ("embedding", "video_embedding"):
-                assert z is not None  # the learner asks `sees` before
+                assert z is not None  # the learner checks `sees` first
                 seen = z[:, : self.dim] if term.sees == "embedding" else z[:, self.dim :]
             else:
                 seen = (out if term.sees == "map" else layer(term.compose(h, relation))).float()

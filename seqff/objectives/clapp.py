@@ -18,17 +18,17 @@ from seqff.relation import Relation
 def clapp_loss(
     scores: Tensor, positive: Tensor, negatives: Sequence[tuple[Tensor, float]], *, negative_weight: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean over positives of max(0, 1 - s) + negative_weight * weighted means over negatives of max(0, 1 + s).
+    """Return mean over positives of max(0, 1 - s) + negative_weight * weighted means over negatives of max(0, 1 + s).
 
     Args:
         scores: (N, N) float, s; how well row n of the batch predicts row m.
         positive: (P, 2) int64, anchors and their positives.
-        negatives: kinds of negatives, (N, N) bool, and their weights; those of every positive's anchor count.
+        negatives: kinds of negatives, (N, N) bool, and their weights; the negatives of every positive's anchor count.
         negative_weight: weight of all negatives.
 
     Returns:
-        The loss; the mean score of the positives and the weighted mean score of the negatives, detached. A mean over
-        nothing is 0.
+        The loss; the mean score of the positives and the weighted mean score of the negatives, detached. An empty mean
+        is 0.
 
     Reference: Illing, Ventura, Bellec, Gerstner 2021, arXiv:2010.08262: the loss max(0, 1 - y s), y = 1 and y = -1.
     """
@@ -43,15 +43,15 @@ def clapp_loss(
 
 
 class CLAPP(Objective):
-    """CLAPP as a term of a layer's loss, with a matrix of its own.
+    """CLAPP as a term of a layer's loss, with its own matrix.
 
     The loss is that of the authors' code, with negatives by `objective.negative_weight` and `objective.same_video`.
-    Embeddings are taken as they are, not as unit vectors.
+    Embeddings are not normalized.
 
     Args:
         config: weights and choice of the negatives.
         dim: D of the embeddings.
-        generator: source of the initial weights of the matrix, and of the seed that negatives are drawn with.
+        generator: source of the matrix's initial weights, and of the seed for sampling negatives.
     """
 
     def __init__(self, config: ObjectiveConfig, dim: int, generator: torch.Generator | None = None) -> None:

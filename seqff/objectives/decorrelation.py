@@ -1,6 +1,6 @@
-"""Objectives without negatives: positives alike, every dimension alive, dimensions uncorrelated.
+"""Objectives without negatives: positives attracted, variance in every dimension, dimensions decorrelated.
 
-VICReg, Barlow Twins, latent predictive learning, and straightening, which holds successive steps of a video together.
+VICReg, Barlow Twins, latent predictive learning, and straightening, which aligns successive steps of a video.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from seqff.relation import Relation
 
 
 def covariance(centered: Tensor) -> Tensor:
-    """Return the unbiased covariance, (D, D), of rows (P, D) of which the mean has been taken away; 0 for one row."""
+    """Return the unbiased covariance, (D, D), of centered rows (P, D); 0 for one row."""
     return centered.T @ centered / max(len(centered) - 1, 1)
 
 
 def off_diagonal_squares(matrix: Tensor) -> Tensor:
-    """Return the sum of the squares of a square matrix off its diagonal."""
+    """Return the sum of the squared off-diagonal elements of a square matrix."""
     return (matrix - torch.diag(matrix.diagonal())).square().sum()
 
 
 def vicreg_terms(x: Tensor, y: Tensor, tolerance: Tolerance | float | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of VICReg.
+    """Return the three terms of VICReg.
 
     Args:
         x: (P, D) float, earlier rows.
         y: (P, D) float, the positive of each.
-        tolerance: what a positive's mean squared difference over dimensions may be before it counts (0 same,
-            2 unrelated); a Tolerance also learns from these positives. None: everything counts.
+        tolerance: mean squared difference over dimensions that a positive may have without cost (0 same, 2 unrelated);
+            a Tolerance is also updated from these positives. None: no tolerance.
 
     Returns:
         invariance: mean squared difference of the positives.
         variance: mean over dimensions and both views of max(0, 1 - sqrt(var + 1e-4)).
-        covariance: squared covariances off the diagonal, summed, over D; of both views together.
+        covariance: sum of the squared off-diagonal covariances of both views, divided by D.
 
     Reference: Bardes, Ponce, LeCun 2022, arXiv:2105.04906, equations 1 to 5, with the factors of the authors' code:
-    the mean also over D in the invariance, and the mean, not the sum, of the two views' variance terms.
+    the invariance is also averaged over D, and the two views' variance terms are averaged, not summed.
     """
     apart = (x - y).square().mean(dim=1)
     if tolerance is not None:
@@ -54,7 +54,7 @@ def vicreg_terms(x: Tensor, y: Tensor, tolerance: Tolerance | float | None = Non
 
 
 def barlow_terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The two terms of Barlow Twins.
+    """Return the two terms of Barlow Twins.
 
     Args:
         x: (P, D) float, earlier rows.
@@ -77,7 +77,7 @@ def _standardize(x: Tensor) -> Tensor:
 
 
 def lpl_terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of latent predictive learning.
+    """Return the three terms of latent predictive learning.
 
     Args:
         x: (P, D) float, earlier rows.
@@ -86,8 +86,8 @@ def lpl_terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         predictive: mean squared difference of the positives.
         hebbian: minus the mean over dimensions and both views of log(var + 1e-4).
-        decorrelation: mean squared covariance of two different dimensions, of both views; no gradient flows through
-            the means, neither here nor in the variance: a unit knows its own average, not how it came about.
+        decorrelation: mean squared covariance of two different dimensions, of both views. No gradient flows through the
+            means, here or in the variance: a unit knows its own average, but not how it depends on single inputs.
 
     Reference: Halvagal and Zenke 2023, Nature Neuroscience 26:1906 (doi:10.1038/s41593-023-01460-y), with the
     constants of the authors' code.
@@ -100,14 +100,14 @@ def lpl_terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def straightness(z: Tensor, positive: Tensor) -> Tensor:
-    """Mean cosine between successive steps of a video: 1 straight on, 0 at right angles, -1 back.
+    """Return the mean cosine between successive steps of a video: 1 straight, 0 orthogonal, -1 reversed.
 
     Args:
         z: (N, D) float32.
-        positive: (P, 2) int64, pairs of rows (n, n + gap). Two pairs (a, b) and (b, c) make two successive steps.
+        positive: (P, 2) int64, pairs of rows (n, n + gap). Two pairs (a, b) and (b, c) form two successive steps.
 
     Returns:
-        A scalar; 0 if no two pairs follow each other.
+        A scalar; 0 if there are no successive pairs.
 
     Reference: Niu, Savin, Simoncelli 2024, arXiv:2411.01777, equation 1.
     """
@@ -118,13 +118,12 @@ def straightness(z: Tensor, positive: Tensor) -> Tensor:
 
 
 class Decorrelation(Objective):
-    """The weighted sum of what a formula says about the positives: VICReg, Barlow Twins, LPL.
+    """The weighted sum of a formula's terms on the positives: VICReg, Barlow Twins, LPL.
 
     Args:
-        formula: (P, D) earlier rows and (P, D) positives of them -> its terms; with a tolerance, that is the third
-            argument.
-        weights: of the terms, by the names under which they are logged before their weights.
-        tolerance: of the layer; None: the formula takes none.
+        formula: maps (P, D) earlier rows and their (P, D) positives to its terms; a tolerance is the third argument.
+        weights: weights of the terms, by the names under which their unweighted values are logged.
+        tolerance: tolerance of the layer; None if the formula takes none.
     """
 
     def __init__(
@@ -150,7 +149,7 @@ class Straightening(Objective):
     """The weighted sum of 1 - `straightness` and VICReg's variance and covariance; clips need three frames or more.
 
     Args:
-        weights: of the three.
+        weights: weights of the three terms.
     """
 
     def __init__(self, weights: tuple[float, float, float]) -> None:
@@ -158,7 +157,7 @@ class Straightening(Objective):
         self.weights = weights
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, and `straightness`, `straightening_variance` and `..._covariance` before their weights."""
+        """Return the loss, and the unweighted `straightness`, `straightening_variance` and `..._covariance`."""
         names = ("straightness", "straightening_variance", "straightening_covariance")
         if not len(relation.positive):
             return zero_loss(z, *names)

@@ -1,4 +1,4 @@
-"""Goodness: each layer says of every row whether it is real or synthetic, by the squares of its activities."""
+"""Goodness: each layer classifies rows as real or synthetic by its squared activities."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from seqff.relation import Relation
 
 
 def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["map", "position"] = "map") -> Tensor:
-    """Goodness of a layer's activities: the sum, or the mean, of their squares.
+    """Return the goodness of a layer's activities: the sum, or the mean, of their squares.
 
     Args:
         y: (N, D) or (N, C, H, W) float, activities before any normalization.
         form: "sum" as in the paper, or "mean", which does not depend on the number of units.
-        over: "map", all units of a row together; "position", the channels at each place of a map by themselves.
+        over: "map", all units of a row together; "position", the channels at each position of a map separately.
 
     Returns:
         (N,) float; (N, H, W) with over="position".
@@ -34,10 +34,10 @@ def goodness(y: Tensor, form: Literal["sum", "mean"] = "sum", *, over: Literal["
 
 
 def threshold_loss(g: Tensor, real: Tensor, *, threshold: float, alpha: float = 1.0) -> Tensor:
-    """Cross-entropy of p(real) = sigmoid(g - theta): softplus(theta - g) of real rows, softplus(g - theta) of others.
+    """Return the cross-entropy of p(real) = sigmoid(g - theta): softplus(theta - g) if real, else softplus(g - theta).
 
     Args:
-        g: (N,) or (N, P) float, goodness of every row (at P places).
+        g: (N,) or (N, P) float, goodness of every row (at P positions).
         real: (N,) bool, rows that are not synthetic.
         threshold: theta.
         alpha: factor on g - theta, 1 in the paper.
@@ -54,26 +54,26 @@ def threshold_loss(g: Tensor, real: Tensor, *, threshold: float, alpha: float = 
 
 
 def pair_off(real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pair the k-th real row with the k-th synthetic one, without a look at the data from the host.
+    """Pair the k-th real row with the k-th synthetic one, without synchronizing with the host.
 
     Args:
         real: (N,) bool.
 
     Returns:
-        (N // 2,) int64 real rows, (N // 2,) int64 synthetic rows, and (N // 2,) bool, whether the pair is one: where
-        the kinds are not equally many, rows are left over.
+        (N // 2,) int64 real rows, (N // 2,) int64 synthetic rows, and (N // 2,) bool, whether the pair is valid: if the
+        numbers differ, some rows remain unpaired.
     """
-    order = torch.argsort((~real).int(), stable=True)  # real rows first, each kind in its order
+    order = torch.argsort((~real).int(), stable=True)  # real rows first, order preserved
     half = len(real) // 2
     first, second = order[:half], order[len(real) - half :]
     return first, second, real[first] & ~real[second]
 
 
 def symba_loss(g: Tensor, real: Tensor, *, alpha: float = 1.0) -> Tensor:
-    """SymBa: softplus(-alpha (g_real - g_synthetic)) of pairs of rows (see `pair_off`), no threshold.
+    """Return the SymBa loss: softplus(-alpha (g_real - g_synthetic)) of pairs of rows (see `pair_off`), no threshold.
 
     Args:
-        g: (N,) or (N, P) float, goodness of every row (at P places).
+        g: (N,) or (N, P) float, goodness of every row (at P positions).
         real: (N,) bool, rows that are not synthetic.
         alpha: factor on the difference.
 
@@ -89,13 +89,13 @@ def symba_loss(g: Tensor, real: Tensor, *, alpha: float = 1.0) -> Tensor:
 
 
 class Goodness(Objective):
-    """High goodness for real rows, low goodness for synthetic ones, as `relation.real` tells them apart.
+    """High goodness for real rows, low goodness for synthetic ones (see `relation.real`).
 
     Args:
         config: form, threshold, loss and alpha.
 
     Raises:
-        ValueError: an alpha or a threshold that is not above 0.
+        ValueError: alpha or threshold is not above 0.
     """
 
     sees = "map"
@@ -116,7 +116,7 @@ class Goodness(Objective):
         synthetic pairs (see `pair_off`) in which the real row has the higher goodness.
 
         Raises:
-            ValueError: the batch has no synthetic rows, or goodness per position was asked of (N, D) activities.
+            ValueError: the batch has no synthetic rows, or goodness per position is requested for (N, D) activities.
         """
         config, real = self.config, relation.real
         if real is None:

@@ -1,4 +1,4 @@
-"""Heads: the throw-away projector through which a layer's objective looks at its map."""
+"""Projection heads between a layer's map and its objective, discarded after training."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from seqff.grid_mean import grid_mean
 
 HIDDEN_UNITS = 256
-"""Of the mlp."""
+"""Hidden units of the MLP head."""
 
 
 class Head(nn.Module):
-    """Grid pooling, then an embedding of what it gives; and, where a term asks for it, one of the mean over the map.
+    """Grid pooling and an embedding of the result; optionally also an embedding of the mean over the map.
 
     Args:
         grid: side of the pooling grid.
-        cells: from (N, C * grid * grid) to (N, D).
-        whole: from (N, C) to (N, D'), the video embedding; None for none.
-        split: the first so many channels are for `cells`, the others for `whole`; 0 = both see all.
+        cells: maps (N, C * grid * grid) to (N, D).
+        whole: maps (N, C) to (N, D'), the video embedding; None for none.
+        split: number of leading channels for `cells`, the others are for `whole`; 0 = both use all.
     """
 
     def __init__(self, grid: int, cells: nn.Module, whole: nn.Module | None = None, *, split: int = 0) -> None:
@@ -28,11 +28,11 @@ class Head(nn.Module):
         self.grid, self.cells, self.whole, self.split = grid, cells, whole, split
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the embedding of (N, C, H, W), (N, D), with the video embedding behind it: (N, D + D')."""
+        """Return the embedding of (N, C, H, W), (N, D), followed by the video embedding: (N, D + D')."""
         return self.embed(grid_mean(x, self.grid))
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """Return what `forward` gives for a map of which the grid mean is there, (N, C, grid, grid)."""
+        """Like `forward`, given the grid mean of the map, (N, C, grid, grid)."""
         first, second = pooled.tensor_split([self.split], dim=1) if self.split else (pooled, pooled)
         z: Tensor = self.cells(first.flatten(1))
         return z if self.whole is None else torch.cat([z, self.whole(second.mean(dim=(2, 3)))], dim=1)
@@ -69,12 +69,12 @@ def build_head(
     """Build the head of one layer.
 
     Args:
-        name: "mlp" (grid pooling, linear, ReLU of 256 units, linear), "linear" or "none" (grid pooling alone).
+        name: "mlp" (grid pooling, linear, ReLU of 256 units, linear), "linear" or "none" (only grid pooling).
         channels: C of the layer's map (N, C, H, W).
         grid: side of the pooling grid.
         out: D of the embedding (ignored by "none": D = C * grid * grid).
-        video: with a second embedding, of the mean over the whole map.
-        split: channels for the first embedding, the others are for the second; 0 = both see all.
+        video: add a second embedding, of the mean over the whole map.
+        split: channels for the first embedding, the others are for the second; 0 = both use all.
         generator: source of the initial weights.
 
     Returns:
@@ -89,14 +89,14 @@ def build_head(
 
 
 def split_channels(channels: int, fraction: float) -> int:
-    """Return how many of a layer's channels are for terms within videos, if a fraction of them is for those between.
+    """Return the number of a layer's channels for terms within videos, given the fraction for terms between videos.
 
     Args:
-        channels: of the layer's map.
-        fraction: `objective.video_channels`; for 0 all terms see all channels, and so 0 is returned.
+        channels: channels of the layer's map.
+        fraction: `objective.video_channels`; for 0, all terms use all channels and 0 is returned.
 
     Raises:
-        ValueError: the fraction is not 0 to below 1, or leaves one kind of term without a channel.
+        ValueError: the fraction is not in [0, 1), or leaves one kind of term without a channel.
     """
     between = round(fraction * channels)
     if not 0 <= fraction < 1 or (fraction and not 0 < between < channels):
@@ -108,5 +108,5 @@ def split_channels(channels: int, fraction: float) -> int:
 
 
 def head_dim(name: str, channels: int, *, grid: int, out: int) -> int:
-    """Return D of the embedding that `build_head` with these arguments gives."""
+    """Return D of the embedding of `build_head` with these arguments."""
     return channels * grid * grid if name == "none" else out

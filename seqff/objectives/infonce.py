@@ -1,4 +1,4 @@
-"""InfoNCE: tell a row's positive from all its negatives, or a frame's video from all others."""
+"""InfoNCE: pick a row's positive among all its negatives, or a frame's video among all others."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from seqff.objectives.pairwise import BilinearScore, masked_mean, unit
 from seqff.relation import Relation
 
 TEMPERATURE = 0.1
-"""What cosines are divided by between videos."""
+"""Temperature of the cosines between videos."""
 
 
 def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of finding each anchor's positive among its negatives.
+    """Return the cross-entropy of picking each anchor's positive among its negatives.
 
     For a pair (a, b): -log(exp(s_ab) / (exp(s_ab) + sum over negatives k of a of exp(s_ak))).
 
     Args:
-        scores: (N, M) float, s; how well row n of the batch fits row m.
+        scores: (N, M) float, s; how well row n of the batch matches row m.
         positive: (P, 2) int64, anchors (0..N) and their positives (0..M).
         negative: (N, M) bool, negatives of every row.
 
     Returns:
-        The mean over the pairs of which the anchor has negatives, 0 if there are none; and the fraction of these pairs
-        in which the positive scores above every negative.
+        The mean over the pairs whose anchor has negatives, 0 if there are none; and the fraction of these pairs in
+        which the positive scores above every negative.
 
     Reference: van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
     """
@@ -42,19 +42,19 @@ def info_nce(scores: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor
 
 
 class InfoNCE(Objective):
-    """InfoNCE among distant rows of the same video and among rows of other videos, added by `objective.same_video`.
+    """InfoNCE with negatives from the same video and from other videos, weighted by `objective.same_video`.
 
-    `objective.negative_weight` has no part in it. Scores are cosines, and both rows of a pair look for each other; or
-    bilinear, and the earlier row looks for the later one, as in CPC and Greedy InfoMax.
+    `objective.negative_weight` is not used. Scores are cosines, with both rows of a pair as anchors, or bilinear, with
+    only the earlier row as anchor, as in CPC and Greedy InfoMax.
 
     Args:
-        config: score, temperature, weights and choice of negatives (the nearest ones are those of the nearest
-            embeddings, whatever the score).
+        config: score, temperature, weights and choice of negatives (nearness is measured between embeddings, whatever
+            the score).
         dim: D of the embeddings.
-        generator: source of the initial weights of the bilinear score, and of the seed that negatives are drawn with.
+        generator: source of the bilinear score's initial weights, and of the seed for sampling negatives.
 
     Raises:
-        ValueError: a temperature that is not above 0.
+        ValueError: the temperature is not above 0.
 
     Reference: Loewe, O'Connor, Veeling 2019, arXiv:1905.11786 (Greedy InfoMax: each layer by its own InfoNCE); cosines
     over a temperature as in Chen et al. 2020, arXiv:2002.05709.
@@ -88,7 +88,7 @@ class InfoNCE(Objective):
 
 
 def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """InfoNCE in which every frame of the same video is a positive, and frames of other videos are the negatives.
+    """Return InfoNCE with all frames of the same video as positives, and frames of other videos as negatives.
 
     With s the cosine over the temperature, the mean over all pairs (a, b) of frames of the same video, positives and
     distant ones, of -log(exp(s_ab) / (exp(s_ab) + sum over frames k of other videos of exp(s_ak))).
@@ -97,14 +97,14 @@ def video_infonce(z: Tensor, same: Tensor, other: Tensor, *, temperature: float)
         z: (N, D) float embeddings.
         same: (N, N) bool, pairs of the same video.
         other: (N, N) bool, pairs of different videos.
-        temperature: what cosines are divided by, above 0.
+        temperature: divisor of the cosines, above 0.
 
     Returns:
-        The loss, a scalar, 0 if all rows are of one video; and the fraction of the pairs (a, b) in which b is nearer to
-        a than every frame of other videos.
+        The loss, a scalar, 0 if all rows are from one video; and the fraction of pairs (a, b) in which b is closer to a
+        than every frame of other videos.
 
-    Reference: Khosla et al. 2020, arXiv:2004.11362 (several positives for each anchor), with videos for labels and each
-    positive among the negatives alone; as in van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
+    Reference: Khosla et al. 2020, arXiv:2004.11362 (several positives for each anchor), with videos as labels and each
+        positive contrasted only with the negatives, as in van den Oord, Li, Vinyals 2018, arXiv:1807.03748, equation 4.
     """
     u = unit(z.float())
     scores = u @ u.T / temperature
@@ -123,10 +123,10 @@ def video_pairs(relation: Relation) -> tuple[Tensor, Tensor]:
 
 
 class VideoInfoNCE(Objective):
-    """InfoNCE between videos, of the pairs that `video_pairs` names.
+    """InfoNCE between videos, on the pairs of `video_pairs`.
 
-    It looks through a head of its own at the mean over the whole map, so that it can neither tell videos apart by where
-    things are nor stand in the way of a term that asks where they are.
+    Its own head sees the mean over the whole map, so that it cannot identify videos by the positions of objects, and
+    does not interfere with terms that need positions.
     """
 
     sees = "video_embedding"

@@ -1,4 +1,4 @@
-"""Which negatives a row is compared with: all of the batch, some of them, or the nearest; what is none becomes none."""
+"""Selection of negatives for each row: all in the batch, a sample, or the nearest."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from seqff.random_streams import hash_integers
 from seqff.relation import Relation
 
 PER_KIND = 8
-"""Negatives of each kind that a row keeps."""
+"""Number of negatives of each kind kept per row."""
 GOLDEN = 0.6180339887498949
-"""The golden ratio's fraction: its multiples, modulo 1, spread evenly over 0..1 however many are taken."""
+"""Fraction of the golden ratio: its multiples modulo 1 are evenly spread over 0..1, whatever their number."""
 
 
 class Negatives(nn.Module):
-    """Chooses the negatives of a layer's rows.
+    """Selects the negatives of a layer's rows.
 
     - "all": every negative of the batch.
-    - "sampled": for each row 8 of each kind (same video, other videos), drawn anew at every step.
+    - "sampled": for each row 8 of each kind (same video, other videos), resampled at every step.
     - "hard": for each row the 8 nearest ones of each kind.
 
     Args:
         config: `negatives`.
-        generator: source of the seed that draws start from.
+        generator: source of the seed for sampling.
 
     Raises:
         ValueError: an unknown choice.
@@ -38,13 +38,13 @@ class Negatives(nn.Module):
         self.kind = config.negatives
         if self.kind not in ("all", "sampled", "hard"):
             raise ValueError(f"objective.negatives is {self.kind!r}: choose from all, sampled, hard")
-        self.draw: Tensor  # numbers the draws, so that a resumed run draws the same
+        self.draw: Tensor  # counts the draws, so that a resumed run draws the same
         if self.kind == "sampled":
             self.register_buffer("draw", torch.randint(2**62, (), generator=generator))
 
     @torch.no_grad()
     def forward(self, u: Tensor, relation: Relation) -> Relation:
-        """Return the relation with the chosen negatives alone.
+        """Return the relation with only the selected negatives.
 
         Args:
             u: (N, D) float32 embeddings, as the objective compares them.
@@ -62,7 +62,7 @@ class Negatives(nn.Module):
 
 
 def lowest(rank: Tensor, mask: Tensor, k: int) -> Tensor:
-    """Keep in each row of a mask the k places of lowest rank.
+    """Keep the k positions of lowest rank in each row of a mask.
 
     Args:
         rank: (N, M) float.
@@ -70,35 +70,35 @@ def lowest(rank: Tensor, mask: Tensor, k: int) -> Tensor:
         k: at least 1.
 
     Returns:
-        (N, M) bool, true where the mask is; in rows with at most k such places, all of them.
+        (N, M) bool, a subset of the mask; rows with at most k true positions are unchanged.
     """
     chosen = rank.masked_fill(~mask, torch.inf).topk(min(k, rank.shape[1]), dim=1, largest=False).indices
     return torch.zeros_like(mask).scatter_(1, chosen, True) & mask
 
 
 def kinds(relation: Relation, same_video: float) -> list[tuple[Tensor, float]]:
-    """Return the masks of negatives, (N, N) bool, that have a weight in the loss, with that weight.
+    """Return the masks of negatives, (N, N) bool, with nonzero weight in the loss, and their weights.
 
     Args:
-        relation: of the N rows.
-        same_video: weight of the distant rows of the same video, 0..1; that of rows of other videos is 1 minus it.
+        relation: relation between the N rows.
+        same_video: weight of distant rows of the same video, 0..1; rows of other videos have 1 minus that.
     """
     both = ((relation.same_video, same_video), (relation.other_video, 1 - same_video))
     return [(mask, weight) for mask, weight in both if weight > 0]
 
 
 def pick(mask: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Pick one negative for each of some rows, spread over all there are.
+    """Pick one negative for each of some rows, spread evenly over all negatives.
 
-    The pick is a function of the batch alone: batches are drawn at random already, and a generator would be one more
-    thing that a resumed run has to put back.
+    The choice is a function of the batch: batches are random already, and a generator would be additional state to
+        restore when resuming.
 
     Args:
-        mask: (N, M) bool, which of M rows are negatives of which of N.
-        rows: (P,) int64, rows to pick for; the same row may come again and is then given another negative.
+        mask: (N, M) bool, whether each of M rows is a negative of each of N rows.
+        rows: (P,) int64, rows to pick for; a repeated row gets different negatives.
 
     Returns:
-        (P,) int64, the negative of each; and (P,) bool, whether there is one (else any row is named).
+        (P,) int64, the negative of each; and (P,) bool, whether there is one (otherwise the row is arbitrary).
     """
     candidates = mask[rows]
     count = candidates.sum(dim=1)

@@ -1,4 +1,4 @@
-"""What objectives compute of the rows of a batch and of pairs of them: distances, scores, means over some."""
+"""Functions of rows and pairs of rows for objectives: distances, scores, masked means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def unit(z: Tensor) -> Tensor:
 
 
 def normalize(z: Tensor, kind: EmbeddingNorm) -> Tensor:
-    """Scale the rows of z, (N, D) float, to length 1 ("unit"), or leave them as they are ("none").
+    """Scale the rows of z, (N, D) float, to length 1 ("unit"), or return them unchanged ("none").
 
     Raises:
         ValueError: unknown kind.
@@ -36,16 +36,16 @@ def squared_distances(u: Tensor) -> Tensor:
     down, across = (
         u.square().sum(dim=1),
         u.square().sum(dim=1),
-    )  # one sum in both places would round gradients otherwise
+    )  # reusing one sum in both places would round gradients differently
     return torch.clamp(down[:, None] + across[None, :] - 2 * (u @ u.T), min=0)
 
 
 class BilinearScore(nn.Module):
-    """Bilinear scores z_k . W z_n; W is learnt with the layer.
+    """Bilinear scores z_k . W z_n; W is learned with the layer.
 
-    W is `weight` / D. Scores of fresh embeddings of mean square 1 are then of order 1 whatever D is, and a step of Adam
-    changes them by about as much as a step on the layer's own weights: with W itself as the parameter, a step of 0.002
-    on each of a million entries throws the scores of 1024 positive features by hundreds.
+    W is `weight` / D. Initial scores of embeddings with mean square 1 are then of order 1, whatever D is, and a step of
+    Adam changes them about as much as a step on the layer's weights: with W itself as the parameter, a step of 0.002 on
+    each of a million entries would change the scores of 1024 positive features by hundreds.
 
     Args:
         dim: D of the embeddings.
@@ -60,12 +60,12 @@ class BilinearScore(nn.Module):
         nn.init.normal_(self.weight, generator=generator)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Map embeddings, (N, D), to scores, (N, N): entry (n, k) says how well row n predicts row k."""
+        """Map embeddings, (N, D), to scores, (N, N): entry (n, k) is how well row n predicts row k."""
         return (z @ self.weight.T) @ z.T / len(self.weight)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values where the mask is true, 0 where it is nowhere true; no look at the data from the host."""
+    """Return the mean of the values where the mask is true, 0 if it is never true, without host synchronization."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -77,13 +77,13 @@ def views(z: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
         positive: (P, 2) int64 pairs of rows.
 
     Returns:
-        Two (P, D) float32; a row that is in several pairs comes several times.
+        Two (P, D) float32; a row that is in several pairs is repeated.
     """
     z = z.float()
     return z[positive[:, 0]], z[positive[:, 1]]
 
 
 def zero_loss(z: Tensor, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return what an objective gives for a batch without positives: a loss of 0 with a graph, and metrics of 0."""
+    """Return an objective's result for a batch without positives: a loss of 0 with a graph, and metrics of 0."""
     zero = z.float().sum() * 0
     return zero, {name: zero.detach() for name in names}

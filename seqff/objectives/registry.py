@@ -1,4 +1,4 @@
-"""All objectives by name, and a layer's weighted sum of them from its settings."""
+"""All objectives by name, and the loss of every layer from the settings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from seqff.objectives.tolerance import Tolerance, build_tolerances
 
 @dataclass(frozen=True)
 class LayerContext:
-    """What an objective can know of its layer when it is built.
+    """Properties of a layer for building its objective.
 
     Args:
         tolerance: delta_l of the layer.
         channels: C of the layer's map.
-        dim: D of the embedding the head gives.
+        dim: D of the head's embedding.
         generator: source of initial weights.
     """
 
@@ -76,10 +76,10 @@ OBJECTIVES: dict[str, Callable[[ObjectiveConfig, LayerContext], Objective]] = {
 
 
 def parse_terms(terms: tuple[str, ...], layers: int) -> list[dict[str, float]]:
-    """Read `name`, `name:weight` or `name:w1,w2,...` (a weight a layer) into the weights of every layer.
+    """Parse `name`, `name:weight` or `name:w1,w2,...` (one weight per layer) into the weights of every layer.
 
     Raises:
-        ValueError: an unknown name, a weight that is no number, or a list of the wrong length.
+        ValueError: an unknown name, an invalid weight, or a list of the wrong length.
     """
     found: list[dict[str, float]] = [{} for _ in range(layers)]
     for text in terms:
@@ -108,7 +108,7 @@ def build_objectives(
     """Build the loss of every layer, bottom to top.
 
     Args:
-        config: which terms, and their settings.
+        config: terms and their settings.
         channels: C of every layer's map.
         dims: D of every layer's embedding.
         generator: source of initial weights.
@@ -122,7 +122,7 @@ def build_objectives(
     for tolerance, c, d, of_layer in zip(tolerances, channels, dims, weights, strict=True):
         terms = {}
         for name, weight in of_layer.items():
-            # each term follows its own tolerance: two may measure distance differently
+            # each term has its own tolerance, because terms may measure distance differently
             context = LayerContext(copy.deepcopy(tolerance), c, d, generator)
             terms[name] = (OBJECTIVES[name](config, context), weight)
         losses.append(WeightedSum(terms, d))

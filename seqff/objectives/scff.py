@@ -15,26 +15,26 @@ from seqff.relation import Relation
 
 
 def rise(g: Tensor, *, threshold: float, penalty: float = 0.0) -> Tensor:
-    """Loss of the positive sums: mean of softplus(theta - g), + penalty * mean over rows of ||g||.
+    """Return the loss of the positive sums: mean of softplus(theta - g), + penalty * mean over rows of ||g||.
 
     Args:
-        g: (P, K) float, goodness at K places.
+        g: (P, K) float, goodness at K positions.
         threshold: theta of the positives.
         penalty: weight of the length of a row's goodness map.
 
     Reference: Chen, Liu, Laydevant, Grollier 2025, Nature Communications 16:5978 (arXiv:2409.11593); goodness at each
-    place, two thresholds and the penalty are those of the authors' code.
+        position, two thresholds and the penalty follow the authors' code.
     """
     length: Tensor = torch.linalg.vector_norm(g, dim=1)
     return F.softplus(threshold - g).mean() + penalty * length.mean()
 
 
 def fall(g: Tensor, valid: Tensor, *, threshold: float) -> Tensor:
-    """Loss of the negative sums: mean of softplus(g - theta), 0 if there are none.
+    """Return the loss of the negative sums: mean of softplus(g - theta), 0 if there are none.
 
     Args:
-        g: (P, K) float, goodness at K places.
-        valid: (P,) bool, rows that are negative sums: their frame has a negative.
+        g: (P, K) float, goodness at K positions.
+        valid: (P,) bool, rows whose frame has a negative.
         threshold: theta of the negatives.
 
     Reference: as `rise`.
@@ -43,11 +43,12 @@ def fall(g: Tensor, valid: Tensor, *, threshold: float) -> Tensor:
 
 
 class SCFF(Objective):
-    """SCFF: the layer is shown sums of two inputs, a frame with its positive and a frame with a negative.
+    """SCFF: the layer's inputs are sums of two inputs, a frame and its positive, or a frame and a negative.
 
-    The authors show a layer two inputs through the same weights, which is the sum of the two: an image with itself or
-    with another one, each standardized. Here negatives are picked (see `pick`), one of each kind that has a weight
-    (`objective.same_video`, `objective.negative_weight`). Every layer sums the outputs of the layer below anew.
+    The authors feed a layer two inputs through the same weights, which equals their sum: an image with itself or with
+        another one, each standardized. Here one negative of each kind with nonzero weight is picked (see `pick`,
+        `objective.same_video`, `objective.negative_weight`). Every layer forms its own sums of the outputs of the layer
+        below.
 
     Args:
         config: thresholds, penalty, and the weights of negatives.
@@ -62,7 +63,7 @@ class SCFF(Objective):
     def compose(self, h: Tensor, relation: Relation) -> Tensor:
         """Return the positive sums and, for each kind of negatives with a weight, as many negative ones.
 
-        Without positives, one row of h stands in, so that the layer has something to run on.
+        Without positives, one row of h is used, so that the layer has an input.
         """
         if not len(relation.positive):
             return h[:1]
@@ -72,11 +73,11 @@ class SCFF(Objective):
         return torch.cat([h[first] + h[other] for other in (second, *picks)])
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of the layer's output for the sums, and the mean goodness of both.
+        """Return the loss of the layer's output for the sums, and the mean goodness of both kinds.
 
         Args:
-            z: (M, C, H, W) float32, output for what `compose` gave.
-            relation: of the rows `compose` saw.
+            z: (M, C, H, W) float32, output for the result of `compose`.
+            relation: relation between the rows given to `compose`.
         """
         names = ("scff_goodness_positive", "scff_goodness_negative")
         if not len(relation.positive):

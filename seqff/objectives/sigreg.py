@@ -1,4 +1,4 @@
-"""SIGReg: positives alike, and the embeddings of a batch distributed as an isotropic Gaussian; no negatives."""
+"""SIGReg: positives attracted, and the embeddings of a batch distributed as an isotropic Gaussian; no negatives."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from seqff.random_streams import hash_integers
 from seqff.relation import Relation
 
 DIRECTIONS = 256
-"""Random directions that the embeddings are projected on at each step."""
+"""Number of random projections of the embeddings per step."""
 
 
 def epps_pulley(x: Tensor) -> Tensor:
-    """Distance of some samples from the standard normal distribution (Epps and Pulley 1983).
+    """Return the distance of samples from the standard normal distribution (Epps and Pulley 1983).
 
     N times the integral over t of |mean_n exp(i t x_n) - exp(-t^2 / 2)|^2 exp(-t^2 / 2), by the trapezoidal rule on 17
     arguments from -5 to 5.
@@ -25,7 +25,7 @@ def epps_pulley(x: Tensor) -> Tensor:
         x: (N, M) float32, N values of each of M variables.
 
     Returns:
-        (M,) float32, at least 0; of N normal values about 1.3 in the mean, of N equal ones in proportion to N.
+        (M,) float32, at least 0; about 1.3 on average for N normal values, proportional to N for N equal values.
 
     Reference: Balestriero and LeCun 2025 (LeJEPA), arXiv:2511.08544, algorithm 1.
     """
@@ -40,11 +40,11 @@ class SIGReg(Objective):
     """LeJEPA's loss as a term of a layer's loss: (1 - weight) * prediction + weight * SIGReg.
 
     prediction is the mean over dimensions of the squared distance of a positive's two rows from their mean; SIGReg the
-    mean of `epps_pulley` over projections of all rows on random directions, drawn anew at every step.
+    mean of `epps_pulley` over projections of all rows on random directions, redrawn at every step.
 
     Args:
-        weight: of SIGReg, 0..1.
-        generator: source of the seed that directions are drawn with.
+        weight: weight of SIGReg, 0..1.
+        generator: source of the seed for drawing directions.
 
     Raises:
         ValueError: a weight out of range.
@@ -57,11 +57,11 @@ class SIGReg(Objective):
         if not 0 <= weight <= 1:
             raise ValueError(f"objective.sigreg.weight must be between 0 and 1, got {weight}")
         self.weight = weight
-        self.draw: Tensor  # numbers the draws, so that a resumed run draws the same
+        self.draw: Tensor  # counts the draws, so that a resumed run draws the same
         self.register_buffer("draw", torch.randint(2**62, (), generator=generator))
 
     def directions(self, dim: int) -> Tensor:
-        """Draw directions of unit length, (dim, DIRECTIONS) float32, a function of the draw's number."""
+        """Draw directions of unit length, (dim, DIRECTIONS) float32, a function of the draw counter."""
         count = 2 * dim * DIRECTIONS
         self.draw += count
         uniform = hash_integers(self.draw, count).double() * 2.0**-64 + 0.5
@@ -70,7 +70,7 @@ class SIGReg(Objective):
         return F.normalize(normal.float(), dim=0)
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its terms before their weights, `sigreg_prediction` and `sigreg_distance`."""
+        """Return the loss and its unweighted terms, `sigreg_prediction` and `sigreg_distance`."""
         if not len(relation.positive):
             return zero_loss(z, "sigreg_prediction", "sigreg_distance")
         z = z.float()

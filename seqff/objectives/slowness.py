@@ -1,4 +1,4 @@
-"""Slow feature analysis, differentiable: positives alike in coordinates in which no direction can be given up."""
+"""Differentiable slow feature analysis: positives attracted in whitened coordinates, so that no direction collapses."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from seqff.objectives.pairwise import views, zero_loss
 from seqff.relation import Relation
 
 NOISE = 0.01
-"""What the objective adds, see `slowness`: a batch with fewer rows than dimensions can then be whitened."""
+"""Noise added by the objective (see `slowness`), to whiten batches with fewer rows than dimensions."""
 TINY = 1e-8
 
 
 def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
-    """Mean squared change of the whitened embeddings: SFA's delta value, averaged over all directions.
+    """Return the mean squared change of the whitened embeddings: SFA's delta value, averaged over all directions.
 
-    With C the covariance of the rows and C' that of the changes x - y, trace(C^-1 C') / D: what is left of the
-    changes when zero mean, unit variance and decorrelation, SFA's constraints, are met by whitening. It is the mean of
-    the generalized eigenvalues of (C', C), which SFA solves for, and no invertible linear map of z changes it:
-    0 nothing changes, 2 positives are unrelated, 4 opposite.
+    With C the covariance of the rows and C' that of the changes x - y, it is trace(C^-1 C') / D: the size of the
+    changes after whitening has imposed SFA's constraints of zero mean, unit variance and decorrelation. It equals the
+    mean of the generalized eigenvalues of (C', C), which SFA solves for, and is invariant under invertible linear maps
+    of z: 0 nothing changes, 2 positives are unrelated, 4 opposite.
 
-    Noise stands for independent noise on every row, of variance e = noise * trace(C) / D in each direction: C + e I and
-    C' + 2 e I take the places of C and C'. A direction without variance is then as fast as noise (2), so that giving
-    one up is no way to slowness.
+    The formula assumes independent noise on every row, of variance e = noise * trace(C) / D in each direction: C + e I
+    and C' + 2 e I replace C and C'. A direction without variance is then as fast as noise (2), so that collapsing a
+    direction does not count as slowness.
 
     Args:
         x: (P, D) float, earlier rows.
@@ -45,7 +45,7 @@ def slowness(x: Tensor, y: Tensor, *, noise: float = 0.0) -> Tensor:
     spread = centered.T @ centered / len(rows)
     added = noise * spread.diagonal().mean() + TINY
     identity = torch.eye(dim, device=x.device, dtype=x.dtype)
-    # a Cholesky that does not report a failure needs no look at the data from the host
+    # a Cholesky without error check needs no synchronization with the host
     factor, _ = torch.linalg.cholesky_ex(spread + added * identity)
     changes = torch.linalg.solve_triangular(factor, (x - y).T, upper=False).square().sum() / len(x)
     of_noise = torch.linalg.solve_triangular(factor, identity, upper=False).square()

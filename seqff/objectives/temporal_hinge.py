@@ -42,13 +42,14 @@ def temporal_hinge(
     Args:
         z: (N, D) float embeddings.
         relation: positives and negatives among the rows.
-        tolerance: delta_l, the distance positives may keep (0..4); a Tolerance also learns from these positives.
-        margin: the distance negatives are pushed to (0..4).
+        tolerance: delta_l, the distance that positives may have without cost (0..4); a Tolerance is also updated from
+            these positives.
+        margin: the distance to which negatives are pushed (0..4).
         negative_weight: weight of the negatives.
         same_video: fraction of that weight for negatives of the same video.
-        embedding_norm: how embeddings are scaled; 0..4 holds for unit vectors.
-        negatives: chooses the negatives; None for all of the batch.
-        scale: of the logistic form; None for the hinge.
+        embedding_norm: scaling of the embeddings; distances are 0..4 for unit vectors.
+        negatives: selects the negatives; None for all in the batch.
+        scale: scale of the logistic form; None for the hinge.
 
     Returns:
         The loss, a scalar, and detached scalars: `positive_distance`, `same_video_distance`, `other_video_distance`
@@ -88,12 +89,12 @@ class TemporalHinge(Objective):
 
     Args:
         config: margin, weight and choice of the negatives, scale of the embeddings.
-        tolerance: of the layer.
-        scale: of the logistic form; None for the hinge.
-        generator: source of the seed that negatives are drawn with.
+        tolerance: tolerance of the layer.
+        scale: scale of the logistic form; None for the hinge.
+        generator: source of the seed for sampling negatives.
 
     Raises:
-        ValueError: a scale that is not above 0.
+        ValueError: the scale is not above 0.
     """
 
     def __init__(

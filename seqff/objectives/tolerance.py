@@ -1,4 +1,4 @@
-"""Tolerances delta_l: how far apart positives may be before a layer must move."""
+"""Tolerances delta_l: the distance that positives may have without cost."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from seqff.config import Tolerances
 
 FALLING = (0.2, 0.1)
-"""The distances of the first layer and of the last; by the same factor from layer to layer between them."""
+"""Distances of the first and the last layer, in geometric steps in between."""
 QUANTILES = (0.5, 0.3)
-"""Measured: the fraction of the positives within the tolerance, in the first layer and in the last."""
+"""Calibrated tolerances: fraction of positives within the tolerance, in the first and the last layer."""
 MOMENTUM = 0.95
-"""Measured: weight of the past in the running estimate."""
+"""Calibrated tolerances: weight of the past in the running estimate."""
 
 
 class Tolerance(nn.Module):
-    """The distance that positives may keep: a given number, or a quantile of the distances it sees, measured.
+    """The distance that positives may have without cost: a fixed number, or a running quantile of their distances.
 
     Args:
         value: the distance, or None to measure it.
-        quantile: fraction of the distances that should be below, 0..1; ignored for a given value.
+        quantile: fraction of the distances below the tolerance, 0..1; ignored for a fixed value.
 
     Attributes:
         value: the distance, a scalar; NaN until it is measured.
@@ -44,10 +44,10 @@ class Tolerance(nn.Module):
         self._gathered: list[Tensor] | None = None
 
     def track(self, distances: Tensor) -> Tensor:
-        """Take the distances of a batch into the estimate and return it, a scalar tensor.
+        """Update the estimate with the distances of a batch and return it, a scalar tensor.
 
-        The first batch sets the estimate, unless a calibration has; a given value stays what it is. Nothing is copied
-        to the host.
+        The first batch sets the estimate, unless a calibration has; a fixed value does not change. Nothing is copied to
+        the host.
 
         Args:
             distances: float, of any shape.
@@ -63,11 +63,11 @@ class Tolerance(nn.Module):
         return self.value
 
     def start_calibration(self) -> None:
-        """Keep all distances from now on, for `finish_calibration`."""
+        """Collect all distances from now on, for `finish_calibration`."""
         self._gathered = []
 
     def finish_calibration(self) -> None:
-        """Set the estimate to the quantile of all distances kept since then, and keep no more."""
+        """Set the estimate to the quantile of the collected distances, and stop collecting."""
         distances = torch.cat(self._gathered or [self.value.new_empty(0)])
         if distances.numel():
             self.value = torch.nanquantile(distances, self.quantile).to(self.value.device)
@@ -75,7 +75,7 @@ class Tolerance(nn.Module):
 
 
 def calibrated(modules: Iterable[nn.Module]) -> list[Tolerance]:
-    """Return the tolerances in some modules that are measured, in a fixed order."""
+    """Return the calibrated tolerances in some modules, in a fixed order."""
     found = (part for module in modules for part in module.modules())
     return [part for part in found if isinstance(part, Tolerance) and part.calibrated]
 
@@ -85,10 +85,10 @@ def build_tolerances(tolerance: Tolerances, layers: int) -> list[Tolerance]:
 
     Args:
         tolerance: a distance for all layers, a list of one for each, "falling" or "calibrated".
-        layers: how many.
+        layers: number of layers.
 
     Raises:
-        ValueError: a distance below 0, a list of the wrong length, or no tolerance at all.
+        ValueError: a distance below 0, a list of the wrong length, or an invalid value.
     """
     if tolerance == "calibrated":
         return [Tolerance(quantile=float(q)) for q in np.linspace(*QUANTILES, layers)]
