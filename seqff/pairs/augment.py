@@ -14,13 +14,13 @@ from seqff.devices import sent
 from seqff.transform import FrameTransform
 
 HUE = np.pi / 2
-"""Largest turn of the hues at color_jitter = 1, in radians."""
+"""Largest hue rotation at color_jitter = 1, in radians."""
 HOST = "cpu"
-"""The device on which OpenCV changes colors, faster than torch does."""
+"""Device on which OpenCV changes colors, because it is faster than torch."""
 GRAY = 0.2
-"""Share of the draws without any color at color_jitter = 1."""
+"""Share of gray draws at color_jitter = 1."""
 QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-"""Turns the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the axis of grays."""
+"""Rotates the hue of a pixel (r, g, b) by a quarter of the circle: the cross product with the gray axis."""
 
 
 def augment(
@@ -35,16 +35,16 @@ def augment(
     """Crop, flip and recolor the frames of one video in one batch.
 
     Args:
-        frames: (T, h, w, 3) uint8, as large as the transform's `decode_size` says; on any device.
-        transform: gives size and scaling of the output.
-        config: `crop`, `flip`, `brightness`, `color_jitter`, and what is drawn once for all frames, for each clip, or
-            for each frame.
-        random: source of the draws.
-        time: (T,) frame numbers, ascending; a clip ends where they leap. None for consecutive frames.
+        frames: (T, h, w, 3) uint8 of the transform's `decode_size`; on any device.
+        transform: determines size and scaling of the output.
+        config: `crop`, `flip`, `brightness`, `color_jitter`, and whether each is drawn per video, per clip or per
+            frame.
+        random: random generator.
+        time: (T,) frame numbers, ascending; a jump starts a new clip. None for consecutive frames.
         out: (T, 3, height, width) float32 to write into, on the same device; None for a new tensor.
 
     Returns:
-        (T, 3, height, width) float32, `out` if it was given.
+        (T, 3, height, width) float32; `out` if given.
     """
     if out is None:
         shape = (len(frames), 3, transform.height, transform.width)
@@ -59,7 +59,7 @@ def augment(
 
 
 def _borders(shared: str, count: int, time: NDArray[np.int64] | None) -> list[int]:
-    """Where draws change: at no frame, where a clip begins, or at each."""
+    """Return the frames at which draws change: none, clip starts, or all."""
     if shared == "independent":
         return list(range(1, count))
     if shared == "clip" and time is not None:
@@ -83,9 +83,9 @@ def _crop_and_flip(
 def _recolor(
     x: Tensor, borders: list[int], transform: FrameTransform, config: PairsConfig, random: np.random.Generator
 ) -> None:
-    """Change exposure and colors of scaled frames, (T, 3, H, W), in place; between borders all alike."""
+    """Change exposure and colors of scaled frames, (T, 3, H, W), in place; constant between borders."""
     draws = random.uniform(-1, 1, (len(borders) + 1, 5))
-    # a pixel becomes gain * pixel + offset, as with a camera's exposure; here said for scaled values
+    # a pixel becomes gain * pixel + offset, like a camera's exposure; here in terms of scaled values
     gain, offset = 1 + config.brightness * draws[:, 0], config.brightness / 2 * draws[:, 1]
     shift = ((gain - 1) * transform.mean + offset) / transform.std
     saturation, angle = 1 + config.color_jitter * draws[:, 2], config.color_jitter * HUE * draws[:, 3]
@@ -99,7 +99,7 @@ def _recolor(
         changed = torch.baddbmm(each[:, None, :, 3], x.permute(0, 2, 3, 1).flatten(1, 2), each[:, :, :3].mT)
         x.copy_(changed.mT.view_as(x))
         return
-    pixels = x.permute(0, 2, 3, 1).numpy()  # channels last, as cv2 wants them: no copy where the batch lies so
+    pixels = x.permute(0, 2, 3, 1).numpy()  # channels last for cv2: no copy if the batch has this layout
     for part, matrix in zip(np.split(pixels, borders), affine, strict=True):
         for frame in part:
             frame[:] = cv2.transform(frame, matrix)

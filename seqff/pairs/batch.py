@@ -1,4 +1,4 @@
-"""A batch: a bag of frames with coordinates: video and time, and what else tells positives from the rest."""
+"""A batch: a set of frames with coordinates (video, time, ...) that determine positives and negatives."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def relate(
     """Derive the relations of a batch from its coordinates.
 
     Args:
-        video: (N,) int64, identity of the video of each row; duplicates of a file share one.
+        video: (N,) int64, identity of the video of each row; copies of a file share one.
         time: (N,) int64, frame number of each row; or (N,) float64, its presentation time in seconds.
         gap: distance of a positive, in the unit of `time`.
         far: smallest distance of a negative in the same video, in the unit of `time`.
-        half_frame: (N,) float64, for times in seconds: half a frame of the row's video. A positive is a frame shown
-            within half a frame of `gap` later: the nearest one, where frames are evenly spaced.
-        shot: (N,) int64, number of the row's shot; frames of different shots are no positives.
-        picture: (N,) int64, number of the row's picture; the same picture twice is no positive.
+        half_frame: (N,) float64, for times in seconds: half a frame interval of the row's video. A positive is a frame
+            within half a frame interval of `gap` later: the nearest one, if frames are evenly spaced.
+        shot: (N,) int64, number of the row's shot; frames of different shots are not positives.
+        picture: (N,) int64, number of the row's picture; identical pictures are not positives.
 
     Returns:
-        The relation. Frames of one video closer than `far` and not `gap` apart are neither positive nor negative,
-        and so are frames `gap` apart with a shot cut between them or the same picture.
+        The relation. Frames of one video closer than `far` and not `gap` apart are neither positive nor negative; nor
+        are frames `gap` apart with a shot cut in between or the same picture.
 
     Raises:
-        ValueError: a gap below one frame, far <= gap, or shapes that differ.
+        ValueError: a gap below one frame, far <= gap, or mismatched shapes.
     """
     if gap <= 0 or (half_frame is None and gap < 1) or far <= gap:
         raise ValueError(
@@ -72,12 +72,13 @@ class FrameBatch:
 
     Args:
         frames: (N, 3, H, W) float32.
-        video: (N,) int64, which video a row is from; duplicates of a file share a number.
-        time: (N,) int64, the row's frame number in its video, pictures that are missing counted.
-        seconds: (N,) float64, when the frame is shown; None unless gap and far are in seconds.
-        half_frame: (N,) float64, half a frame of the row's video, seconds; comes with `seconds`.
-        shot: (N,) int64, number of its shot in its video; None if pairs may span cuts.
-        picture: (N,) int64, number of its picture in its video, the same for repeated frames; None if they may pair.
+        video: (N,) int64, number of each row's video; copies of a file share a number.
+        time: (N,) int64, the row's frame number in its video, counting missing images.
+        seconds: (N,) float64, presentation times; None unless gap and far are in seconds.
+        half_frame: (N,) float64, half a frame interval of the row's video, seconds; given with `seconds`.
+        shot: (N,) int64, number of the shot within the video; None if pairs may span cuts.
+        picture: (N,) int64, number of the picture within the video, the same for repeated frames; None if these may
+            pair.
     """
 
     frames: Tensor
@@ -90,7 +91,7 @@ class FrameBatch:
 
     @classmethod
     def of(cls, frames: Tensor, video: Tensor, where: Sequence[Coordinates]) -> FrameBatch:
-        """Make a batch of frames, the videos of the rows, and the coordinates of its parts, one after another."""
+        """Build a batch from frames, the video of each row, and the coordinates of consecutive parts."""
         columns = zip(*(vars(part).values() for part in where), strict=True)
         rows = (None if part[0] is None else torch.from_numpy(np.concatenate(part)) for part in columns)
         return cls(frames, video, *rows)  # type: ignore[arg-type]  # the first is never None
@@ -104,7 +105,7 @@ class FrameBatch:
         """Derive positives and negatives among the rows (see `relate`).
 
         Raises:
-            ValueError: unit="seconds", and the batch was made without presentation times.
+            ValueError: unit="seconds" for a batch without presentation times.
         """
         time, half_frame = (self.time, None) if unit == "frames" else (self.seconds, self.half_frame)
         if time is None:

@@ -1,7 +1,7 @@
-"""Where the frames of a video stand: by frames and seconds, in which shot, showing which picture; and its pairs.
+"""Coordinates of a video's frames (frame number, seconds, shot, picture), and its pairs.
 
-Shot cuts are heeded by default, since the frames on either side of one show different things. Repeated pictures are
-not: at distance 0 they lie within every tolerance and train nothing, and a fixed camera would lose its resting frames.
+Shot cuts are respected by default, because frames on either side show different things. Repeated pictures are kept: at
+    distance 0 they are within every tolerance and have no gradient, and a fixed camera would lose its still frames.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from seqff.video.rows import chosen, column, filled
 Unit = Literal["frames", "seconds"]
 _SECONDS = re.compile(r"(\d+\.?\d*|\.\d+) ?s")
 TIE = 1e-3
-"""Share of half a frame by which comparisons of times lean one way, so that rounding decides nothing."""
+"""Margin of comparisons of times, as a share of half a frame, so that rounding does not affect them."""
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where T frames of one video stand; None where the settings do not ask for it. Batches have the same, as tensors.
+    """Coordinates of T frames of one video; None where the settings do not need them. Batches have the same as tensors.
 
     Args:
-        time: (T,) int64, place of each in frames, those missing in its video counted.
-        seconds: (T,) float64, when it is shown.
-        half_frame: (T,) float64, half the usual distance of two frames, seconds; comes with `seconds`.
-        shot: (T,) int64, how many shot cuts come before it.
-        picture: (T,) int64, how many changes of the picture come before it.
+        time: (T,) int64, frame numbers, counting missing frames.
+        seconds: (T,) float64, presentation times.
+        half_frame: (T,) float64, half the usual frame interval, seconds; given with `seconds`.
+        shot: (T,) int64, number of preceding shot cuts.
+        picture: (T,) int64, number of preceding changes of the picture.
     """
 
     time: NDArray[np.int64]
@@ -43,15 +43,15 @@ class Coordinates:
     picture: NDArray[np.int64] | None = None
 
     def at(self, indices: NDArray[np.int64]) -> Coordinates:
-        """Return those of some of the frames."""
+        """Return the coordinates of some of the frames."""
         return Coordinates(*(None if column is None else column[indices] for column in vars(self).values()))  # type: ignore[arg-type]
 
 
 def distances(config: PairsConfig) -> tuple[float, float, Unit]:
-    """Return (gap, far, unit) as `FrameBatch.relation` takes them.
+    """Return (gap, far, unit) for `FrameBatch.relation`.
 
     Raises:
-        ValueError: one is neither a number of frames nor seconds, or one is in frames and the other in seconds.
+        ValueError: one is neither a number of frames nor seconds, or their units differ.
     """
     if isinstance(config.gap, int) and isinstance(config.far, int):
         return config.gap, config.far, "frames"
@@ -65,7 +65,7 @@ def distances(config: PairsConfig) -> tuple[float, float, Unit]:
 
 
 def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
-    """Return the coordinates of all frames of a video that `config` asks for."""
+    """Return the coordinates of all frames of a video that `config` needs."""
     seconds, half_frame, shot, picture = None, None, None, None
     numbers = np.arange(entry.frames)
     if distances(config)[2] == "seconds":
@@ -80,12 +80,12 @@ def coordinates(entry: VideoEntry, config: PairsConfig) -> Coordinates:
 
 
 def has_gaps(entry: VideoEntry) -> bool:
-    """Whether frames are missing in a video, as the numbers of its pictures say."""
+    """Return whether a video has missing frames, according to the numbers of its images."""
     return entry.codec == "images" and bool(entry.pts_runs)
 
 
 def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
-    """Return for each frame of a video the number of its positive, (frames,) int64; `frames` where it has none."""
+    """Return the number of each frame's positive, (frames,) int64; `frames` if it has none."""
     where, numbers, (gap, _, _) = coordinates(entry, config), np.arange(entry.frames), distances(config)
     if where.seconds is None or where.half_frame is None:
         partner = np.searchsorted(where.time, where.time + gap)
@@ -108,7 +108,7 @@ def partners(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64]:
 
 
 def have_pairs(entries: Sequence[VideoEntry], config: PairsConfig) -> NDArray[np.bool_]:
-    """Return which videos have a pair, (n,) bool; of most their length tells, and the others are looked at.
+    """Return which videos have a pair, (n,) bool; for most the length decides, the others are examined.
 
     Raises:
         ValueError: see `find_starts`.
@@ -129,14 +129,14 @@ def have_pairs(entries: Sequence[VideoEntry], config: PairsConfig) -> NDArray[np
 
 
 def find_starts(entry: VideoEntry, config: PairsConfig) -> NDArray[np.int64] | None:
-    """Find where a clip may start so that it holds a pair.
+    """Find the frames at which a clip may start so that it contains a pair.
 
     Args:
-        entry: of the video.
+        entry: manifest entry of the video.
         config: `gap`, `clip_frames`, `skip`.
 
     Returns:
-        Ascending frame numbers; empty if the video has no pair at all; None if all starts will do.
+        Ascending frame numbers; empty if the video has no pair; None if clips may start anywhere.
 
     Raises:
         ValueError: the video has pairs, but none fits into a clip.

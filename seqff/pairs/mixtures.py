@@ -1,4 +1,4 @@
-"""Synthetic negatives: two different pictures mixed by a smooth mask."""
+"""Synthetic negatives: two different images blended by a smooth mask."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BLURS_AT_28_PX = 6
 
 @lru_cache(maxsize=16)
 def blur_matrix(size: int, times: int) -> Tensor:
-    """Blurring by [1/4, 1/2, 1/4] along an axis, `times` times, as one (size, size) float32 matrix.
+    """Return the matrix, (size, size) float32, that blurs an axis by [1/4, 1/2, 1/4] `times` times.
 
-    Beyond its ends the axis goes on mirrored, so that every row sums to 1 and borders are like the rest.
+    The axis is mirrored at its ends, so that every row sums to 1 and borders are like the rest.
     """
     step = torch.zeros(size, size, dtype=torch.float64)
     for row in range(size):
@@ -31,13 +31,13 @@ def blur_matrix(size: int, times: int) -> Tensor:
 
 
 def hybrid_masks(count: int, height: int, width: int, random: np.random.Generator) -> Tensor:
-    """Draw smooth random masks: random bits, blurred by [1/4, 1/2, 1/4] both ways again and again, cut at 0.5.
+    """Draw smooth random masks: random bits, repeatedly blurred by [1/4, 1/2, 1/4] along both axes, thresholded at 0.5.
 
-    Bits are blurred 6 times at 28 px, and more with the square of the shorter side, so that regions keep their share of
-    the picture.
+    Bits are blurred 6 times at 28 px, and in proportion to the square of the shorter side, so that regions keep their
+    relative size.
 
     Args:
-        count: N, how many masks.
+        count: N, number of masks.
         height: H, px.
         width: W, px.
         random: source of the bits.
@@ -54,7 +54,7 @@ def hybrid_masks(count: int, height: int, width: int, random: np.random.Generato
 
 
 def hybrids(a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
-    """Mix two batches of pictures: mask * a + (1 - mask) * b.
+    """Blend two batches of images: mask * a + (1 - mask) * b.
 
     Args:
         a: (N, H, W) or (N, C, H, W).
@@ -62,16 +62,16 @@ def hybrids(a: Tensor, b: Tensor, masks: Tensor) -> Tensor:
         masks: (N, H, W) bool.
 
     Returns:
-        The shape and dtype of a.
+        The blended images, with the shape and dtype of a.
     """
     return torch.where(masks if a.ndim == 3 else masks[:, None], a, b)
 
 
 def choose_by_weight(weights: Tensor, draws: Tensor) -> Tensor:
-    """Choose a column for each row, in proportion to its weights; draws come from outside, so devices agree.
+    """Choose a column for each row in proportion to its weights; the draws are given, so that devices agree.
 
     Args:
-        weights: (N, K) float, none below 0; a row that sums to 0 is taken as all alike.
+        weights: (N, K) float, non-negative; a row that sums to 0 counts as uniform.
         draws: (N,) float64 in [0, 1).
 
     Returns:
@@ -86,18 +86,18 @@ def choose_by_weight(weights: Tensor, draws: Tensor) -> Tensor:
 def with_mixtures(
     batch: FrameBatch, relation: Relation, random: np.random.Generator, *, same_video: float = 0.5
 ) -> tuple[FrameBatch, Relation]:
-    """Append to every row of a batch its mixture with a far frame.
+    """Append a mixture of each row with a distant frame to a batch.
 
     Args:
         batch: N frames.
-        relation: of its rows.
+        relation: relation between its rows.
         random: source of masks and partners; the same state gives the same mixtures.
-        same_video: share of the partners from the same video, at least `far` away; the others are from other videos.
-            A row with partners of one kind only takes that kind, and a row without any takes any row.
+        same_video: share of partners from the same video, at least `far` apart; the others are from other videos. A row
+            with only one kind of partners gets that kind, and a row without any gets any row.
 
     Returns:
-        The batch of 2 N rows, of which N + n is the mixture of row n (and carries its coordinates); and the relation,
-        in which the mixtures are not real, and neither positives nor negatives of any row.
+        The batch of 2 N rows, where row N + n is the mixture of row n (with its coordinates); and the relation, in
+        which mixtures are not real, and neither positives nor negatives of any row.
     """
     count, device = len(batch.frames), batch.frames.device
     masks = hybrid_masks(count, batch.frames.shape[2], batch.frames.shape[3], random).to(device)

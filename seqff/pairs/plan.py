@@ -1,4 +1,4 @@
-"""The plan: which frames of which video are decoded when, as a pure function of (seed, number of the batch)."""
+"""The plan: which frames of which video are decoded when, as a pure function of (seed, batch number)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Visit:
     """One opening of one video.
 
     Args:
-        video: its number in the plan.
+        video: number of the video in the plan.
         indices: (T,) int64, the frames to decode, ascending and unique.
-        uses: for each batch the visit feeds, the positions in `indices` of the frames it gives.
+        uses: for each batch that the visit feeds, positions in `indices` of its frames.
     """
 
     video: int
@@ -29,25 +29,25 @@ class Visit:
 
 
 class Plan:
-    """What every batch consists of; holds no state, so resuming at batch b costs nothing.
+    """The composition of every batch; stateless, so resuming at batch b costs nothing.
 
-    Visits come in rounds. A round makes `videos_per_round` visits; each visit feeds `uses` batches, and the frames of
-    a round are dealt out so that each batch gets `videos_per_batch` different videos.
+    Visits come in rounds. A round makes `videos_per_round` visits; each visit feeds `uses` batches, and the frames of a
+    round are distributed so that each batch gets `videos_per_batch` different videos.
 
     An epoch is `rounds_per_epoch` rounds, as many visits as there are videos, rounded up to whole rounds. With
     `weights="video"` it is one pass over all videos in random order. With other weights the visits of an epoch are
-    shared out in proportion to the frames (or their square root): a video that is due 2.3 visits gets 2 in most epochs
-    and 3 in the others, one that is due 0.3 gets none in most. None is in a batch twice, so a video can be due at most
-    as many visits as there are groups of `videos_per_batch` visits in the epoch; what it loses goes to the others.
+    apportioned by the number of frames (or its square root): a video entitled to 2.3 visits gets 2 in most epochs and 3
+    in the others, one entitled to 0.3 gets none in most. No video is in a batch twice, so a video gets at most as many
+    visits as there are groups of `videos_per_batch` visits in the epoch; the excess goes to the others.
 
     Args:
         frames: number of frames of every video.
         config: sizes of batches, clips and rounds.
-        seed: of all choices.
-        starts: says of a video, by its number, where its clips may start (see `find_starts`), or None for everywhere.
+        seed: seed of all choices.
+        starts: returns the possible clip starts of a video by its number (see `find_starts`), or None for anywhere.
 
     Raises:
-        ValueError: settings out of range, fewer than two videos, or without `starts` one that has no pair.
+        ValueError: settings out of range, fewer than two videos, or, without `starts`, a video without a pair.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Plan:
         self.videos_per_round = self.groups * self.videos_per_batch
         self.batches_per_round = self.groups * config.batches_per_visit
         self.rounds_per_epoch = -(-len(frames) // self.videos_per_round)
-        self._latest: tuple[int, NDArray[np.int64]] | None = None  # a round and its videos
+        self._latest: tuple[int, NDArray[np.int64]] | None = None  # latest round and its videos
         self.due_visits: NDArray[np.float64] | None = None
         if config.weights != "video":
             weights = self.frames.astype(np.float64) ** (0.5 if config.weights == "sqrt" else 1.0)
@@ -90,10 +90,10 @@ class Plan:
         random = RandomStream.ORDER.generator(self.seed, epoch)
         order = random.permutation(len(self.frames))
         if self.due_visits is None:
-            # the last round of an epoch is filled from the start of the same order: no video twice in a round
+            # the last round of an epoch wraps around to the start of the same order: no video twice in a round
             slots = part * self.videos_per_round + np.arange(self.videos_per_round)
             return order[slots % len(order)]
-        # systematic sampling: the visits due lie end to end, with a mark every 1; a round takes every rounds-th mark
+        # systematic sampling: entitlements laid end to end, with a mark every 1; a round takes every rounds-th mark
         ends = np.cumsum(self.due_visits[order])
         part = int(random.permutation(self.rounds_per_epoch)[part])
         marks = random.random() + np.arange(part, self.rounds_per_epoch * self.videos_per_round, self.rounds_per_epoch)
@@ -103,9 +103,9 @@ class Plan:
         """Return a visit of a round.
 
         Args:
-            round_number: from 0 on, without end.
+            round_number: any number from 0.
             slot: 0..videos_per_round - 1.
-            attempt: 0, or how many visits failed in this slot: then a spare video, chosen at random, stands in.
+            attempt: number of failed visits in this slot; above 0, a random replacement video is used.
         """
         if attempt:
             video = int(RandomStream.SPARE.generator(self.seed, round_number, slot, attempt).integers(len(self.frames)))
@@ -117,7 +117,8 @@ class Plan:
         return Visit(video, indices, tuple(np.searchsorted(indices, np.unique(frames)) for frames in chosen))
 
     def _clips(self, video: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """For each use a clip in each equal section of a video's starts; (uses, T), ascending, some equal."""
+        """Return for each use a clip from each equal section of a video's starts; (uses, T), ascending, with
+        repeats."""
         frames, starts = int(self.frames[video]), self.starts(video) if self.starts else None
         length = min(self.config.clip_length, frames)
         count = frames - length + 1 if starts is None else len(starts)
@@ -129,13 +130,13 @@ class Plan:
         return (chosen[:, :, None] + np.arange(length)).reshape(uses, -1)
 
     def deal(self, round_number: int) -> list[list[tuple[int, int]]]:
-        """Say for each batch of a round which (slot, use) feed it; each use of each slot exactly once."""
+        """Return the (slot, use) pairs that feed each batch of a round; each use of each slot occurs exactly once."""
         random = RandomStream.DEAL.generator(self.seed, round_number)
         batches: list[list[tuple[int, int]]] = []
         for use in range(self.config.batches_per_visit):
             if self.due_visits is None:
                 slots = random.permutation(self.videos_per_round).reshape(-1, self.videos_per_batch)
-            else:  # the visits of one video stand side by side and are dealt like cards: never two to one batch
+            else:  # visits of a video are adjacent and dealt round-robin: never two to one batch
                 names, name = np.unique(self.videos(round_number), return_inverse=True)
                 slots = np.argsort(random.permutation(len(names))[name], kind="stable").reshape(-1, self.groups).T
             batches += [[(int(slot), use) for slot in group] for group in slots]
@@ -143,7 +144,7 @@ class Plan:
 
 
 def apportion(weights: NDArray[np.float64], total: int, *, most: int) -> NDArray[np.float64]:
-    """Share `total` out in proportion to positive weights, at most `most` each; (n,) float64 that sum to `total`."""
+    """Apportion `total` by positive weights, at most `most` each; (n,) float64 that sum to `total`."""
     full = np.zeros(len(weights), dtype=bool)
     while True:
         free = np.where(full, 0.0, weights)
@@ -155,10 +156,10 @@ def apportion(weights: NDArray[np.float64], total: int, *, most: int) -> NDArray
 
 
 def check_settings(config: PairsConfig) -> None:
-    """Refuse settings that cannot make a batch.
+    """Check that the settings can make a batch.
 
     Raises:
-        ValueError: which setting, its value, and what is allowed.
+        ValueError: a setting is out of range.
     """
     for name, least in (
         ("videos_per_batch", 2),

@@ -1,4 +1,4 @@
-"""The stream: visits are decoded, their frames dealt into batches and augmented."""
+"""The stream: decodes visits, distributes their frames over batches, and augments them."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ TIMEOUT_SECONDS = 120.0
 
 
 class PairStream:
-    """Batches for training, from batch `start` on; the same sequence whatever the number of workers.
+    """Batches for training; the same sequence whatever the number of workers.
 
-    Of `world` processes that train together each makes its own stream with its own `rank`: rounds are dealt out in
-    turn, so that no video is decoded for two ranks and an epoch is still one. Streams never end, so all ranks have as
-    many batches as they take.
+    In data-parallel training each of `world` processes creates its own stream with its `rank`: rounds are assigned in
+    turn, so that no video is decoded by two ranks and an epoch is still one pass. Streams are endless, so all ranks can
+    take the same number of batches.
 
     Args:
-        manifest: of the videos; the usable ones with at least one pair are trained on.
+        manifest: manifest of the videos; usable ones with at least one pair are used.
         transform: size and scaling of the encoder's input.
         config: see `PairsConfig`.
-        seed: of the plan and the augmentation; the same in all ranks.
-        workers: decoding processes, which read one round ahead; 0 decodes in this one.
-        max_bad: share of the videos that may turn out unreadable in this process before the stream stops.
-        rank: number of this process among those that train together, from 0.
-        world: how many train together.
-        timeout_seconds: a worker that needs longer for a visit hangs: the stream stops with a `VideoError` that names
-            the file. With workers=0 nobody can watch, and a decoder that hangs, hangs.
-        device: where frames are augmented and stay; the coordinates of batches are on the CPU.
+        seed: seed of plan and augmentation; the same in all ranks.
+        workers: decoding processes, which read one round ahead; 0 decodes in this process.
+        max_bad: share of videos that may turn out unreadable in this process before the stream stops.
+        rank: rank of this process, from 0.
+        world: number of processes.
+        timeout_seconds: longest time for a visit in a worker; then the stream stops with a `VideoError` that names the
+            file. With workers=0 a hanging decoder cannot be detected.
+        device: device of the augmentation and of the frames; the coordinates of batches are on the CPU.
 
     Raises:
         ValueError: too few usable videos, or settings that do not fit each other or the videos.
@@ -93,11 +93,11 @@ class PairStream:
 
     @property
     def videos(self) -> int:
-        """How many different videos there are; copies count once."""
+        """Number of different videos; copies count once."""
         return len(np.unique(self.identity))
 
     def read_from(self, table: Path) -> None:
-        """Read entries from a copy that the manifest has saved, as whose own file may change or vanish."""
+        """Read entries from a saved copy of the manifest, because its own file may change or vanish."""
         if isinstance(self.entries, Rows):
             self.entries.move(table)
 
@@ -109,10 +109,10 @@ class PairStream:
         return plain
 
     def fill_cache(self, *, progress: bool = True) -> None:
-        """Decode into the cache, if one is asked for, what is not there yet; without this, each first visit does it.
+        """Fill the frame cache, if enabled; otherwise the first visit of each video does so.
 
         Raises:
-            SeqffError: the disk has no room; nothing was written.
+            SeqffError: the disk lacks space; nothing was written.
         """
         config = self.config
         if config.cache != "none":
@@ -124,7 +124,7 @@ class PairStream:
             )
 
     def batches(self, start: int = 0) -> Iterator[FrameBatch]:
-        """Yield this rank's batches from number `start` on, without end; decodes nothing of the rounds before.
+        """Yield this rank's batches from number `start` on, endlessly; earlier rounds are not decoded.
 
         Raises:
             SeqffError: too many videos turned out unreadable, or (as `VideoError`) a decoding process hung or died.
@@ -144,10 +144,10 @@ class PairStream:
                     number = round_number * self.plan.batches_per_round + place
                     yield self._batch(number, [(held[slot], use) for slot, use in sources])
             skip = 0
-            del held  # before the next round's frames come in
+            del held  # before the next round is loaded
 
     def _checked(self, visit: VisitFrames) -> VisitFrames:
-        """Count and name, once each, the videos that turned out unreadable."""
+        """Count and report newly unreadable videos."""
         for video, cause in visit.failures:
             if video not in self.failed:
                 self.failed[video] = cause
@@ -180,7 +180,7 @@ class PairStream:
         return FrameBatch.of(frames, torch.cat(video), where)
 
     def _warn(self) -> None:
-        """Say what the settings ask for and these videos cannot give."""
+        """Warn about settings that these videos cannot satisfy."""
         config, plan, count = self.config, self.plan, len(self.entries)
         if self.without_pair:
             gap = f"{config.gap} frames" if isinstance(config.gap, int) else config.gap
@@ -210,9 +210,9 @@ class PairStream:
 
 
 def identities(entries: Sequence[VideoEntry]) -> NDArray[np.int64]:
-    """Number the videos by content, int64 (n,): copies of one file share the number of the first of them."""
+    """Number the videos by content, int64 (n,): copies of a file share the number of the first."""
     keys = column(entries, "content_hash")
-    unknown = np.flatnonzero(keys == b"")  # of a manifest made by hand
+    unknown = np.flatnonzero(keys == b"")  # from a handmade manifest
     if len(unknown):
         names = [entry.duplicate_of or entry.path for entry in chosen(entries, unknown)]
         keys = keys.astype(object)

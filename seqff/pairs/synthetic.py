@@ -1,4 +1,4 @@
-"""Labelled clips made on the spot: handwritten digits that move, turn and change light, alone or in small scenes."""
+"""Synthetic labeled clips: handwritten digits that move, rotate and change brightness, alone or in small scenes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from seqff.files import in_place
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips of moving digits look."""
+    """Appearance of clips of moving digits."""
 
     size_px: int = 64
-    """Height and width of the frames."""
+    """Height and width of the frames, px."""
     frames: int = 24
-    """Frames of a clip."""
+    """Frames per clip."""
     fps: int = 25
     """Frame rate written into the file."""
     object_px: int = 32
-    """Mean side of the object."""
+    """Mean side of the object, px."""
     background: Literal["none", "static", "moving"] = "moving"
-    """What is behind the object: black, one texture a clip, or that texture moving."""
+    """Background: black, one static texture per clip, or a moving texture."""
     background_contrast: float = 0.35
-    """Largest grey level of the background, as a share of white."""
+    """Largest gray level of the background, as a share of white."""
     speed_px: float = 3.0
-    """Largest speed of the object, px a frame along each axis."""
+    """Largest speed of the object along each axis, px per frame."""
     drift_px: float = 2.5
-    """Speed of a moving background, px a frame: fast enough that it does not tell the clip."""
+    """Speed of a moving background, px per frame: fast enough that it does not identify the clip."""
     turn_degrees: float = 2.0
-    """Largest turning speed, degrees a frame."""
+    """Largest rotation speed, degrees per frame."""
     light: float = 0.25
-    """Largest swing of the brightness around its mean, as a share."""
+    """Largest relative variation of the brightness around its mean."""
 
 
 def texture(size_px: int, random: np.random.Generator) -> np.ndarray:
@@ -53,14 +53,14 @@ def texture(size_px: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _bounce(start: float, speed: float, low: float, high: float, frames: int) -> np.ndarray:
-    """Positions of something that moves at a constant speed between two walls, (frames,)."""
+    """Return positions of an object that bounces between two walls at constant speed, (frames,)."""
     span = high - low
     phase = (start - low + speed * np.arange(frames)) % (2 * span)
     return np.asarray(low + np.minimum(phase, 2 * span - phase))
 
 
 def _path(settings: ClipSettings, random: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
-    """Draw the way of an object: its (x, y) and its turn in degrees at every frame."""
+    """Draw the path of an object: its (x, y) and its rotation in degrees at every frame."""
     margin = settings.object_px * 0.45
     low, high = margin, settings.size_px - margin
     center = [
@@ -72,15 +72,15 @@ def _path(settings: ClipSettings, random: np.random.Generator) -> tuple[list[np.
 
 
 def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
-    """Let an image of a bright object on black move over a background.
+    """Animate an image of a bright object on black over a background.
 
     Args:
         image: (h, w) float in 0..1.
-        settings: of the clip.
-        random: source of the path, the turning, the light and the background.
+        settings: settings of the clip.
+        random: source of path, rotation, light and background.
 
     Returns:
-        (frames, size_px, size_px, 3) uint8, the three colors alike.
+        (frames, size_px, size_px, 3) uint8, gray.
     """
     import cv2
 
@@ -110,11 +110,11 @@ def moving_object(image: np.ndarray, settings: ClipSettings, random: np.random.G
 
 
 def moving_scene(image: np.ndarray, settings: ClipSettings, random: np.random.Generator) -> np.ndarray:
-    """Let an object move among two others, each in a color of its own, before a camera that pans, in changing light.
+    """Animate an object among two others, each in its own color, under a panning camera and changing light.
 
     Args:
-        image: (h, w) float in 0..1, the object that counts; it is in front.
-        settings: of the clip; the background is a colored texture that moves with the camera.
+        image: (h, w) float in 0..1, the labeled object; it is in front.
+        settings: settings of the clip; the background is a colored texture that moves with the camera.
         random: source of paths, colors, light and background.
 
     Returns:
@@ -157,7 +157,7 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
     """Write frames as an H.264 file (MPEG-4 where PyAV has no H.264 encoder).
 
     Args:
-        path: of the file, .mp4; whole, or not there at all.
+        path: file to write, .mp4; written atomically.
         frames: (T, H, W, 3) uint8 RGB, H and W even.
         fps: frame rate.
     """
@@ -168,7 +168,7 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        # a fixed quantiser: x264's rate control does not give the same bytes every time
+        # a fixed quantizer, because x264's rate control is not deterministic
         stream.options = {"qp": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
         stream.thread_count = 1
         for frame in frames:
@@ -179,7 +179,7 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int = 25) -> None:
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return scikit-learn's digits, smoothly enlarged: (1797, 40, 40) float32 in 0..1, and their (1797,) labels."""
+    """Return scikit-learn's digits, smoothly upscaled: (1797, 40, 40) float32 in 0..1, and their (1797,) labels."""
     import cv2
     from sklearn.datasets import load_digits
 
@@ -200,14 +200,14 @@ def write_digit_clips(
     seed: int = 0,
     progress: bool = True,
 ) -> list[Path]:
-    """Write clips of moving digits as FOLDER/digit_D/NNNN.mp4, every clip with a digit image of its own.
+    """Write clips of moving digits as FOLDER/digit_D/NNNN.mp4, each with a different digit image.
 
     Args:
-        folder: where to.
-        clips: how many, at most 1797; the ten digits as equally often as can be.
-        settings: how they look.
-        scenes: in color, among other things, before a camera that pans (see `moving_scene`).
-        seed: of all choices.
+        folder: output folder.
+        clips: number of clips, at most 1797; the ten digits are as balanced as possible.
+        settings: appearance of the clips.
+        scenes: colored scenes with other objects and a panning camera (see `moving_scene`).
+        seed: seed of all choices.
         progress: show a progress bar (on a terminal).
 
     Returns:

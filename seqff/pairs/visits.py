@@ -1,4 +1,4 @@
-"""Visits are made: videos opened and decoded, in this process or in others, and what goes wrong is named."""
+"""Execute visits: open and decode videos in this process or in workers, and report failures."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from seqff.video.remote.address import shown
 from seqff.video.rows import column, shapes
 
 MAX_ATTEMPTS = 10
-START_SECONDS = 120.0  # a process that imports torch from a slow disk may take long
+START_SECONDS = 120.0  # importing torch from a slow disk may take long
 KEPT_BYTES = 2**29
-"""A set of videos whose decoded frames take no more, in all decoding processes together, is decoded once and kept."""
+"""If the decoded frames of all videos take at most this, in all decoding processes together, they are kept."""
 
 
 @dataclass(frozen=True)
 class VisitFrames:
-    """A visit and what it brought.
+    """A visit and its frames.
 
     Args:
         visit: as planned.
-        frames: (T, h, w, 3) uint8; none at all if every attempt failed.
-        coordinates: of the T frames.
-        failures: (video, cause) of the visits it stands in for.
-        fatal: why the stream must stop, if it must.
+        frames: (T, h, w, 3) uint8; T = 0 if every attempt failed.
+        coordinates: coordinates of the T frames.
+        failures: (video, cause) of the failed visits that it replaces.
+        fatal: the reason to stop the stream, if any.
     """
 
     visit: Visit
@@ -54,11 +54,11 @@ class VisitFrames:
 
 
 class VisitDataset(Dataset[VisitFrames]):
-    """Visits by their running number, decoded where this is called: in the process or in a worker.
+    """Visits by their running number, decoded in the calling process or worker.
 
     Attributes:
-        kept: all frames of the videos that have been visited, by number, (frames, h, w, 3) uint8; None to keep none.
-        kept_bytes: what they take in the end.
+        kept: all frames of the visited videos, by number, (frames, h, w, 3) uint8; None to keep none.
+        kept_bytes: final size of the kept frames.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class VisitDataset(Dataset[VisitFrames]):
         self.kept: dict[int, np.ndarray] | None = None
         self.kept_bytes = 0
         self.in_flight: Any = None
-        """For each worker the video it is reading + 1, or 0; memory shared by the processes."""
+        """The video that each worker is reading + 1, or 0; in shared memory."""
         self.fetched_at: Any = None
-        """For each worker when it last got bytes of a remote video, by the clock all processes share."""
+        """When each worker last received bytes of a remote video, by a clock shared by all processes."""
 
     def __len__(self) -> int:
-        return 2**62  # visits do not end
+        return 2**62  # endless
 
     def keep(self, processes: int) -> None:
-        """Keep what is decoded from now on, if the frames of all videos take little in so many processes."""
+        """Keep decoded frames from now on, if the frames of all videos are small enough for this many processes."""
         if self.config.cache != "none":
             return
         sizes = [self.transform.decode_size(height, width) for height, width in shapes(self.entries)]
@@ -87,11 +87,11 @@ class VisitDataset(Dataset[VisitFrames]):
             self.kept, self.kept_bytes = {}, needed
 
     def path(self, video: int) -> str:
-        """Return where a video lies."""
+        """Return the path of a video."""
         return shown(f"{self.root}/{self.entries[video].path}")
 
     def open(self, video: int) -> VideoReader:
-        """Open a video at the size the transform asks for, out of the cache if there is one."""
+        """Open a video at the transform's decode size, from the cache if there is one."""
         entry, config = self.entries[video], self.config
         size = self.transform.decode_size(entry.height, entry.width)
         return open_cached(self.path(video), entry, size=size, cache=config.cache, heartbeat=self._heartbeat)
@@ -116,7 +116,7 @@ class VisitDataset(Dataset[VisitFrames]):
                     fatal = f"{MAX_ATTEMPTS} videos in a row could not be read; the last: {failures[-1][1]}"
                     break
                 visit = self.plan.visit(*divmod(number, self.plan.videos_per_round), len(failures))
-        except (SeqffError, OSError) as error:  # no room for the cache; raised here, torch would add a traceback
+        except (SeqffError, OSError) as error:  # no space for the cache; if raised here, torch would add a traceback
             fatal = str(error)
         nothing, nowhere = np.zeros((0, 1, 1, 3), np.uint8), Coordinates(np.zeros(0, np.int64))
         return VisitFrames(visit, nothing, nowhere, tuple(failures), fatal)
@@ -132,7 +132,7 @@ class VisitDataset(Dataset[VisitFrames]):
                 return np.take(self.kept[visit.video], visit.indices, axis=0)
             with self.open(visit.video) as reader:
                 if self.kept is not None:
-                    with suppress(VideoError):  # of a frame that this visit may not need
+                    with suppress(VideoError):  # it may concern a frame that this visit does not need
                         self.kept[visit.video] = reader.at(range(len(reader)))
                         return np.take(self.kept[visit.video], visit.indices, axis=0)
                 return reader.at(visit.indices)
@@ -147,11 +147,10 @@ def load_visits(
     """Yield visits in the order of their numbers, whatever the number of workers.
 
     Args:
-        dataset: makes the visits.
-        numbers: which, without end.
-        workers: decoding processes, which read up to one round ahead; 0 decodes in this process, when asked.
-        timeout_seconds: longest wait for a visit. Only another process can be watched: with workers=0 a decoder that
-            hangs, hangs.
+        dataset: executes the visits.
+        numbers: endless sequence of visit numbers.
+        workers: decoding processes, which read up to one round ahead; 0 decodes in this process on demand.
+        timeout_seconds: longest wait for a visit. With workers=0 a hanging decoder cannot be detected.
 
     Raises:
         VideoError: a decoding process hung or died; names the video it was reading.
@@ -174,15 +173,15 @@ def load_visits(
             timeout=timeout_seconds,
             multiprocessing_context=spawn,
             prefetch_factor=-(-dataset.plan.videos_per_round // workers),
-            generator=torch.Generator(),  # else it draws from the global one
+            generator=torch.Generator(),  # otherwise it draws from the global one
         )
     )
     for count in itertools.count():
-        yield _next(found, dataset, count % workers, timeout_seconds)  # torch deals the numbers out in turn
+        yield _next(found, dataset, count % workers, timeout_seconds)  # torch assigns the numbers in turn
 
 
 def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, timeout_seconds: float) -> VisitFrames:
-    """Wait for the visit that `worker` makes."""
+    """Wait for the visit of a worker."""
     left = 1 + math.ceil(START_SECONDS / timeout_seconds)
     while left:
         try:
@@ -195,7 +194,7 @@ def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, time
                 others = "".join(f"; or {dataset.path(video)}" for video in reading[1:])
                 cause = f"the process that read it died ({error}){others}"
                 raise _video_error(dataset, reading, cause) from error
-            if time.monotonic() - dataset.fetched_at[worker] < timeout_seconds:  # a large file, still coming
+            if time.monotonic() - dataset.fetched_at[worker] < timeout_seconds:  # a large file still being downloaded
                 continue
             left -= 1
             if dataset.in_flight[worker]:
@@ -211,10 +210,10 @@ def _video_error(dataset: VisitDataset, reading: list[int], cause: str) -> Seqff
 
 
 def _begin(worker: int) -> None:
-    """Prepare a decoding process."""
+    """Initialize a decoding process."""
     keep_freed_memory()
 
 
 def _as_it_is(visit: Any) -> Any:
-    """Collate nothing: a visit is handed on as it was decoded."""
+    """Return a visit unchanged instead of collating it."""
     return visit
