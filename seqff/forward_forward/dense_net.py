@@ -18,13 +18,13 @@ from seqff.training.learner import LayerLearner
 
 
 def length_norm(x: Tensor) -> Tensor:
-    """Give every row a mean square of 1: what is left of a layer's activities is their direction, not their goodness.
+    """Give every row a mean square of 1, which keeps the direction of a layer's activities but not their goodness.
 
     Args:
         x: (N, D) float.
 
     Returns:
-        (N, D), the dtype of x; a row of zeros stays one.
+        (N, D), the dtype of x; zero rows stay zero.
 
     Reference: Hinton 2022, arXiv:2212.13345, section 2.1.
     """
@@ -52,16 +52,16 @@ class DenseLayer(nn.Module):
 
 
 class DenseNet:
-    """Layers that learn from the same rows at every step, bottom to top.
+    """Layers that are trained on the same rows at every step, bottom to top.
 
     Args:
         inputs: D, size of a row.
         widths: units of every layer.
-        config: form of the goodness and loss of all layers.
-        optim: of every layer.
-        precision: of the matrix products.
-        device: where it computes.
-        seed: of the initial weights.
+        config: goodness and loss of all layers.
+        optim: optimizer of every layer.
+        precision: precision of the matrix products.
+        device: device of the net.
+        seed: seed of the initial weights.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class DenseNet:
         """Take one step with every layer.
 
         Args:
-            real: (N, D) float32, rows whose goodness is to be high.
+            real: (N, D) float32, rows whose goodness should be high.
             synthetic: (N, D) float32, the negative of each of them.
             lr: learning rate of this step.
 
@@ -105,7 +105,7 @@ class DenseNet:
 
     @torch.no_grad()
     def features(self, h: Tensor, *, first: int = 0) -> Tensor:
-        """Activities of the layers from number `first` on (0 is the lowest), each at mean square 1: (N, D) float32."""
+        """Return concatenated normalized activities of the layers from `first` on (0 is the lowest), (N, D) float32."""
         found = []
         for learner in self.learners:
             h = learner.run_layer(h)
@@ -114,7 +114,7 @@ class DenseNet:
 
     @torch.no_grad()
     def goodness(self, h: Tensor) -> Tensor:
-        """Goodness of every row at every layer: (N, D) -> (N, L) float32."""
+        """Return the goodness of every row at every layer: (N, D) -> (N, L) float32."""
         found = []
         for learner in self.learners:
             h = learner.run_layer(h)
@@ -123,7 +123,7 @@ class DenseNet:
 
 
 def _relation(count: int, device: torch.device) -> Relation:
-    """`count` real rows, then their negatives; none is close or far in time."""
+    """Return the relation of `count` real rows and their negatives, without temporal relations."""
     nowhere = torch.zeros(2 * count, 2 * count, dtype=torch.bool, device=device)
     real = torch.arange(2 * count, device=device) < count
     return Relation(torch.empty(0, 2, dtype=torch.int64, device=device), nowhere, nowhere, real)
@@ -136,7 +136,7 @@ class Readout:
         inputs: D, size of the features.
         classes: K.
         lr: peak learning rate of AdamW.
-        device: where it computes.
+        device: device of the weights.
     """
 
     def __init__(self, inputs: int, classes: int, *, lr: float, device: torch.device | str = "cpu") -> None:
@@ -146,7 +146,7 @@ class Readout:
         self.optimizer = torch.optim.AdamW(self.linear.parameters(), lr=lr, weight_decay=0.0, fused=True)
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """Probability of every class: (N, D) float32 -> (N, K) float32."""
+        """Return the probability of every class: (N, D) float32 -> (N, K) float32."""
         with torch.no_grad():
             return torch.softmax(self.linear(features), dim=1)
 

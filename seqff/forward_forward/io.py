@@ -1,4 +1,4 @@
-"""A Forward-Forward net as one safetensors file, its settings in the file's header."""
+"""A Forward-Forward net as one safetensors file, with its settings in the header."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FORMAT = "1"
 
 
 def save_forward_forward(model: ForwardForward, path: str | Path) -> None:
-    """Write a fitted net with its softmax, if it has one, atomically.
+    """Write a fitted net, with its softmax if it has one, atomically.
 
     Args:
-        model: what `fit` was called on.
-        path: of the file, .safetensors.
+        model: a fitted net.
+        path: file to write, .safetensors.
 
     Raises:
-        ValueError: it has not been fitted.
+        ValueError: the net has not been fitted.
     """
     if model.net is None:
         raise ValueError("there is nothing to save: call fit(x, y) first")
@@ -55,18 +55,18 @@ def save_forward_forward(model: ForwardForward, path: str | Path) -> None:
 
 
 def load_forward_forward(path: str | Path, *, precision: str = "auto", device: str = "auto") -> ForwardForward:
-    """Read a net that `save_forward_forward` wrote; it predicts as the one that was saved.
+    """Read a net written by `save_forward_forward`; its predictions are the same.
 
     Args:
-        path: of the file.
-        precision: of the layers' matrix products, "auto", "fp32" or "bf16".
+        path: file to read.
+        precision: precision of the layers' matrix products, "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
 
     Returns:
         The net; `fit` would train it from scratch.
 
     Raises:
-        RunError: no such file, or it is damaged or something else.
+        RunError: the file is missing, damaged, or of another kind.
     """
     try:
         with safe_open(str(path), framework="pt") as file:

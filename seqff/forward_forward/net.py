@@ -1,4 +1,4 @@
-"""Forward-Forward on pictures: a fully connected net, every layer trained by its own goodness."""
+"""Forward-Forward on images: a fully connected net, with every layer trained on its own goodness."""
 
 from __future__ import annotations
 
@@ -27,42 +27,44 @@ from seqff.forward_forward.pictures import (
 )
 from seqff.pairs.mixtures import hybrid_masks, hybrids
 
-_FIT, _SOFTMAX = range(2)  # what a random stream is for
-ROWS = 1000  # pictures computed at a time where nothing is learnt
+_FIT, _SOFTMAX = range(2)  # purposes of random streams
+ROWS = 1000  # images per batch when nothing is learned
 
 
 class ForwardForward:
     """A fully connected Forward-Forward net.
 
-    Every layer sees its input at mean square 1, so that it cannot read the goodness of the layer below, and learns
-    by itself at every step: goodness high for real rows, low for synthetic ones. No gradient passes between layers.
+    Every layer normalizes its input to mean square 1, so that it cannot read the goodness of the layer below, and is
+        trained locally at every step: goodness high for real rows, low for synthetic ones. No gradient passes between
+        layers.
 
-    - mode="supervised" (section 3.3 of the paper): the first K pixels hold the label, and synthetic rows a wrong one.
-      A picture is of the class whose label gives the highest goodness, summed over the layers.
-    - mode="unsupervised" (section 3.2): synthetic rows are mixtures of two pictures by a smooth mask. `fit_softmax`
-      then reads classes off the activities.
+    - mode="supervised" (section 3.3 of the paper): the first K pixels contain the label, and in synthetic rows a wrong
+      one. The predicted class is the label with the highest goodness, summed over the layers.
+    - mode="unsupervised" (section 3.2): synthetic rows are mixtures of two images by a smooth mask. `fit_softmax` then
+      predicts classes from the activities.
 
     Args:
         widths: units of every layer.
-        mode: where synthetic rows come from.
-        goodness: form of the goodness and loss of the layers, None for the defaults; the paper's own loss is
+        mode: source of synthetic rows.
+        goodness: goodness and loss of the layers, None for the defaults; the paper's own loss is
             GoodnessConfig(loss="threshold", alpha=1.0).
-        negatives: supervised: wrong labels are drawn "random", all alike, or "predicted", in proportion to what a
-            softmax on the net's own activities, learnt alongside, gives the picture with the neutral label.
-        lr: peak learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine.
+        negatives: supervised: wrong labels are drawn uniformly ("random"), or in proportion to the predictions of a
+            softmax on the net's own activities for the neutral label, which is trained alongside ("predicted").
+        lr: peak learning rate of AdamW; it rises over the first 5 % of the steps and decays as a cosine.
         weight_decay: decoupled weight decay.
-        batch: pictures a step; each comes with one synthetic row.
-        jitter: training pictures are shifted by up to so many px each way; needs pictures (N, H, W).
+        batch: images per step; each has one synthetic row.
+        jitter: largest shift of training images, px; needs images (N, H, W).
         skip_first: leave the first layer out of the goodness summed over layers and of the softmax, as in the paper
             (a net of one layer keeps it).
-        precision: of the layers' matrix products: "auto" takes bf16 where the hardware multiplies it.
+        precision: precision of the layers' matrix products: "auto" selects bf16 where the hardware supports it.
         device: "auto", "cpu" or "cuda".
-        seed: of weights, order, shifts and synthetic rows.
+        seed: seed of weights, order, shifts and synthetic rows.
 
     Attributes:
         net: the layers, after `fit` (`net.learners[0].layer` is the first).
-        readout: the softmax on the activities, once there is one.
-        history: a line an epoch: `epoch`, `seconds`, means of the layers' metrics as `layer/name`, `validation_error`.
+        readout: the softmax on the activities, if fitted.
+        history: one entry per epoch: `epoch`, `seconds`, means of the layers' metrics as `layer/name`,
+            `validation_error`.
 
     Raises:
         ValueError: a setting out of range.
@@ -118,13 +120,13 @@ class ForwardForward:
 
         Args:
             x: (N, H, W) or (N, D), uint8 (scaled to 0..1) or float; unsupervised and jitter need (N, H, W).
-            y: (N,) whole numbers from 0, the classes; only mode="supervised" looks at them.
-            epochs: passes over the pictures; 0 leaves the layers as they are drawn.
-            validation: supervised: pictures and labels whose error `history` shows for every epoch.
+            y: (N,) integers from 0, the classes; only used with mode="supervised".
+            epochs: passes over the images; 0 leaves the layers untrained.
+            validation: supervised: images and labels whose error is added to `history` for every epoch.
             progress: show a progress bar (on a terminal).
 
         Raises:
-            ValueError: pictures or labels of the wrong shape or kind.
+            ValueError: images or labels of the wrong shape or type.
         """
         if epochs < 0:
             raise ValueError(f"epochs must be at least 0, got {epochs}")
@@ -151,17 +153,17 @@ class ForwardForward:
     def fit_softmax(
         self, x: Any, y: Any, *, epochs: int = 10, lr: float = 3e-3, progress: bool = True
     ) -> ForwardForward:
-        """Train a linear softmax on the normalized activities of the layers; the layers stay as they are.
+        """Train a linear softmax on the normalized activities of the layers, which are not changed.
 
         Args:
-            x: pictures as in `fit`; they are shifted as there.
-            y: (N,) whole numbers from 0.
-            epochs: passes over the pictures.
+            x: images as in `fit`; also shifted.
+            y: (N,) integers from 0.
+            epochs: passes over the images.
             lr: peak learning rate.
             progress: show a progress bar (on a terminal).
 
         Raises:
-            ValueError: pictures or labels of the wrong shape or kind, or the net has not been fitted.
+            ValueError: images or labels of the wrong shape or type, or the net has not been fitted.
         """
         net, pictures = self._known(x, plane=self.jitter > 0)
         labels = as_labels(y, len(pictures))
@@ -178,10 +180,10 @@ class ForwardForward:
         return self
 
     def goodness(self, x: Any) -> NDArray[np.float32]:
-        """Goodness of every picture under every label.
+        """Return the goodness of every image under every label.
 
         Args:
-            x: pictures as in `fit`.
+            x: images as in `fit`.
 
         Returns:
             (N, L, K) float32 for L layers and K classes.
@@ -201,12 +203,12 @@ class ForwardForward:
         return torch.cat(found).numpy()
 
     def predict(self, x: Any, *, by: Literal["goodness", "softmax"] | None = None) -> NDArray[np.int64]:
-        """Say the class of every picture.
+        """Return the class of every image.
 
         Args:
-            x: pictures as in `fit`.
-            by: "goodness", summed over layers, one pass a class, the default after `fit` with labels; or "softmax", one
-                pass in all: what `fit_softmax` learnt, or before that the softmax of negatives="predicted".
+            x: images as in `fit`.
+            by: "goodness", summed over layers, one pass per class, the default after `fit` with labels; or "softmax", a
+                single pass: the result of `fit_softmax`, or before that the softmax of negatives="predicted".
 
         Returns:
             (N,) int64.
@@ -226,16 +228,16 @@ class ForwardForward:
         return np.asarray(torch.cat(found))
 
     def features(self, x: Any) -> NDArray[np.float32]:
-        """Return the activities of all layers side by side, each layer's at mean square 1.
+        """Return the concatenated activities of all layers, each normalized to mean square 1.
 
         Args:
-            x: pictures as in `fit`; a net trained with labels sees them with the neutral label.
+            x: images as in `fit`; a net trained with labels gets the neutral label.
 
         Returns:
             (N, sum of widths) float32.
 
         Raises:
-            ValueError: the net has not been fitted, or was on pictures of another size.
+            ValueError: the net has not been fitted, or was fitted on images of another size.
         """
         net, pictures = self._known(x)
         found = [net.features(self._unlabelled(self._input(part))).cpu() for part in torch.split(pictures, ROWS)]
@@ -244,7 +246,7 @@ class ForwardForward:
     def _epoch(
         self, net: DenseNet, pictures: Tensor, labels: Tensor | None, epoch: int, rates: NDArray[np.float64], bar: Any
     ) -> dict[str, float]:
-        """Show every picture once, a learning rate a step; return the means of the layers' metrics."""
+        """Train one epoch, with one learning rate per step; return the means of the layers' metrics."""
         random = np.random.default_rng([self.seed, _FIT, epoch])
         sums: dict[str, Tensor] = {}
         for rate, (rows, others) in zip(rates, deal(len(pictures), self.batch, random), strict=True):
@@ -265,7 +267,7 @@ class ForwardForward:
         return {name: float(value) / len(rates) for name, value in sums.items()}
 
     def _labels(self, y: Any, pictures: Tensor, validation: Any) -> Tensor | None:
-        """Check the labels that `fit` is given, and count the classes; None where labels do not matter."""
+        """Check the labels and count the classes; None if labels are not used."""
         if self.mode == "unsupervised":
             if validation is not None:
                 raise ValueError("without labels there is no validation error: use fit_softmax and predict")
@@ -277,7 +279,7 @@ class ForwardForward:
         return labels
 
     def _known(self, x: Any, *, plane: bool = False) -> tuple[DenseNet, Tensor]:
-        """Return the net and checked pictures that fit it."""
+        """Return the net and checked images of its size."""
         if self.net is None:
             raise ValueError("the net has not been fitted: call fit(x, y) first")
         pictures = as_pictures(x, plane=plane)
@@ -289,12 +291,12 @@ class ForwardForward:
         return Readout(sum(self.widths[self.first :]), classes, lr=lr, device=self.device)
 
     def _input(self, pictures: Tensor, random: np.random.Generator | None = None) -> Tensor:
-        """Bring pictures to the device, shifted if there is a source of shifts, as float32."""
+        """Move images to the device as float32, shifted if a generator is given."""
         pictures = pictures.to(self.device)
         if random is not None and self.jitter:
             pictures = shift(pictures, self.jitter, random)
         return scale(pictures)
 
     def _unlabelled(self, x: Tensor) -> Tensor:
-        """Flatten pictures, with the neutral label if the net knows labels: (N, D)."""
+        """Flatten images, with the neutral label if the net was trained with labels: (N, D)."""
         return label_in_input(x.flatten(1), None, self.classes) if self.mode == "supervised" else x.flatten(1)

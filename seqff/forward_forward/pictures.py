@@ -1,4 +1,4 @@
-"""Pictures in memory and labels in their first pixels: checked, scaled, dealt into batches, shifted by a few pixels."""
+"""Images in memory, with labels in their first pixels: checking, scaling, batching, shifting."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from seqff.training.learner import learning_rate
 
 
 def as_pictures(x: Any, *, least: int = 1, plane: bool = False) -> Tensor:
-    """Check pictures.
+    """Check images.
 
     Args:
         x: (N, H, W) or (N, D), numpy array or tensor, uint8 (0..255) or float.
-        least: how many there must be.
-        plane: only (N, H, W) will do.
+        least: smallest number of images.
+        plane: require (N, H, W).
 
     Returns:
-        The same as a tensor: uint8 as it is, other numbers as float32.
+        The images as a tensor: uint8 unchanged, other numbers as float32.
 
     Raises:
-        ValueError: another shape, no pictures, or numbers that are not finite.
+        ValueError: a wrong shape, too few images, or numbers that are not finite.
     """
     pictures = torch.as_tensor(x)
     if pictures.ndim not in (2, 3) or len(pictures) < least or not pictures.numel():
@@ -46,15 +46,15 @@ def as_pictures(x: Any, *, least: int = 1, plane: bool = False) -> Tensor:
 
 
 def as_labels(y: Any, count: int, *, most: int | None = None) -> Tensor:
-    """Check labels: (count,) whole numbers from 0, of two classes or more; returned as int64.
+    """Check labels: (count,) integers from 0, of two classes or more; returned as int64.
 
     Args:
         y: numpy array or tensor.
-        count: how many there must be.
+        count: required number of labels.
         most: largest number of classes; None for any.
 
     Raises:
-        ValueError: another shape, labels that are not whole numbers from 0, or a number of classes out of range.
+        ValueError: a wrong shape, labels that are not integers from 0, or a number of classes out of range.
     """
     labels = torch.as_tensor(y)
     if labels.shape != (count,):
@@ -68,7 +68,7 @@ def as_labels(y: Any, count: int, *, most: int | None = None) -> Tensor:
 
 
 def deal(count: int, batch: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Deal the rows of an epoch into batches of at most `batch`: (B,) int64 rows, and for each of them another row."""
+    """Yield random batches of an epoch, at most `batch` rows each: (B,) int64 rows, and for each a different row."""
     order = torch.from_numpy(random.permutation(count))
     others = order.roll(1)
     for start in range(0, count, batch):
@@ -76,24 +76,24 @@ def deal(count: int, batch: int, random: np.random.Generator) -> Iterator[tuple[
 
 
 def deal_rates(count: int, batch: int, epochs: int, optim: OptimConfig) -> NDArray[np.float64]:
-    """Learning rates of all steps when `count` rows are dealt so, (epochs, steps an epoch) float64."""
+    """Return the learning rates of all steps with these batches, (epochs, steps per epoch) float64."""
     per_epoch = -(-count // batch)
     rates = [learning_rate(step, epochs * per_epoch, optim) for step in range(epochs * per_epoch)]
     return np.array(rates).reshape(epochs, per_epoch)
 
 
 def scale(pictures: Tensor) -> Tensor:
-    """Return float32; uint8 becomes 0..1, floats stay as they are."""
+    """Return float32; uint8 is scaled to 0..1, floats are unchanged."""
     return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
 
 
 def shift(pictures: Tensor, most: int, random: np.random.Generator) -> Tensor:
-    """Move every picture by up to `most` px down or up and right or left; 0 comes in from the borders.
+    """Shift every image by up to `most` px vertically and horizontally, filling with 0.
 
     Args:
         pictures: (N, H, W).
         most: largest shift, px.
-        random: source of the shifts.
+        random: random generator.
 
     Returns:
         (N, H, W), the dtype of the input.
@@ -111,7 +111,7 @@ def label_in_input(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
 
     Args:
         x: (N, D) float, at least `classes` pixels.
-        y: (N,) int64 in 0..classes - 1; None for the neutral label, 1 / classes in every place.
+        y: (N,) int64 in 0..classes - 1; None for the neutral label, 1 / classes in every pixel.
         classes: K.
 
     Returns:
@@ -134,13 +134,13 @@ def label_in_input(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
 
 
 def wrong_labels(y: Tensor, draws: Tensor, weights: Tensor) -> Tensor:
-    """Draw for every row a label that is not its own.
+    """Draw a wrong label for every row.
 
     Args:
         y: (N,) int64, the right labels.
-        draws: (N,) float64 in [0, 1), one random number a row.
-        weights: (N, K) or (1, K) float, how often each label is to be drawn; the right one is left out. All alike, or
-            what the net takes for likely: its own mistakes are the harder negatives.
+        draws: (N,) float64 in [0, 1), one random number per row.
+        weights: (N, K) or (1, K) float, relative frequency of each label; the right one is excluded. Uniform, or the
+            net's own predictions, whose mistakes are harder negatives.
 
     Returns:
         (N,) int64, never y.
@@ -148,4 +148,4 @@ def wrong_labels(y: Tensor, draws: Tensor, weights: Tensor) -> Tensor:
     weights = weights.expand(len(y), -1).clone()
     weights[torch.arange(len(y), device=y.device), y] = 0
     chosen = choose_by_weight(weights, draws)
-    return torch.where(chosen == y, (y + 1) % weights.shape[1], chosen)  # all weight on the right label: take the next
+    return torch.where(chosen == y, (y + 1) % weights.shape[1], chosen)  # all weight on the right label: use the next
