@@ -92,7 +92,7 @@ def test_the_card_says_what_it_was_trained_on(clips: Path, tmp_path: Path) -> No
     assert yaml.safe_load(front)["library_name"] == "seqff"
     assert "Trained on 8 videos without labels: 128 frames, 0.00 hours." in text
     assert "2 steps, trainer local, objective vicreg, seed 7." in text
-    assert "no gradient passed from one to another" in text
+    assert "no gradient passed between layers" in text
     assert f"| layer2 | 6 | {run.encoder.feature_info[1].reduction} px |" in text
     assert run.encoder.hash() in text
     settings = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
