@@ -35,6 +35,7 @@ from seqff.training.run_folder import Run as Run
 from seqff.version import __version__ as __version__
 from seqff.video import Manifest as Manifest
 from seqff.video import open_video as open_video
+from seqff.video import pack as pack
 from seqff.video import scan as scan
 from seqff.watch import watch as watch
 

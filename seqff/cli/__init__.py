@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "the whole way on clips made on the spot: the quickest look at what seqff does",
     "doctor": "what is installed, which readers are found, how fast this machine decodes and trains",
     "scan": "decode a folder of videos once: true frame counts, damage, the exact reader for each",
+    "pack": "pack a folder of videos into tar files, which are read in place of the folder",
     "train": "train an encoder on videos, every layer by its own objective",
     "watch": "show how a training is doing: step, speed, time left, each layer's figures, alarms in words",
     "extract": "write the features of every layer, trained and untrained, for a folder of videos",

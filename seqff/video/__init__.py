@@ -7,6 +7,7 @@ from seqff.video.entry import VideoEntry as VideoEntry
 from seqff.video.manifest import BadVideosError as BadVideosError
 from seqff.video.manifest import Manifest as Manifest
 from seqff.video.opening import open_video as open_video
+from seqff.video.packing import pack as pack
 from seqff.video.reader import VideoInfo as VideoInfo
 from seqff.video.reader import VideoReader as VideoReader
 from seqff.video.scanning import scan as scan

@@ -19,7 +19,7 @@ from seqff.pairs.synthetic import write_clip
 from seqff.probes import compare, probe, similarity
 from seqff.report import report
 from seqff.train import train
-from seqff.video import Manifest, scan
+from seqff.video import Manifest, pack, scan
 
 SAYS = re.compile(r"cannot be written: .+; it needs [\d.]+ (bytes|kB|MB|GB), .*: (raise it|make room), or choose ")
 
@@ -68,6 +68,7 @@ DEEDS = {
     "search": lambda made, out: search(made.features, like="subject0_0.mp4", out=out / "s.html", progress=False),
     "classify": lambda made, out: classify(made.probe, made.manifest, out=out / "c.csv", progress=False),
     "figure": lambda made, out: compare([made.probe, made.probe / "results.json"], names=["a", "b"], out=out / "c.svg"),
+    "pack": lambda made, out: pack(made.clips, out=out / "shards", progress=False),
     "convert": lambda made, out: convert(made.run, out=out / "hub"),
     "store": lambda made, out: write_some_store(out / "store"),
 }
