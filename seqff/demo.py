@@ -1,4 +1,4 @@
-"""The whole way once: clips made on the spot, scan, train, extract, probe."""
+"""Run the whole pipeline once on generated clips: scan, train, extract, probe."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MARKER = "demo.json"
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo left: its folder (videos, manifest.sqlite, run, features, probe) and the probe's result."""
+    """The demo's folder (videos, manifest.sqlite, run, features, probe) and its probe result."""
 
     path: Path
     result: ProbeResult
 
 
 def demo_config(steps: int) -> TrainConfig:
-    """The default settings, with a net half as wide, for speed, and colors that mean nothing: each clip has its own."""
+    """The default settings with a net of half the width, for speed, and color jitter, because colors are random."""
     config = TrainConfig()
     encoder = replace(config.encoder, widths=(16, 32, 64, 64))
     return replace(config, steps=steps, encoder=encoder, pairs=replace(config.pairs, color_jitter=1.0))
@@ -43,28 +43,28 @@ def demo(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Demo:
-    """Write labelled clips of handwritten digits in small scenes as video files and take them the whole way.
+    """Write labeled clips of handwritten digits in small scenes as video files, and run the pipeline on them.
 
-    Each clip shows a digit among other things, in colors of their own, before a camera that pans, in changing light.
+    Each clip shows a digit among other objects, in random colors, filmed by a panning camera in changing light.
 
     Args:
-        out: folder for everything; None makes a fresh one in the temporary folder.
-        clips: how many clips, 100 to 1797.
+        out: folder for everything; None creates one in the temporary folder.
+        clips: number of clips, 100 to 1797.
         steps: training steps.
-        seed: of clips, training and probe.
+        seed: seed of clips, training and probe.
         device: "auto", "cpu" or "cuda".
-        overwrite: delete what an earlier demo left in `out`.
-        progress: show progress bars (on a terminal).
+        overwrite: delete the result of an earlier demo in `out`.
+        progress: show progress bars if stderr is a terminal.
 
     Returns:
         The folder and the probe's result.
 
     Raises:
-        RunError: `out` exists and is not to be overwritten, or holds something else than a demo.
+        RunError: `out` exists and may not be overwritten, or contains something other than a demo.
     """
     folder = Path(tempfile.mkdtemp(prefix="seqff-demo-")) if out is None else Path(out)
     with Claim(folder):
-        # whole, so that no clip of an earlier demo stays among the new ones
+        # deletes the whole folder, so that no clip of an earlier demo remains
         claim_folder(folder, marker=MARKER, overwrite=overwrite)
         write_json(folder / MARKER, {"clips": clips, "steps": steps, "seed": seed})
         videos, run, features = folder / "videos", folder / "run", folder / "features"

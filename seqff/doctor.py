@@ -1,4 +1,4 @@
-"""What is installed, how fast this machine decodes and trains: the first thing to look at when something is off."""
+"""Diagnose the installation: versions, readers, and the speed of decoding and training."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from seqff.video import open_video
 
 READERS = {"decord": "decord", "pyav": "av", "opencv": "cv2", "torchcodec": "torchcodec"}
 TIMED, MOST_SECONDS = 6, 4.0
-"""Steps that are timed; fewer if they take longer than so many seconds."""
+"""Number of timed steps, and the time limit after which fewer suffice."""
 WHOLE = 0.85
-"""Frames a second of a whole training, as a share of what its steps take: `python -m benchmarks.whole`."""
+"""Ratio of the frames per second of a whole training to those of its steps alone: `python -m benchmarks.whole`."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `doctor` found.
+    """The findings of `doctor`.
 
     Args:
         versions: package -> version or "absent".
         readers: reader -> "found" or why not.
-        cores: processors this process may use.
-        threads: torch's computing threads.
-        device: what device "auto" (or the one asked for) stands for, with its name.
+        cores: number of cores this process may use.
+        threads: number of torch's computing threads.
+        device: the device that "auto" (or the requested name) resolves to, with its name.
         decode_frames_per_second: whole-video decoding of a generated 320 x 240 H.264 clip at 64 px, one thread.
-        training_frames_per_second: that steps of a default training take, 64 x 64 px each, once they are decoded.
-        precision: that they are computed in.
-        crowding: what is to be said of threads that other processes leave no room; empty if nothing.
+        training_frames_per_second: throughput of the steps of a default training on decoded frames of 64 x 64 px.
+        precision: precision of these steps.
+        crowding: warning if other processes leave the threads too few cores; else empty.
     """
 
     versions: dict[str, str]
@@ -83,7 +83,7 @@ class Report:
         return as_lines(lines)
 
     def _repr_html_(self) -> str:
-        """The same, for notebooks."""
+        """The table as HTML, for notebooks."""
         return preformatted(self.table())
 
 
@@ -98,7 +98,7 @@ def _find_reader(module: str) -> str:
 
 
 def _decode_speed() -> float:
-    """Frames a second of wall time over a generated clip of 200 frames."""
+    """Frames per second of wall time for a generated clip of 200 frames."""
     import numpy as np
 
     settings = ClipSettings(size_px=240, frames=50, object_px=100)
@@ -113,13 +113,13 @@ def _decode_speed() -> float:
 
 
 def _rows(config: TrainConfig) -> Tensor:
-    """Numbers of the rows of a batch of a training with these settings, which goes video by video, clip by clip."""
+    """Indices of the rows of a training batch with these settings, ordered by video and clip."""
     pairs = config.pairs
     return torch.arange(pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length)
 
 
 def _training_speed(config: TrainConfig, device: torch.device) -> float:
-    """Frames a second of wall time in steps on a batch of noise; the median over a few."""
+    """Frames per second of wall time for steps on a batch of noise; the median over a few steps."""
     pairs, rows, (gap, far, _) = config.pairs, _rows(config), distances(config.pairs)
     encoder = build_encoder(config.encoder, FrameTransform(pairs.size_px, pairs.size_px))
     encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -139,17 +139,17 @@ def _training_speed(config: TrainConfig, device: torch.device) -> float:
 
 
 def doctor(*, device: str = "auto") -> Report:
-    """Look at this installation and machine.
+    """Check this installation and machine.
 
     Args:
         device: "auto", "cpu" or "cuda".
 
     Returns:
-        Versions, readers, threads, device, speed of decoding and of training.
+        Versions, readers, threads, device, and the speed of decoding and training.
 
     Raises:
-        ValueError: CUDA is asked for and there is none.
-        SeqffError: the generated clip cannot be decoded, so nothing else will be.
+        ValueError: CUDA is requested but not available.
+        SeqffError: the generated clip cannot be decoded, so no other video will be.
     """
     target = choose_device(device)
     name = torch.cuda.get_device_name(target) if target.type == "cuda" else "cpu"

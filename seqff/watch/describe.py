@@ -1,4 +1,4 @@
-"""The progress of a run as lines for people."""
+"""Format the progress of a run as text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from seqff.watch.progress import Progress
 
 
 def describe(now: Progress, *, width: int = 100) -> str:
-    """Return what `seqff watch` prints.
+    """Return the output of `seqff watch`.
 
     Args:
         now: the progress.
-        width: columns; what is longer is wrapped, but for the table and the command.
+        width: columns; longer lines are wrapped, except in the table and the command.
     """
     lines = textwrap.wrap(headline(now), width)
     if now.layers:
@@ -30,7 +30,7 @@ def describe(now: Progress, *, width: int = 100) -> str:
 
 
 def headline(now: Progress) -> str:
-    """Say in a line where the run stands."""
+    """Describe the state of the run in one line."""
     share = f"step {now.step}" + (f" of {now.steps} ({now.step / now.steps:.0%})" if now.steps else "")
     speed = "" if now.frames_per_second is None else f", {now.frames_per_second:.0f} frames/s"
     left = "" if now.seconds_left is None else f", {clock(now.seconds_left)} left"

@@ -1,4 +1,4 @@
-"""The progress of a run, read from its folder; neither torch nor the training process is needed."""
+"""Read the progress of a run from its folder, without torch or the training process."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from seqff.untrusted import open_plain
 State = Literal["starting", "running", "finished", "stopped"]
 STATE = "state.json"
 LINES = 20
-"""Latest lines from which the speed is taken."""
+"""Number of recent lines from which the speed is computed."""
 SILENCE_SECONDS = 60.0
-"""Before the first line, and where a lock does not tell whether a training lives: silence for longer than this, and
-than five times what the last lines are apart, means that it does not."""
+"""If the lock does not show whether a training is alive, it counts as dead after this much silence, or five times the
+interval of the last lines if that is longer."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come.
+    """The progress of a run.
 
     Args:
         run: the run folder.
-        state: starting (no step has been logged yet), running, finished, or stopped before the end.
-        step: the last one that was logged, or that the latest checkpoint is of.
-        steps: of the whole training; 0 for one on a stream that goes on for as long as frames come.
-        frames_per_second: over the last lines, of all processes that learn from batches of their own; None if unknown.
-        seconds_left: None if unknown, or nothing runs.
-        layers: for each layer, bottom to top, the latest value of every figure, by the names of metrics.jsonl.
-        alarms: step and sentence of each.
+        state: starting (no step logged yet), running, finished, or stopped before the end.
+        step: the last step logged, or that of the latest checkpoint.
+        steps: number of steps of the whole training; 0 for a stream without a limit.
+        frames_per_second: mean over the recent lines, summed over all replicas; None if unknown.
+        seconds_left: estimated remaining time; None if unknown or not running.
+        layers: for each layer, bottom to top, the latest value of every metric, by its name in metrics.jsonl.
+        alarms: step and message of each.
         checkpoint: step of the latest checkpoint; None if there is none.
-        command: how the run goes on if it has stopped.
+        command: the command that resumes the run.
     """
 
     run: str
@@ -58,29 +58,29 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the run is finished or stopped."""
         return self.state in ("finished", "stopped")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the progress as plain data."""
         return asdict(self)
 
 
 def watch(run: str | os.PathLike[str], *, once: bool = False, every_seconds: float = 2.0) -> Iterator[Progress]:
-    """Look at a run, in progress or not, and again whenever it has come further, until it ends.
+    """Yield the progress of a run now, and again after each advance until it ends.
 
-    It reads the run folder only; any number may watch, also from another machine that sees the folder.
+    It only reads the run folder, so any number of watchers may run, also on other machines that share the folder.
 
     Args:
-        run: folder that `seqff.train` writes, or has written.
-        once: look once.
-        every_seconds: time between two looks.
+        run: a folder that `seqff.train` writes or has written.
+        once: yield once.
+        every_seconds: polling interval.
 
     Yields:
-        How far it has come; the last one says whether it has finished.
+        The progress; the last one tells whether the run has finished.
 
     Raises:
-        RunError: the folder is no run, or damaged.
+        RunError: the folder is not a run, or is damaged.
         ValueError: `every_seconds` is not above 0.
     """
     if every_seconds <= 0:
@@ -98,21 +98,21 @@ def watch(run: str | os.PathLike[str], *, once: bool = False, every_seconds: flo
 
 
 def read_progress(run: Path, tail: MetricsTail) -> Progress:
-    """Read how far a run has come.
+    """Read the progress of a run.
 
     Args:
         run: the run folder.
-        tail: follows its figures.
+        tail: reader of its metrics.
 
     Raises:
-        RunError: the folder is no run, or damaged.
+        RunError: the folder is not a run, or is damaged.
     """
     settings = read_run_config(run)
     if type(settings.get("steps", 0)) is not int:
         raise RunError(f"{run / CONFIG}: damaged (steps is no whole number)")
     if settings.get("supervised"):
         raise RunError(f"{run}: the supervised twin of an evaluation writes no figures; there is nothing to watch")
-    running = lives(run, tail)  # asked before the files are read: what ends in between has written them all
+    running = lives(run, tail)  # before reading: a run that ends in between has already written everything
     tail.read()
     steps = int(settings.get("steps", 0))
     checkpoint, replicas = last_checkpoint(run)
@@ -138,30 +138,30 @@ def read_progress(run: Path, tail: MetricsTail) -> Progress:
 
 
 def lives(run: Path, tail: MetricsTail) -> bool:
-    """Say whether a training still writes the run."""
+    """Whether a training is still writing to the run."""
     held = is_held(run / LOCK)
     if held is not None:
         return held
-    sign = tail.path if tail.path.exists() else run / CONFIG  # videos are read before the lock is there
+    sign = tail.path if tail.path.exists() else run / CONFIG  # the scan runs before there are metrics
     return time.time() - sign.stat().st_mtime < max(SILENCE_SECONDS, 5 * tail.seconds_apart())
 
 
 def last_checkpoint(run: Path) -> tuple[int | None, int]:
-    """Return the step of the latest checkpoint, None if there is none, and how many replicas wrote it."""
+    """Return the step of the latest checkpoint, None if there is none, and the number of replicas that wrote it."""
     found = [path.name[5:] for path in (run / "checkpoints").glob("step_*") if path.name[5:].isdigit()]
     if not found:
         return None, 1
     latest = max(found, key=int)
     try:
         state = read_json(run / "checkpoints" / f"step_{latest}" / STATE)
-    except RunError:  # damaged, or just being replaced
+    except RunError:  # damaged, or being replaced
         state = {}
     replicas = state.get("replicas", 1)
     return int(latest), replicas if type(replicas) is int else 1
 
 
 def resume_command(run: Path, settings: Mapping[str, Any]) -> str:
-    """Return the command with which a run goes on; the user must name its stream, or the encoder that it began with."""
+    """Return the command that resumes a run; the user must fill in its stream or initial encoder."""
     source = [str(manifest_in(run))] if manifest_in(run).exists() else ["--stream", "SOURCE"]
     words = ["seqff", "train", *source, "--out", str(run), "--config", str(run / CONFIG)]
     words += ["--init", "ENCODER"] if "init" in settings else []
@@ -169,15 +169,15 @@ def resume_command(run: Path, settings: Mapping[str, Any]) -> str:
 
 
 class MetricsTail:
-    """Follows metrics.jsonl of a run.
+    """Reads a run's metrics.jsonl incrementally.
 
     Args:
-        run: the run folder; the file need not be there yet.
+        run: the run folder; the file may not exist yet.
 
     Attributes:
         recent: the latest lines since the training was last resumed, at most `LINES`.
-        layers: for each layer the latest value of every figure.
-        alarms: step and sentence of each.
+        layers: for each layer, the latest value of every metric.
+        alarms: step and message of each.
     """
 
     def __init__(self, run: Path) -> None:
@@ -191,16 +191,16 @@ class MetricsTail:
         self.alarms: list[tuple[int, str]] = []
 
     def read(self) -> None:
-        """Take in what has been written since.
+        """Read the lines written since the last call.
 
         Raises:
-            RunError: a line is not what a training writes.
+            RunError: a line was not written by a training.
         """
         if not self.path.exists():
             return
         with open_plain(self.path) as file:
             number = self.path.stat().st_ino
-            if number != self._file:  # a resumed run writes the file anew, without the steps it takes again
+            if number != self._file:  # a resumed run replaces the file, without the steps it repeats
                 self._forget(number)
             file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
@@ -212,7 +212,7 @@ class MetricsTail:
 
     def _take(self, line: dict[str, Any]) -> None:
         line = {"seconds": 0.0, "frames": 0, **line}
-        if self.recent and line["seconds"] < self.recent[-1]["seconds"]:  # the clock starts anew with each resumption
+        if self.recent and line["seconds"] < self.recent[-1]["seconds"]:  # resuming restarts the clock
             self.recent.clear()
         self.recent.append(line)
         self.alarms += [(line["step"], str(text)) for text in line.get("alarms", ())]
@@ -223,16 +223,16 @@ class MetricsTail:
 
     @property
     def step(self) -> int:
-        """The last one that was logged; 0 if none was."""
+        """The last step logged; 0 if there is none."""
         return int(self.recent[-1]["step"]) if self.recent else 0
 
     @property
     def names(self) -> list[str]:
-        """The layers, bottom to top: by the number in their names, for the greedy trainer begins with the lowest."""
+        """The layers, bottom to top, sorted by number because the greedy trainer logs them one after the other."""
         return sorted(self.layers, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
 
     def steps_per_second(self) -> float | None:
-        """Return the speed over the recent lines; None if they do not tell."""
+        """Return the speed over the recent lines; None if there are too few."""
         if len(self.recent) < 2:
             return None
         first, last = self.recent[0], self.recent[-1]
@@ -240,5 +240,5 @@ class MetricsTail:
         return steps / seconds if seconds > 0 and steps > 0 else None
 
     def seconds_apart(self) -> float:
-        """Return the seconds between the last two lines."""
+        """Return the interval between the last two lines, seconds."""
         return float(self.recent[-1]["seconds"] - self.recent[-2]["seconds"]) if len(self.recent) > 1 else 0.0
