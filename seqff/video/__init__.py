@@ -1,4 +1,4 @@
-"""From video files to frames: exact readers, the scan that finds out which is exact on which file, and the cache."""
+"""From video files to frames: exact readers, the scan that determines which reader is exact on each file, the cache."""
 
 from seqff.video.cache import Cache as Cache
 from seqff.video.cache import fill_cache as fill_cache

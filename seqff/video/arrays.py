@@ -1,4 +1,4 @@
-"""A .npy or .npz file of uint8 or uint16 frames as a video; a .npz is unpacked as it is read."""
+"""Videos stored as .npy or .npz files of uint8 or uint16 frames; a .npz is decompressed while it is read."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from seqff.video.levels import Samples, to_uint8
 from seqff.video.reader import Frames, VideoInfo, VideoReader, cause_of
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
-_MOST_BYTES = 2**30  # unpacked as a whole, where an array does not lie frame by frame
+_MOST_BYTES = 2**30  # limit for arrays that must be decompressed as a whole, because frames are not contiguous
 _BLOCK_BYTES = 2**22
 
 
 def parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, whether it is in the order of Fortran, and type off a .npy; a damaged one is a ValueError."""
+    """Read shape, Fortran order and dtype from the header of a .npy; raises ValueError if it is damaged."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
         if not all(type(side) is int for side in shape):
             raise ValueError(f"shape {shape}")
-    except Exception as error:  # the parser of Python's literals raises many kinds
+    except Exception as error:  # Python's literal parser raises many kinds
         raise ValueError(f"not the header of an array: {str(error) or type(error).__name__:.200}") from error
     return shape, fortran, dtype
 
 
 class PackedFrames:
-    """Frames of an array within a .npz, one by one.
+    """Frames of an array in a .npz, read one by one.
 
-    It is unpacked as it is read, with a heartbeat, so that a small file cannot fill the memory. Making and reading it
-    raise ValueError where it is damaged, or larger than may be unpacked at once, and OSError.
+    They are decompressed while they are read, with a heartbeat, so that a small file cannot exhaust the memory. The
+    constructor and reads raise OSError, and ValueError if the file is damaged or too large to decompress at once.
     """
 
     def __init__(self, path: Path, name: str, heartbeat: Callable[[], None]) -> None:
@@ -67,7 +67,7 @@ class PackedFrames:
         return np.frombuffer(self._read(index * size, size), self._dtype).reshape(self._shape[1:])
 
     def _read(self, at: int, count: int) -> bytearray:
-        """Read so many bytes, in blocks: memory is taken as they come, not as the header claims."""
+        """Read `count` bytes in blocks, so that memory grows with the data and not with the header's claim."""
         data = bytearray()
         try:
             self._file.seek(self._begin + at)
@@ -79,17 +79,17 @@ class PackedFrames:
                 data += block
         except (OSError, ValueError):
             raise
-        except Exception as error:  # zlib, lzma and bz2 have errors of their own
+        except Exception as error:  # zlib, lzma and bz2 have their own errors
             raise ValueError(f"damaged: {error}") from error
         return data
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 def why_no_frames(path: Path) -> str:
-    """Return why a numpy file is no video, as other arrays may well lie beside videos; "" if it is one."""
+    """Return why a numpy file is not a video (other arrays may lie beside videos); "" if it is one."""
     try:
         _name_inside(path)
     except (OSError, ValueError) as error:
@@ -98,7 +98,7 @@ def why_no_frames(path: Path) -> str:
 
 
 def _name_inside(path: Path) -> str:
-    """Return the name of the array with the frames within a .npz, "" for a .npy; raise as `load_frames` does."""
+    """Return the name of the array of frames in a .npz, "" for a .npy; raises the errors of `load_frames`."""
     with open_plain(path) as file:
         if path.suffix.lower() == ".npy":
             _check(file)
@@ -115,7 +115,7 @@ def _name_inside(path: Path) -> str:
             return names[0].removesuffix(".npy")
         except (OSError, ValueError):
             raise
-        except Exception as error:  # archives of other kinds, with passwords, cut short
+        except Exception as error:  # other kinds of archives, encrypted or truncated ones
             raise ValueError(f"not an archive that can be read: {error}") from error
 
 
@@ -133,7 +133,7 @@ def _check(file: IO[bytes]) -> None:
 
 
 def load_frames(path: Path, heartbeat: Callable[[], None] = lambda: None) -> Samples | PackedFrames:
-    """Open the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3), on disk; raise ValueError or OSError."""
+    """Open the frames, uint8 or uint16 (T, H, W) or (T, H, W, 1 or 3), on disk; raises ValueError or OSError."""
     try:
         name = _name_inside(path)
         if name:
@@ -163,7 +163,7 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
 
 
 class ArrayReader(VideoReader):
-    """Reads frames out of a .npy or .npz file."""
+    """Reads frames from a .npy or .npz file."""
 
     name = "array"
 

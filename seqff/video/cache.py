@@ -1,4 +1,4 @@
-"""The cache: decoded frames on disk, so that a video is decoded once and not once an epoch."""
+"""The frame cache: decoded frames on disk, so that each video is decoded once instead of once per epoch."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ Cache = Literal["none", "u8", "jpeg"]
 SizeOf = Callable[[VideoEntry], tuple[int, int]]
 
 _FORMAT = 1
-"""Raised whenever files of an older seqff can no longer be read."""
-_RESERVE_BYTES = 2**28  # left free on the disk
+"""Increased whenever files of earlier versions become unreadable."""
+_RESERVE_BYTES = 2**28  # disk space left free
 _STALE_SECONDS = 24 * 3600
 _PACKAGES = {"decord": "decord", "pyav": "av", "opencv": "opencv-python", "array": "numpy"}
 
@@ -57,27 +57,27 @@ def open_cached(
     folder: PathLikeStr | None = None,
     heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoReader:
-    """Open a video for reading by this thread, out of the cache if one is wanted.
+    """Open a video for reading by this thread, from the cache if one is requested.
 
-    A video that is not in the cache yet, or whose file there is damaged, is decoded as a whole now and written.
-    Several processes may share a folder.
+    A video that is missing from the cache, or damaged there, is decoded completely and written first. Several processes
+    may share a folder.
 
     Args:
         path: the video.
-        entry: of the video, from a manifest.
-        size: (height, width) px that every frame is resized to; None leaves them as they are.
-        cache: "none" decodes; "u8" keeps frames as they are (3 bytes a pixel); "jpeg" at an eighth of that or less,
-            not bit for bit.
-        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff. It may be deleted any time.
-        heartbeat: called again and again while a remote file that is not cached is downloaded.
+        entry: its entry in a manifest.
+        size: (height, width) px to which frames are resized; None keeps their size.
+        cache: "none" decodes; "u8" stores raw frames (3 bytes per pixel); "jpeg" takes an eighth of that or less, but
+            is lossy.
+        folder: folder of the cache; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff. It may be deleted any time.
+        heartbeat: called regularly while a remote file that is not cached is downloaded.
 
     Returns:
-        The reader; close it or use it in a `with`.
+        The reader; close it, or use it in a `with` block.
 
     Raises:
         VideoError: the video cannot be read, or has changed since it was scanned.
-        SeqffError: the disk has no room.
-        ValueError: the size or the cache is none that can be had.
+        SeqffError: the disk is full.
+        ValueError: an invalid size or cache.
     """
     _check_cache(cache)
     if cache == "none" or not entry.frames:
@@ -97,22 +97,22 @@ def fill_cache(
     progress: bool = True,
     workers: int | None = None,
 ) -> dict[str, str]:
-    """Decode every usable video that is not in the cache yet; go on where an interrupted one was.
+    """Decode every usable video that is not in the cache yet; an interrupted call can be repeated to continue.
 
     Args:
-        manifest: of the videos.
-        size_of: the (height, width) px a video is decoded at.
+        manifest: manifest of the videos.
+        size_of: returns the (height, width) px at which a video is decoded.
         cache: "u8" or "jpeg"; see `open_cached`.
-        folder: where the cache lies; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff.
-        progress: say how much disk it will take, and show a progress bar on terminals.
-        workers: threads that decode; by default one a core.
+        folder: folder of the cache; by default `frames` in $SEQFF_CACHE or ~/.cache/seqff.
+        progress: print the disk space needed, and show a progress bar if stderr is a terminal.
+        workers: number of decoding threads; by default one per core.
 
     Returns:
-        Why each video that could not be decoded could not, by its path in the manifest.
+        The error message of each video that could not be decoded, by its path in the manifest.
 
     Raises:
-        SeqffError: the disk has no room for all; found out before anything is written.
-        ValueError: an argument is none that can be had.
+        SeqffError: the disk has too little space for all videos; checked before anything is written.
+        ValueError: an invalid argument.
     """
     _check_cache(cache)
     if cache == "none":
@@ -138,7 +138,7 @@ def fill_cache(
     _remove_stale(place)
     failed: dict[str, str] = {}
     with (
-        ThreadPoolExecutor(workers or cores()) as threads,  # decoders let go of Python's lock
+        ThreadPoolExecutor(workers or cores()) as threads,  # decoders release the GIL
         tqdm(desc="cache", total=len(todo), unit="video", disable=None if progress else True) as bar,
     ):
         running = {threads.submit(_ensure, video): video for video in wanted}
@@ -156,14 +156,14 @@ def fill_cache(
 
 
 def _ensure(video: _CachedVideo) -> int:
-    """Make sure a whole file is there; return whether it was missing."""
+    """Create the file if it is missing or damaged; return whether it was missing."""
     missing = not video.file.exists()
     video.open().close()
     return int(missing)
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what processes that were killed have left half written."""
+    """Remove partial files of killed processes."""
     for partial in folder.glob(".*.partial"):
         try:
             if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
@@ -204,7 +204,7 @@ def _make_folder(folder: Path) -> None:
 
 
 class _CachedVideo:
-    """One video at one size, (height, width) px, in a cache of kind "u8" or "jpeg" in a folder."""
+    """A video at one size, (height, width) px, in a cache folder, stored as "u8" or "jpeg"."""
 
     def __init__(
         self,
@@ -221,11 +221,11 @@ class _CachedVideo:
 
     @property
     def estimated_bytes(self) -> int:
-        """How much disk it takes or would take."""
+        """Disk space of the file, existing or not."""
         return self._kind.estimate_bytes(*self._shape)
 
     def open(self) -> U8File | JpegFile:
-        """Open the file, which is written first if it is missing or not whole."""
+        """Open the file; if it is missing or damaged, write it first."""
         try:
             return self._kind(self.file, *self._shape)
         except (FileNotFoundError, NotADirectoryError):
@@ -236,11 +236,11 @@ class _CachedVideo:
         return self._kind(self.file, *self._shape)
 
     def warn(self, damage: DamagedCacheError) -> None:
-        """Say that the file is damaged."""
+        """Log that the file is damaged."""
         _log.warning("%s in the cache is damaged (%s): decoding %s anew", self.file.name, damage, self.path)
 
     def write(self) -> None:
-        """Decode the video and write the file; a reader sees the old file, none, or the whole new one."""
+        """Decode the video and write the file atomically."""
         _check_room(self.estimated_bytes, self.file.parent, str(self.path))
         _make_folder(self.file.parent)
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.partial")
@@ -268,12 +268,12 @@ class _CachedVideo:
 def _version(reader: str) -> str:
     try:
         return importlib.metadata.version(_PACKAGES[reader])
-    except importlib.metadata.PackageNotFoundError:  # such as opencv-python-headless
+    except importlib.metadata.PackageNotFoundError:  # e.g. opencv-python-headless is installed instead
         return ""
 
 
 class CachedReader(VideoReader):
-    """Reads frames of a video that is in the cache or not yet; what proves damaged is decoded anew, never shown."""
+    """Reads frames from the cache, which is filled on demand; a damaged file is decoded again."""
 
     name = "cache"
 
@@ -282,7 +282,7 @@ class CachedReader(VideoReader):
         self._video, self._file = video, video.open()
 
     def at(self, indices: Indices, out: Frames | None = None) -> Frames:
-        """Return exactly these frames in this order; see `VideoReader.at`."""
+        """Return exactly these frames, in this order; see `VideoReader.at`."""
         wanted = self._checked(indices)
         frames = self._buffer(len(wanted), out)
         unique, places = np.unique(wanted, return_inverse=True)

@@ -1,4 +1,4 @@
-"""How decoded frames lie in a cache file: raw or as JPEGs, each frame with a sum that shows damage."""
+"""Formats of cache files: raw frames or JPEGs, each frame with a checksum."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from seqff.video.reader import Frames
 
 _JPEG_QUALITY = 90
-_JPEG_BYTES_A_PIXEL, _JPEG_BYTES_A_FRAME = 0.5, 700  # measured: 0.35 bytes a pixel at 112 px, headers aside
-_PIECE_BYTES = 2**19  # read and summed at a time, so that what is summed is still in the processor's cache
-_SALT = np.uint64(0x5EEDF00D5EEDF00D)  # zeros must not look sound
+_JPEG_BYTES_A_PIXEL, _JPEG_BYTES_A_FRAME = 0.5, 700  # measured: 0.35 bytes per pixel at 112 px, without headers
+_PIECE_BYTES = 2**19  # read and checksummed at a time, so that the data is still in the CPU cache
+_SALT = np.uint64(0x5EEDF00D5EEDF00D)  # so that zeros do not have a valid checksum
 _TABLE = np.dtype([("start", "<u8"), ("bytes", "<u4"), ("crc", "<u4")])
 
 
 class DamagedCacheError(Exception):
-    """A cache file is not what was written."""
+    """A cache file differs from what was written."""
 
 
 class U8File:
-    """Raw frames: a .npy file (frames, height, width, 3), and behind the array a sum of 8 bytes for each frame.
+    """Raw frames: a .npy file (frames, height, width, 3), followed by a checksum of 8 bytes for each frame.
 
-    Read with plain reads and not mapped: a mapped file that another program cuts short kills the process. Opening
-    raises FileNotFoundError, and DamagedCacheError for what is not a whole file of that many frames of that size.
+    Frames are read, not memory-mapped: if another program truncates a mapped file, the process is killed. The
+    constructor raises FileNotFoundError, and DamagedCacheError if the file is not complete or has another shape.
     """
 
     suffix = ".npy"
@@ -46,7 +46,7 @@ class U8File:
             raise DamagedCacheError(f"not a whole file of {frames} frames of {height} x {width} px")
 
     def read(self, start: int, out: Frames) -> None:
-        """Read the frames from `start` on into `out` (count, height, width, 3), contiguous, unless one is damaged."""
+        """Read frames from `start` on into `out` (count, height, width, 3), contiguous; raises if one is damaged."""
         self._file.seek(self._sums_at + 8 * start)
         sums = self._file.read(8 * len(out))
         self._file.seek(self._first + start * self._frame_bytes)
@@ -59,7 +59,7 @@ class U8File:
                 raise DamagedCacheError(f"a frame from {start + first} on is not what was written")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @staticmethod
@@ -75,7 +75,7 @@ class U8File:
 
     @staticmethod
     def estimate_bytes(frames: int, height: int, width: int) -> int:
-        """Return the size of a file; exact."""
+        """Return the exact size of a file."""
         return len(_u8_header(frames, height, width)) + frames * (height * width * 3 + 8)
 
 
@@ -88,10 +88,10 @@ def _u8_header(frames: int, height: int, width: int) -> bytes:
 
 
 def frame_sums(flat: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Sum each row of bytes (frames, bytes), contiguous: words of 8 bytes times odd weights, modulo 2**64.
+    """Checksum each row of (frames, bytes), contiguous: 64-bit words times odd weights, summed modulo 2**64.
 
-    Any change within one word changes the sum, others all but surely. Five times faster than a CRC, which would cost
-    more than the reading.
+    Any change within one word changes the sum, and other changes almost surely. Five times faster than a CRC, which
+    would take longer than reading.
     """
     if flat.shape[1] % 8:
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
@@ -107,7 +107,7 @@ def _weights(words: int) -> NDArray[np.uint64]:
 
 
 class JpegFile:
-    """Frames as JPEGs one after another, behind a table of where each begins and its CRC; used as `U8File`."""
+    """Consecutive JPEGs, after a table of their offsets and CRCs; same interface as `U8File`."""
 
     suffix = ".jpegs"
 
@@ -124,7 +124,7 @@ class JpegFile:
             raise DamagedCacheError(f"not a whole file of {frames} frames")
 
     def read(self, start: int, out: Frames) -> None:
-        """Read the frames from `start` on into `out`; see `U8File.read`."""
+        """Read frames from `start` on into `out`; see `U8File.read`."""
         for place, (offset, size, crc) in enumerate(self._table[start : start + len(out)].tolist()):
             self._file.seek(offset)
             data = self._file.read(size)
@@ -134,7 +134,7 @@ class JpegFile:
             out[place] = frame
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @staticmethod
@@ -153,7 +153,7 @@ class JpegFile:
 
     @staticmethod
     def estimate_bytes(frames: int, height: int, width: int) -> int:
-        """Return about the size of a file; noisy videos may take more."""
+        """Return an estimate of the size of a file; noisy videos may take more."""
         return int(frames * (height * width * _JPEG_BYTES_A_PIXEL + _JPEG_BYTES_A_FRAME))
 
 

@@ -1,4 +1,4 @@
-"""Opening the video stream of a file with PyAV, the same way for the scan and for reading."""
+"""Open the video stream of a file with PyAV, for both the scan and the readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.format import ContainerFormat, formats_available
 from seqff.video.shards import Part, Source, open_bytes
 
 MAX_PIXELS = 2**26
-"""Most pixels a frame may claim (8192 x 8192): more is a damaged header, or an attack on memory."""
+"""Maximum number of pixels of a frame (8192 x 8192); more indicates a damaged header, or an attack on memory."""
 _READ_OTHERS = """
     alsa android_camera avfoundation avisynth concat dash decklink dshow fbdev gdigrab gfxcapture hls iec61883 image2
     imf jack kmsgrab lavfi libcdio libdc1394 openal oss pulse rtp rtsp sap sdp sndio v4l2 vapoursynth vfwcap
@@ -23,13 +23,13 @@ _IS_SCRIPT = "a playlist or script that names other files: only what lies in one
 
 
 class NoVideoError(Exception):
-    """The file opens but holds no video stream."""
+    """The file can be opened but has no video stream."""
 
 
 def local_url(source: Source) -> str:
-    """Return a path so that FFmpeg takes it for a file, whatever its name begins with (`concat:`, `http:`).
+    """Return a path in a form that FFmpeg treats as a file, whatever its name begins with (`concat:`, `http:`).
 
-    FFmpeg sees only the bytes of a part (its `subfile`).
+    For a part of a file, FFmpeg sees only the bytes of the part (its `subfile` protocol).
     """
     if isinstance(source, Part):
         return f"subfile,,start,{source.start},end,{source.start + source.size},,:{local_url(source.file)}"
@@ -38,7 +38,7 @@ def local_url(source: Source) -> str:
 
 @cache
 def _formats(*more: str) -> str:
-    """Return FFmpeg's list of demuxers that read nothing but what they are given, and of these others."""
+    """Return FFmpeg's list of demuxers that open no other files, plus the given ones."""
     known = {name for names in map(_demuxer, formats_available) for name in names.split(",")}
     return ",".join(sorted(known - {*_READ_OTHERS.split()} | {*more}))
 
@@ -46,22 +46,22 @@ def _formats(*more: str) -> str:
 def _demuxer(name: str) -> str:
     try:
         return str(ContainerFormat(name, "r").name)
-    except ValueError:  # formats that are only written
+    except ValueError:  # formats that can only be written
         return ""
 
 
 def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how: Any) -> Any:
-    """Open a PyAV container that reaches nothing but what it is given.
+    """Open a PyAV container that cannot access anything but the given source.
 
     Args:
-        source: see `av.open`; of a file here its `local_url`.
-        protocols: by which FFmpeg may read, with commas.
-        more: demuxers that may be used although they open what a file names.
-        how: more arguments of `av.open`.
+        source: see `av.open`; for a local file, its `local_url`.
+        protocols: allowed FFmpeg protocols, comma-separated.
+        more: demuxers that are allowed although they open other files.
+        how: further arguments of `av.open`.
 
     Raises:
-        ValueError: it is a playlist or a script.
-        OSError, av.FFmpegError: it cannot be opened.
+        ValueError: the source is a playlist or a script.
+        OSError, av.FFmpegError: the source cannot be opened.
     """
     options = {"protocol_whitelist": protocols, "format_whitelist": _formats(*more)}
     try:
@@ -71,20 +71,20 @@ def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how
 
 
 def check_no_script(source: Source) -> None:
-    """Raise ValueError for files that decoders with an FFmpeg of their own would follow elsewhere."""
+    """Raise ValueError for files with references that decoders with their own FFmpeg would follow."""
     with open_bytes(source) as file:
         if file.read(32).startswith(_SCRIPTS) or "%" in local_url(source).rpartition("/")[2]:
             raise ValueError(f"not for this reader: {_IS_SCRIPT}")
 
 
 def open_source(source: Source) -> tuple[Any, Any]:
-    """Open a file or a part of one for decoding by one thread.
+    """Open a file, or a part of one, for single-threaded decoding.
 
     Returns:
-        A PyAV container, for the caller to close, and its video stream.
+        A PyAV container, which the caller must close, and its video stream.
 
     Raises:
-        NoVideoError: no video stream (a cover picture is none).
+        NoVideoError: there is no video stream (cover pictures do not count).
         ValueError: the stream claims absurd dimensions, or the file is a playlist or a script.
         OSError, av.FFmpegError: the file cannot be opened.
     """
@@ -103,20 +103,20 @@ def open_source(source: Source) -> tuple[Any, Any]:
 
 
 def limit_pixels(codec: Any) -> None:
-    """Make a PyAV codec context refuse absurd frames; raise ValueError where the header claims them."""
+    """Make a PyAV codec context reject absurdly large frames; raises ValueError if the header claims them."""
     if codec.width * codec.height > MAX_PIXELS:
         limit = f"allowed are {MAX_PIXELS} px"
         raise ValueError(f"the file claims frames of {codec.width} x {codec.height} px; {limit}")
-    codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim other sizes than the header
+    codec.options = {"max_pixels": str(MAX_PIXELS)}  # the bitstream may claim another size than the header
 
 
 def video_streams(container: Any) -> list[Any]:
-    """Return the video streams of a PyAV container; cover pictures are none."""
+    """Return the video streams of a PyAV container, without cover pictures."""
     return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def video_stream(container: Any) -> Any:
-    """Return the video stream of a PyAV container; raise NoVideoError where there is none."""
+    """Return the video stream of a PyAV container; raises NoVideoError if there is none."""
     streams = video_streams(container)
     if not streams:
         kinds = sorted({s.type for s in container.streams}) or ["nothing"]
@@ -126,11 +126,11 @@ def video_stream(container: Any) -> Any:
 
 
 def decoded(packet: Any) -> list[Any]:
-    """Return the frames of a PyAV packet; an empty one repeats the picture before and has none.
+    """Return the frames of a PyAV packet. An empty packet repeats the previous picture, and has none.
 
     Raises:
-        av.FFmpegError: it is damaged.
+        av.FFmpegError: the packet is damaged.
     """
-    repeats = not packet.size and packet.dts is not None  # the packet that ends a stream is empty, too, without a time
+    repeats = not packet.size and packet.dts is not None  # the final flush packet is empty too, but has no time
     frames: list[Any] = [] if repeats else packet.decode()
     return frames

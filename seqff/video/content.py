@@ -1,4 +1,4 @@
-"""What the pictures of a video show: shot cuts, frames shown twice, next to nothing; and what a scan says of them."""
+"""Analyze the content of videos: shot cuts, repeated frames, empty pictures."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from seqff.video.entry import VideoEntry, pack
 from seqff.video.levels import DECLARED, Levels, Samples, levels_of, to_uint8, widened
 
 STILL = 0.05
-"""Two frames whose gray thumbnails differ by less than this mean (of 255) are the same frame twice."""
+"""Two frames are the same if their gray thumbnails have a mean difference below this (of 255)."""
 CUT = 12.0
 CUT_FACTOR = 4.0
-"""A shot cut changes more than CUT levels, and CUT_FACTOR times as much as the frames around it usually do."""
+"""A shot cut changes more than CUT levels, and CUT_FACTOR times as much as is usual around it."""
 AROUND = 6
-"""Frames before a change, and after it, that it is compared with."""
-# A video with hardly a point above _BLACK (of 255) is nearly black; with hardly a point outside so few levels, nearly
-# constant; in which no point of a coarse grid moves by so many levels, still. _SHARE per cent of the points are free.
+"""Number of frames before and after a change that it is compared with."""
+# A video is nearly black if hardly any point exceeds _BLACK (of 255), nearly constant if hardly any point is outside a
+# range of _CONSTANT levels, and still if no point of a coarse grid changes by _UNMOVED levels. Hardly any: _SHARE %.
 _BLACK, _CONSTANT, _UNMOVED, _SHARE = 20, 8, 6, 1.0
 _SIDE = 64
 
 
 class Change:
-    """Measures on a coarse grid how much each frame it is given differs from the one before."""
+    """Measures, on a coarse grid, how much each frame differs from the previous one."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.float32] | None = None
 
     def __call__(self, frame: Samples) -> float:
-        """Return the mean absolute difference in gray levels, of 255 or 65535; 0 at first and at new sizes."""
+        """Return the mean absolute difference in gray levels, of 255 or 65535; 0 for the first frame and new sizes."""
         down, right = max(1, frame.shape[0] // _SIDE), max(1, frame.shape[1] // _SIDE)
         gray = frame[::down, ::right].mean(axis=2, dtype=np.float32)
         before, self._before = self._before, gray
@@ -40,10 +40,10 @@ class Change:
 
 
 def shot_cuts(change: NDArray[np.float64]) -> list[int]:
-    """Find each n with a cut between the frames n and n + 1.
+    """Find each n with a cut between frames n and n + 1.
 
     Args:
-        change: (frames,), of each frame to the one before, mean absolute gray levels of 255.
+        change: (frames,), mean absolute difference of each frame to the previous one, in gray levels of 255.
     """
     cuts = []
     for index in np.flatnonzero(change > CUT).tolist():
@@ -54,21 +54,21 @@ def shot_cuts(change: NDArray[np.float64]) -> list[int]:
 
 
 def is_cut(change: float, around: NDArray[np.float64]) -> bool:
-    """Say whether a change is a shot cut, among the changes of the frames around it."""
+    """Whether a change is a shot cut, given the changes of the surrounding frames."""
     return change > CUT and (not len(around) or change > CUT_FACTOR * float(np.median(around)))
 
 
 def still_pairs(change: NDArray[np.float64]) -> list[int]:
-    """Find each n with the frames n and n + 1 the same; see `shot_cuts` for the argument."""
+    """Find each n for which frames n and n + 1 are the same; see `shot_cuts` for the argument."""
     still: list[int] = np.flatnonzero(change[1:] < STILL).tolist()
     return still
 
 
 def emptiness(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> Iterator[str]:
-    """Yield that a video shows next to nothing, if it does, by each point at its brightest and darkest, (H, W, C)."""
+    """Yield a remark if a video shows almost nothing, from the maximum and minimum of each point, (H, W, C)."""
     moves = brightest - darkest
     if moves.mean() > max(_BLACK, _CONSTANT) + 255 * 2 * _SHARE / 100:
-        return  # none of these, and there is no need to sort all points
+        return  # none of these apply, so sorting is unnecessary
     high = np.percentile(brightest, 100 - _SHARE, axis=(0, 1))
     span = int((high - np.percentile(darkest, _SHARE, axis=(0, 1))).max())
     if high.max() < _BLACK:
@@ -80,7 +80,7 @@ def emptiness(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> Itera
 
 
 class ContentStatistics:
-    """Depth, size, transparency and change of pictures, one after another.
+    """Depth, size, transparency and change of a sequence of pictures.
 
     Attributes:
         sizes: (height, width) of each picture, px.
@@ -95,7 +95,7 @@ class ContentStatistics:
         self._measure, self._changes = Change(), list[float]()
 
     def add(self, samples: Samples, transparent: bool) -> None:
-        """Take in a picture, (H, W, channels)."""
+        """Add a picture, (H, W, channels)."""
         height, width = samples.shape[:2]
         self.sizes.append((height, width))
         self._transparent |= transparent
@@ -108,7 +108,7 @@ class ContentStatistics:
             self._span = widened(self._span, samples)
 
     def described(self, entry: VideoEntry, **more: Any) -> VideoEntry:
-        """Return the entry with what the pictures have shown, and with more fields."""
+        """Return the entry with the results, and with further fields."""
         height, width = self.sizes[0]
         levels = levels_of(self._span or DECLARED)
         change = np.asarray(self._changes) * (1.0 if self._span is None else 255 / (levels[1] or 2**16 - 1))
@@ -129,7 +129,7 @@ class ContentStatistics:
         )
 
     def remarks(self) -> Iterator[str]:
-        """Yield what is odd about the pictures."""
+        """Yield remarks about unusual pictures."""
         if len(set(self.sizes)) > 1:
             yield "images of several sizes; shown at the size of the first"
         if self._transparent:

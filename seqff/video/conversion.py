@@ -1,4 +1,4 @@
-"""From a decoded PyAV frame to an upright RGB array: 8 bits, opaque, cropped, of square pixels, scaled, turned."""
+"""Convert decoded PyAV frames to upright RGB arrays: 8 bits, opaque, cropped, square pixels, scaled, rotated."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from seqff.video.levels import DECLARED, Levels, deep, in_eight_bits, samples_of
 from seqff.video.reader import Frames
 
 Crop = tuple[int, int, int, int]
-"""Px that are hidden at the (left, top, right, bottom)."""
+"""Px hidden at the (left, top, right, bottom)."""
 WHOLE: Crop = (0, 0, 0, 0)
 Orientation = tuple[int, int, int, int]
-"""A display matrix in signs (a, b, c, d): x' = a x + c y, y' = b x + d y."""
+"""The signs (a, b, c, d) of a display matrix: x' = a x + c y, y' = b x + d y."""
 UPRIGHT: Orientation = (1, 0, 0, 1)
-_SQUARE = Fraction(1, 100)  # as near to square is: encoders round sizes, and players show no difference
-_MOST_OBLONG = 8  # more is a damaged header
-_MATRIX, _KINDS = 6, 64  # FFmpeg's number of the display matrix among side data, and more kinds than it knows
+_SQUARE = Fraction(1, 100)  # tolerance for square pixels: encoders round sizes, and players ignore the difference
+_MOST_OBLONG = 8  # larger aspect ratios indicate a damaged header
+_MATRIX, _KINDS = 6, 64  # FFmpeg's type of side data for the display matrix, and an upper limit of types
 _Sample = TypeVar("_Sample", np.uint8, np.uint16)
 
 
 class ToRgb:
     """Converts PyAV frames to upright RGB of one size.
 
-    Keeps one scaler for all frames: setting one up for each, as `frame.reformat` does, costs more than the scaling.
-    Frames that shrink are averaged over areas, which neither aliases nor rings and costs half of a bicubic filter.
+    Keeps one scaler for all frames: setting one up per frame, as `frame.reformat` does, costs more than the scaling.
+    Frames are downscaled by area averaging, which neither aliases nor rings and costs half of a bicubic filter.
 
     Args:
-        height: px, after turning.
-        width: px, after turning.
+        height: height after rotation, px.
+        width: width after rotation, px.
         orientation, levels, crop: see `VideoEntry`.
 
     Attributes:
         levels: may be changed between frames.
-        transparent: a frame had transparent parts.
+        transparent: whether any frame had transparent parts.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ToRgb:
         self._scaler, self._converter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: Any) -> Frames:
-        """Return uint8 (height, width, 3), contiguous; a view of memory that nothing else uses."""
+        """Return uint8 (height, width, 3), contiguous; a view of memory that is not used elsewhere."""
         pixels = frame.format.name
         if self.levels != DECLARED and deep(pixels):
             frame = self._shallow(frame)
@@ -67,7 +67,7 @@ class ToRgb:
         return image if self._turn == UPRIGHT else _turned(image, self._turn)
 
     def _shallow(self, frame: Any) -> Any:
-        """Return a deep frame in 8 bits, opaque."""
+        """Convert a deep frame to 8 bits, opaque."""
         how, samples = deep(frame.format.name), samples_of(frame)
         assert how is not None
         colors = 3 if how.channels > 2 else 1
@@ -99,26 +99,26 @@ class ToRgb:
 
 @cache
 def _one_thread() -> dict[str, Any]:
-    """Left to itself PyAV scales on every core, which costs three times as much; old releases have no such setting."""
+    """Scale in one thread: by default PyAV uses every core, at three times the cost. Old releases lack the option."""
     return {"threads": 1} if "threads=" in (VideoReformatter.reformat.__doc__ or "") else {}
 
 
 @cache
 def has_alpha(pixels: str) -> bool:
-    """Whether a pixel format has room for transparency, by FFmpeg's name; palettes have."""
+    """Whether a pixel format, by FFmpeg's name, supports transparency; palettes do."""
     kind = av.VideoFormat(pixels)
     return bool(kind.has_palette) or any(component.is_alpha for component in kind.components)
 
 
 @cache
 def declared_bits(pixels: str) -> int:
-    """Bits of a sample, as a pixel format declares them by FFmpeg's name; 8 for palettes."""
+    """Bits per sample that a pixel format declares, by FFmpeg's name; 8 for palettes."""
     kind = av.VideoFormat(pixels)
     return 8 if kind.has_palette else max(component.bits for component in kind.components)
 
 
 def on_black(image: NDArray[_Sample], alpha: NDArray[np.integer[Any]], opaque: int) -> NDArray[_Sample]:
-    """Compose a picture (H, W, 1 or 3), not yet multiplied by alpha (H, W, 1) from 0 to `opaque`, on black."""
+    """Composite a picture (H, W, 1 or 3), with straight alpha (H, W, 1) from 0 to `opaque`, on black."""
     composed = (image * alpha.astype(np.uint32) + opaque // 2) // opaque
     return composed.astype(image.dtype)
 
@@ -130,7 +130,7 @@ def _as_frame(image: Frames) -> Any:
 
 
 def _turned(image: Frames, orientation: Orientation) -> Frames:
-    """Turn and mirrors an image (H, W, 3) as the display matrix says; the result is contiguous."""
+    """Rotate and mirror an image (H, W, 3) by the display matrix; the result is contiguous."""
     a, b, c, d = orientation
     if b:
         image = image.swapaxes(0, 1)
@@ -150,9 +150,9 @@ def orientation_of(frame: Any) -> Orientation:
 
 
 def _display_matrix(frame: Any) -> NDArray[np.float64]:
-    """Return the four numbers that turn; zeros of a frame without a matrix."""
-    # PyAV wraps all side data of a frame at once: it fails on kinds that it does not know, and frees the metadata of
-    # some (a color profile's name) twice. So FFmpeg first takes away all but the matrix.
+    """Return the four rotation entries of the matrix; zeros if a frame has none."""
+    # PyAV wraps all side data of a frame at once. It fails on unknown types, and frees the metadata of some (the name
+    # of a color profile) twice. So FFmpeg removes everything but the matrix first.
     having_one = _filtered(frame, [f"mode=select:type={_MATRIX}"])
     if having_one is None:
         return np.zeros(4)
@@ -162,7 +162,7 @@ def _display_matrix(frame: Any) -> NDArray[np.float64]:
 
 
 def _filtered(frame: Any, filters: Sequence[str]) -> Any | None:
-    """Return a frame behind filters of side data; None where they let nothing through."""
+    """Filter a frame's side data; None if no frame passes."""
     graph = av.filter.Graph()
     last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
     for node in [*(graph.add("sidedata", how) for how in filters), graph.add("buffersink")]:
@@ -177,22 +177,22 @@ def _filtered(frame: Any, filters: Sequence[str]) -> Any | None:
 
 
 def pixel_aspect(stream: Any) -> Fraction:
-    """Return width to height of a pixel of a PyAV video stream: the container's word, else the codec's, else 1."""
+    """Return the width to height ratio of a stream's pixels: from the container, else the codec, else 1."""
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
 
 def plausible_aspect(aspect: Fraction) -> Fraction:
-    """Return the aspect of a pixel, or 1 where it is nearly square or absurd."""
+    """Return the aspect ratio of a pixel, or 1 if it is nearly square or absurd."""
     return Fraction(1) if abs(aspect - 1) <= _SQUARE or is_absurd(aspect) else aspect
 
 
 def is_absurd(aspect: Fraction) -> bool:
-    """Whether pixels are so oblong that the header must be wrong."""
+    """Whether the aspect ratio of a pixel is so extreme that the header must be wrong."""
     return not Fraction(1, _MOST_OBLONG) <= aspect <= _MOST_OBLONG
 
 
 def display_size(stored: tuple[int, int], aspect: Fraction, crop: Crop = WHOLE) -> tuple[int, int]:
-    """Return the (height, width) px at which a stored frame is shown with square pixels, its height kept."""
+    """Return the (height, width) px of a stored frame when shown with square pixels; the height is kept."""
     left, top, right, bottom = crop
     return stored[0] - top - bottom, max(1, round((stored[1] - left - right) * aspect))

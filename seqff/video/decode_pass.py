@@ -1,4 +1,4 @@
-"""The scan's one pass over a video: decodes every frame once and notes what the manifest needs."""
+"""The scan's decode pass: decodes every frame of a video once and collects what the manifest needs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from seqff.video.levels import DECLARED, Levels, deep, levels_of, samples_of, wi
 from seqff.video.reader import Frames, cause_of
 from seqff.video.shards import Source
 
-THUMB = 64  # px; a width that decord gets right
-_TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams among others
-_NO_TIMESTAMPS = 0x0080  # its AVFMT_NOTIMESTAMPS: bare streams, whose times FFmpeg makes up
+THUMB = 64  # px; a width that decord handles correctly
+_TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: transport and program streams, among others
+_NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS: raw streams, for which FFmpeg generates timestamps
 INDEXED = ("matroska", "mov", "avi", "flv", "asf")
-"""Formats that store the time of every frame, and whose header tells how long they should be."""
+"""Formats that store the time of every frame, and whose header contains the expected duration."""
 
 
 class DecodePass:
-    """What one decode of a whole video shows; see `VideoEntry` for what is not explained here."""
+    """The results of decoding a whole video; see `VideoEntry` for attributes not explained here."""
 
     def __init__(self, source: Source, container: Any, stream: Any, samples: Levels = DECLARED) -> None:
         self.codec, self.container = stream.codec_context.codec.canonical_name, container.format.name
@@ -46,37 +46,37 @@ class DecodePass:
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.height, self.width, self.orientation = 0, 0, UPRIGHT
         flags = int(container.format.flags)
-        self.may_jump = bool(flags & _TS_DISCONT)  # whether clocks may start anew in such a file
-        self.timeless = bool(flags & _NO_TIMESTAMPS)  # whether such a file has no times
-        # One item a frame: times in ticks, to be shown and by the clock of the file; a number that only the same
-        # picture has; a few points, uint8 (16, 16); mean absolute gray difference to the frame before, of 255.
+        self.may_jump = bool(flags & _TS_DISCONT)  # whether timestamps may be discontinuous in this format
+        self.timeless = bool(flags & _NO_TIMESTAMPS)  # whether this format has no timestamps
+        # One item per frame: presentation and file times in ticks; a fingerprint of the picture; a few points, uint8
+        # (16, 16); mean absolute gray difference to the previous frame, of 255.
         self.pts: list[int | None] = []
         self.dts: list[int | None] = []
         self.prints: list[int] = []
         self.small: list[NDArray[np.uint8]] = []
         self.change: list[float] = []
         self.keys: list[int] = []  # display indices of the key frames
-        self.packet_pts: list[int | None] = []  # one item a packet
-        self.key_packets: list[int] = []  # indices of those marked as key frames
-        self.damage = ""  # why frames are missing; those that are here are all sound
-        self.remark = ""  # something odd that does no harm, but that readers may take differently
+        self.packet_pts: list[int | None] = []  # one item per packet
+        self.key_packets: list[int] = []  # indices of packets marked as key frames
+        self.damage = ""  # why frames are missing; all frames before are sound
+        self.remark = ""  # a harmless anomaly that readers may treat differently
         self.stored_size, self.aspect, self.crop = (0, 0), Fraction(1), WHOLE
-        self.interlaced = 0  # frames that are made of two fields
+        self.interlaced = 0  # number of frames made of two fields
         self.bits, self.color_range, self.video_streams = 8, "", len(video_streams(container))
         self.samples, self._source, self._stream = samples, source, stream
-        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)  # of each point of a thumbnail over all frames
+        self.brightest = np.zeros((THUMB, THUMB, 3), dtype=np.uint8)  # maximum of each thumbnail point over all frames
         self.darkest = np.full_like(self.brightest, 255)
         self._gray: NDArray[np.int16] | None = None
 
     def add_packet(self, packet: Any) -> None:
-        """Take in a packet of the video stream before it is decoded."""
+        """Record a packet of the video stream before it is decoded."""
         if packet.size:
             if packet.is_keyframe:
                 self.key_packets.append(len(self.packet_pts))
             self.packet_pts.append(packet.pts)
 
     def add_frame(self, frame: Any) -> None:
-        """Take in a decoded frame."""
+        """Record a decoded frame."""
         if not self.pts:
             self._add_first(frame)
         elif (frame.height, frame.width) != self.stored_size and not self.remark:
@@ -87,7 +87,7 @@ class DecodePass:
         if frame.key_frame:
             self.keys.append(len(self.pts))
         thumb = self._to_thumb(frame)
-        gray = thumb[:, :, 1].astype(np.int16)  # green is close enough to gray, and costs nothing
+        gray = thumb[:, :, 1].astype(np.int16)  # green is close enough to gray, and free
         np.maximum(self.brightest, thumb, out=self.brightest)
         np.minimum(self.darkest, thumb, out=self.darkest)
         self.pts.append(frame.pts)
@@ -111,16 +111,16 @@ class DecodePass:
 
     @property
     def transparent(self) -> bool:
-        """Whether a frame had transparent parts."""
+        """Whether any frame had transparent parts."""
         return bool(self.pts) and self._to_thumb.transparent
 
     @property
     def hidden_alpha(self) -> bool:
-        """Whether the file has transparency that the decoder leaves out: WebM keeps it beside the frames."""
+        """Whether the file has transparency that the decoder omits: WebM stores it separately from the frames."""
         return self._stream.metadata.get("alpha_mode") == "1" and not self.transparent
 
     def remarks(self) -> Iterator[str]:
-        """Yield what is done with the pixels of a sound video, and what is odd about them; a few words each."""
+        """Yield short remarks about how pixels of a sound video are treated, and about anomalies."""
         aspect = self.aspect
         if plausible_aspect(aspect) != 1:
             yield f"pixels of {aspect.numerator}:{aspect.denominator} made square"
@@ -140,14 +140,14 @@ class DecodePass:
         yield from emptiness(self.brightest, self.darkest)
 
     def keep(self, frames: int) -> None:
-        """Forget all but the first frames."""
+        """Discard all but the first `frames` frames."""
         for notes in (self.pts, self.dts, self.prints, self.small, self.change):
             del notes[frames:]
         self.keys = [key for key in self.keys if key < frames]
 
 
 def decode_pass(source: Source, heartbeat: Callable[[], None]) -> DecodePass:
-    """Decode a whole video, with a heartbeat after every packet; stop at the first damage.
+    """Decode a whole video, with a heartbeat after every packet; stops at the first damage.
 
     Raises:
         NoVideoError, ValueError, OSError, av.FFmpegError: the file cannot be opened; see `open_source`.
@@ -167,7 +167,7 @@ def decode_pass(source: Source, heartbeat: Callable[[], None]) -> DecodePass:
                     return seen
         seen.damage = _cut_short(seen, source, container, stream, end_seconds)
         if seen.damage:
-            # The last frames wait for others that never came: there may be holes. Of a GIF the last is half a frame.
+            # The flushed frames waited for others that never came, so some may be missing. A GIF's last one is partial.
             seen.keep(before_flush - (seen.container == "gif"))
         elif seen.key_packets and seen.key_packets[0]:
             lost = counted(seen.key_packets[0], "packet")
@@ -176,7 +176,7 @@ def decode_pass(source: Source, heartbeat: Callable[[], None]) -> DecodePass:
 
 
 def _samples(source: Source, stream: Any) -> Levels:
-    """Return the least and greatest sample of a deep video, for which it is decoded a first time; else (0, 0)."""
+    """Return the minimum and maximum sample of a deep video, which takes an extra decode; else (0, 0)."""
     if deep(stream.codec_context.pix_fmt or "") is None:
         return DECLARED
     found: Levels | None = None
@@ -187,28 +187,28 @@ def _samples(source: Source, stream: Any) -> Levels:
                 if deep(frame.format.name) is not None:
                     found = widened(found, samples_of(frame))
         except av.FFmpegError:
-            pass  # the pass that counts will say so
+            pass  # the main pass will report it
     return found or DECLARED
 
 
 def _decode(seen: DecodePass, packet: Any) -> str:
-    """Decode one packet; return what damage shows, or nothing."""
+    """Decode one packet; return a description of damage, or an empty string."""
     try:
         for frame in decoded(packet):
             if frame.is_corrupt:
                 return f"damaged at frame {len(seen.pts)}: the decoder had to conceal missing parts"
             seen.add_frame(frame)
     except av.FFmpegError as error:
-        # A stream cut out of a longer one begins with packets that nothing can decode: not yet damage.
+        # A stream cut from a longer one begins with packets that cannot be decoded; that is not damage.
         return f"damaged at frame {len(seen.pts)}: {cause_of(error)}" if seen.pts else ""
     return ""
 
 
 def _cut_short(seen: DecodePass, source: Source, container: Any, stream: Any, end_seconds: float) -> str:
-    """Say what is missing at the end, or nothing.
+    """Describe what is missing at the end, if anything.
 
-    A header may count otherwise than the file holds: empty chunks of an AVI, pictures that an edit list hides, a
-    duration nobody corrected. So its numbers count only for a file that is not all there, or cannot tell.
+    A header may disagree with the content: empty chunks of an AVI, frames hidden by an edit list, an uncorrected
+    duration. So its numbers are only used for files that are truncated or may be.
     """
     complete = is_complete(source)
     if complete:
@@ -220,7 +220,7 @@ def _cut_short(seen: DecodePass, source: Source, container: Any, stream: Any, en
         seconds = container.duration / av.time_base
         if end_seconds < seconds - (max(0.1, 2.5 / rate) if complete is None else 0.5 / rate):
             return f"cut short: the header declares {seconds:.2f} s, the file holds {end_seconds:.2f} s"
-    counted = ("mov" in seen.container and not declared) or seen.container == "gif"  # from what there is
+    counted = ("mov" in seen.container and not declared) or seen.container == "gif"  # from the existing frames
     return "cut short: the file ends within one of its parts" if complete is False and counted else ""
 
 
@@ -228,16 +228,16 @@ def _end_seconds(packet: Any) -> float:
     shown = packet.pts if packet.pts is not None else packet.dts
     if shown is None:
         return 0.0
-    tick = packet.time_base  # a product with it would be brought to lowest terms, for each packet
+    tick = packet.time_base  # multiplying by the fraction would reduce it to lowest terms, for each packet
     return float((shown + (packet.duration or 0)) * tick.numerator / tick.denominator)
 
 
 def fingerprint(thumb: Frames) -> int:
-    """Return a number that is the same for the same picture."""
+    """Return a hash of a picture."""
     return zlib.crc32(thumb.tobytes())
 
 
 def sampled(thumb: Frames) -> NDArray[np.uint8]:
-    """Return 16 x 16 points of the green of a thumbnail (64, 64, 3)."""
+    """Return 16 x 16 points of the green channel of a thumbnail (64, 64, 3)."""
     points: NDArray[np.uint8] = thumb[2::4, 2::4, 1].copy()
     return points

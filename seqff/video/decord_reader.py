@@ -1,4 +1,4 @@
-"""decord: the audit by which the scan finds out where its indices are right, and the reader for those files alone."""
+"""decord: an audit that determines for which files its frame indices are correct, and the reader for these files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from seqff.video.entry import Access, VideoEntry
 from seqff.video.reader import Frames, VideoInfo, VideoReader
 from seqff.video.shards import Source
 
-_NEAR = 24  # frames: decord's seek decodes more than this many by itself
+_NEAR = 24  # frames: decord's seek itself decodes more than this many
 _QUEUE_BYTES = 2**28
-_JUDGED_BY_CONTAINER = ("mpegts", "mpeg", "vob", "gif")  # decord agrees with itself there and is wrong all the same
-_MOST_FRAMES = 20_000  # decord's queue would not bear a longer video at any useful size
+_JUDGED_BY_CONTAINER = ("mpegts", "mpeg", "vob", "gif")  # decord is wrong here, although consistent with itself
+_MOST_FRAMES = 20_000  # decord's queue could not hold a longer video at any useful size
 _WINDOW, _SHIFTS = 8, 4
 
 
@@ -30,7 +30,7 @@ def decord_available() -> bool:
 
 
 def decord_fits(entry: VideoEntry, height: int, width: int) -> bool:
-    """Whether decord can be borne on this video at this size.
+    """Whether decord's memory use is acceptable for this video at this size.
 
     It queues packets without limit and decodes them while its caller is busy, at worst the whole video.
     """
@@ -39,17 +39,17 @@ def decord_fits(entry: VideoEntry, height: int, width: int) -> bool:
 
 @cache
 def load_decord() -> Any:
-    """Import decord, after torch (the other order has been seen to crash), and keep it from printing."""
+    """Import decord after torch (the other order has been seen to crash), and silence it."""
     import torch  # noqa: F401
 
     return quiet_decord()
 
 
 def quiet_decord() -> Any:
-    """Import decord, for processes that never use torch.
+    """Import decord in processes that never use torch.
 
-    OpenCV is imported first: decord loads a zlib of its own, of 2005, for the whole process, and the libpng of an
-    OpenCV that comes after it then fails on every PNG.
+    OpenCV is imported first: decord loads its own zlib, of 2005, into the process, and the libpng of an OpenCV that is
+    imported later then fails on every PNG.
     """
     import cv2  # noqa: F401
     import decord
@@ -59,7 +59,7 @@ def quiet_decord() -> Any:
 
 
 class _Native:
-    """decord's own reader at a size after rotation, its traps taken out; moves forward, or seeks where it may."""
+    """decord's own reader at a size after rotation, without its pitfalls; moves forward, or seeks where it may."""
 
     def __init__(self, source: Source, height: int, width: int, decord: Any) -> None:
         check_no_script(source)
@@ -68,28 +68,28 @@ class _Native:
         self.restart()
 
     def restart(self) -> None:
-        """Go to the first frame by opening anew, which never goes wrong."""
+        """Go to the first frame by opening the file again, which always works."""
         size = {"height": self._height * self._factor, "width": self._width * self._factor}
         self._reader = self._decord.VideoReader(self._url, ctx=self._decord.cpu(0), num_threads=1, **size)
         self.position = 0
 
     def seek(self, index: int) -> None:
-        """Go to a frame; only exact on the files the audit found so."""
+        """Go to a frame; exact only on files that passed the audit."""
         self._reader.seek_accurate(index)
         self.position = index
 
     def hop_to(self, index: int) -> None:
-        """Go to a later frame of the same group of pictures without converting those between: half the work.
+        """Skip to a later frame of the same group of pictures without converting those between, at half the cost.
 
-        Across a key frame decord lands elsewhere on some files, and even in a group only those the audit has passed
-        may be trusted.
+        Across a key frame, decord lands on another frame for some files; even within a group, only files that passed
+        the audit can be trusted.
         """
         if index > self.position:
             self._reader.skip_frames(index - self.position)
             self.position = index
 
     def skip_to(self, index: int) -> None:
-        """Decode on to a later frame."""
+        """Skip to a later frame by decoding."""
         while self.position < index:
             self._reader.next()
             self.position += 1
@@ -97,8 +97,8 @@ class _Native:
     def next(self) -> Frames:
         """Return the next frame, uint8 (height, width, 3), owned.
 
-        Some widths (4, 6, 8, 12, 16, 24, 48 and 72 on x86) come out of decord as broken arrays: those are decoded a
-        few times larger and averaged.
+        For some widths (4, 6, 8, 12, 16, 24, 48 and 72 on x86) decord returns broken arrays; these are decoded a few
+        times larger and averaged.
         """
         while True:
             frame: Frames = self._reader.next().asnumpy()
@@ -122,7 +122,7 @@ def _block_means(frame: Frames, k: int) -> Frames:
 
 
 class DecordReader(VideoReader):
-    """Reads through decord what the scan has found it exact on; see `decord_fits`, too."""
+    """Reads files that decord reads exactly according to the scan; see also `decord_fits`."""
 
     name = "decord"
 
@@ -147,7 +147,7 @@ class DecordReader(VideoReader):
                 self._native.hop_to(index)
             self._native.skip_to(index)
             return self._native.next()
-        except Exception as error:  # DECORDError, StopIteration, RuntimeError: decord has no base class
+        except Exception as error:  # DECORDError, StopIteration, RuntimeError: decord has no common base class
             raise self._error(f"frame {index}: {error!r}") from error
 
     def _release(self) -> None:
@@ -157,10 +157,10 @@ class DecordReader(VideoReader):
 def decord_access(
     source: Source, seen: DecodePass, probes: Sequence[int], decord: Any, heartbeat: Callable[[], None]
 ) -> Access | None:
-    """Decode the video once more with decord, beside PyAV's decode pass, and try its seeking at some frames.
+    """Decode the video again with decord, compare it with PyAV's decode pass, and test seeking to some frames.
 
     Returns:
-        "random", "forward" when only decoding from the first frame on is right, None when decord is wrong or cannot.
+        "random"; "forward" if only decoding from the first frame on is correct; None if decord is wrong or fails.
     """
     if seen.codec == "av1" or len(seen.pts) > _MOST_FRAMES:
         return None
@@ -180,25 +180,25 @@ def decord_access(
         if not _in_order(seen):
             return "forward"
         native = _Native(source, THUMB, THUMB, decord)
-        seeks = len(seen.key_packets) != 1  # with no key frame but the first, nobody does
+        seeks = len(seen.key_packets) != 1  # with a single key frame, seeking is never used
         for index in sorted(prints, reverse=seeks):
             heartbeat()
             (native.seek if seeks else native.hop_to)(index)
             if fingerprint(native.next()) != prints[index]:
                 return "forward"
         return "random"
-    except Exception:  # whatever decord says, the answer is the exact reader
+    except Exception:  # any error of decord means that PyAV is used
         return None
 
 
 def _aligned(ours: NDArray[np.uint8], truth: NDArray[np.uint8]) -> bool:
-    """Whether two decodes, (frames, 16, 16), show the same frame at each index, but for scaling noise.
+    """Whether two decodes, (frames, 16, 16), show the same frame at each index, up to scaling noise.
 
-    In every window of frames the sum of differences must be least when the two are not shifted against each other.
+    In every window of frames, the sum of differences must be smallest without a shift between the two.
     """
     a, b = ours.reshape(len(ours), -1).astype(np.int16), truth.reshape(len(truth), -1).astype(np.int16)
     here = np.abs(a - b).mean(axis=1)
-    if not _windowed(here).max() < 16:  # not even the same pictures
+    if not _windowed(here).max() < 16:  # different pictures
         return False
     for shift in range(1, min(_SHIFTS, len(a) - 1) + 1):
         for left, right, own in ((a[shift:], b[:-shift], here[shift:]), (a[:-shift], b[shift:], here[:-shift])):
@@ -214,7 +214,7 @@ def _windowed(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _in_order(seen: DecodePass) -> bool:
-    """Whether every key frame comes as the same number in the file as on the screen; decord takes that for granted."""
+    """Whether key frames have the same indices in file order and display order, which decord assumes."""
     if any(pts is None for pts in seen.packet_pts):
         return False
     pts = np.asarray(seen.packet_pts, dtype=np.int64)

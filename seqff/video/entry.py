@@ -1,4 +1,4 @@
-"""One line of the manifest: everything seqff knows of one video without opening it again."""
+"""An entry of the manifest: everything known about a video without opening it again."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from seqff.video.timestamps import PARTS
 Status = Literal["ok", "damaged", "unreadable", "no_video", "too_short", "timeout"]
 Access = Literal["random", "forward"]
 Runs = tuple[tuple[int, int], ...]
-"""Whole numbers by the steps between them, as pairs (step, how often); the first step is from 0."""
+"""Run-length encoded differences of integers, as pairs (step, count); the first step is from 0."""
 
 MOST_FRAMES = 10**8
-"""More than 40 days at 25 frames a second: a claim that no video bears out, and that memory would be taken for."""
+"""More than 40 days at 25 frames per second; a larger claim is false, and would exhaust the memory."""
 _READERS = ("", "decord", "pyav", "opencv", "array")
 _HASH = re.compile(r"[0-9a-f]{32}|")
 _LARGEST = 2**62
@@ -35,19 +35,19 @@ _RUNS = ("pts_runs", "key_runs", "mended_runs", "cut_runs", "still_runs")
 
 
 def pack(numbers: Iterable[int]) -> Runs:
-    """Pack whole numbers, which mostly advance by equal steps; `unpack` gives them back."""
+    """Encode integers, which mostly advance by equal steps; see `unpack`."""
     steps = np.diff(np.fromiter(numbers, dtype=np.int64), prepend=0).tolist()
     return tuple((step, len(list(same))) for step, same in groupby(steps))
 
 
 def unpack(runs: Runs) -> NDArray[np.int64]:
-    """Give back the numbers `pack` was given, int64 (count,)."""
+    """Decode the numbers given to `pack`, int64 (count,)."""
     table = np.asarray(runs, dtype=np.int64).reshape(-1, 2)
     return np.cumsum(np.repeat(table[:, 0], table[:, 1]), dtype=np.int64)
 
 
 class Stamp(NamedTuple):
-    """What tells a file from a later one at the same place; see `VideoEntry` for the fields."""
+    """Distinguishes a file from later versions at the same path; see `VideoEntry` for the fields."""
 
     bytes: int
     mtime_ns: int
@@ -56,82 +56,82 @@ class Stamp(NamedTuple):
 
     @property
     def whole(self) -> Stamp:
-        """Of a member of a shard the stamp of the shard; of any other file the stamp itself."""
+        """For a member of a shard, the stamp of the shard; for any other file, the stamp itself."""
         return Stamp(self.shard[1], self.mtime_ns, self.version) if self.shard[0] else self
 
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """What the scan found out about one video; lists of numbers are packed (see `pack`)."""
+    """The scan's findings about one video; lists of numbers are encoded (see `pack`)."""
 
     path: str  # relative to the root of the manifest, with forward slashes
     bytes: int = 0  # size of the file
-    mtime_ns: int = 0  # when the file was last changed, nanoseconds since 1970; 0 of a remote file
-    content_hash: str = ""  # of all its bytes; the same for copies of one file
-    # "ok"; "damaged" (only the first `frames` frames are sound); "unreadable", "no_video", "too_short" (fewer than 2
-    # frames) and "timeout" (the decoder hung and was killed) cannot be used.
+    mtime_ns: int = 0  # modification time, nanoseconds since 1970; 0 for a remote file
+    content_hash: str = ""  # hash of all bytes; the same for copies of a file
+    # "ok"; "damaged" (only the first `frames` frames are sound); or unusable: "unreadable", "no_video", "too_short"
+    # (fewer than 2 frames) and "timeout" (the decoder hung and was killed).
     status: Status = "unreadable"
     cause: str = ""  # why it is not "ok", or a remark; one line
-    frames: int = 0  # that can be read, proven by decoding; of a damaged file those before the damage
-    height: int = 0  # px, as shown: after rotation, with square pixels
+    frames: int = 0  # number of readable frames, proven by decoding; for a damaged file, those before the damage
+    height: int = 0  # px, as displayed: after rotation, with square pixels
     width: int = 0
-    fps: float = 0.0  # frames per second; the mean where the rate varies
-    codec: str = ""  # as FFmpeg names it, "images" or "array"
-    container: str = ""  # as FFmpeg names the format
+    fps: float = 0.0  # frames per second; the mean if the rate varies
+    codec: str = ""  # FFmpeg's name, "images" or "array"
+    container: str = ""  # FFmpeg's name of the format
     orientation: tuple[int, int, int, int] = (1, 0, 0, 1)  # display matrix: x' = a x + c y, y' = b x + d y
-    variable_rate: bool = False  # frames are unequally far apart in time, or may be: their times were guessed
-    reader: str = ""  # exact on this file: "decord" (and "pyav"), "pyav" alone, "opencv" (images) or "array"
+    variable_rate: bool = False  # frames are unevenly spaced in time, or may be, because times were guessed
+    reader: str = ""  # the exact reader: "decord" (then "pyav" is exact, too), "pyav", "opencv" (images) or "array"
     access: Access = "forward"  # whether that reader may seek ("random") or must decode from the first frame on
-    pyav_access: Access = "forward"  # the same for the "pyav" reader, which is exact on every video
+    pyav_access: Access = "forward"  # the same for "pyav", which is exact on every video
     time_base: tuple[int, int] = (1, 1)  # seconds per tick of the presentation times: numerator, denominator
-    # Presentation times in ticks, by the clock of the file, by which readers know frames; empty when frames are
-    # without, or most key frames share theirs. Of numbered pictures with gaps in their numbers, where each stands.
+    # Presentation times in ticks, as in the file, by which readers identify frames; empty if frames have none, or most
+    # key frames share theirs. For numbered images with gaps, the position of each.
     pts_runs: Runs = ()
     key_runs: Runs = ()  # display indices of the key frames
-    # What the key frames look like (see `decode_pass.fingerprint`), in containers whose times of frames cannot be
-    # believed after a seek; empty elsewhere.
+    # Fingerprints of the key frames (see `decode_pass.fingerprint`), for containers whose times are unreliable after a
+    # seek; else empty.
     key_prints: tuple[int, ...] = ()
-    # Where the file's times do not do (missing, falling, jumping): when each frame is shown, partly guessed, in parts
-    # of a tick (see `timestamps.PARTS`) from the first frame; empty elsewhere.
+    # If the file's times are unusable (missing, decreasing, jumping), the partly guessed presentation times, in
+    # fractions of a tick (see `timestamps.PARTS`) from the first frame; else empty.
     mended_runs: Runs = ()
-    cut_runs: Runs = ()  # each n with a shot cut between the frames n and n + 1
-    still_runs: Runs = ()  # each n with the frames n and n + 1 the same
+    cut_runs: Runs = ()  # each n with a shot cut between frames n and n + 1
+    still_runs: Runs = ()  # each n for which frames n and n + 1 are the same
     duplicate_of: str = ""  # path of the first video with the same bytes, if there is one
-    version: str = ""  # of a remote file: an entity tag or the time of the last change, as its server says
+    version: str = ""  # for a remote file, the entity tag or modification time given by its server
     sample_aspect_ratio: tuple[int, int] = (1, 1)  # width to height of a stored pixel
-    stored_size: tuple[int, int] = (0, 0)  # (height, width) px in the file, before pixels are made square and turned
+    stored_size: tuple[int, int] = (0, 0)  # (height, width) px in the file, before rotation, with its pixel shape
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)  # px hidden at the (left, top, right, bottom) of the stored frame
-    bits: int = 8  # of a sample, as the pixel format declares them
-    color_range: str = ""  # "full", "limited", or "" where the file does not say
-    samples: tuple[int, int] = (0, 0)  # least and greatest of gray and RGB pictures of more than 8 bits; else (0, 0)
-    levels: tuple[int, int] = (0, 0)  # samples that are shown as 0 and 255; (0, 0): by what the pixel format declares
-    alpha: bool = False  # transparent parts, composed on black where FFmpeg's decoder gives them
-    interlaced: bool = False  # frames are made of two fields, that is of two moments
-    video_streams: int = 1  # in the file, cover pictures aside; one is read
-    pages: int = 1  # of a picture file
-    # Of a member of a shard: where its bytes begin, and the size of the shard, whose times and version stand above.
+    bits: int = 8  # bits per sample, as the pixel format declares
+    color_range: str = ""  # "full", "limited", or "" if the file does not say
+    samples: tuple[int, int] = (0, 0)  # minimum and maximum of gray and RGB pictures with more than 8 bits; else (0, 0)
+    levels: tuple[int, int] = (0, 0)  # samples shown as 0 and 255; (0, 0): as the pixel format declares
+    alpha: bool = False  # has transparent parts, composited on black if FFmpeg's decoder returns them
+    interlaced: bool = False  # frames consist of two fields, from two moments
+    video_streams: int = 1  # number of streams in the file, without cover pictures; one is read
+    pages: int = 1  # number of pages of an image file
+    # For a member of a shard: the offset of its bytes, and the size of the shard. Times and version are the shard's.
     shard: tuple[int, int] = (0, 0)
 
     @property
     def stamp(self) -> Stamp:
-        """What tells whether the file is still the one that was scanned."""
+        """The stamp that shows whether the file is still the one that was scanned."""
         return Stamp(self.bytes, self.mtime_ns, self.version, self.shard)
 
     @property
     def usable(self) -> bool:
-        """Whether one may train on it and extract from it: sound, or damaged with at least 2 sound frames."""
+        """Whether the video can be used: sound, or damaged with at least 2 sound frames."""
         return self.status == "ok" or (self.status == "damaged" and self.frames >= 2)
 
     @property
     def best(self) -> tuple[str, Access]:
-        """The reader to take and what it may do: of a video PyAV, the faster decoder, unless only decord may seek."""
+        """The reader to use and its access: for videos PyAV, the faster decoder, unless only decord may seek."""
         if self.reader == "decord" and (self.access == "forward" or self.pyav_access == "random"):
             return "pyav", self.pyav_access
         return self.reader, self.access
 
     @property
     def depth_remark(self) -> str:
-        """How the samples of a deep video are shown; nothing of one of 8 bits."""
+        """Describe how the samples of a deep video are shown; empty for 8 bits."""
         if not any(self.samples):
             return ""
         black, white = self.levels if any(self.levels) else (0, 2**self.bits - 1)
@@ -140,20 +140,20 @@ class VideoEntry:
 
     @property
     def rotation_degrees(self) -> int:
-        """Clockwise turn the file asks for: 0, 90, 180 or 270."""
+        """Clockwise rotation required by the file: 0, 90, 180 or 270."""
         a, b, _, _ = self.orientation
         return round(math.degrees(math.atan2(b, a))) % 360
 
     @property
     def pts(self) -> NDArray[np.int64]:
-        """Times in ticks, int64 (frames,), as the file says; (0,) when they name no frames. See `times_seconds`."""
+        """Times in ticks as in the file, int64 (frames,); (0,) if they do not identify frames. See `times_seconds`."""
         return unpack(self.pts_runs)
 
     @property
     def times_seconds(self) -> NDArray[np.float64]:
-        """When each frame is shown, float64 (frames,), seconds from the first frame, as players count.
+        """Presentation time of each frame, float64 (frames,), seconds from the first frame.
 
-        Mended where the file's times do not do; counted by the frame rate where it has none.
+        Repaired if the file's times are unusable; derived from the frame rate if there are none.
         """
         seconds = self.time_base[0] / self.time_base[1]
         if self.mended_runs:
@@ -165,7 +165,7 @@ class VideoEntry:
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Where each frame stands, int64 (frames,), counted in frames from 0; pictures that are missing count."""
+        """Position of each frame, int64 (frames,), in frames from 0; missing images count."""
         if self.codec == "images" and self.pts_runs:
             pts = self.pts
             return pts - int(pts[0])
@@ -178,36 +178,36 @@ class VideoEntry:
 
     @property
     def shot_cuts(self) -> NDArray[np.int64]:
-        """Each n with a shot cut between the frames n and n + 1, int64."""
+        """Each n with a shot cut between frames n and n + 1, int64."""
         return unpack(self.cut_runs)
 
     @property
     def still_pairs(self) -> NDArray[np.int64]:
-        """Each n with the frames n and n + 1 the same, int64."""
+        """Each n for which frames n and n + 1 are the same, int64."""
         return unpack(self.still_runs)
 
     def at_rate(self, fps: float) -> VideoEntry:
-        """Return the entry with another number of frames a second, if it has no times of its own: pictures, arrays."""
+        """Return the entry with another frame rate, if it has no times of its own (images, arrays)."""
         if self.codec not in ("images", "array") or not self.frames or fps == self.fps:
             return self
         rate = Fraction(fps).limit_denominator(1_000_000)
         return replace(self, fps=fps, time_base=(rate.denominator, rate.numerator) if self.pts_runs else (1, 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; fields at their default are left out."""
+        """Return plain values for JSON, without fields that have their default."""
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, sizes: bool = True) -> VideoEntry:
-        """Make an entry of what `to_dict` returned, whoever wrote it down: manifests come from strangers, too.
+        """Create an entry from the return value of `to_dict`, which is validated: manifests may be untrusted.
 
         Args:
             values: the fields.
-            sizes: check that the numbers agree with each other; not of an older seqff, where some meant something else.
+            sizes: check that the numbers are consistent; not for earlier versions, in which some had another meaning.
 
         Raises:
-            TypeError: a field is missing, unknown, or of another type.
-            ValueError: it says what cannot be.
+            TypeError: a field is missing, unknown, or has the wrong type.
+            ValueError: a value is impossible.
         """
         given = {name: _tuples(value) for name, value in values.items()}
         defaults = {field.name: "" if field.name == "path" else field.default for field in fields(cls)}
@@ -218,7 +218,7 @@ class VideoEntry:
 
 
 def only_pyav(entry: VideoEntry) -> str:
-    """Say what decoders whose pixels are out of reach would not do; nothing where all show the same."""
+    """Describe what other decoders, whose pixels cannot be converted, would do differently; empty if nothing."""
     if any(entry.crop):
         return "does not crop, as this file asks for"
     if entry.alpha:
@@ -227,7 +227,7 @@ def only_pyav(entry: VideoEntry) -> str:
 
 
 def _check_types(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Raise unless every value is of the kind that the default of its field is of; lists are tuples."""
+    """Raise unless every value has the type of its field's default; lists count as tuples."""
     for name, value in values.items():
         if name not in defaults:
             raise TypeError(f"an entry has no {name!r}")
@@ -247,7 +247,7 @@ def _check_types(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None
 
 
 def _check_sizes(values: Mapping[str, Any]) -> None:
-    """Raise unless the numbers of an entry, whose types were checked, agree with each other."""
+    """Raise unless the numbers of an entry, whose types are already checked, are consistent."""
     frames, key_frames = values["frames"], _count(values["key_runs"])
     wrong = [name for name, length in _LENGTHS.items() if len(values[name]) != length]
     wrong += [name for name in ("time_base", "sample_aspect_ratio") if min(values[name], default=0) < 1]
@@ -265,7 +265,7 @@ def _check_sizes(values: Mapping[str, Any]) -> None:
         ("bits", range(1, 33)),
     ):
         wrong += [name] * (values[name] not in allowed)
-    wrong += ["height and width"] * (values["height"] * values["width"] > 4 * MAX_PIXELS)  # square pixels may be more
+    wrong += ["height and width"] * (values["height"] * values["width"] > 4 * MAX_PIXELS)  # square pixels may need more
     wrong += [name for name in _RUNS if any(count < 1 for _, count in values[name])]
     wrong += [name for name in ("pts_runs", "mended_runs") if values[name] and _count(values[name]) != frames]
     wrong += [name for name in ("key_runs", "cut_runs", "still_runs") if _last(values[name]) >= max(frames, 1)]
@@ -281,7 +281,7 @@ def _count(runs: Runs) -> int:
 
 
 def _last(runs: Runs) -> int:
-    """Return the last of the ascending indices that runs give; of what is no such list a number beyond all."""
+    """Return the last of the ascending indices in runs; if they are not ascending, a number beyond any index."""
     if any(step < (0 if place == 0 else 1) or (step == 0 and count > 1) for place, (step, count) in enumerate(runs)):
         return _LARGEST
     return sum(step * count for step, count in runs)
@@ -292,7 +292,7 @@ def _tuples(value: Any) -> Any:
 
 
 def video_info(path: str, entry: VideoEntry, size: tuple[int, int] | None) -> VideoInfo:
-    """Say what a reader of this entry shows at this size (height, width)."""
+    """Describe the frames that a reader of this entry returns at this size (height, width)."""
     height, width = size or (entry.height, entry.width)
     return VideoInfo(
         path=path,

@@ -1,4 +1,4 @@
-"""Examines one file: from the bytes on disk to a line of the manifest."""
+"""Examine a file: from the bytes on disk to an entry of the manifest."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from seqff.video.remote.filesystem import no_heartbeat, remote_stamp
 from seqff.video.shards import Source, contents, is_shard, open_bytes, part_of, split
 from seqff.video.timestamps import fewest_faults, findable, grows, repaired
 
-_JUMP_SECONDS = 60.0  # a longer step ahead is a jump of the clock, in formats whose clock may start anew
-_DAY_SECONDS = 86_400.0  # the same in any other: time lapses have long steps, too
+_JUMP_SECONDS = 60.0  # a longer step is a discontinuity, in formats whose clock may restart
+_DAY_SECONDS = 86_400.0  # the same in other formats, because time lapses have long steps, too
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells a file from a later one at the same place.
+    """Return a stamp that distinguishes a file from later versions at the same path.
 
-    It is that of the shard for a member of one, and that of all its images for a folder of them.
+    For a member of a shard it is that of the shard, and for a folder of images that of all images.
     """
     file, member = split(path)
     address = address_of(file)
@@ -55,16 +55,16 @@ def examine_there(
     how: Callable[[Path], VideoEntry],
     heartbeat: Callable[[], None] = no_heartbeat,
 ) -> VideoEntry:
-    """Examine a file where it is, or download it first; never raise for what is wrong with the file or its server.
+    """Examine a file, downloading it first if it is remote; never raises for problems of the file or its server.
 
     Args:
-        path: as `examine` takes it, or what stands for an address.
-        wanted: the version, if it is known.
-        how: examines a file on this machine.
-        heartbeat: called while a file is downloaded; may raise to give up.
+        path: as in `examine`, or a path that stands for an address.
+        wanted: the version, if known.
+        how: examines a local file.
+        heartbeat: called during a download; may raise to give up.
 
     Raises:
-        SeqffError: nothing can be downloaded at all: a package is missing, or the disk is full.
+        SeqffError: no file can be downloaded: a package is missing, or the disk is full.
     """
     shard, member = split(path)
     address = address_of(shard)
@@ -87,15 +87,16 @@ def examine_there(
 def examine(
     path: Path, *, decord: Any = None, insist: bool = False, heartbeat: Callable[[], None] = no_heartbeat
 ) -> VideoEntry:
-    """Read a whole video once and say what it holds; never raise for what is wrong with the file.
+    """Read a whole video once and describe it; never raises for problems of the file.
 
     Args:
         path: a video, a folder of numbered images, a .npy / .npz file, or a video in a shard (`a.tar/b.mp4`).
-        decord: the module, if decord may be considered; it is tried where PyAV may not seek.
-        insist: try it also where PyAV may.
-        heartbeat: called again and again while the work goes on.
+        decord: the module, if decord may be considered; it is tested if PyAV may not seek.
+        insist: test it even if PyAV may.
+        heartbeat: called regularly.
 
     Returns:
+        The entry, with `path` as given and without marked duplicates.
         The entry, with `path` as given and no duplicates marked.
     """
     entry = VideoEntry(path=path.as_posix())
@@ -107,7 +108,7 @@ def examine(
         if member:
             source = part_of(shard, member, heartbeat)
             entry = replace(entry, bytes=source.size, shard=(source.start, size))
-        if not member and (path.is_dir() or not path.exists()):  # numbered pictures
+        if not member and (path.is_dir() or not path.exists()):  # numbered images
             found = images.describe(entry, path, heartbeat)
         else:
             if not stat.S_ISREG(shard.stat().st_mode):
@@ -115,7 +116,7 @@ def examine(
             if not entry.bytes:
                 raise OSError("the file is empty")
             if is_shard(path.name):
-                contents(path, heartbeat)  # raises where it is damaged
+                contents(path, heartbeat)  # raises if it is damaged
                 raise OSError("a tar file without a video")
             if path.suffix.lower() in arrays.ARRAY_EXTENSIONS and not member:
                 found = arrays.describe(entry, path, heartbeat)
@@ -128,7 +129,7 @@ def examine(
         return replace(entry, status="no_video", cause=one_line(error))
     except MemoryError:
         return replace(entry, cause="not enough memory to decode it")
-    except (OverflowError, RecursionError, struct.error) as error:  # a header that no check has foreseen
+    except (OverflowError, RecursionError, struct.error) as error:  # a header that no check anticipated
         return replace(entry, cause=f"damaged: {one_line(error)}")
     except (av.FFmpegError, OSError, ValueError) as error:
         inside, cause = getattr(error, "filename", None), cause_of(error)
@@ -167,9 +168,9 @@ def _describe_video(
 
 
 def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
-    """Choose the frames by which seeking is tried, in falling order, so that each needs a seek of its own.
+    """Choose frames for testing seeks, in descending order, so that each needs its own seek.
 
-    They are around a few key frames, the middle, the tail.
+    They are near a few key frames, in the middle, and at the end.
     """
     later = [key for key in keys if key > 0]
     chosen = {later[i] for i in np.linspace(0, len(later) - 1, 3).astype(int)} if later else set()
@@ -180,10 +181,10 @@ def _probe_indices(frames: int, keys: Sequence[int]) -> list[int]:
 def _pyav_access(
     entry: VideoEntry, source: Source, seen: DecodePass, probes: Sequence[int], heartbeat: Callable[[], None]
 ) -> Access:
-    """Try PyAV's seeking: "random" when every frame is the one the decode pass showed."""
+    """Test PyAV's seeking: "random" if every frame equals that of the decode pass."""
     trial = replace(entry, pyav_access="random")
     with PyavReader(source, video_info(entry.path, trial, (THUMB, THUMB)), trial) as reader:
-        # With no key frame but the first nobody seeks; a reader that goes forward still leaves frames out.
+        # With a single key frame, seeking is never used, but moving forward still skips frames.
         for index in probes if len(entry.key_frames) > 1 else sorted(probes):
             heartbeat()
             if fingerprint(reader.at([index])[0]) != seen.prints[index]:
@@ -194,7 +195,7 @@ def _pyav_access(
 def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
     entry, guessed = _timed(entry, seen)
     gaps, tick = np.diff(entry.times_seconds), float(seen.time_base)
-    rounding = tick * (0.5 if abs(seen.rate * tick - 1) < 0.01 else 2.5)  # where a tick is a frame, nothing is rounded
+    rounding = tick * (0.5 if abs(seen.rate * tick - 1) < 0.01 else 2.5)  # if a tick is a frame, times are not rounded
     variable = bool(len(gaps) > 1 and np.ptp(gaps) > max(rounding, 0.1 * float(np.median(gaps))))
     mean_rate = 1 / float(gaps.mean()) if len(gaps) else seen.rate
     steady = not variable and abs(seen.rate - mean_rate) < 0.01 * mean_rate
@@ -214,7 +215,7 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
         variable_rate=variable or bool(guessed),
         reader="pyav",
         key_runs=pack(seen.keys),
-        # In streams FFmpeg guesses some times, after a seek wrongly.
+        # In streams, FFmpeg guesses some times, incorrectly after a seek.
         key_prints=() if indexed else tuple(seen.prints[key] for key in seen.keys),
         cut_runs=pack(shot_cuts(change)),
         still_runs=pack(still_pairs(change)),
@@ -232,10 +233,10 @@ def _describe(entry: VideoEntry, seen: DecodePass) -> VideoEntry:
 
 
 def _timed(entry: VideoEntry, seen: DecodePass) -> tuple[VideoEntry, str]:
-    """Add the frames and their times; say what was guessed of them, nothing where all are the file's."""
+    """Add the number of frames and their times; also describe what was guessed, if anything."""
     tick, pts, exact = seen.time_base, [time for time in seen.pts if time is not None], grows(seen.pts)
     entry = replace(entry, frames=len(seen.pts), time_base=(tick.numerator, tick.denominator))
-    # A reader can seek by times that do not grow, too, but hardly where most of them come twice.
+    # A reader can also seek by times that do not increase, but not if most of them are repeated.
     if exact or (len(pts) == len(seen.pts) and len(findable(pts, seen.keys)) > len(seen.keys) / 2):
         entry = replace(entry, pts_runs=pack(pts))
     most = (_JUMP_SECONDS if seen.may_jump else _DAY_SECONDS) / float(tick)

@@ -1,4 +1,4 @@
-"""What a container says in its own structure: whether the file was cut, and what it hides at the edges of frames."""
+"""Information from a container's structure: whether the file is truncated, and its hidden borders."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from seqff.video.shards import Source, open_bytes
 
 _BOX_NAME = re.compile(rb"[ -~\xa9]{4}")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
-_SLACK = 8  # bytes that writers of RIFF miscount by
-_ENTRY_BYTES = 78  # of a video in `stsd`, before the boxes in it
+_SLACK = 8  # error in bytes of sizes that RIFF writers produce
+_ENTRY_BYTES = 78  # of a video in `stsd`, before its boxes
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _SIZES, _CROPS = (0xB0, 0xBA), (0x54CC, 0x54BB, 0x54DD, 0x54AA)  # width, height; left, top, right, bottom
 
 
 def is_complete(source: Source) -> bool | None:
-    """Whether the parts a container declares end within the file; None where the format does not say.
+    """Whether the parts declared by a container end within the file; None if the format does not tell.
 
-    What a header counts is not believed, and what lies behind the end not looked at.
+    Counts in headers are ignored, and so is data after the end.
     """
     with open_bytes(source) as file:
         size = file.seek(0, 2)
@@ -43,10 +43,10 @@ def is_complete(source: Source) -> bool | None:
 
 
 def _mov_complete(file: BinaryIO, size: int) -> bool | None:
-    """The top-level boxes that hold pictures, or say where they lie, end within the file."""
+    """Whether the top-level boxes with pictures, or their index, end within the file."""
     found = None
     for name, _, end in _boxes(file, 0, size):
-        if end is None:  # to the end of the file, wherever that is
+        if end is None:  # extends to the end of the file
             return None
         if not _BOX_NAME.fullmatch(name):
             break
@@ -60,25 +60,25 @@ def _mov_complete(file: BinaryIO, size: int) -> bool | None:
 def _matroska_complete(file: BinaryIO, size: int) -> bool | None:
     try:
         for kind, _, end in islice(_elements(file, 0, size), 8):
-            if kind == _SEGMENT:  # all there is
+            if kind == _SEGMENT:  # the last relevant element
                 return None if end is None else end <= size
-    except IndexError:  # the file ends within the head of one
+    except IndexError:  # the file ends within an element's header
         pass
     return None
 
 
 def _riff_complete(file: BinaryIO, size: int) -> bool | None:
-    """AVI: every list of pictures ends within the file; the index after it may be missing."""
+    """AVI: whether every list of pictures ends within the file; the index after it may be missing."""
     at, found = 0, None
     while size - at >= 12:
         file.seek(at)
         name, length, kind = struct.unpack("<4sI4s", file.read(12))
-        if kind == b"movi" and length not in (0, 2**32 - 1):  # else never filled in
+        if kind == b"movi" and length not in (0, 2**32 - 1):  # these sizes were never filled in
             found = at + 8 + length <= size + _SLACK
             if not found:
                 return False
         elif name == b"RIFF" and kind in (b"AVI ", b"AVIX"):
-            at += 12  # into it
+            at += 12  # descend into it
             continue
         elif not _BOX_NAME.fullmatch(name):
             break
@@ -87,13 +87,13 @@ def _riff_complete(file: BinaryIO, size: int) -> bool | None:
 
 
 def _gif_complete(data: bytes) -> bool:
-    """Follow the blocks to the trailer."""
+    """Follow the blocks up to the trailer."""
     try:
         at = 13 + _palette(data[10])
         while data[at] != 0x3B:
             extension = data[at] == 0x21
             if not extension and data[at] != 0x2C:
-                return True  # junk, which decoders end at, too
+                return True  # trailing junk, at which decoders stop, too
             at += 2 if extension else 11 + _palette(data[at + 9])
             while data[at]:
                 at += 1 + data[at]
@@ -121,7 +121,7 @@ def _asf_complete(file: BinaryIO, size: int) -> bool | None:
 
 
 def _flv_complete(file: BinaryIO, size: int) -> bool | None:
-    """The file ends with the size of its last tag; one that was cut nearly never does."""
+    """Whether the file ends with the size of its last tag, which a truncated file almost never does."""
     file.seek(max(0, size - 4))
     (length,) = struct.unpack(">I", file.read(4))
     if not 11 <= length <= size - 13:
@@ -133,10 +133,10 @@ def _flv_complete(file: BinaryIO, size: int) -> bool | None:
 
 
 def crop_of(source: Source, container: str, size: tuple[int, int]) -> Crop:
-    """Return what the container hides of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
+    """Return the hidden borders of the first video track of this size: `clap` of MP4, PixelCrop of Matroska.
 
-    FFmpeg's libraries know of it and leave the rest to the player, so it is read from the file itself. `WHOLE` where
-    there is none, or none that leaves a picture.
+    FFmpeg's libraries leave this to the player, so it is read from the file itself. `WHOLE` if there is none, or if it
+    leaves no picture.
     """
     find = _mov_crops if "mov" in container else _matroska_crops if "matroska" in container else None
     if find is None:
@@ -162,7 +162,7 @@ def _mov_crops(file: BinaryIO, begin: int, end: int, size: tuple[int, int]) -> I
 
 
 def _clean_aperture(clap: tuple[int, ...], size: tuple[int, int]) -> Crop:
-    """Turn a clean aperture (width, height, offsets of its middle; each a fraction) into a crop."""
+    """Convert a clean aperture (width, height, offsets of its center; each a fraction) to a crop."""
     width, height, right, down = (clap[2 * i] / clap[2 * i + 1] for i in range(4))
     left, top = (size[1] - width) / 2 + right, (size[0] - height) / 2 + down
     return round(left), round(top), round(size[1] - width - left), round(size[0] - height - top)
@@ -186,7 +186,7 @@ def _matroska_crops(file: BinaryIO, begin: int, end: int, size: tuple[int, int])
 
 
 def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int | None]]:
-    """Yield the name of each box of ISO media, where its content begins and ends; None: to the end of the outer."""
+    """Yield name, start and end of the content of each ISO media box; end None: extends to the outer end."""
     at = begin
     while end - at >= 8:
         file.seek(at)
@@ -202,7 +202,7 @@ def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _within(file: BinaryIO, begin: int, end: int, *names: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the content of boxes within boxes of these names begins and ends."""
+    """Yield start and end of the content of boxes nested in boxes of these names."""
     for name, inside, stop in _boxes(file, begin, end):
         if name == names[0]:
             last = min(stop or end, end)
@@ -210,7 +210,7 @@ def _within(file: BinaryIO, begin: int, end: int, *names: bytes) -> Iterator[tup
 
 
 def _elements(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int | None]]:
-    """Yield the id of each EBML element, where its content begins and ends; None: to the end of the outer."""
+    """Yield id, start and end of the content of each EBML element; end None: extends to the outer end."""
     at = begin
     while at < end:
         file.seek(at)

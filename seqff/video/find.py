@@ -1,4 +1,4 @@
-"""Finding the videos a person means: a folder, a file, or a list; here or at addresses."""
+"""Find the videos in a folder, a file or a list; local or remote."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXTENSIONS = (*VIDEO_EXTENSIONS, *ARRAY_EXTENSIONS)
 
 
 class Found(NamedTuple):
-    """What a search found; all but `paths` as in a manifest."""
+    """The result of a search; all fields but `paths` as in a manifest."""
 
     root: Path
     paths: list[str]  # relative to the root, with forward slashes, sorted
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
     """Return the user's cache folder for seqff: $SEQFF_CACHE, else seqff in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
-        SeqffError: the user has no home, and nothing else is said.
+        SeqffError: the user has no home folder, and neither variable is set.
     """
     try:
         if own := os.environ.get(CACHE):
@@ -50,12 +50,12 @@ def cache_folder() -> Path:
 
 
 def as_path(path: PathLikeStr) -> Path:
-    """Return a path from a string, a path or an address; of file:// the path meant.
+    """Return a path from a string, a path or an address; for file://, the local path.
 
-    Any other address (s3://, https://, ...) travels as a path too; see `seqff.video.remote.address`.
+    Other addresses (s3://, https://, ...) are passed around as paths, too; see `seqff.video.remote.address`.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: another type.
     """
     text = os.fspath(path)
     if not isinstance(text, str):
@@ -66,7 +66,7 @@ def as_path(path: PathLikeStr) -> Path:
 
 
 def absolute(path: Path) -> Path:
-    """Return the absolute path; a link to a video stays a link, so that it keeps its name, and an address as it is."""
+    """Return the absolute path; links to videos are not resolved, to keep their names, and addresses are unchanged."""
     if address_of(path) is not None:
         return path
     return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
@@ -76,18 +76,17 @@ def find_videos(videos: PathLikeStr | Sequence[PathLikeStr]) -> Found:
     """Find videos.
 
     Args:
-        videos: a folder (searched with all folders in it), a video, or a list of videos; here or at addresses.
+        videos: a folder (searched recursively), a video, or a list of videos; local or remote.
 
     Returns:
-        Root, paths, and what was skipped; tar files as they are (see `shard_search.with_members`). A folder of
-        numbered pictures is a video, unless it is remote; where several lie in one folder, each goes by a name such
-        as `camA_%d.jpg`. Files that cannot be read are found like any others, and so are remote files of a list that
-        may not be there.
+        Root, paths, and what was skipped; tar files are not expanded (see `shard_search.with_members`). A local folder
+        of numbered images is a video; if it has several sequences, each has a name such as `camA_%d.jpg`. Unreadable
+        files are included, and so are remote files of a list that may not exist.
 
     Raises:
         FileNotFoundError: a path does not exist.
         NoVideoError: nothing that looks like a video was found.
-        ValueError: a list is empty, or mixes files here and addresses.
+        ValueError: the list is empty, or mixes local and remote files.
         SeqffError: a remote folder cannot be listed.
     """
     if isinstance(videos, (str, PathLike)):
@@ -126,10 +125,10 @@ def _find_here(path: Path) -> Found:
 
 def _find_remote(path: Path, address: str) -> Found:
     if (extension(address) in _EXTENSIONS or is_shard(address)) and not is_folder(address):
-        remote_stamp(address)  # is it there?
+        remote_stamp(address)  # raises if it does not exist
         return Found(path.parent, [path.name])
     names = list_folder(address)
-    if names == [""]:  # a file, whatever its name
+    if names == [""]:  # a single file, whatever its name
         return Found(path.parent, [path.name])
     skipped, found = Skipped(), list[str]()
     for name in names:
@@ -145,7 +144,7 @@ def _find_remote(path: Path, address: str) -> Found:
 
 
 def read_list(file: Path, beside: Path) -> list[Path]:
-    """Read a list of videos, one path (relative to `beside`) or address a line; what begins with # is no line."""
+    """Read a list of videos, one path (relative to `beside`) or address per line; # starts a comment line."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:

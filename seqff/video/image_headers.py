@@ -1,4 +1,4 @@
-"""What the headers of an image file say, before a decoder takes memory for it: size, pages, transparency, its end."""
+"""Read the headers of image files before decoding allocates memory: size, pages, transparency, completeness."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Sizes = Iterator[tuple[int, int]]
 
 
 def check_pixels(data: bytes | memoryview) -> None:
-    """Raise ValueError for a picture that claims more than the most pixels a frame may have, or of a kind unknown."""
+    """Raise ValueError for an image that claims more pixels than a frame may have, or of an unknown format."""
     sizes = list(claimed_sizes(data))
     if not sizes:
         raise ValueError("is damaged, or no BMP, GIF, JPEG, PNG, PNM, TIFF or WebP")
@@ -38,7 +38,7 @@ def check_pixels(data: bytes | memoryview) -> None:
 
 
 def claimed_sizes(data: bytes | memoryview) -> _Sizes:
-    """Yield each (height, width) that a picture may be decoded at; none of a kind that is not known."""
+    """Yield each (height, width) at which an image may be decoded; nothing for unknown formats."""
     head = bytes(data[:32])
     try:
         if head[:8] == _PNG:
@@ -58,7 +58,7 @@ def claimed_sizes(data: bytes | memoryview) -> _Sizes:
         elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
             yield from _webp_size(head[12:16], bytes(data[20:32]))
         elif head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            for tags in _tiff_directories(_reading(data)):  # a page is chosen by others
+            for tags in _tiff_directories(_reading(data)):  # all pages, because the page is chosen elsewhere
                 yield tags.get(_HEIGHT, 0), tags.get(_WIDTH, 0)
                 yield tags.get(_TILE_HEIGHT, 0), tags.get(_TILE_WIDTH, 0)
     except (struct.error, IndexError, ValueError):
@@ -102,10 +102,9 @@ def _webp_size(kind: bytes, body: bytes) -> _Sizes:
 
 
 def is_complete_image(data: bytes) -> bool:
-    """Whether a JPEG or PNG reaches its own end; True for any other image.
+    """Whether a JPEG or PNG reaches its end marker; True for other images.
 
-    Decoders fill up what is missing with gray. What lies behind the end (a motion photo's film, a phone's notes) is
-    not looked at.
+    Decoders fill missing parts with gray. Data after the end (the film of a motion photo, a phone's notes) is ignored.
     """
     if data[:2] == _JPEG:
         return _jpeg_ends(data)
@@ -118,10 +117,10 @@ def _jpeg_ends(data: bytes) -> bool:
         name, at = marker[1][0], marker.end()
         if name == 0xD9:
             return True
-        if name == 0x01 or 0xD0 <= name <= 0xD8:  # markers that stand alone
+        if name == 0x01 or 0xD0 <= name <= 0xD8:  # markers without content
             continue
         at += int.from_bytes(data[at : at + 2], "big")
-        if name == 0xDA:  # the picture's data follow, with no length of their own
+        if name == 0xDA:  # followed by entropy-coded data without a length
             after = _AFTER_SCAN.search(data, at)
             if after is None:
                 return False
@@ -137,7 +136,7 @@ def _png_ends(data: bytes) -> bool:
 
 
 def may_be_transparent(data: bytes) -> bool:
-    """Whether a picture has a channel for transparency; only then may OpenCV leave it unturned."""
+    """Whether an image has an alpha channel; only then may OpenCV leave it unrotated."""
     if data.startswith(_PNG):
         return data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: max(0, data.find(b"IDAT"))]
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -147,7 +146,7 @@ def may_be_transparent(data: bytes) -> bool:
 
 
 def tiff_has_alpha(data: _Data) -> bool:
-    """Whether the first picture of a TIFF has 2 or 4 samples a pixel."""
+    """Whether the first image of a TIFF has 2 or 4 samples per pixel."""
     try:
         return next(_tiff_directories(_reading(data)), {}).get(_SAMPLES_PER_PIXEL) in (2, 4)
     except ValueError:
@@ -155,7 +154,7 @@ def tiff_has_alpha(data: _Data) -> bool:
 
 
 def is_stack(path: Path) -> bool:
-    """Whether a file is a TIFF of several pages; of links to nowhere and unreadable files, no."""
+    """Whether a file is a TIFF with several pages; False for broken links and unreadable files."""
     if path.suffix.lower() not in TIFF_EXTENSIONS:
         return False
     try:
@@ -165,14 +164,14 @@ def is_stack(path: Path) -> bool:
 
 
 def full_pages(path: Path, most: int = _MOST_DIRECTORIES) -> tuple[list[int], str]:
-    """Find at most so many directories of a TIFF that hold pictures; smaller copies of others and masks do not.
+    """Find up to `most` directories of a TIFF that contain full images, not reduced copies or masks.
 
     Returns:
-        Their numbers, and what is wrong where the chain of directories breaks off; "" if it does not.
+        Their numbers, and what is wrong if the chain of directories breaks off; else "".
 
     Raises:
-        ValueError: it is no TIFF.
-        OSError: it cannot be read.
+        ValueError: the file is not a TIFF.
+        OSError: the file cannot be read.
     """
     pages: list[int] = []
     with open_plain(path) as file:
@@ -198,11 +197,11 @@ def _reading(data: _Data) -> Callable[[int, int], bytes]:
 
 
 class _CutShortError(ValueError):
-    """The chain of directories leads out of the file."""
+    """The chain of directories leads beyond the end of the file."""
 
 
 def _tiff_directories(read: Callable[[int, int], bytes]) -> Iterator[dict[int, int]]:
-    """Yield what each directory says of `_TAGS`; raise ValueError for what is no TIFF, or was cut."""
+    """Yield the `_TAGS` of each directory; raises ValueError if the file is not a TIFF, or is truncated."""
     head = read(0, 16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
     version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0
@@ -220,7 +219,7 @@ def _tiff_directories(read: Callable[[int, int], bytes]) -> Iterator[dict[int, i
             count, begin = number(counter, offset), offset + struct.calcsize(f"={counter}")
             some = min(count, _MOST_TAGS) * entry_bytes
             entries, tags = read(begin, some), dict[int, int]()
-            for place in range(0, some, entry_bytes):  # of a cut one an error before the end
+            for place in range(0, some, entry_bytes):  # raises before the end if truncated
                 tag, kind = struct.unpack_from(f"{order}HH", entries, place)
                 if tag in _TAGS:
                     letter = {3: "H", 16: "Q"}.get(kind, "I")
