@@ -218,7 +218,7 @@ class VideoEntry:
 
 
 def only_pyav(entry: VideoEntry) -> str:
-    """Describe what other decoders, whose pixels cannot be converted, would do differently; empty if nothing."""
+    """Describe what other decoders, which return final pixels, would omit; empty if they return the same pixels."""
     if any(entry.crop):
         return "does not crop, as this file asks for"
     if entry.alpha:

@@ -1,4 +1,4 @@
-"""Pictures as a video, read with OpenCV: numbered ones in a folder, or the pages of a TIFF."""
+"""Images as a video, read with OpenCV: numbered files in a folder, or the pages of a TIFF."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from seqff.video.levels import Samples, to_uint8
 from seqff.video.numbered import pictures_in, sequence_at
 from seqff.video.reader import Frames, VideoInfo, VideoReader
 
-_MOST_BYTES = 2**30  # of a picture file: the samples of the largest frame allowed, twice
-FPS = 25.0  # pictures carry no times; this is what FFmpeg assumes
+_MOST_BYTES = 2**30  # limit on an image file: twice the samples of the largest allowed frame
+FPS = 25.0  # FFmpeg's default for images, which have no times
 
 
 class ImageStack:
-    """The pictures of a folder of numbered ones, of a name such as `two/camA_%d.jpg`, or of a TIFF of several pages.
+    """The images of a folder of numbered files, of a pattern such as `two/camA_%d.jpg`, or of a TIFF of several pages.
 
-    Making and reading it raise ValueError for what is damaged or none of these, OSError for what cannot be read.
+    The constructor and reads raise ValueError for damaged or unsupported files, and OSError for unreadable ones.
 
     Attributes:
-        files: one a picture, or the TIFF.
-        positions: where each picture stands; see `VideoEntry.positions`.
-        damage: why pages of a TIFF are missing; "" where none are.
+        files: one per image, or the TIFF.
+        positions: position of each image; see `VideoEntry.positions`.
+        damage: why pages of a TIFF are missing; "" if none are.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,14 +64,14 @@ class ImageStack:
 
     @property
     def in_files(self) -> bool:
-        """Whether each picture is a file of its own."""
+        """Whether each image has its own file."""
         return not self._pages
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def samples(self, number: int) -> tuple[Samples, bool]:
-        """Read one picture; see `load_samples`."""
+        """Read one image; see `load_samples`."""
         if self.in_files:
             return load_samples(self.files[number])
         page = self._pages[number]
@@ -82,20 +82,20 @@ class ImageStack:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files that make up a video: its pictures, or the one file; raise OSError where they are not."""
+    """Return the files of a video: its images, or the file itself; raises OSError if they do not exist."""
     sequence = sequence_at(path)
     return [path] if sequence is None else sequence.paths(path)
 
 
 def load_samples(file: Path) -> tuple[Samples, bool]:
-    """Read a picture of any kind OpenCV knows at its depth, upright as its EXIF says.
+    """Read an image of any format that OpenCV supports at its full depth, upright according to its EXIF data.
 
     Returns:
-        Its samples, uint8 or uint16 (H, W, 3), RGB on black, and whether it has transparent parts.
+        Its samples, uint8 or uint16 (H, W, 3), RGB composited on black, and whether it has transparent parts.
 
     Raises:
-        ValueError: it is damaged or no image.
-        OSError: it cannot be read.
+        ValueError: the file is damaged or not an image.
+        OSError: the file cannot be read.
     """
     data = read_plain(file, _MOST_BYTES)
     try:
@@ -118,7 +118,7 @@ def _decode(data: bytes) -> tuple[Samples, bool] | None:
         image = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if may_be_transparent(data) else None
         if image is None or image.ndim < 3 or image.shape[2] != 4:
             image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-        if image is None:  # OpenCV makes no colors of gray floating-point TIFFs
+        if image is None:  # OpenCV cannot convert gray floating-point TIFFs to color
             image = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         return None
@@ -126,7 +126,7 @@ def _decode(data: bytes) -> tuple[Samples, bool] | None:
 
 
 def _decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | None:
-    """Decode one page of a TIFF, of which `data` (bytes,) is the file and `page` the number of its directory."""
+    """Decode a page of a TIFF; `data` (bytes,) is the file and `page` the number of its directory."""
     import cv2
 
     color = [cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, cv2.IMREAD_ANYDEPTH]
@@ -141,7 +141,7 @@ def _decode_page(data: NDArray[np.uint8], page: int) -> tuple[Samples, bool] | N
 
 
 def _opaque_rgb(image: NDArray[Any]) -> tuple[Samples, bool]:
-    """Turn a picture as OpenCV gives it, (H, W) or BGR or BGRA, into RGB on black; say whether it was transparent."""
+    """Convert an OpenCV image, (H, W) or BGR or BGRA, to RGB on black; also return whether it was transparent."""
     if image.dtype == np.int16 and image.min() >= 0:
         image = image.astype(np.uint16)
     if image.dtype not in (np.uint8, np.uint16):
@@ -158,7 +158,7 @@ def _opaque_rgb(image: NDArray[Any]) -> tuple[Samples, bool]:
 
 
 def resized(image: Frames, height: int, width: int) -> Frames:
-    """Return the image at another size, averaging where it shrinks."""
+    """Resize an image; shrinking uses area averaging."""
     import cv2
 
     if image.shape[:2] == (height, width):
@@ -169,7 +169,7 @@ def resized(image: Frames, height: int, width: int) -> Frames:
 
 
 def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> VideoEntry:
-    """Read all pictures of a video once; see `seqff.video.examine.examine`."""
+    """Read all images of a video once; see `seqff.video.examine.examine`."""
     stack = ImageStack(path)
     digest, damage, seen = hashlib.blake2b(digest_size=16), stack.damage, ContentStatistics()
     for number in range(len(stack)):
@@ -206,7 +206,7 @@ def describe(entry: VideoEntry, path: Path, heartbeat: Callable[[], None]) -> Vi
 
 
 class ImagesReader(VideoReader):
-    """Reads numbered pictures, or the pages of a TIFF; frame i is the i-th by number."""
+    """Reads numbered images, or the pages of a TIFF; frame i is the i-th by number."""
 
     name = "opencv"
 

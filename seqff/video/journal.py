@@ -1,4 +1,4 @@
-"""What a scan has found so far: an interrupted one goes on from it, and processes share the work by it."""
+"""The results of an unfinished scan, from which it can be resumed, and by which processes share the work."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from seqff.video.rows import load_rows
 from seqff.video.table import TABLE, Table, changing, move_table, reading
 
 _SECONDS = 0.5
-"""What was found is written so often, and about as much work is claimed at once."""
+"""Interval at which results are written, and duration of the work that is claimed at once."""
 _MOST_CLAIMS = 256
 
 _log = logging.getLogger("seqff.video")
 
 
 class Journal:
-    """The folder beside a manifest that is being made: a table of what was found, which becomes the manifest.
+    """The folder beside an unfinished manifest, with a table of results that becomes the manifest.
 
-    A process writes there which videos it begins with and what it found. What a living process is at, the others leave
-    to it; what one was at that has died is done by others. Where a disk has no locks, and on Windows, nobody can be
-    known to live: then each process does all the work, in a table of its own.
+    Each process records there which videos it claims and what it found. The claims of living processes are respected;
+    those of dead ones are taken over. On disks without locks, and on Windows, liveness cannot be determined, so each
+    process does all the work in its own table.
 
     Args:
         out: file of the manifest.
-        root: of the videos; each has a table of its own.
-        fresh: forget what was found, unless another process is at work.
+        root: root of the videos; each root has its own table.
+        fresh: discard earlier results, unless another process is working.
 
     Attributes:
-        table: the file of the table.
-        found: paths of the videos that are done, of all processes; who takes some out does those again.
+        table: path of the table.
+        found: paths of the videos done by any process; removing one makes it be examined again.
     """
 
     def __init__(self, out: Path, root: Path, *, fresh: bool) -> None:
         self.folder = out.with_name(out.name + ".partial")
         self.found: set[str] = set()
         self._out, self._head = out, Manifest(root, ()).head()
-        self._read = 0  # the last row that was read
+        self._read = 0  # the last row read
         self._pending: list[VideoEntry] = []
         self._flushed = 0.0
         self._name, self._shares, self._warned = uuid.uuid4().hex, False, False
@@ -72,7 +72,7 @@ class Journal:
                 raise
 
     def _begin(self) -> None:
-        """Read what is there; a damaged table, or one of an older seqff, is begun anew."""
+        """Read the existing table; one that is damaged or of an earlier version is replaced."""
         if not self._shares:
             self._take_over()
         if self.table.exists():
@@ -93,21 +93,21 @@ class Journal:
 
     @contextmanager
     def changing(self) -> Iterator[Table]:
-        """A block that changes the table, whole or not at all; it is made if need be."""
+        """Context of a transaction on the table, which is created if necessary."""
         with changing(self.table, locks=self._shares) as table:
             if not table.head():
                 table.write_head(self._head)
             yield table
 
     def known(self) -> Sequence[VideoEntry]:
-        """Return what is in the table."""
+        """Return the entries in the table."""
         return load_rows(self.table)[1] if self.table.exists() else ()
 
     def claim(self, paths: Sequence[str]) -> Iterator[str]:
-        """Yield videos to do, one after another; what others have done meanwhile, or are at, is left out.
+        """Yield videos to examine, without those that other processes have finished or claimed.
 
         Args:
-            paths: relative to the root.
+            paths: paths relative to the root.
         """
         todo, many = iter(paths), 1
         while block := list(islice(todo, many)):
@@ -117,7 +117,7 @@ class Journal:
                 self._refresh(table)
                 busy = self._busy(table)
                 mine = [path for path in block if path not in self.found and path not in busy]
-                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks share on purpose
+                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks always share
                     self._warned = True
                     _log.warning("%s: another scan to it is under way; the work is shared", self._out)
                 table.claim(mine, self._name)
@@ -125,26 +125,26 @@ class Journal:
             many = min(2 * many, _MOST_CLAIMS) if time.monotonic() - began < _SECONDS else max(1, many // 2)
 
     def add(self, entry: VideoEntry) -> None:
-        """Write down what was found of a video, soon."""
+        """Record the result for a video; it is written soon."""
         self._pending.append(entry)
         self.found.add(entry.path)
         if time.monotonic() - self._flushed > _SECONDS:
             self.refresh()
 
     def refresh(self) -> None:
-        """Write down what was found, and read what others have found since."""
+        """Write own results, and read those of other processes."""
         with self._locked(), self.changing() as table:
             self._flush(table)
             self._refresh(table)
 
     def write(self, wanted: Manifest, paths: Sequence[str], before: Manifest, same: set[str]) -> Manifest:
-        """Write the manifest: into its table if these videos have one; else this table becomes it.
+        """Write the manifest: update its table if that is of the same root; otherwise the journal's table becomes it.
 
         Args:
             wanted: the manifest without entries.
-            paths: of its videos, all of which are found or the same.
-            before: what was known before.
-            same: paths of it that have not changed.
+            paths: paths of its videos, all of which are examined or unchanged.
+            before: the previous manifest.
+            same: its paths that have not changed.
         """
         videos = {*paths}
         is_table = self._out.suffix.lower() == TABLE
@@ -185,7 +185,7 @@ class Journal:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """A block in which the manifest is written; the journal is gone after it, unless others are still at work."""
+        """Context for writing the manifest; afterwards the journal is deleted, unless other processes are working."""
         with self._locked():
             yield
             self._end()
@@ -193,7 +193,7 @@ class Journal:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop being at work; what was found stays, and where nothing was, nothing does."""
+        """Release the claims of this process; results are kept, and an empty journal is deleted."""
         if self._liveness is None:
             return
         try:
@@ -209,7 +209,7 @@ class Journal:
             self._end()
 
     def others(self) -> set[str]:
-        """Return the names of the other processes that are at work."""
+        """Return the names of the other working processes."""
         names = {file.stem for file in self.folder.glob("*.life")} - {self._name}
         return {name for name in names if is_held(self._life(name))}
 
@@ -225,14 +225,14 @@ class Journal:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes out of such a block."""
+        """Context in which other processes are locked out."""
         with ExitStack() as stack:
             while not self._enter(stack):
                 stack.close()
             yield
 
     def _enter(self, stack: ExitStack) -> bool:
-        """Wait for the lock file; say whether it still is there, as the last to finish deletes it with the folder."""
+        """Wait for the lock; return whether its file still exists, as the last process deletes the folder."""
         path = self.folder / "lock"
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ class Journal:
             return True
 
     def _busy(self, table: Table) -> set[str]:
-        """Return the videos that others are at."""
+        """Return the videos claimed by other living processes."""
         alive = self.others()
         return {path for path, process in table.execute("SELECT path, process FROM claims") if process in alive}
 

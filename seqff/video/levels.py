@@ -1,4 +1,4 @@
-"""Pictures of 9 to 16 bits a sample: how much of that is used, and how it becomes 8 bits."""
+"""Images of 9 to 16 bits per sample: the depth in use, and conversion to 8 bits."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from numpy.typing import NDArray
 from seqff.video.reader import Frames
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
-"""A picture at the depth of its file, (H, W, channels)."""
+"""An image at its original depth, (H, W, channels)."""
 Levels = tuple[int, int]
-"""The samples that are shown as 0 and 255."""
+"""The samples shown as 0 and 255."""
 DECLARED: Levels = (0, 0)
-"""Levels of a picture that is shown by what its pixel format declares."""
+"""Levels of an image that is shown as its pixel format declares."""
 USED = "used"
 _WAYS = (USED, "declared", "range")
-_DEPTHS = (8, 10, 12, 14, 16)  # what sensors give
+_DEPTHS = (8, 10, 12, 14, 16)  # depths of sensors
 _PIXELS = re.compile(r"(gray|ya|gbrap|gbrp|rgba|bgra|rgb|bgr)(9|10|12|14|16|48|64)(le|be)")
 _ORDER = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "bgr": (2, 1, 0), "bgra": (2, 1, 0, 3)}
 
 
 class DeepFormat(NamedTuple):
-    """How the frames of a deep pixel format lie in memory."""
+    """Memory layout of frames of a deep pixel format."""
 
-    bits: int  # of a sample, as declared
+    bits: int  # declared bits per sample
     channels: int
-    order: tuple[int, ...]  # where red, green, blue and alpha lie
-    planar: bool  # each channel in a plane of its own
+    order: tuple[int, ...]  # positions of red, green, blue and alpha
+    planar: bool  # whether each channel is a separate plane
     dtype: str
 
 
 @cache
 def deep(pixels: str) -> DeepFormat | None:
-    """Say how gray and RGB frames of 9 to 16 bits are stored, by FFmpeg's name; None for all others.
+    """Return the layout of gray and RGB frames of 9 to 16 bits, by FFmpeg's name; None for all other formats.
 
-    YUV is none of them: cameras that write it use the depth it declares.
+    YUV is not included, because cameras that write it use the full declared depth.
     """
     match = _PIXELS.fullmatch(pixels)
     if match is None:
@@ -49,7 +49,7 @@ def deep(pixels: str) -> DeepFormat | None:
 
 
 def samples_of(frame: Any) -> NDArray[np.uint16]:
-    """Return the samples of a PyAV frame of a deep format, uint16 (height, width, channels), as RGB, RGBA, Y or YA."""
+    """Return the samples of a PyAV frame of a deep format as uint16 (height, width, channels): RGB, RGBA, Y or YA."""
     how = deep(frame.format.name)
     assert how is not None
     inside = 1 if how.planar else how.channels
@@ -63,7 +63,7 @@ def samples_of(frame: Any) -> NDArray[np.uint16]:
 
 
 def widened(known: Levels | None, samples: Samples) -> Levels:
-    """Return the least and the greatest sample of a picture (H, W, channels), alpha aside, and of those before it."""
+    """Extend a range of samples by those of an image (H, W, channels), without alpha."""
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
         samples = samples[:, :, :-1]
     low, high = int(samples.min()), int(samples.max())
@@ -74,13 +74,13 @@ def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
     """Choose the levels of a video.
 
     Args:
-        samples: its least and greatest sample; (0, 0) of one of 8 bits, which stays as it is.
-        bits: that the pixel format declares.
-        how: "used": by the depth that is used, so that 12 bits in 16 are as bright as 12 bits. "declared": by what the
-            pixel format declares. "range": from the least to the greatest sample. Or the two levels, as in "0-4095".
+        samples: its minimum and maximum sample; (0, 0) for 8 bits, which need no conversion.
+        bits: bits per sample declared by the pixel format.
+        how: "used": by the depth in use, so that 12 bits stored in 16 are as bright as 12 bits. "declared": by the
+            pixel format. "range": from the minimum to the maximum sample. Or the two levels, as in "0-4095".
 
     Raises:
-        ValueError: `how` is none of these.
+        ValueError: another `how`.
     """
     given = re.fullmatch(r"(\d+)-(\d+)", how)
     fixed = (int(given[1]), int(given[2])) if given else DECLARED
@@ -101,13 +101,13 @@ def levels_of(samples: Levels, bits: int = 16, how: str = USED) -> Levels:
 
 
 class SeenLevels:
-    """Levels of a stream, of which only what came is known: by the depth that is used so far."""
+    """Levels of a stream, by the depth used so far."""
 
     def __init__(self) -> None:
         self._span: Levels | None = None
 
     def __call__(self, samples: Samples, bits: int = 16) -> Levels:
-        """Return the levels of a picture and those after it, until a deeper one comes; none of one of 8 bits."""
+        """Return the levels for an image, given all images so far; none for 8 bits."""
         if samples.dtype == np.uint8:
             return DECLARED
         self._span = widened(self._span, samples)
@@ -122,12 +122,12 @@ def _table(levels: Levels) -> Frames:
 
 
 def to_uint8(samples: Samples, levels: Levels) -> Frames:
-    """Return a picture in 8 bits: deep ones at these levels, by 16 bits where there are none."""
+    """Convert an image to 8 bits: at these levels if it is deep, or from the full 16 bits without levels."""
     if samples.dtype == np.uint8:
         return cast(Frames, samples)
     return in_eight_bits(samples.astype(np.uint16, copy=False), (0, 2**16 - 1) if levels == DECLARED else levels)
 
 
 def in_eight_bits(samples: NDArray[np.uint16], levels: Levels) -> Frames:
-    """Show samples, uint16 of any shape, at these levels as uint8; alpha is for the caller to take off."""
+    """Map samples, uint16 of any shape, from these levels to uint8; the caller must remove alpha."""
     return _table(levels)[samples]

@@ -1,4 +1,4 @@
-"""The manifest: what a scan found out about a folder of videos, on disk as a table or as JSON."""
+"""The manifest: the results of scanning a folder of videos, stored as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas
 
 FORMAT = 3
-"""Raised whenever the entries of an older seqff can no longer be believed."""
+"""Increased whenever entries of earlier versions become invalid."""
 
 _MOST_BYTES = 2**30
 _MOST_LINES = 10_000
@@ -42,8 +42,8 @@ class BadVideosError(ManifestError):
     """More videos are unusable than allowed.
 
     Args:
-        message: which and why.
-        manifest: of all videos, the good ones too.
+        message: which ones and why.
+        manifest: manifest of all videos, including good ones.
     """
 
     def __init__(self, message: str, manifest: Manifest) -> None:
@@ -60,11 +60,11 @@ class Manifest:
 
     Args:
         root: the folder, absolute.
-        entries: one a video, sorted by path; those of a table are read when they are asked for.
-        skipped: what the search found and took for no video, one line a kind.
-        fps: pictures and arrays a second, as the scan was told; 0: it was not told.
-        levels: how deep pictures are shown; see `seqff.config.VideoConfig`.
-        format: of the file it was loaded from.
+        entries: one per video, sorted by path; read lazily if they are in a table.
+        skipped: what the search found and skipped, one line per kind.
+        fps: frame rate of images and arrays given to the scan; 0 if none was given.
+        levels: how deep images are shown; see `seqff.config.VideoConfig`.
+        format: format of the file it was loaded from.
     """
 
     root: Path
@@ -76,17 +76,17 @@ class Manifest:
 
     @cached_property
     def usable(self) -> Entries:
-        """The videos one may train on and extract from; see `VideoEntry.usable`."""
+        """The videos that can be used for training and extraction; see `VideoEntry.usable`."""
         return chosen(self.entries, usable(self.entries))
 
     @cached_property
     def bad(self) -> Entries:
-        """The videos one cannot use."""
+        """The unusable videos."""
         return chosen(self.entries, ~usable(self.entries))
 
     @cached_property
     def hash(self) -> str:
-        """Name what one reads: the videos, their contents and how many frames each has; not where they lie."""
+        """Hash of everything that is read: the videos, their contents and frame counts; not their location."""
         levels = chosen(self.entries, deep := filled(self.entries, "levels"))
         shown_at = dict(zip(np.flatnonzero(deep).tolist(), (entry.levels for entry in levels), strict=True))
         names = ("path", "content_hash", "status", "frames")
@@ -101,7 +101,7 @@ class Manifest:
 
     @cached_property
     def totals(self) -> dict[str, Any]:
-        """How much the usable videos are: `files`, `frames`, and `seconds` of those whose frame rate is known."""
+        """Totals of the usable videos: `files`, `frames`, and `seconds` of those with a known frame rate."""
         frames, fps = column(self.usable, "frames"), column(self.usable, "fps")
         seconds = (frames[fps > 0] / fps[fps > 0]).sum()
         return {"files": len(frames), "frames": int(frames.sum()), "seconds": round(float(seconds), 1)}
@@ -113,7 +113,7 @@ class Manifest:
         return iter(self.entries)
 
     def path(self, entry: VideoEntry) -> Path:
-        """Return where a video lies; of a remote one, what stands for its address."""
+        """Return the path of a video; for a remote one, the path that stands for its address."""
         return self.root / entry.path
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,16 +121,16 @@ class Manifest:
         return self.head() | {"entries": [entry.to_dict() for entry in self.entries]}
 
     def head(self) -> dict[str, Any]:
-        """Return all but the entries, as plain data."""
+        """Return everything but the entries, as plain data."""
         more = {"skipped": list(self.skipped), "fps": self.fps}
         head = {"format": FORMAT, "root": shown(self.root), "levels": self.levels}
         return head | {name: value for name, value in more.items() if value}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the manifest, as a table (*.sqlite) or as JSON (*.json); a reader never sees half of one.
+        """Write the manifest atomically, as a table (*.sqlite) or as JSON (*.json).
 
         Raises:
-            ValueError: the name ends with something else.
+            ValueError: the name has another extension.
         """
         path = check_ending(Path(path))
         if path.suffix.lower() == TABLE:
@@ -141,16 +141,16 @@ class Manifest:
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, older: bool = False) -> Manifest:
-        """Read a manifest; the entries of a table are read when they are asked for.
+        """Read a manifest; entries in a table are read lazily.
 
         Args:
             path: the file, *.sqlite or *.json.
-            older: read one of an older format, too: which videos there were; the rest can no longer be believed.
+            older: also accept an older format, of which only the list of videos is valid.
 
         Raises:
-            FileNotFoundError: there is none.
-            ManifestError: the file is something else, damaged, or of another version; of a table, an entry may be
-                found to be damaged only when it is asked for.
+            FileNotFoundError: the file does not exist.
+            ManifestError: the file is not a manifest, is damaged, or has another version; a damaged entry in a table
+                may only be detected when it is read.
         """
         path = Path(path)
         entries: Entries
@@ -180,9 +180,9 @@ class Manifest:
             ) from error
 
     def table(self) -> str:
-        """Return lines for people: every video with its state, then the sums and what was skipped.
+        """Return text: every video with its status, then the totals and what was skipped.
 
-        Of more than 10 000 videos only those that are not sound stand there, at most so many.
+        For more than 10 000 videos, only the problematic ones are listed, up to that number.
         """
         many = len(self) > _MOST_LINES
         listed = chosen(self.entries, column(self.entries, "status") != b"ok")[:_MOST_LINES] if many else self.entries
@@ -196,14 +196,14 @@ class Manifest:
         return f"Manifest({shown(self.root)!r}, {self.summary()})"
 
     def _repr_html_(self) -> str:
-        """The videos, for notebooks."""
+        """The videos as an HTML table, for notebooks."""
         return html_table(self.summary(), [_HEAD, *map(_row, self.entries)], self.skipped)
 
     def to_frame(self) -> pandas.DataFrame:
-        """Return a table of pandas.
+        """Return the entries as a pandas DataFrame.
 
         Returns:
-            A row a video, a column an entry of `VideoEntry`: "path", "status", "frames", "height", "width", "fps", ...
+            One row per video, one column per field of `VideoEntry`: "path", "status", "frames", "height", ...
 
         Raises:
             RunError: pandas is not installed.
@@ -211,7 +211,7 @@ class Manifest:
         return import_pandas().DataFrame([entry.to_dict() for entry in self.entries])
 
     def summary(self) -> str:
-        """Return one line: how many videos of which status."""
+        """Return one line with the number of videos of each status."""
         counts = zip(*np.unique(column(self.entries, "status"), return_counts=True), strict=True)
         copies = int(filled(self.entries, "duplicate_of").sum())
         parts = [f"{count} {status.decode()}" for status, count in counts] + [f"{copies} copies"] * bool(copies)
@@ -220,10 +220,10 @@ class Manifest:
 
 
 def check_ending(path: Path) -> Path:
-    """Return the path of a manifest if its name says what is in it.
+    """Return the path of a manifest if its extension is valid.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it is not.
     """
     if path.suffix.lower() not in (TABLE, ".json"):
         raise ValueError(f"{path}: the name of a manifest must end with {TABLE} (a table) or .json")
@@ -251,7 +251,7 @@ def _row(entry: VideoEntry) -> tuple[str, ...]:
 
 
 def list_alike(entries: Iterable[VideoEntry], most: int = 10) -> Lines:
-    """Return lines for people: videos with the same cause, but for its numbers, are one line with their count."""
+    """Return text with one line, and a count, for all videos whose causes differ only by numbers."""
     alike: dict[str, list[VideoEntry]] = {}
     for entry in entries:
         alike.setdefault(f"{entry.status}: {_NUMBER.sub('N', entry.cause)}", []).append(entry)

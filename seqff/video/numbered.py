@@ -1,4 +1,4 @@
-"""Which pictures of a folder are one video: names alike but for one number, in the order of that number."""
+"""Find the images of a folder that form a video: names that differ in one number, in the order of that number."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from seqff.video.image_headers import is_stack
 _EXTENSIONS = ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp"
 IMAGE_EXTENSIONS = tuple(_EXTENSIONS.split())
 NUMBER = "%d"
-"""Stands for the number in the name of a sequence, as in FFmpeg's patterns."""
+"""Placeholder of the number in the name of a sequence, as in FFmpeg's patterns."""
 _MASKS = """
     annotation annotations groundtruth gt label labels mask masks matte mattes preview previews seg segmentation
     segmentationclass segmentationobject segmentations thumb thumbnail thumbnails thumbs
 """
 MASKS = frozenset(_MASKS.split())
-"""Names of what is no picture of its own, but stands for one or says something about it."""
+"""Names of files that annotate or preview other images."""
 _DIGITS = re.compile(r"(\d+)")
 _MOMENT = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_ .T]?([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)(?!\d)"
 )
 _SETTLED_NS = 2 * 10**9
-_FARTHEST = 10**9  # pictures missing in one place
+_FARTHEST = 10**9  # maximum number of missing images in one gap
 
 _Row = tuple[tuple[str, ...], str]
-"""The numbers in a name, as they are written, and the name."""
+"""The numbers in a name, as written, and the name."""
 
 
 @dataclass(frozen=True)
 class ImageSequence:
-    """Pictures that are one video."""
+    """Images that form a video."""
 
-    name: str  # with `NUMBER` in place of the number: `camA_%d.jpg`
+    name: str  # with `NUMBER` as placeholder: `camA_%d.jpg`
     files: tuple[str, ...]
-    numbers: tuple[Fraction, ...]  # of the files, ascending
+    numbers: tuple[Fraction, ...]  # numbers of the files, ascending
 
     def paths(self, path: Path) -> list[Path]:
-        """Return where the pictures lie, by the path that stands for the sequence."""
+        """Return the paths of the images, given the path that stands for the sequence."""
         return [(path if path.is_dir() else path.parent) / name for name in self.files]
 
     @property
     def same(self) -> tuple[str, str] | None:
-        """Two files with one number, such as 1.jpg and 01.jpg, if there are such."""
+        """Two files with the same number, such as 1.jpg and 01.jpg, if there are any."""
         for (one, first), (two, second) in pairwise(zip(self.numbers, self.files, strict=True)):
             if one == two:
                 return first, second
@@ -63,30 +63,30 @@ class ImageSequence:
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Where each picture stands, int64 (files,), from 0: missing ones count, by the usual step of the numbers."""
+        """Position of each image, int64 (files,), from 0; missing ones count, by the usual step of the numbers."""
         steps = [b - a for a, b in pairwise(self.numbers)]
         if not steps:
             return np.zeros(len(self.files), dtype=np.int64)
         usual = sorted(steps)[len(steps) // 4]
         if len(steps) == 1 and usual.denominator == 1:
-            usual = Fraction(1)  # two pictures do not say that only every n-th is there
+            usual = Fraction(1)  # two images are too few to infer a larger step
         ahead = [min(max(1, round(step / usual)), _FARTHEST) if usual else 1 for step in steps]
         return np.cumsum([0, *ahead], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures directly in one folder."""
+    """The images directly in one folder."""
 
     sequences: tuple[ImageSequence, ...]
-    masks: tuple[ImageSequence, ...]  # sequences whose names say that they are masks or thumbnails of others
-    loose: tuple[str, ...]  # names without a number, or with no other like them
+    masks: tuple[ImageSequence, ...]  # sequences whose names indicate masks or thumbnails
+    loose: tuple[str, ...]  # names without a number, or without similar names
 
 
 def pictures_in(folder: Path) -> Pictures:
-    """Sort the pictures of a folder; ask the disk again only when the folder has changed."""
+    """Sort the images of a folder; the result is cached until the folder changes."""
     changed = folder.stat().st_mtime_ns
-    if time.time_ns() - changed < _SETTLED_NS:  # what comes within a tick of the clock does not change the time again
+    if time.time_ns() - changed < _SETTLED_NS:  # further changes within a clock tick would go unnoticed
         return sort_pictures(folder, names_in(folder))
     return _remembered(folder, changed)
 
@@ -103,15 +103,15 @@ def names_in(folder: Path) -> list[str]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one."""
+    """Whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle
+    except OSError:  # a circular link
         return False
 
 
 def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Pictures:
-    """Sort the pictures among the names of a folder's files into sequences of at least so many pictures."""
+    """Sort the images among the names of a folder's files into sequences of at least `least` images."""
     pictures = sorted(name for name in names if is_picture(name) and not is_stack(folder / name))
     found, loose = list[ImageSequence](), list[str]()
     for sequence in _sequences(pictures):
@@ -127,17 +127,17 @@ def sort_pictures(folder: Path, names: Iterable[str], least: int = 2) -> Picture
 
 
 def extension_of(name: str) -> str:
-    """Return a name's extension in small letters, with the dot; "" where there is none."""
+    """Return a name's extension in lower case, with the dot; "" if there is none."""
     return PurePath(name).suffix.lower()
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name is that of a picture, and not hidden."""
+    """Whether a name is that of an image and not hidden."""
     return not name.startswith(".") and extension_of(name) in IMAGE_EXTENSIONS
 
 
 def sequence_at(path: Path) -> ImageSequence | None:
-    """Return the sequence that a path stands for: a folder with one, or a name such as `two/camA_%d.jpg`; or None."""
+    """Return the sequence that a path stands for, a folder or a pattern such as `two/camA_%d.jpg`; or None."""
     if path.is_dir():
         sequences = pictures_in(path).sequences
         return sequences[0] if len(sequences) == 1 else None
@@ -167,7 +167,7 @@ def _sequences(names: Sequence[str]) -> Iterable[ImageSequence]:
 
 
 def _join_moments(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, ...], list[_Row]]:
-    """Take dates with a time of day for one number each, if all names have one."""
+    """Treat dates with a time of day as single numbers, if all names have one."""
     stems = [_in_seconds(PurePath(name).stem) for _, name in rows]
     if not all(stems):
         return texts, rows
@@ -176,11 +176,11 @@ def _join_moments(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str, 
 
 
 def _in_seconds(stem: str) -> str:
-    """Return a name with its date and time of day as a number of seconds; "" if it has none."""
+    """Return a name with its date and time of day replaced by seconds; "" if it has none."""
     match = _MOMENT.search(stem)
     try:
         passed = datetime(*map(int, match.groups())) - datetime(1900, 1, 1) if match else None  # type: ignore[arg-type]
-    except ValueError:  # only looks like one
+    except ValueError:  # not a valid date
         return ""
     return f"{stem[: match.start()]}{round(passed.total_seconds())}{stem[match.end() :]}" if match and passed else ""
 
@@ -196,9 +196,9 @@ def _join_decimals(texts: tuple[str, ...], rows: list[_Row]) -> tuple[tuple[str,
 
 
 def _are_decimals(pairs: list[tuple[str, str]]) -> bool:
-    """Whether 0.5 and 1.25 are meant, and not shot 1, picture 25."""
+    """Whether 0.5 and 1.25 are decimal numbers, rather than shot 1, image 25."""
     fractions = [fraction for _, fraction in pairs]
-    if len({len(fraction) for fraction in fractions}) > 1:  # 9 and 10 count, 5 and 25 are decimals
+    if len({len(fraction) for fraction in fractions}) > 1:  # 9 and 10 are integers, 5 and 25 decimals
         return not any(len(fraction) > 1 and fraction.endswith("0") for fraction in fractions)
     values = sorted((Fraction(f"{whole}.{fraction}"), whole) for whole, fraction in pairs)
     steps: dict[bool, list[Fraction]] = {True: [], False: []}
@@ -209,7 +209,7 @@ def _are_decimals(pairs: list[tuple[str, str]]) -> bool:
 
 
 def _split(texts: tuple[str, ...], rows: list[_Row]) -> Iterable[ImageSequence]:
-    """Make a sequence for each value of the numbers that do not count its pictures."""
+    """Split by the values of all numbers but the one that counts the images."""
     slot, together = _counting([row for row, _ in rows])
     if slot < 0:
         yield ImageSequence("", tuple(name for _, name in rows), ())
@@ -228,9 +228,9 @@ def _split(texts: tuple[str, ...], rows: list[_Row]) -> Iterable[ImageSequence]:
 
 
 def _counting(rows: list[tuple[str, ...]]) -> tuple[int, bool]:
-    """Say which number counts the pictures, and whether the others run along with it; -1 if there is none.
+    """Return the index of the number that counts the images (-1 if none does), and whether the others vary with it.
 
-    It is the last one by which most pictures have neighbors, alike in all other numbers: obj1__0, obj1__5.
+    It is the last number for which most images have neighbors that agree in all other numbers: obj1__0, obj1__5.
     """
     slots = range(len(rows[0]))
     varying = [slot for slot in slots if len({row[slot] for row in rows}) > 1] or list(slots)[-1:]
@@ -240,4 +240,4 @@ def _counting(rows: list[tuple[str, ...]]) -> tuple[int, bool]:
             return slot, False
     if not varying:
         return -1, False
-    return varying[0], len(rows) > 1  # such as a time beside each number
+    return varying[0], len(rows) > 1  # e.g. each name has a number and a time

@@ -1,4 +1,4 @@
-"""Opening one video with the reader that is exact on it."""
+"""Open a video with the reader that is exact on it."""
 
 from __future__ import annotations
 
@@ -45,23 +45,22 @@ def open_video(
 
     Args:
         path: a video, a folder of numbered images, a .npy / .npz file of frames, or a video in a tar file
-            (`shard.tar/clips/a.mp4`); or the address of one (s3://, gs://, https://, ...), whose file is downloaded and
-            read here.
-        size: (height, width) px that every frame is resized to; None leaves them as they are.
-        reader: "auto" takes the fastest that is exact on this file at this size; "decord", "pyav" and
-            "torchcodec" (optional, never taken by "auto") insist on one.
-        entry: of the video, from a manifest. Without it the whole video is decoded once now to find out which reader
-            is exact, which is remembered as long as the process lives and the file does not change. So it is for
-            reader="decord", which a scan tries only where PyAV may not seek.
-        heartbeat: called again and again while a remote file is downloaded.
+            (`shard.tar/clips/a.mp4`); or an address (s3://, gs://, https://, ...), whose file is downloaded first.
+        size: (height, width) px to which frames are resized; None keeps their size.
+        reader: "auto" uses the fastest that is exact on this file at this size; "decord", "pyav" and
+            "torchcodec" (optional, never used by "auto") require that one.
+        entry: its entry in a manifest. Without it, the whole video is decoded once to determine the exact reader; the
+            result is cached in this process until the file changes. The same happens for reader="decord", which a scan
+            only tests if PyAV may not seek.
+        heartbeat: called regularly while a remote file is downloaded.
 
     Returns:
-        The reader; close it or use it in a `with`.
+        The reader; close it, or use it in a `with` block.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        VideoError: it cannot be read or downloaded, or has changed since it was scanned.
-        ValueError: the size or the reader is none that can be had.
+        FileNotFoundError: the file does not exist.
+        VideoError: the file cannot be read or downloaded, or has changed since it was scanned.
+        ValueError: an invalid size or reader.
     """
     file = as_path(path)
     height, width = checked_size(size) if size is not None else (0, 0)
@@ -93,7 +92,7 @@ def open_video(
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width) as integers; raise ValueError unless they are whole numbers from 1 to 8192."""
+    """Return (height, width) as integers; raises ValueError unless they are integers from 1 to 8192."""
     try:
         height, width = (int(side) for side in size)
         if (height, width) == tuple(size) and min(height, width) >= 1 and max(height, width) <= _LARGEST:
@@ -104,10 +103,10 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width: int) -> str:
-    """Return the name of the reader that `open_video` takes.
+    """Return the name of the reader that `open_video` uses.
 
     Raises:
-        VideoError: the reader asked for is not exact on this file, or not installed.
+        VideoError: the requested reader is not exact on this file, or not installed.
     """
     if reader == "auto":
         best, _ = entry.best
@@ -127,7 +126,7 @@ def choose_reader(file: Path, entry: VideoEntry, reader: str, height: int, width
 
 
 def check_unchanged(file: Path, entry: VideoEntry) -> None:
-    """Raise VideoError unless a file is still the one that was scanned; a remote one is checked when downloaded."""
+    """Raise VideoError if a local file has changed since it was scanned; remote ones are checked when downloaded."""
     if address_of(file) is not None:
         return
     try:
@@ -152,6 +151,6 @@ def _known_entry(file: Path, *, insist: bool = False) -> VideoEntry:
 def _examined(file: Path, now: Stamp, insist: bool) -> VideoEntry:
     decord = load_decord() if decord_available() else None
     entry = examine_there(file, now, how=partial(examine, decord=decord, insist=insist))
-    if address_of(file) is not None and not entry.frames:  # not to be remembered: it may come through another time
+    if address_of(file) is not None and not entry.frames:  # not cached: another download may succeed
         raise VideoError(shown(file), "scan", f"{entry.status}: {entry.cause}")
     return entry

@@ -1,4 +1,4 @@
-"""The exact reader: a table of presentation times from a full decode, and no step after a seek is taken on trust."""
+"""The exact reader: uses a table of presentation times from a full decode, and verifies every seek."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from seqff.video.reader import Frames, VideoInfo, VideoReader
 from seqff.video.shards import Source
 from seqff.video.timestamps import findable
 
-_NEAR = 8  # frames: decoding on over a key frame this near is cheaper than seeking to it
-_DISPOSABLE = "h264"  # the codec whose stream marks frames that no other frame refers to, of any layer
+_NEAR = 8  # frames: up to a key frame this near, decoding is cheaper than seeking
+_DISPOSABLE = "h264"  # the codec that marks frames without dependents, in any layer
 
 
 class PyavReader(VideoReader):
-    """Reads any file FFmpeg can decode.
+    """Reads any file that FFmpeg can decode.
 
-    Frames are counted from the first one on. Where the entry allows random access the reader seeks to a key frame and
-    believes nothing before it has seen a key frame with a time of the table; every frame after must bear the next
-    time of the table. When a landing fails the test it tries an earlier key frame, and at last the beginning.
+    Frames are counted from the first one. If the entry allows random access, the reader seeks to a key frame and
+    discards frames until a key frame with a known presentation time; every further frame must have the next time of the
+    table. If a seek fails this check, the reader tries earlier key frames, and finally the beginning.
 
-    On the way to a frame, those that are shown before it and that no other frame refers to are not decoded at all.
-    Times before that of the wanted frame may be missing then, its own not: else the reader goes back and decodes
-    everything.
+    On the way to a frame, frames that are displayed earlier and never referenced are not decoded. So times before the
+    requested one may be missing, but not its own; otherwise the reader goes back and decodes everything.
     """
 
     name = "pyav"
@@ -52,7 +51,7 @@ class PyavReader(VideoReader):
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0
-        self._shown_from = 0  # ticks: what is shown before need not be decoded for its own sake
+        self._shown_from = 0  # ticks: unreferenced frames displayed earlier need not be decoded
         self._restart()
 
     def _frame(self, index: int) -> Frames:
@@ -82,7 +81,7 @@ class PyavReader(VideoReader):
         return found
 
     def _decode_on(self, index: int) -> Any | None:
-        """Decode on to `index`; None when frames were missing on the way, or bear other times since a seek."""
+        """Decode up to `index`; None if frames are missing or have other times, after a seek or with dropped frames."""
         self._aim(index)
         for frame in self._frames:
             at = self._place(frame, self._next)
@@ -99,8 +98,8 @@ class PyavReader(VideoReader):
         raise ValueError(f"the file ends after {self._next} frames; it had {self._info.frames} when it was scanned")
 
     def _land(self, key: int, index: int) -> Any | None:
-        """Seek to a key frame and decode on to `index`; None when the landing cannot be trusted."""
-        self._next = self._info.frames + 1  # until proven, nobody knows where the decoder stands
+        """Seek to a key frame and decode up to `index`; None if the seek cannot be verified."""
+        self._next = self._info.frames + 1  # until verified, the decoder's position is unknown
         try:
             self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
             self._frames = self._decoded()
@@ -108,7 +107,7 @@ class PyavReader(VideoReader):
             at = -1
             for frame in islice(self._frames, index + 1):
                 if at < 0 and not frame.key_frame:
-                    continue  # leading frames of an open group: what they refer to may be missing
+                    continue  # leading frames of an open group, whose references may be missing
                 at = self._place(frame, at + 1) if at >= 0 else self._landed_at(frame)
                 if not 0 <= at <= index or frame.is_corrupt:
                     return None
@@ -116,14 +115,14 @@ class PyavReader(VideoReader):
                     self._next, self._landed = index + 1, True
                     return frame
         except av.FFmpegError:
-            pass  # some demuxers cannot seek, some decoders stumble over where they land
+            pass  # some demuxers cannot seek, and some decoders fail after a seek
         return None
 
     def _aim(self, index: int) -> None:
         self._shown_from = int(self._pts[index]) if self._may_drop else 0
 
     def _place(self, frame: Any, expected: int) -> int:
-        """Return the index of a frame by its time: the expected one, a later one where frames were dropped, or -1."""
+        """Return a frame's index by its time: the expected one, a later one if frames were dropped, or -1."""
         if not len(self._pts):
             return expected
         if expected < len(self._pts) and frame.pts == self._pts[expected]:
@@ -134,7 +133,7 @@ class PyavReader(VideoReader):
         return at if expected < at < len(self._pts) and frame.pts == self._pts[at] else -1
 
     def _landed_at(self, frame: Any) -> int:
-        """Return the index of the first key frame after a seek; -1 when it is none that is known."""
+        """Return the index of the first key frame after a seek; -1 if it is unknown."""
         index = self._key_at.get(frame.pts, -1)
         same = not self._prints or self._prints.get(index) == fingerprint(self._to_thumb(frame))
         return index if same else -1
@@ -148,9 +147,9 @@ class PyavReader(VideoReader):
         self._frames, self._next, self._landed = self._decoded(), 0, False
 
     def _decoded(self) -> Iterator[Any]:
-        """Yield the frames in the order they are shown; errors before the first frame are passed over.
+        """Yield frames in display order; errors before the first frame are ignored.
 
-        A stream cut out of a longer one begins with packets that nothing can decode.
+        A stream cut from a longer one begins with packets that cannot be decoded.
         """
         started, dropping = False, False
         context = self._stream.codec_context

@@ -1,4 +1,4 @@
-"""What every reader of a video promises and shares: exact frames in any order, ownership by one thread, closing."""
+"""The common base of all readers: exact frames in any order, use by a single thread, closing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Indices = Sequence[int] | NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """What is known of an open video.
+    """Properties of an open video.
 
     Args:
         path: the file (or folder of images).
-        frames: how many frames can be read; proven by decoding them all once.
-        height: of the frames the reader returns, px, after rotation and resizing.
-        width: of the frames the reader returns, px, after rotation and resizing.
-        fps: frames per second; the mean rate where it varies.
-        times_seconds: float64 (frames,), when each frame is shown, seconds from the first frame.
-        codec: as FFmpeg names it ("h264"), "images" or "array".
-        rotation_degrees: clockwise turn that the file asks for and the reader has applied: 0, 90, 180 or 270.
+        frames: number of readable frames, proven by decoding them all once.
+        height: height of the returned frames, px, after rotation and resizing.
+        width: width of the returned frames, px, after rotation and resizing.
+        fps: frames per second; the mean if the rate varies.
+        times_seconds: float64 (frames,), presentation times, seconds from the first frame.
+        codec: FFmpeg's name ("h264"), "images" or "array".
+        rotation_degrees: clockwise rotation that the file requires and the reader has applied: 0, 90, 180 or 270.
     """
 
     path: str
@@ -43,11 +43,11 @@ class VideoInfo:
 
 
 class VideoReader(ABC):
-    """One video, opened by one thread of one process; open another reader elsewhere.
+    """A video, opened by one thread of one process; other threads and processes must open their own reader.
 
-    Frame i is the i-th frame a player shows, the same in every reader and process. A backend says how to reach one
-    frame; this class makes the contract out of it. It is made of the path of a file, what is known of the video at the
-    size wanted, and its entry in the manifest.
+    Frame i is the i-th frame that a player displays, in every reader and process. A backend implements access to single
+    frames; this class implements the rest. The arguments of a backend are the path of a file, the properties of the
+    video at the requested size, and its entry in the manifest.
     """
 
     name = "reader"
@@ -60,32 +60,32 @@ class VideoReader(ABC):
 
     @property
     def info(self) -> VideoInfo:
-        """What is known of the video."""
+        """Properties of the video."""
         return self._info
 
     @abstractmethod
     def _frame(self, index: int) -> Frames:
-        """Return one frame, uint8 (height, width, 3); cheap when called with growing indices."""
+        """Return one frame, uint8 (height, width, 3); efficient for ascending indices."""
 
-    def _release(self) -> None:  # noqa: B027 - a backend may hold nothing
-        """Let go of what the backend holds; called once."""
+    def _release(self) -> None:  # noqa: B027 - a backend may have nothing to release
+        """Release the backend's resources; called once."""
 
     def at(self, indices: Indices, out: Frames | None = None) -> Frames:
-        """Return exactly these frames, in this order; duplicates are welcome.
+        """Return exactly these frames, in this order; duplicates are allowed.
 
         Args:
             indices: frame numbers, each in [0, info.frames).
-            out: uint8 (len(indices), height, width, 3), contiguous, to read into, such as a part of a batch: what comes
-                out of a cache is then copied once, not twice. After an error it holds anything. None for a new array.
+            out: uint8 (len(indices), height, width, 3), contiguous, to read into, such as a part of a batch, which
+                avoids a copy of cached frames. Undefined after an error. None for a new array.
 
         Returns:
-            uint8 (len(indices), height, width, 3), RGB, contiguous and the caller's own; `out` if it was given.
+            uint8 (len(indices), height, width, 3), RGB, contiguous and owned by the caller; `out` if it was given.
 
         Raises:
             IndexError: an index is out of range.
-            TypeError: the indices are not whole numbers.
-            ValueError: `out` has another shape or type, or gaps.
-            VideoError: the file cannot be read any more.
+            TypeError: the indices are not integers.
+            ValueError: `out` has another shape or dtype, or is not contiguous.
+            VideoError: the file can no longer be read.
         """
         wanted = self._checked(indices)
         frames = self._buffer(len(wanted), out)
@@ -103,7 +103,7 @@ class VideoReader(ABC):
         return self.at(range(start, stop))
 
     def __iter__(self) -> Iterator[Frames]:
-        """Yield the frames from the first to the last, each uint8 (height, width, 3), in bounded memory."""
+        """Yield all frames in order, each uint8 (height, width, 3), in bounded memory."""
         for index in range(self._info.frames):
             self._check_usable()
             yield self._frame(index)
@@ -112,11 +112,11 @@ class VideoReader(ABC):
         return self._info.frames
 
     def on_close(self, action: Callable[[], None]) -> None:
-        """Have something done when the reader is closed, such as giving up the lease of a downloaded file."""
+        """Register an action for when the reader is closed, such as releasing the lease of a downloaded file."""
         self._on_close = action
 
     def close(self) -> None:
-        """Let go of the file and of decoded frames; more than once is fine."""
+        """Release the file and decoded frames; may be called more than once."""
         if not self._closed:
             self._closed = True
             self._release()
@@ -133,7 +133,7 @@ class VideoReader(ABC):
         raise TypeError(f"a {type(self).__name__} cannot be pickled: send the path and open it on the other side")
 
     def _checked(self, indices: Indices) -> NDArray[np.int64]:
-        """Return the indices as int64 (count,), if they are in range and the reader may be used."""
+        """Return the indices as int64 (count,), after checking their range and that the reader may be used."""
         array = np.asarray(indices)
         if array.size == 0:
             array = array.astype(np.int64)
@@ -147,7 +147,7 @@ class VideoReader(ABC):
         return array.astype(np.int64)
 
     def _buffer(self, count: int, out: Frames | None = None) -> Frames:
-        """Return an array for so many frames: `out` if it was given and fits."""
+        """Return an array for `count` frames: `out` if it was given and fits."""
         shape = (count, self._info.height, self._info.width, 3)
         if out is None:
             return np.empty(shape, dtype=np.uint8)
@@ -167,13 +167,13 @@ class VideoReader(ABC):
 
 
 def cause_of(error: BaseException) -> str:
-    """Return why a file could not be read, on one line, with what FFmpeg logged last."""
+    """Return why a file could not be read, in one line, including FFmpeg's last log message."""
     log = getattr(error, "log", None)  # of an av.FFmpegError: (level, who, message)
     said = f" ({log[2].strip()})" if log else ""
     return one_line(f"{getattr(error, 'strerror', None) or error or type(error).__name__}{said}")
 
 
 def one_line(cause: object) -> str:
-    """Return the text of an error on one line, its type where it has none."""
+    """Return the text of an error in one line; its type if it has no text."""
     text = " ".join(str(cause).split())
     return text or type(cause).__name__

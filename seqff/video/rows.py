@@ -1,4 +1,4 @@
-"""Entries of a manifest as they lie in its table: read when they are asked for, by row or by column."""
+"""Lazy access to the entries in a manifest's table, by row or by column."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from seqff.video.entry import MOST_FRAMES, Stamp, VideoEntry
 from seqff.video.sqlite_file import DAMAGE, write_error
 from seqff.video.table import COLUMNS, NAMES, Table, changing, entry_of, reading
 
-_BLOCK = 500  # rows that are read at once
-_LEAST_ROW = 16  # bytes
+_BLOCK = 500  # rows read at once
+_LEAST_ROW = 16  # minimum bytes of a row
 
 
 class Rows(Sequence[VideoEntry]):
-    """Entries of a table, each read and checked when it is asked for; in memory is its number alone, 8 bytes.
+    """Entries of a table, read and validated on access; only their row numbers, 8 bytes each, are in memory.
 
-    A later scan may change the table. An entry that has left it, because its video has, is a `ManifestError`.
+    A later scan may change the table. Accessing an entry that it has removed raises `ManifestError`.
 
     Args:
         table: the file.
-        token: that it had when its numbers were read.
-        numbers: of the entries, int64 (n,).
+        token: token of the table when the numbers were read.
+        numbers: row numbers of the entries, int64 (n,).
     """
 
     def __init__(self, table: Path, token: str, numbers: NDArray[np.int64]) -> None:
@@ -51,7 +51,7 @@ class Rows(Sequence[VideoEntry]):
         if isinstance(index, (slice, np.ndarray)):
             return Rows(self.table, self.token, self.numbers[index])
         number = int(self.numbers[index])
-        if self._last is None or self._last[0] != number:  # one video is asked for several times in a row
+        if self._last is None or self._last[0] != number:  # consecutive accesses are often to the same video
             self._last = number, next(iter(Rows(self.table, self.token, np.array([number]))))
         return self._last[1]
 
@@ -63,7 +63,7 @@ class Rows(Sequence[VideoEntry]):
                 raise ManifestError(f"{self.table} is damaged ({error}): delete it and scan anew") from error
 
     def stamps(self) -> Iterator[tuple[str, str, Stamp]]:
-        """Yield of each video its path, its status, and what tells its file from a later one."""
+        """Yield each video's path, status, and stamp."""
         shard = """CASE WHEN instr(rest, '"shard":') > 0 THEN rest ELSE '' END"""
         for path, status, size, mtime_ns, version, rest in self._rows(
             f"path, status, bytes, mtime_ns, version, {shard}"
@@ -90,11 +90,11 @@ class Rows(Sequence[VideoEntry]):
             return [found[number] for number in numbers]
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return a field of all entries, (n,), without making the entries."""
+        """Return a field of all entries, (n,), without creating the entries."""
         return self._column(name, COLUMNS[name])
 
     def filled(self, name: str) -> NDArray[np.bool_]:
-        """Return whether a field is given, (n,) bool."""
+        """Return for which entries a field is set, (n,) bool."""
         return self._column(f"{name} != ''" if name in COLUMNS else f"instr(rest, '\"{name}\":') > 0", "?")
 
     def _column(self, name: str, kind: str) -> NDArray[Any]:
@@ -110,7 +110,7 @@ class Rows(Sequence[VideoEntry]):
         return values
 
     def move(self, table: Path) -> None:
-        """Read from a copy of the table from now on (see `write_table`)."""
+        """Switch to a copy of the table (see `write_table`)."""
         self.table = table.absolute()
 
     def usable(self) -> NDArray[np.bool_]:
@@ -144,7 +144,7 @@ def column(entries: Sequence[VideoEntry], name: str) -> NDArray[Any]:
 
 
 def filled(entries: Sequence[VideoEntry], name: str) -> NDArray[np.bool_]:
-    """Return of which entries a field is given, (n,) bool."""
+    """Return for which entries a field is set, (n,) bool."""
     if isinstance(entries, Rows):
         return entries.filled(name)
     default = VideoEntry.__dataclass_fields__[name].default
@@ -152,7 +152,7 @@ def filled(entries: Sequence[VideoEntry], name: str) -> NDArray[np.bool_]:
 
 
 def chosen(entries: Sequence[VideoEntry], where: NDArray[Any]) -> Entries:
-    """Return the entries with these places, ascending, or those where a (n,) bool is true."""
+    """Return the entries at these ascending indices, or for which a (n,) bool is true."""
     if isinstance(entries, Rows):
         return entries[where]
     places: list[int] = (np.flatnonzero(where) if where.dtype == bool else where).tolist()
@@ -170,16 +170,16 @@ def usable(entries: Sequence[VideoEntry]) -> NDArray[np.bool_]:
 
 
 def stamps(entries: Sequence[VideoEntry]) -> Iterator[tuple[str, str, Stamp]]:
-    """Yield of each video its path, its status, and what tells its file from a later one."""
+    """Yield each video's path, status, and stamp."""
     return entries.stamps() if isinstance(entries, Rows) else ((e.path, e.status, e.stamp) for e in entries)
 
 
 def load_rows(path: Path) -> tuple[dict[str, Any], Rows]:
-    """Return the head of a table, and its entries in the order of their paths.
+    """Return the head of a table, and its entries sorted by path.
 
     Raises:
-        FileNotFoundError: there is none.
-        ManifestError: it is no such table, or damaged.
+        FileNotFoundError: the table does not exist.
+        ManifestError: the file is not such a table, or is damaged.
     """
     with reading(path) as table:
         head = table.head()
@@ -191,11 +191,11 @@ def load_rows(path: Path) -> tuple[dict[str, Any], Rows]:
 
 
 def write_table(path: Path, head: dict[str, Any], entries: Sequence[VideoEntry]) -> None:
-    """Write a table of entries; those of another table keep their numbers (see `Rows.move`).
+    """Write entries to a table; those of another table keep their row numbers (see `Rows.move`).
 
     Raises:
         ManifestError: the other table is damaged.
-        WriteError: it cannot be written.
+        WriteError: the table cannot be written.
     """
     with in_place(path) as partial:
         try:
@@ -207,7 +207,7 @@ def write_table(path: Path, head: dict[str, Any], entries: Sequence[VideoEntry])
                 table.write_head(head)
         except WriteError as error:
             raise WriteError(path, error.cause, error.needed) from error
-        Path(f"{path}-journal").unlink(missing_ok=True)  # of what is replaced
+        Path(f"{path}-journal").unlink(missing_ok=True)  # journal of the replaced table
 
 
 def _copy(entries: Rows, to: Path) -> None:
@@ -224,7 +224,7 @@ def _copy(entries: Rows, to: Path) -> None:
 
 
 def _most_rows(path: Path) -> int:
-    """Return more than a file of this size has: pages that refer to each other in circles would have no end."""
+    """Return an upper bound of the rows in a file of this size, since circular page references would never end."""
     return path.stat().st_size // _LEAST_ROW
 
 

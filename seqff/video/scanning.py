@@ -1,4 +1,4 @@
-"""The scan: every video decoded once, in processes that may be killed; what is known already is not decoded again."""
+"""The scan: decodes every video once, in processes that can be killed; known videos are not decoded again."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from seqff.video.table import TABLE
 from seqff.video.workers import examine_all
 
 SKIPPED_LOG = "seqff.video.skipped"
-"""Name of the logger that says what a scan has skipped."""
-_REQUESTS = 16  # at a time
+"""Name of the logger that reports what a scan skipped."""
+_REQUESTS = 16  # concurrent requests
 _POLL_SECONDS = 0.2
-_KEY = 2  # of the names of remembered manifests; older formats have it, too, so that they are found and refreshed
+_KEY = 2  # part of the names of cached manifests; unchanged since older formats, so that these are found and updated
 _MOST_FPS = 1e6
 
 _log = logging.getLogger("seqff.video")
@@ -60,23 +60,23 @@ def scan(
     video: VideoConfig | None = None,
     progress: bool = True,
 ) -> Manifest:
-    """Decode every video once and write down what it holds and how it may be read.
+    """Decode every video once, and record what it contains and how it can be read.
 
-    A second scan decodes only what has changed; an interrupted one goes on where it was. Processes that scan to the
-    same manifest at the same time share the work, on several machines too if they share the disk; each returns all.
+    A repeated scan decodes only what has changed, and an interrupted one resumes. Processes that scan to the same
+    manifest at the same time share the work, also on several machines with a shared disk; each returns everything.
 
     Args:
-        videos: a folder (searched with all folders in it), a video, a list of videos, a text file (*.txt) with one
-            video a line, or a manifest (*.sqlite, *.json), whose videos are checked; each may be an address.
-        out: where the manifest is written, as a table (*.sqlite), of which a later scan changes only some rows, or as
-            JSON (*.json); by default a table in a cache folder of the user, or where it came from.
-        max_bad: the largest share of videos that may be unusable, 0 to 1.
-        workers: processes to decode in; by default one a core, at most 16.
-        timeout_seconds: how long a decoder may go without decoding anything before it is stopped.
-        refresh: decode everything anew.
-        video: what files do not say of themselves, such as how many pictures make a second; what the manifest says
-            already stays as it is where this says nothing.
-        progress: show a progress bar, on terminals.
+        videos: a folder (searched recursively), a video, a list of videos, a text file (*.txt) with one video per line,
+            or a manifest (*.sqlite, *.json), whose videos are checked; each may be an address.
+        out: where the manifest is written, as a table (*.sqlite), in which later scans update single rows, or as JSON
+            (*.json); by default a table in the user's cache folder, or the given manifest.
+        max_bad: largest share of unusable videos, 0 to 1.
+        workers: number of decoding processes; by default one per core, at most 16.
+        timeout_seconds: how long a decoder may make no progress before it is killed.
+        refresh: decode everything again.
+        video: properties that files do not contain, such as the frame rate of images; by default, those recorded in the
+            manifest.
+        progress: show a progress bar if stderr is a terminal.
 
     Returns:
         The manifest.
@@ -84,9 +84,9 @@ def scan(
     Raises:
         FileNotFoundError: a path does not exist.
         NoVideoError: nothing that looks like a video was found.
-        ValueError: an argument is out of range, or `out` ends with something else.
+        ValueError: an argument is out of range, or `out` has another extension.
         TypeError: `videos` is neither a path nor a list of paths.
-        BadVideosError: more than `max_bad` of the videos are unusable (the manifest is written all the same).
+        BadVideosError: more than `max_bad` of the videos are unusable (the manifest is still written).
     """
     video = video or VideoConfig()
     _check_arguments(max_bad, workers, timeout_seconds, video)
@@ -122,13 +122,13 @@ def _check_arguments(max_bad: float, workers: int | None, timeout_seconds: float
         raise ValueError(f"timeout_seconds must be above 0, got {timeout_seconds}")
     if not 0 <= video.fps <= _MOST_FPS:
         raise ValueError(f"video.fps must be above 0 and at most {_MOST_FPS:g}, or 0 for {FPS:g}; got {video.fps}")
-    levels_of(DECLARED, how=video.levels or USED)  # raises where they are none
+    levels_of(DECLARED, how=video.levels or USED)  # raises if they are invalid
 
 
 def _examine(
     root: Path, paths: Sequence[str], journal: Journal, *, workers: int, timeout_seconds: float, progress: bool
 ) -> None:
-    """Find out about videos; if other processes are at some of them, wait for those."""
+    """Examine videos; waits for those that other processes are examining."""
 
     def missing() -> list[str]:
         return [path for path in paths if path not in journal.found]
@@ -148,7 +148,7 @@ def _examine(
 
 
 def cores() -> int:
-    """Return how many cores this process may use; those that torchrun has started on a machine share its cores."""
+    """Return the number of cores for this process; processes started by torchrun share those of their machine."""
     here = usable_cores()
     local = os.environ.get("LOCAL_WORLD_SIZE", "")
     return max(1, here // int(local)) if local.isdigit() and int(local) else here
@@ -157,7 +157,7 @@ def cores() -> int:
 def _resolve(
     videos: PathLikeStr | Sequence[PathLikeStr], out: PathLikeStr | None
 ) -> tuple[Found, Path, Manifest | None]:
-    """Return the videos, where their manifest goes, and the manifest given, if one was."""
+    """Return the videos, the path of their manifest, and the given manifest, if there is one."""
     if not isinstance(videos, (str, os.PathLike, Sequence)):
         raise TypeError(
             "videos must be a folder, a file, a list of files or the path of a manifest, got a "
@@ -169,7 +169,7 @@ def _resolve(
     if given is not None and kind in (TABLE, ".json"):
         with local_file(given) as file:
             manifest = Manifest.load(file, older=True)
-            if address_of(given) is not None:  # the file may be gone after this
+            if address_of(given) is not None:  # the downloaded file may be evicted later
                 manifest = replace(manifest, entries=tuple(manifest))
         paths = column(manifest.entries, "path").tolist()
         listed = Found(manifest.root, paths, manifest.skipped, manifest.fps, manifest.levels)
@@ -184,7 +184,7 @@ def _resolve(
 
 
 def _remembered(root: Path, paths: list[str]) -> Path:
-    """Return where the manifest of these videos is kept for the user; of all below the root, if none are named."""
+    """Return the path of the user's cached manifest for these videos, or for all below the root if none are named."""
     digest = hashlib.blake2b(json.dumps([_KEY, str(root), paths]).encode(), digest_size=12).hexdigest()
     try:
         place = cache_folder() / "manifests"
@@ -199,9 +199,9 @@ def _remembered(root: Path, paths: list[str]) -> Path:
 
 
 def _before(out: Path, root: Path, given: Manifest | None, *, refresh: bool) -> tuple[Manifest, bool]:
-    """Return what is known of these videos, and whether it is what `out` holds.
+    """Return the previous manifest, and whether it is the content of `out`.
 
-    Where there is no table yet, the manifest given is known, or the JSON that an older seqff has left at its place.
+    If there is no table yet, it is the given manifest, or a JSON file that an earlier version wrote in its place.
     """
     nothing = Manifest(root, ())
     try:
@@ -222,20 +222,20 @@ def _before(out: Path, root: Path, given: Manifest | None, *, refresh: bool) -> 
 
 
 def _unchanged(root: Path, entries: Sequence[VideoEntry]) -> set[str]:
-    """Return the paths of files that have not changed, or whose server cannot be asked now: they may be cached."""
+    """Return the paths of unchanged files, and of those whose server is unreachable, because they may be cached."""
     unasked: list[str] = []
-    now = lru_cache(maxsize=_REQUESTS)(stamp)  # the videos of a shard follow each other
+    now = lru_cache(maxsize=_REQUESTS)(stamp)  # the videos of a shard are consecutive
 
     def unchanged(known: tuple[str, str, Stamp]) -> bool:
         path, status, before = known
-        # What may be better another time is examined again: files that could not be opened, and hangs.
+        # Files that could not be opened, or made the decoder hang, are examined again: it may have been temporary.
         if status in ("unreadable", "timeout"):
             return False
         try:
             return len(unasked) >= _REQUESTS or now(split(root / path)[0]) == before.whole
         except OSError:
             return False
-        except VideoError as error:  # from a server
+        except VideoError as error:  # raised for a server
             unasked.append(str(error))
             return True
 
@@ -250,7 +250,7 @@ def _unchanged(root: Path, entries: Sequence[VideoEntry]) -> set[str]:
 
 
 def _warn(manifest: Manifest, examined: set[str]) -> None:
-    """Say what is odd about videos that can be used: of sound ones once, when they are scanned."""
+    """Log remarks about usable videos; for sound ones only when they are scanned."""
     status = column(manifest.entries, "status")
     remarked = chosen(manifest.entries, (status == b"ok") & filled(manifest.entries, "cause"))
     odd = [entry for entry in remarked if entry.path in examined]

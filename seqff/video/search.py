@@ -1,4 +1,4 @@
-"""Searching a folder and all folders in it for videos; what is skipped is counted or named."""
+"""Search a folder recursively for videos; skipped files are counted or named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FOLDERS = """
     recycler recycled thumbnails thumbs
 """
 SYSTEM_FOLDERS = frozenset([*_FOLDERS.split(), "system volume information", "network trash folder", "temporary items"])
-"""Folders that systems make beside what is theirs to keep: thumbnails, recycle bins, resource forks."""
+"""Folders that systems create for their own purposes: thumbnails, recycle bins, resource forks."""
 _BESIDE = "color colour frame image images img imgs jpegimages photos pictures rgb video videos"
 _PICTURE_FOLDERS = frozenset(_BESIDE.split())
 _FIRST_BYTES = re.compile(
@@ -40,7 +40,7 @@ _FIRST_BYTES = re.compile(
     rb"|nut/multimedia|\x06\x0e\x2b\x34\x02\x05\x01\x01|\x0aDKIF"
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\xb7\xd8\x00\x20\x37\x49\xda\x11"  # ASF, WTV
     rb"|\0\0\x01[\x0f\xb0\xb3\xba]"  # VC-1, MPEG-4, MPEG-1 and -2, and program streams
-    rb"|\0\0\0?\x01[\x67\x27\x47\x06\x09\x46\x40]"  # H.264, H.265: parameter sets, or what may stand before them
+    rb"|\0\0\0?\x01[\x67\x27\x47\x06\x09\x46\x40]"  # H.264, H.265: parameter sets, or what may precede them
     rb"|\x12\0\x0a[\x04-\x40]"  # AV1
     rb"|\x1f\x07\0[\x3f\xbf]"  # DV
     rb"|(\x47.{187}){3}\x47|.{4}(\x47.{191}){3}\x47|(\x47.{203}){3}\x47",  # transport streams
@@ -51,7 +51,7 @@ _MOST_NAMED = 5
 
 
 class Skipped:
-    """Counts and names what a search finds and does not take for a video, so that nothing is dropped in silence."""
+    """Counts and names what a search does not treat as a video, so that nothing is dropped silently."""
 
     def __init__(self) -> None:
         self._extensions: Counter[str] = Counter()
@@ -62,12 +62,12 @@ class Skipped:
         self._extensions[extension] += 1
 
     def name(self, what: str, *names: str) -> None:
-        """Name folders or files under what they are."""
+        """Name folders or files of a kind."""
         if names:
             self._named.setdefault(what, []).extend(names)
 
     def lines(self) -> tuple[str, ...]:
-        """Return one line for the files and one for each other kind of thing; none if nothing was skipped."""
+        """Return one line for files and one for each other kind; none if nothing was skipped."""
         kinds = [f"{count} {extension or 'without an ending'}" for extension, count in self._extensions.most_common()]
         files = [f"skipped: {counted(self._extensions.total(), 'file')} ({_some(kinds)})"] if kinds else []
         named = [
@@ -78,7 +78,7 @@ class Skipped:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path below a root has a hidden file or folder in it, or a folder that a system makes."""
+    """Whether a path below a root contains a hidden file or folder, or a system folder."""
     parts = name.split("/")
     return any(part.startswith(".") for part in parts) or any(part.lower() in SYSTEM_FOLDERS for part in parts[:-1])
 
@@ -89,7 +89,7 @@ def _some(texts: list[str]) -> str:
 
 @dataclass
 class _Folder:
-    """One folder to search: its name relative to the root ("" for the root itself), the folders and files in it."""
+    """A folder to search: its name relative to the root ("" for the root itself), its folders and files."""
 
     name: str
     folders: list[os.DirEntry[str]] = field(default_factory=list)
@@ -100,13 +100,13 @@ class _Folder:
 
 
 def search(root: Path) -> tuple[list[str], Skipped]:
-    """Find the videos of a folder, and say what was skipped.
+    """Find the videos in a folder, and report what was skipped.
 
-    A folder that several links lead to is searched once, where it lies if that is below the root.
+    A folder with several links to it is searched once, at its own path if that is below the root.
 
     Returns:
-        Sorted paths relative to the root, with forward slashes; "" is the root itself, when it is one sequence of
-        pictures and nothing else. And what was skipped.
+        Sorted paths relative to the root, with forward slashes; "" is the root itself, if it contains only one sequence
+        of images. And what was skipped.
     """
     skipped, found = Skipped(), list[str]()
     here, linked, seen = [_Folder("")], list[_Folder](), dict[tuple[int, int], str]()
@@ -134,7 +134,7 @@ def search(root: Path) -> tuple[list[str], Skipped]:
             (linked if entry.is_symlink() else here).append(_Folder(folder.below(entry.name)))
         if not videos and not inside:
             if extension_of(folder.name) in VIDEO_EXTENSIONS:
-                found.append(folder.name)  # whoever named it so means a video: the scan says what is wrong
+                found.append(folder.name)  # such a name means a video: the scan reports what is wrong
             elif not folder.files:
                 skipped.name("empty folders", folder.name or ".")
     if "" in found and len(found) > 1:
@@ -144,7 +144,7 @@ def search(root: Path) -> tuple[list[str], Skipped]:
 
 
 def _inside(folder: _Folder, skipped: Skipped, *, beside_videos: bool) -> Iterable[os.DirEntry[str]]:
-    """Yield the folders to search."""
+    """Yield the folders to search next."""
     pictures_beside = beside_videos or any(entry.name.lower() in _PICTURE_FOLDERS for entry in folder.folders)
     for entry in folder.folders:
         name = entry.name.lower()
@@ -159,7 +159,7 @@ def _inside(folder: _Folder, skipped: Skipped, *, beside_videos: bool) -> Iterab
 
 
 def _videos(path: Path, folder: _Folder, skipped: Skipped) -> list[str]:
-    """Return the videos directly in a folder; those of pictures among them."""
+    """Return the videos directly in a folder, including those of images."""
     found, films, pictures = list[str](), False, list[str]()
     for entry in folder.files:
         name, kind = entry.name, extension_of(entry.name)
@@ -193,7 +193,7 @@ def _videos(path: Path, folder: _Folder, skipped: Skipped) -> list[str]:
 
 
 def _looks_like_video(path: Path) -> bool:
-    """Whether the first bytes are those of a video that FFmpeg reads; not of what cannot be opened."""
+    """Whether the first bytes are those of a video format that FFmpeg reads; False for unreadable files."""
     try:
         with open_plain(path) as file:
             head = file.read(1024)

@@ -1,4 +1,4 @@
-"""Finding the videos in the tar files that a search has found."""
+"""Find the videos in tar files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seqff.video.shards import COMPRESSED, contents, is_shard
 
 
 def with_members(found: Found) -> Found:
-    """Put the videos in a tar file in the place of it, as `shard-000.tar/clips/a.mp4`; say what else is in there.
+    """Replace each tar file by its videos, such as `shard-000.tar/clips/a.mp4`; report its other members.
 
-    A tar file that cannot be read stays, so that the scan says why. One at an address is downloaded, if it is not yet.
+    A tar file that cannot be read remains, so that the scan reports why. A remote one is downloaded if necessary.
 
     Raises:
-        NoVideoError: there is no video in any of them, and none beside them.
+        NoVideoError: there is no video in any of them, and no other video.
     """
     if not any(map(is_shard, found.paths)):
         return found

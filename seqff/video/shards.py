@@ -1,4 +1,4 @@
-"""Videos in tar files, read where they lie: which bytes of such a shard are which video, and how to read only those."""
+"""Videos in tar files (shards): find the bytes of each member, and read them in place."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from seqff.video.remote.address import address_of
 SHARD = ".tar"
 COMPRESSED = (".tar.bz2", ".tar.gz", ".tar.lz4", ".tar.xz", ".tar.zst", ".tbz2", ".tgz", ".txz", ".tzst")
 _SHARD_FOLDER = re.compile(r"(^|/)[^/]*\.tar/", re.IGNORECASE)
-_MOST_HEADER_BYTES = 2**18  # of one member: a header says itself how long it is, and tarfile believes it
+_MOST_HEADER_BYTES = 2**18  # per member: headers declare their own length, and tarfile trusts it
 _MOST_MEMBERS = 5_000_000
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_REMEMBERED = 4  # shards
+_REMEMBERED = 4  # number of shards
 
 
 @dataclass(frozen=True)
 class Part:
-    """A member of a shard, as readers take it in place of the path of a file.
+    """A member of a shard; readers accept it in place of a path.
 
     Args:
         file: the shard.
-        start: where the member's bytes begin.
-        size: how many they are.
+        start: offset of the member's bytes.
+        size: number of bytes.
     """
 
     file: Path
@@ -42,13 +42,13 @@ Source = str | Path | Part
 
 
 class Contents(NamedTuple):
-    """What a shard holds.
+    """The content of a shard.
 
     Args:
-        members: of each plain file in it, by name: where its bytes begin, and how many they are.
-        left_out: what else it names (links, devices, names outside of it), and why it is skipped.
-        twice: names that come more than once; the last one counts, as it does when the shard is unpacked.
-        damage: why there may be more that cannot be reached; "" where there is not.
+        members: offset and size of each regular file, by name.
+        left_out: other names (links, devices, names outside of the shard), and why they are skipped.
+        twice: names that occur more than once; the last one counts, as it does when unpacking.
+        damage: why there may be more that cannot be reached; "" if there is no damage.
     """
 
     members: dict[str, tuple[int, int]]
@@ -66,7 +66,7 @@ def is_shard(name: str) -> bool:
 
 
 def split(path: Path) -> tuple[Path, str]:
-    """Return the shard that a path leads into and the name of the member; of any other path itself and ""."""
+    """Split a path into a shard into the shard and the member's name; any other path into itself and ""."""
     name = path.as_posix()
     if not _SHARD_FOLDER.search(name):
         return path, ""
@@ -79,7 +79,7 @@ def split(path: Path) -> tuple[Path, str]:
 
 
 def outside_shard(name: str) -> str:
-    """Return the name of a video without that of its shard: `a/shard-000.tar/walk/b.mp4` is `a/walk/b.mp4`."""
+    """Return the name of a video without its shard: `a/shard-000.tar/walk/b.mp4` becomes `a/walk/b.mp4`."""
     return _SHARD_FOLDER.sub(r"\1", name, count=1)
 
 
@@ -87,7 +87,7 @@ def part_of(shard: Path, name: str, heartbeat: Callable[[], None] = lambda: None
     """Find a member of a shard.
 
     Raises:
-        FileNotFoundError: it has none of this name.
+        FileNotFoundError: there is no member of this name.
         ValueError, OSError: see `contents`.
     """
     found = contents(shard, heartbeat)
@@ -97,11 +97,11 @@ def part_of(shard: Path, name: str, heartbeat: Callable[[], None] = lambda: None
 
 
 def contents(shard: Path, heartbeat: Callable[[], None] = lambda: None) -> Contents:
-    """Read which members a shard has; remembered as long as it does not change.
+    """List the members of a shard; cached until the shard changes.
 
     Raises:
-        ValueError: it is no tar file, or a compressed one.
-        OSError: it cannot be read.
+        ValueError: the file is not a tar file, or is a compressed one.
+        OSError: the file cannot be read.
     """
     stats = shard.stat()
     key = shard, stats.st_size, stats.st_mtime_ns
@@ -164,7 +164,7 @@ def _why_not(found: tarfile.TarInfo, name: str) -> str:
 
 
 class _Headers:
-    """The file as tarfile sees it: a member may have few bytes of headers, however long they say they are."""
+    """The file as tarfile sees it: limits the header bytes of a member, whatever length they declare."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self._read = file.seek, file.tell, file.read
@@ -178,7 +178,7 @@ class _Headers:
 
 
 class _Window(io.RawIOBase):
-    """The bytes of a part, as a file of its own."""
+    """The bytes of a part, as a file."""
 
     def __init__(self, part: Part) -> None:
         self._file, self._start, self._size, self._at = open_plain(part.file), part.start, part.size, 0
@@ -209,9 +209,9 @@ class _Window(io.RawIOBase):
 
 
 def open_bytes(source: Source) -> BinaryIO:
-    """Open a file or a part of one for reading.
+    """Open a file, or a part of one, for reading.
 
     Raises:
-        OSError: it is not there, or no plain file.
+        OSError: the file does not exist, or is not a regular file.
     """
     return io.BufferedReader(_Window(source)) if isinstance(source, Part) else open_plain(Path(source))

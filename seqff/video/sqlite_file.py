@@ -1,4 +1,4 @@
-"""SQLite files that strangers may have made: nothing in them is executed, and only the expected tables are opened."""
+"""Open untrusted SQLite files: nothing in them is executed, and other tables than the expected ones are rejected."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from seqff.untrusted import MOST_JSON_BYTES
 Schema = tuple[str, ...]
 """The CREATE TABLE statements of a file."""
 DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, OverflowError)
-"""What reading a damaged file raises."""
+"""Errors raised when a damaged file is read."""
 _PATIENCE_SECONDS = 60.0
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 
 
 @contextmanager
 def open_to_read(path: Path, schema: Schema) -> Iterator[sqlite3.Connection]:
-    """Open a file to read it.
+    """Open a file for reading.
 
     Args:
         path: the file.
-        schema: its tables; a file with others is not opened.
+        schema: its tables; a file with other tables is rejected.
 
     Raises:
-        FileNotFoundError: there is none.
-        ManifestError: it is no such table, or damaged; also what is found to be so in the block.
+        FileNotFoundError: the file does not exist.
+        ManifestError: the file is not such a table, or is damaged, which may only be detected inside the block.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # not by opening it: closing any file lets go of SQLite's locks on it
+        if not stat.S_ISREG(path.stat().st_mode):  # without opening it: closing a file releases SQLite's locks on it
             raise ValueError("not a plain file, but a folder, a pipe or a device")
         if _beside(path):
             with suppress(sqlite3.OperationalError), closing(_open(path, "rw")) as table:
-                table.execute("SELECT 1 FROM sqlite_master").fetchone()  # undoes what a killed process had begun
+                table.execute("SELECT 1 FROM sqlite_master").fetchone()  # rolls back what a killed process began
         with closing(_open(path, "ro")) as table:
             _check_schema(table, schema)
             yield table
@@ -55,16 +55,16 @@ def open_to_read(path: Path, schema: Schema) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def open_to_change(path: Path, schema: Schema, *, locks: bool = True) -> Iterator[sqlite3.Connection]:
-    """Open a file, made if need be; what is changed in the block is there after it as a whole, or not at all.
+    """Open a file for a transaction, and create it if necessary. Changes made in the block are committed atomically.
 
     Args:
         path: the file.
-        schema: its tables; a file with others is not opened.
-        locks: other processes may change it, too.
+        schema: its tables; a file with other tables is rejected.
+        locks: other processes may change the file, too.
 
     Raises:
-        ManifestError: it is no such table, or damaged.
-        WriteError: it cannot be written.
+        ManifestError: the file is not such a table, or is damaged.
+        WriteError: the file cannot be written.
     """
     try:
         _beside(path)
@@ -103,9 +103,9 @@ def _decode(text: bytes) -> str:
 
 
 def _beside(path: Path) -> bool:
-    """Say whether a process was or is at work in a table; raise where what lies beside it is not SQLite's own journal.
+    """Whether a table has a rollback journal; raises if a file beside it is not SQLite's own journal.
 
-    A journal may name a file that SQLite would delete, which ours never do.
+    A forged journal may name a file for SQLite to delete; those of our tables never do.
     """
     for ending in ("-wal", "-shm"):
         if os.path.lexists(f"{path}{ending}"):
@@ -137,7 +137,7 @@ def _expected(schema: Schema) -> frozenset[tuple[str, ...]]:
 
 
 def write_error(path: Path, error: sqlite3.Error) -> WriteError:
-    """Return the system's own reason, which SQLite does not hand on, as a file beside meets it, too."""
+    """Return an error with the system's reason, which SQLite hides, found by writing another file in the folder."""
     needed = max(2**16, path.stat().st_size if path.exists() else 0)
     probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
     try:

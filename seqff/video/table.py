@@ -1,4 +1,4 @@
-"""The table of a manifest: an SQLite file with a row a video, which scans change."""
+"""The table of a manifest: an SQLite file with one row per video, which scans update."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ COLUMNS: dict[str, str] = {
     "frames": "i8", "height": "i8", "width": "i8", "fps": "f8", "codec": "O",
     "duplicate_of": "O",
 }  # fmt: skip
-"""Fields with a column of their own, and the kind of array they make; the others are JSON, where they are given."""
+"""Fields with their own column, and the dtype of their array; other fields that are set are stored as JSON."""
 NAMES = ", ".join(COLUMNS)
-"""The same, as they are asked for."""
+"""The columns, as listed in queries."""
 _SCHEMA = (
     "CREATE TABLE head (line TEXT NOT NULL)",
     "CREATE TABLE videos (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, bytes INTEGER, "
@@ -33,13 +33,13 @@ _SCHEMA = (
     "fps REAL, codec TEXT, duplicate_of TEXT, rest TEXT)",
     "CREATE TABLE claims (path TEXT PRIMARY KEY, process TEXT NOT NULL)",
 )
-_TEXT = "CAST(? AS TEXT)"  # of bytes: names of files need not be UTF-8
+_TEXT = "CAST(? AS TEXT)"  # from bytes: file names need not be UTF-8
 _ROW = f"({NAMES}, rest) VALUES ({', '.join(_TEXT if kind == 'O' else '?' for kind in COLUMNS.values())}, ?)"
 _NEW = ", ".join(f"{name} = excluded.{name}" for name in [*COLUMNS, "rest"] if name != "path")
 
 
 def _encode(text: str) -> bytes:
-    """Return a name in the order of its characters, also where it is no UTF-8."""
+    """Encode a name such that bytes sort like characters, even if it is not UTF-8."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -53,7 +53,7 @@ def _encoded(row: Sequence[Any]) -> list[Any]:
 
 
 def entry_of(row: Sequence[Any]) -> VideoEntry:
-    """Return the entry of a row, checked: values of `COLUMNS`, and the rest as JSON."""
+    """Return the validated entry of a row: values of `COLUMNS`, and the rest as JSON."""
     rest = parse_json(row[-1])
     if not isinstance(rest, dict):
         raise TypeError("an entry is no JSON object")
@@ -63,10 +63,10 @@ def entry_of(row: Sequence[Any]) -> VideoEntry:
 
 
 class Table:
-    """A table that is open; see `reading` and `changing`.
+    """An open table; see `reading` and `changing`.
 
     Args:
-        connection: to the file.
+        connection: connection to the file.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -74,7 +74,7 @@ class Table:
         self.execute, self.executemany = connection.execute, connection.executemany
 
     def head(self) -> dict[str, Any]:
-        """What is said of all videos; nothing of a table that is new."""
+        """Metadata of all videos; empty for a new table."""
         line = self.execute("SELECT line FROM head").fetchone()
         head = parse_json(line[0]) if line else {}
         if not isinstance(head, dict):
@@ -82,46 +82,46 @@ class Table:
         return head
 
     def write_head(self, head: dict[str, Any]) -> None:
-        """Write what is said of all videos; the token of the table stays."""
+        """Write the metadata of all videos; the token of the table does not change."""
         token = self.head().get("token") or uuid.uuid4().hex
         self.execute("DELETE FROM head")
         self.execute("INSERT INTO head VALUES (?)", [json.dumps(head | {"token": token})])
 
     def add(self, entries: Iterable[VideoEntry]) -> None:
-        """Write entries; a video that was there gets a new number."""
+        """Insert entries; an existing video gets a new row number."""
         self.executemany(f"INSERT OR REPLACE INTO videos {_ROW}", map(_encoded, map(_row_of, entries)))
 
     def update(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Write rows; a video that was there keeps its number."""
+        """Insert or update rows; an existing video keeps its row number."""
         self.executemany(f"INSERT INTO videos {_ROW} ON CONFLICT (path) DO UPDATE SET {_NEW}", map(_encoded, rows))
 
     def update_from(self, source: Table, paths: set[str]) -> None:
-        """Write the rows of these videos from another table into this one, as they are."""
+        """Copy the rows of these videos from another table unchanged."""
         self.update(row for row in source.execute(f"SELECT {NAMES}, rest FROM videos") if row[0] in paths)
 
     def keep(self, paths: set[str]) -> None:
-        """Delete all videos but these."""
+        """Delete all other videos."""
         gone = [[_encode(path)] for (path,) in self.execute("SELECT path FROM videos") if path not in paths]
         self.executemany(f"DELETE FROM videos WHERE path = {_TEXT}", gone)
 
     def claim(self, paths: Iterable[str], process: str) -> None:
-        """Write down that a process is at these videos."""
+        """Record that a process works on these videos."""
         claims = [(_encode(path), process) for path in paths]
         self.executemany(f"INSERT OR REPLACE INTO claims VALUES ({_TEXT}, ?)", claims)
 
     def release(self, paths: Iterable[str]) -> None:
-        """Take claims back."""
+        """Delete claims on these videos."""
         self.executemany(f"DELETE FROM claims WHERE path = {_TEXT}", ([_encode(path)] for path in paths))
 
     def settle(self, change: Callable[[VideoEntry], VideoEntry]) -> None:
-        """Change what depends on the settings of a scan: times of pictures and arrays, levels of deep videos."""
+        """Update values that depend on the scan's settings: times of images and arrays, levels of deep videos."""
         asked = f"""SELECT {NAMES}, rest FROM videos
                     WHERE instr(rest, '"samples":') > 0 OR codec IN ('images', 'array')"""
         entries = map(entry_of, self.execute(asked))
         self.update([_row_of(new) for new, old in ((change(entry), entry) for entry in entries) if new != old])
 
     def mark_copies(self) -> None:
-        """Write at each video the first with the same bytes, if it is another."""
+        """Record at each copy the first video with the same bytes."""
         first: dict[str, str] = {}
         changed = []
         for number, path, content, before in self.execute(
@@ -138,11 +138,11 @@ class Table:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Table]:
-    """Open a table to read it (see `open_to_read`).
+    """Open a table for reading (see `open_to_read`).
 
     Raises:
-        FileNotFoundError: there is none.
-        ManifestError: it is no such table, or damaged; also what is found to be so in the block.
+        FileNotFoundError: the table does not exist.
+        ManifestError: the file is not such a table, or is damaged, which may only be detected inside the block.
     """
     with open_to_read(path, _SCHEMA) as connection:
         yield Table(connection)
@@ -150,24 +150,24 @@ def reading(path: Path) -> Iterator[Table]:
 
 @contextmanager
 def changing(path: Path, *, locks: bool = True) -> Iterator[Table]:
-    """Open a table, made if need be; what is changed in the block is there after it as a whole, or not at all.
+    """Open a table for a transaction, and create it if necessary. Changes made in the block are committed atomically.
 
     Args:
         path: the file.
-        locks: other processes may change it, too.
+        locks: other processes may change the file, too.
 
     Raises:
-        ManifestError: it is no such table, or damaged.
-        WriteError: it cannot be written.
+        ManifestError: the file is not such a table, or is damaged.
+        WriteError: the file cannot be written.
     """
     with open_to_change(path, _SCHEMA, locks=locks) as connection:
         yield Table(connection)
 
 
 def move_table(table: Path, to: Path, *, copy: bool) -> None:
-    """Give a table the name of its manifest, or that name to a copy."""
+    """Rename a table to its manifest, or write a copy there."""
     with writing(to, table.stat().st_size):
-        Path(f"{to}-journal").unlink(missing_ok=True)  # of what is replaced
+        Path(f"{to}-journal").unlink(missing_ok=True)  # journal of the replaced table
         with in_place(to, table.stat().st_size) if copy else nullcontext(table) as file:
             if copy:
                 shutil.copyfile(table, file)

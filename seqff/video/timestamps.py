@@ -1,4 +1,4 @@
-"""Presentation times made usable: what grows is kept, jumps of the clock are spliced, holes are filled."""
+"""Repair presentation times: keep increasing ones, remove discontinuities, interpolate missing ones."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from numpy.typing import NDArray
 from seqff.terminal import counted
 
 PARTS = 60
-"""Repaired times are counted in parts of a tick, so many to one: frames may be nearer to each other than a tick."""
-_AROUND = 5  # frames: a clock that starts anew stays behind for longer than this
-_DELAY = 16  # frames that a decoder may hold back
+"""Repaired times are in fractions 1 / PARTS of a tick, because frames may be closer than a tick."""
+_AROUND = 5  # frames: a restarted clock stays behind for longer than this
+_DELAY = 16  # maximum number of frames that a decoder delays
 
 Known = list[tuple[int, int]]
-"""Frames by index, and their times in ticks."""
+"""Indices of frames and their times in ticks."""
 
 
 def grows(times: Sequence[int | None]) -> bool:
-    """Whether every frame has a time, later than that of the frame before."""
+    """Whether every frame has a time, and times increase strictly."""
     return None not in times and all(a < b for a, b in pairwise(times))  # type: ignore[operator]
 
 
 def findable(pts: Sequence[int], keys: Iterable[int]) -> list[int]:
-    """Return the key frames that their times tell from all other frames."""
+    """Return the key frames whose times are unique among all frames."""
     often = Counter(pts)
     return [key for key in keys if often[pts[key]] == 1]
 
 
 def fewest_faults(pts: Sequence[int | None], dts: Sequence[int | None]) -> Sequence[int | None]:
-    """Return the presentation times, with decoding times where they are missing; or only these, if they fall less.
+    """Return presentation times, with decoding times where they are missing; or decoding times, if these decrease less.
 
-    Much as FFmpeg chooses its `best_effort_timestamp`: an AVI, for example, knows no presentation times.
+    Similar to FFmpeg's `best_effort_timestamp`; an AVI, for example, has no presentation times.
     """
     return min([b if a is None else a for a, b in zip(pts, dts, strict=True)], dts, key=_faults)
 
@@ -46,18 +46,18 @@ def _faults(times: Sequence[int | None]) -> int:
 
 
 def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[NDArray[np.int64], str]:
-    """Return times that grow from frame to frame.
+    """Return times that increase from frame to frame.
 
-    Single times that do not fit are dropped: as few as possible, so that the others grow. Where the clock starts anew,
-    or jumps ahead, the frame after follows the one before at the usual distance. Times between are interpolated.
+    Outliers are dropped, as few as possible, so that the others increase. After a clock restart or a jump ahead, the
+    next frame follows the previous one at the usual interval. Times in between are interpolated.
 
     Args:
-        times: of each frame in ticks, as the file says; None where it says nothing.
-        usual: ticks from frame to frame by the frame rate, above 0; what the kept times say comes first.
-        most: ticks; a step ahead that is longer is a jump of the clock.
+        times: time of each frame in ticks, as in the file; None if missing.
+        usual: frame interval in ticks by the frame rate, above 0; intervals of the kept times take precedence.
+        most: ticks; a longer step ahead is a discontinuity.
 
     Returns:
-        int64 (frames,), `PARTS` to a tick, from 0 at the first frame; and what was guessed, "" where nothing was.
+        int64 (frames,), in 1 / `PARTS` of a tick, from 0 at the first frame; and what was guessed, "" if nothing.
     """
     known = [(index, time) for index, time in enumerate(times) if time is not None]
     if len(known) < 2:
@@ -74,17 +74,17 @@ def repaired(times: Sequence[int | None], usual: float, most: float) -> tuple[ND
     filled = np.interp(every, places, shown)
     filled += usual * (np.minimum(every - places[0], 0) + np.maximum(every - places[-1], 0))
     parts = np.rint((filled - filled[0]) * PARTS).astype(np.int64)
-    parts = np.maximum.accumulate(parts - every) + every  # many frames within a tick
+    parts = np.maximum.accumulate(parts - every) + every  # for many frames within a tick
     guessed, jumps = len(times) - len(places), len(spans) - 1
     if guessed == len(times) - 1 - known[-1][0] <= _DELAY and len(set(steps)) == 1:
-        guessed = 0  # decoders give the last frames out without times; at a constant rate that is no guess
+        guessed = 0  # decoders return the last frames without times; with a constant rate this is not a guess
     said = [f"{guessed} of {len(times)} frames bear no time that fits: guessed from those around"] * bool(guessed)
     said += [f"times spliced at {counted(jumps, 'jump')} of the file's clock"] * bool(jumps)
     return parts, "; ".join(said)
 
 
 def _between_resets(known: Known) -> list[Known]:
-    """Cut where the clock starts anew: the next few times are behind the last few."""
+    """Split where the clock restarts: the next few times are before the last few."""
     parts, start = [], 0
     for at in range(1, len(known)):
         if known[at][1] < known[at - 1][1]:
@@ -97,8 +97,8 @@ def _between_resets(known: Known) -> list[Known]:
 
 
 def _growing(known: Known) -> Known:
-    """Return the longest part, in order, whose times grow (Fredman 1975); of equal times the first."""
-    last: list[int] = []  # the least time that such a part of each length can end with, and where that is
+    """Return the longest increasing subsequence of times (Fredman 1975); of equal times the first."""
+    last: list[int] = []  # the smallest final time of a subsequence of each length, and its position
     ends: list[int] = []
     came_from: list[int] = []
     for place, (_, time) in enumerate(known):

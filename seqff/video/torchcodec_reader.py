@@ -1,4 +1,4 @@
-"""An optional reader: torchcodec, held to the scan's table of presentation times."""
+"""An optional reader with torchcodec, verified against the scan's table of presentation times."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from seqff.video.shards import Source
 
 
 def torchcodec_available() -> bool:
-    """Whether torchcodec is installed; it works only with FFmpeg's libraries beside it."""
+    """Whether torchcodec is installed; it also needs FFmpeg's libraries."""
     return importlib.util.find_spec("torchcodec") is not None
 
 
 def why_not_torchcodec(entry: VideoEntry) -> str:
-    """Say why torchcodec cannot be held to the contract on a file; nothing where it can."""
+    """Return why torchcodec cannot be verified on a file; empty if it can."""
     if entry.reader not in ("decord", "pyav"):
         return f"this reader is not exact on this file; possible: {entry.reader}"
     if not len(entry.pts):
         return "this reader is not exact on this file: its frames bear no times to check them by; possible: pyav"
     if entry.mended_runs:
         return "this reader checks frames by their times, and on this file some are guessed; possible: pyav"
-    # Where the audit found that a key frame does not give the picture it should, the times would still be right.
+    # If a key frame does not decode to the right picture after a seek, the times would still be correct.
     if entry.pyav_access != "random" and len(entry.key_frames) > 1:
         return "this reader seeks, and on this file no decoder can; possible: pyav"
     if entry.key_prints:
@@ -43,7 +43,7 @@ def why_not_torchcodec(entry: VideoEntry) -> str:
 
 
 class TorchcodecReader(VideoReader):
-    """Reads what `why_not_torchcodec` lets through; each frame must bear the time that the scan has found for it."""
+    """Reads files that `why_not_torchcodec` accepts; each frame must have the time recorded by the scan."""
 
     name = "torchcodec"
 
@@ -51,21 +51,21 @@ class TorchcodecReader(VideoReader):
         super().__init__(info)
         stored = entry.stored_size[:: -1 if entry.orientation[1] else 1]
         self._native_shape = (*stored, 3)
-        # torchcodec counts by the clock of the file.
+        # torchcodec uses the times of the file.
         self._since = int(entry.pts[0]) * entry.time_base[0] / entry.time_base[1]
         gaps = np.diff(info.times_seconds)
         self._nearly = 0.45 * float(gaps.min()) if len(gaps) else float("inf")
         try:
             check_no_script(source)
-            from torchcodec.decoders import VideoDecoder  # takes seconds
+            from torchcodec.decoders import VideoDecoder  # import takes seconds
 
             self._decoder: Any = VideoDecoder(
                 local_url(source), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
             found = len(self._decoder)
-        except Exception as error:  # torchcodec has no base class of its errors
+        except Exception as error:  # torchcodec has no common base class of errors
             raise self._error(error) from error
-        # Of a damaged file torchcodec counts packets that cannot be decoded; only the frames before are asked for.
+        # For a damaged file, torchcodec counts packets that cannot be decoded; only frames before the damage are read.
         if found < info.frames or (found > info.frames and entry.status == "ok"):
             raise self._error(
                 f"sees {found} frames where the scan has decoded {info.frames}; read it with reader='pyav'"

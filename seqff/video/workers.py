@@ -1,4 +1,4 @@
-"""The processes that decode during a scan: killed when they hang, replaced when they crash."""
+"""The decoding processes of a scan: killed when they hang, replaced when they crash."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from seqff.video.examine import examine, examine_there
 _HEARTBEAT, _HEARTBEAT_SECONDS = ".", 0.5
 _SERVE = "from seqff.video.workers import serve; serve()"
 _DIED = "the decoder crashed"
-_SUSPECTS = 8  # files before, of which one may be why a process died
+_SUSPECTS = 8  # number of earlier files that may have caused a crash
 
 _log = logging.getLogger("seqff.video")
 
 
 def serve() -> None:
-    """What a worker process does: reads one JSON path a line until the input ends, answers with one JSON entry.
+    """Main function of a worker process: reads one JSON path per line until end of input, answers with JSON entries.
 
-    Between them it gives signs of life. The first argument is the process id of the parent, with which it ends.
+    In between it sends heartbeats. The first argument is the process id of the parent, with which it exits.
     """
     end_with(int(sys.argv[1]))
     answers, last = sys.stdout, time.monotonic()
@@ -51,29 +51,29 @@ def serve() -> None:
             answer(_HEARTBEAT)
 
     answer(_HEARTBEAT)
-    av.logging.set_level(av.logging.PANIC)  # print nothing, but let errors say what FFmpeg said
+    av.logging.set_level(av.logging.PANIC)  # print nothing, but keep FFmpeg's messages in exceptions
     decord: Any = None
-    with suppress(Exception):  # installed, but not for this machine
+    with suppress(Exception):  # installed, but not working on this machine
         decord = quiet_decord() if decord_available() else None
     for line in sys.stdin:
         answer(json.dumps(examine(Path(json.loads(line)), decord=decord, heartbeat=heartbeat).to_dict()))
 
 
 class Worker:
-    """One process that examines one video after another; used by one thread.
+    """A process that examines one video after another; used by one thread.
 
-    A plain subprocess and not multiprocessing: that would import the caller's script anew, which goes wrong in every
-    script without a main guard.
+    It is a plain subprocess, because multiprocessing would import the caller's script again, which fails for scripts
+    without a main guard.
 
-    When it dies, what it was at need not be the cause: a file before may have spoilt its memory. So the file is read
-    again by a process of its own; if it is sound, those before are, too, until one is found that ends its process.
+    If the process crashes, an earlier file may have corrupted its memory. So the current file is examined again in its
+    own process; if it is sound, so are the earlier ones, until one of them crashes its process.
 
     Args:
-        timeout_seconds: how long it may go without a sign of life.
+        timeout_seconds: longest time without a heartbeat.
 
     Attributes:
-        process: that examines, once it has started.
-        taken_back: files found to end the process that reads them, whose entries said otherwise before.
+        process: the worker process, once started.
+        taken_back: corrected entries of earlier files that turned out to crash their process.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
@@ -84,7 +84,7 @@ class Worker:
         self.taken_back: list[VideoEntry] = []
 
     def examine(self, path: Path) -> VideoEntry:
-        """Examine a video, which is downloaded first if it is remote; hangs and crashes become its entry's status."""
+        """Examine a video, downloading it first if it is remote; hangs and crashes become the entry's status."""
         return examine_there(path, how=self._examine, heartbeat=self._check_stopped)
 
     def _check_stopped(self) -> None:
@@ -151,7 +151,7 @@ class Worker:
             timer.cancel()
 
     def start(self) -> subprocess.Popen[str]:
-        """Return the process, started if none is running."""
+        """Return the process; starts it if none is running."""
         if self.process is None or self.process.poll() is not None:
             self._read = []
             paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
@@ -159,8 +159,8 @@ class Worker:
                 [sys.executable, "-c", _SERVE, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # decoders chatter there
-                start_new_session=True,  # an interrupt from the keyboard is for the parent to handle
+                stderr=subprocess.DEVNULL,  # decoders print there
+                start_new_session=True,  # so that only the parent handles keyboard interrupts
                 text=True,
                 encoding="ascii",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
@@ -168,13 +168,13 @@ class Worker:
         return self.process
 
     def kill(self) -> None:
-        """End the process; a thread that waits for its answer is told that it crashed, one that downloads gives up."""
+        """Kill the process; a thread waiting for its answer sees a crash, and one that downloads stops."""
         self._stopped.set()
         if self.process is not None:
             self.process.kill()
 
     def close(self) -> None:
-        """End the process and let go of it; for the thread that uses the worker."""
+        """Kill the process and release it; called by the thread that uses the worker."""
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
@@ -184,17 +184,17 @@ class Worker:
 def examine_all(
     videos: Iterable[tuple[str, Path]], *, workers: int, timeout_seconds: float
 ) -> Generator[tuple[str, VideoEntry], None, None]:
-    """Examine videos in so many processes, given name and path, which are asked for when a worker is free.
+    """Examine videos, given as name and path, in `workers` processes; videos are drawn when a worker is free.
 
     Yields:
-        Name and entry, in the order they are done; of a file that was found to be harmful only later, once more.
+        Name and entry, in order of completion; again for a file that later turns out to crash its process.
     """
     everyone = [Worker(timeout_seconds) for _ in range(workers)]
     try:
         with ThreadPoolExecutor(workers) as threads:
             try:
                 yield from _hand_out(videos, everyone, threads)
-            finally:  # also when the caller stops early
+            finally:  # also if the caller stops early
                 for worker in everyone:
                     worker.kill()
     finally:
@@ -222,5 +222,5 @@ def _hand_out(
             yield name, future.result()
             while worker.taken_back:
                 harmful = worker.taken_back.pop()
-                if harmful.path in names:  # not of a remote file, which lies elsewhere once it is downloaded
+                if harmful.path in names:  # not for a remote file, whose downloaded path differs
                     yield names[harmful.path], harmful

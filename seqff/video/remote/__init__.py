@@ -1,1 +1,1 @@
-"""Videos at addresses (s3://, gs://, https://, ...): fetched into a folder of limited size and read from there."""
+"""Videos at addresses (s3://, gs://, https://, ...): downloaded into a cache of limited size and read from there."""

@@ -1,4 +1,4 @@
-"""Remote files downloaded into a folder of limited size; what is least recently used makes room for others."""
+"""A cache of downloaded files with limited size; the least recently used files are evicted."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from seqff.video.remote.filesystem import download, no_heartbeat, remote_stamp
 
 FOLDER, LIMIT = "SEQFF_DOWNLOADS", "SEQFF_DOWNLOADS_GB"
 LOCK_FILES = 64
-"""Two files with the same one wait for each other."""
+"""Number of lock files; downloads that share one wait for each other."""
 WAIT_SECONDS = 60.0
-"""For files in use, when nothing else can make room."""
+"""How long to wait for files in use, if nothing else can be evicted."""
 _LIMIT_BYTES = 20 * 10**9
-_RESERVE_BYTES = 2**28  # left free on the disk
+_RESERVE_BYTES = 2**28  # disk space left free
 _OURS = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]+)?|\.[0-9a-f]{32}(\.[a-z0-9]+)?\.\d+\.[0-9a-f]{32}\.partial")
 
 
 class Lease:
-    """A file on this machine, which nobody removes until the lease is closed or its process ends, by an open file."""
+    """A local file that is not evicted until the lease is closed or its process ends; holds it open."""
 
     def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
         self.path, self._file = path, file
 
     def close(self) -> None:
-        """Give it up; more than once is fine."""
+        """Release the file; may be called more than once."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -51,16 +51,16 @@ class Lease:
 
 
 def local_file(path: Path, wanted: Stamp | None = None, *, heartbeat: Callable[[], None] = no_heartbeat) -> Lease:
-    """Lease a file: a local one where it is, one at an address in the user's download cache; in a `with` its path.
+    """Lease a file: a local one in place, a remote one in the user's download cache. A `with` block gets its path.
 
     Args:
-        path: of the file, or what stands for an address; see `seqff.video.remote.address`.
-        wanted: the version wanted, from a manifest; None takes the one the server has now.
-        heartbeat: called again and again while it is downloaded; may raise to give up.
+        path: path of the file, or one that stands for an address; see `seqff.video.remote.address`.
+        wanted: the required version, from a manifest; None uses the server's current one.
+        heartbeat: called regularly during a download; may raise to give up.
 
     Raises:
         FileNotFoundError: the server has no such file.
-        VideoError: it cannot be downloaded, has changed, or is larger than the cache may be.
+        VideoError: the file cannot be downloaded, has changed, or exceeds the cache's limit.
         SeqffError: fsspec or a driver is not installed, or the disk is full.
     """
     address = address_of(path)
@@ -68,13 +68,13 @@ def local_file(path: Path, wanted: Stamp | None = None, *, heartbeat: Callable[[
 
 
 class DownloadCache:
-    """A folder of downloaded files, shared by any number of processes; it may be deleted when nobody uses it.
+    """A folder of downloaded files, shared by any number of processes; it may be deleted while not in use.
 
-    Files are named by a hash of address and version: nothing a server says becomes a path.
+    Files are named by a hash of address and version, so no text from a server becomes a path.
 
     Args:
-        folder: where it is.
-        limit_bytes: how large it may grow; None for 20 GB, or half of what is free if that is less.
+        folder: the folder.
+        limit_bytes: maximum size; None for 20 GB, or half of the free space if that is less.
     """
 
     def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
@@ -82,7 +82,7 @@ class DownloadCache:
 
     @classmethod
     def of_user(cls) -> DownloadCache:
-        """The user's, as $SEQFF_DOWNLOADS (by default in the cache folder) and $SEQFF_DOWNLOADS_GB say."""
+        """The user's cache, set by $SEQFF_DOWNLOADS (by default in the cache folder) and $SEQFF_DOWNLOADS_GB."""
         given = os.environ.get(LIMIT)
         try:
             limit = None if not given else int(float(given) * 10**9)
@@ -93,9 +93,9 @@ class DownloadCache:
         return cls(Path(os.environ.get(FOLDER) or cache_folder() / "downloads"), limit)
 
     def lease(self, address: str, wanted: Stamp | None, heartbeat: Callable[[], None] = no_heartbeat) -> Lease:
-        """Hand out a file, which is downloaded if it is not there; see `local_file`.
+        """Lease a file, downloading it if necessary; see `local_file`.
 
-        A version that is there is handed out without asking the server: it is the one that is wanted.
+        If the wanted version is cached, the server is not contacted.
         """
         stamp = wanted or remote_stamp(address, heartbeat)
         key = hashlib.blake2b(json.dumps([address, *stamp]).encode(errors="surrogateescape"), digest_size=16)
@@ -109,7 +109,7 @@ class DownloadCache:
             try:
                 with exclusive(self._lock_file(name), heartbeat):
                     lease = self._take(name, stamp) or self._download(address, stamp, name, heartbeat)
-            except FileNotFoundError:  # on the server
+            except FileNotFoundError:  # raised by the server
                 raise
             except OSError as error:
                 raise self._unwritable(error) from error
@@ -129,13 +129,13 @@ class DownloadCache:
             return None
         lock_shared(file)
         found = os.fstat(file.fileno())
-        removed = not path.exists() or not os.path.samestat(found, path.stat())  # before it was locked
+        removed = not path.exists() or not os.path.samestat(found, path.stat())  # evicted before it was locked
         if removed or (stamp.bytes and found.st_size != stamp.bytes):
             file.close()
-            if not removed:  # somebody has changed it
+            if not removed:  # the file was modified
                 path.unlink(missing_ok=True)
             return None
-        os.utime(path)  # used now
+        os.utime(path)  # mark as used
         return Lease(path, file)
 
     def _download(self, address: str, stamp: Stamp, name: str, heartbeat: Callable[[], None]) -> Lease:
@@ -148,7 +148,7 @@ class DownloadCache:
             self._check_version(address, stamp, "changed while it was fetched: scan again", heartbeat)
             file = partial.open("rb+")
             os.fsync(file.fileno())
-            lock_shared(file)  # before others can see it
+            lock_shared(file)  # before other processes can see it
             partial.replace(self.folder / name)
         finally:
             partial.unlink(missing_ok=True)
@@ -161,9 +161,9 @@ class DownloadCache:
             raise VideoError(address, READER, otherwise)
 
     def _make_room(self, address: str, needed: int, partial: Path | None, heartbeat: Callable[[], None]) -> None:
-        """Remove files until `needed` bytes fit, and take them by making the partial file, whose name says how many.
+        """Evict files until `needed` bytes fit, and reserve them by creating the partial file, whose name has the size.
 
-        With 0 bytes, where nobody knows, it comes back to the limit.
+        With 0 bytes (unknown size), the cache only shrinks to its limit.
         """
         until = time.monotonic() + WAIT_SECONDS
         while True:
@@ -185,18 +185,18 @@ class DownloadCache:
             time.sleep(0.2)
 
     def _limit(self) -> tuple[int, int]:
-        """Return how many bytes the cache may hold and how many it holds; a file on its way counts as a whole."""
+        """Return the cache's limit and its size, in which a download counts with its full size."""
         used = sum(map(_size, self._files()))
         there = used + shutil.disk_usage(self.folder).free
         limit = min(_LIMIT_BYTES, there // 2) if self._limit_bytes is None else self._limit_bytes
         return max(0, min(limit, there - _RESERVE_BYTES)), used
 
     def _files(self) -> list[Path]:
-        """Only what was written here: somebody may have named a folder with other things in it."""
+        """Return only files written by this cache, because the user's folder may contain others."""
         return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and not path.is_symlink()]
 
     def _evict(self, surplus: int, own: Path | None) -> int:
-        """Remove so many bytes, the least recently used first, of files that nobody uses; return how many it did."""
+        """Evict at least `surplus` bytes of unused files, least recently used first; return the bytes freed."""
         gone = 0
         for path in sorted(self._files(), key=_used_at) if surplus > 0 else ():
             if gone >= surplus:
@@ -205,10 +205,10 @@ class DownloadCache:
         return gone
 
     def _remove_partial(self, path: Path, own: Path | None) -> int:
-        """Remove what a killed process has left: of what is being downloaded the lock file is locked."""
+        """Remove the partial file of a killed process; for a download in progress, the lock file is locked."""
         try:
             passed = self._lock_file(path.name[1:])
-            held = own is not None and passed == self._lock_file(own.name[1:])  # by us: then by nobody else
+            held = own is not None and passed == self._lock_file(own.name[1:])  # by this process, so by no other
             with passed.open("a+b") as file:
                 if not held and not try_lock(file):
                     return 0
@@ -219,7 +219,7 @@ class DownloadCache:
             return 0
 
     def _lock_file(self, name: str) -> Path:
-        """Return the file that is locked while a file is downloaded, by the hash its name begins with."""
+        """Return the lock file for a download, by the hash at the start of its name."""
         return self.folder / "locks" / f"{int(name[:8], 16) % LOCK_FILES:02d}"
 
 
@@ -227,19 +227,19 @@ def _remove_unused(path: Path) -> int:
     size = _size(path)
     try:
         if sys.platform == "win32":
-            path.unlink()  # fails where it is open
+            path.unlink()  # fails while it is open
             return size
         with path.open("rb+") as file:
             if not try_lock(file):
                 return 0
             path.unlink()
             return size
-    except OSError:  # another process was faster
+    except OSError:  # another process removed it
         return 0
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; of one that is being downloaded, as many as it will have, which stand in its name."""
+    """Size of a file in bytes; for a download in progress its final size, from its name."""
     try:
         size = path.stat().st_size if path.is_file() else 0
     except OSError:

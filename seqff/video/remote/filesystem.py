@@ -1,4 +1,4 @@
-"""What seqff asks of a remote filesystem: what a file is like, what is in a folder, and its bytes; by fsspec."""
+"""Operations on remote filesystems, by fsspec: stamps of files, listing of folders, download."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from seqff.video.remote.address import READER, sound_name
 
 T = TypeVar("T")
 WAITS_SECONDS = (0.5, 2.0, 5.0)
-"""Before the second, third and fourth attempt."""
+"""Waits before the second, third and fourth attempt."""
 LEAST_BYTES_A_SECOND, OVER_SECONDS = 1000, 30.0
-"""How fast a file must come: a server that sends a byte now and then would hold a scan for ever."""
+"""Minimum speed of a download: a server that sends single bytes would block a scan forever."""
 _MOST_LINKS, _DEEPEST = 1_000_000, 32
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-# What servers tell the state of a file by, the surest first.
+# Metadata by which servers identify a version, most reliable first.
 _VERSIONS = """
     ETag etag e_tag md5Hash content_md5 Content-MD5 generation LastModified last_modified Last-Modified updated modified
     mtime created
@@ -37,11 +37,11 @@ def no_heartbeat() -> None:
 
 
 def connect(address: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of an address and the path in it.
+    """Return the fsspec filesystem of an address, and the path in it.
 
     Raises:
-        SeqffError: fsspec, or what it needs for this kind of address, is not installed.
-        ValueError: there is no such kind of address.
+        SeqffError: fsspec, or its driver for this kind of address, is not installed.
+        ValueError: unknown kind of address.
     """
     try:
         from fsspec.core import url_to_fs
@@ -65,12 +65,12 @@ def _on_web(address: str) -> bool:
 
 
 def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[[], None] = no_heartbeat) -> T:
-    """Do what goes over the network, a few times if need be; `what` is for the error, a heartbeat may give up.
+    """Run a network operation, with a few retries; `what` names it in errors, and the heartbeat may raise to give up.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        VideoError: it failed for good, or four times.
-        SeqffError: the disk here is full.
+        FileNotFoundError: the file does not exist.
+        VideoError: the operation failed permanently, or four times.
+        SeqffError: the local disk is full.
     """
     for wait in (*WAITS_SECONDS, None):
         heartbeat()
@@ -78,7 +78,7 @@ def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[
             return work()
         except SeqffError:
             raise
-        except Exception as error:  # drivers raise anything
+        except Exception as error:  # drivers raise errors of any type
             cause = _cause(error)
             if isinstance(cause, SeqffError):
                 raise cause from error
@@ -98,21 +98,21 @@ def attempt(address: str, what: str, work: Callable[[], T], heartbeat: Callable[
 
 
 def _cause(error: BaseException) -> BaseException:
-    """fsspec calls whatever goes wrong with a web address a FileNotFoundError; what did, stands behind it."""
+    """Return the original error, because fsspec reports any error of a web address as FileNotFoundError."""
     while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def _may_pass(cause: BaseException) -> bool:
-    """Whether another attempt may help: not where the server says that this request is wrong or forbidden."""
+    """Whether a retry may help: not if the server rejects the request as invalid or forbidden."""
     status = getattr(cause, "status", 0)
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429)
     return not refused and not isinstance(cause, (PermissionError, IsADirectoryError, NotImplementedError))
 
 
 def remote_stamp(address: str, heartbeat: Callable[[], None] = no_heartbeat) -> Stamp:
-    """Ask the server which version of a file it has now; raise as `attempt` and `connect` do, for a folder too."""
+    """Ask the server for the current version of a file; raises as `attempt` and `connect` do, also for a folder."""
     filesystem, path = connect(address)
 
     def ask() -> Stamp:
@@ -127,17 +127,17 @@ def remote_stamp(address: str, heartbeat: Callable[[], None] = no_heartbeat) -> 
 
 
 def is_folder(address: str) -> bool:
-    """Whether the server says that an address is a folder; web servers never do."""
+    """Whether the server reports an address as a folder; web servers never do."""
     filesystem, path = connect(address)
     return attempt(address, "asking for it", lambda: bool(filesystem.info(path).get("type") == "directory"))
 
 
 def list_folder(address: str) -> list[str]:
-    """List all files in a folder and the folders in it.
+    """List all files in a folder, recursively.
 
     Returns:
-        Names relative to the folder, with forward slashes, sorted; [""] when the address is itself a file. Names that
-        lead out of the folder are left out.
+        Sorted names relative to the folder, with forward slashes; [""] if the address is a file. Names that lead out of
+        the folder are omitted.
 
     Raises:
         FileNotFoundError, SeqffError: see `attempt` and `connect`.
@@ -159,7 +159,7 @@ def list_folder(address: str) -> list[str]:
 
 
 def _follow_links(filesystem: Any, root: str) -> list[str]:
-    """List a web folder by the links on its pages; only those that lead further down are followed, each once."""
+    """List a web folder by the links on its pages; only links further down are followed, each once."""
     todo, seen = [f"{root}/"], {f"{root}/"}
     files: list[str] = []
     while todo:
@@ -175,7 +175,7 @@ def _follow_links(filesystem: Any, root: str) -> list[str]:
             name = str(item["name"]).partition("#")[0]
             below = name[len(root) + 1 :].removesuffix("/")
             if name in seen or not name.startswith(f"{root}/") or "?" in name or not sound_name(below):
-                continue  # the parent folder, orders of sorting, other hosts
+                continue  # the parent folder, sort orders, other hosts
             seen.add(name)
             is_page = item["type"] == "directory" and below.count("/") < _DEEPEST
             (todo if is_page else files).append(name)
@@ -185,14 +185,14 @@ def _follow_links(filesystem: Any, root: str) -> list[str]:
 
 
 def download(address: str, to: Path, *, bytes: int, most: int, heartbeat: Callable[[], None]) -> None:
-    """Write a file's bytes to a path here; raise as `attempt` and `connect` do, and where it comes too slowly.
+    """Download a file to a local path; raises as `attempt` and `connect` do, and if it is too slow.
 
     Args:
-        address: of the file.
-        to: is written, also when it fails.
-        bytes: how many there must be; 0 where nobody knows.
-        most: as many may come.
-        heartbeat: called whenever bytes came; may raise to give up.
+        address: address of the file.
+        to: destination; also written if the download fails.
+        bytes: expected size; 0 if unknown.
+        most: maximum size.
+        heartbeat: called whenever data arrives; may raise to give up.
     """
     filesystem, path = connect(address)
     from fsspec.callbacks import Callback

@@ -1,4 +1,4 @@
-"""What is asked of web servers, within bounds: slow headers, endless pages, packed bodies, redirects elsewhere."""
+"""Limits for web servers: slow headers, endless pages, compressed bodies, redirects to other hosts."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from seqff.video.remote.address import READER
 
 REDIRECTS = "SEQFF_REDIRECT_HOSTS"
 TIMEOUT_SECONDS = 60.0
-"""Without a byte of a body, and for all of the headers; there is no limit on the whole, videos are large."""
+"""Longest time without a byte of a body, and for all headers; the total is not limited, because videos are large."""
 _PAGE_SECONDS = 300.0
 MOST_PAGE_BYTES = 2**26
 
 
 def options() -> dict[str, Any]:
-    """Return what fsspec's filesystem of web addresses is made with."""
+    """Return the arguments of fsspec's filesystem for web addresses."""
     return {"client_kwargs": {}, "get_client": _client}
 
 
 async def _client(**given: Any) -> Any:
-    """Make aiohttp's session; the length of a body is that of the file, so it must come as it is."""
+    """Create aiohttp's session. Compression is disabled, because the length of a body must be that of the file."""
     import aiohttp
 
     class Response(aiohttp.ClientResponse):
-        """An answer whose headers come in time, and which is not read as a whole when it is too large."""
+        """A response whose headers must arrive in time, and which is not read completely if it is too large."""
 
         async def start(self, connection: Any) -> Any:
             return await asyncio.wait_for(super().start(connection), TIMEOUT_SECONDS)
@@ -59,7 +59,7 @@ async def _client(**given: Any) -> Any:
 
 
 async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
-    """Raise VideoError for a redirect to a host that was not asked, unless it is allowed."""
+    """Raise VideoError for a redirect to another host, unless it is allowed."""
     location = asked.response.headers.get("Location") or asked.response.headers.get("URI", "")
     there = asked.response.url.join(type(asked.url)(location, encoded=True))
     here = asked.response.url
@@ -75,7 +75,7 @@ async def _check_redirect(_session: Any, _context: Any, asked: Any) -> None:
 
 
 async def _check_packing(_session: Any, _context: Any, asked: Any) -> None:
-    """Raise VideoError for a body that would have to be unpacked: then no length that was said holds."""
+    """Raise VideoError for a compressed body, because its declared length is not that of the content."""
     packed = asked.response.headers.get("Content-Encoding", "identity").strip().lower()
     if packed not in ("", "identity") and asked.method != "HEAD":
         asked.response.close()
