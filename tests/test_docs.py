@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from helpers.browsing import open_page
 
 import seqff
 from benchmarks import tables
@@ -20,6 +22,17 @@ from seqff.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BROKEN = """() => [...document.querySelectorAll('article :not(pre) > code')].flatMap(code => {
+  const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT), found = [];
+  while (walker.nextNode()) for (const word of walker.currentNode.data.matchAll(/[\\w.-]{2,}/g)) {
+    const range = document.createRange();
+    range.setStart(walker.currentNode, word.index);
+    range.setEnd(walker.currentNode, word.index + word[0].length);
+    if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) found.push(word[0]);
+  }
+  return found;
+})"""
+"""Names in inline code that stand on two lines."""
 FOREIGN = re.compile(
     r"""<(?:script|img|iframe|source)[^>]+src=["']?(?:https?:)?//|<link[^>]+href=["']?(?:https?:)?//"""
 )
@@ -45,19 +58,38 @@ def code_of(path: Path, language: str) -> list[str]:
     return [*blocks, *re.findall(r"^ {4}(seqff .*)$", text, flags=re.MULTILINE)] if language == "bash" else blocks
 
 
-def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
-    """No broken link or anchor, every page there; and no page takes a script, a style or a font from elsewhere."""
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning: no broken link or anchor."""
     pytest.importorskip("material", reason="needs pip install -e '.[docs]'")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    pages = {path.relative_to(tmp_path / "site").as_posix(): path for path in (tmp_path / "site").rglob("*.html")}
+    return folder
+
+
+def test_the_site_builds_and_fetches_nothing(site: Path) -> None:
+    """Every page is there; and no page takes a script, a style or a font from elsewhere."""
+    pages = {path.relative_to(site).as_posix(): path for path in site.rglob("*.html")}
     foreign = [name for name, path in pages.items() if FOREIGN.search(path.read_text(encoding="utf-8"))]
     assert not foreign
-    styles = [path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.css")]
+    styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert not any(re.search(r"url\([\"']?(?:https?:)?//", style) for style in styles)
     shown = pages["reference/commands.html"].read_text(encoding="utf-8")
     assert all(f'id="seqff-{name}"' in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_stay_whole_and_commands_are_not_clipped(site: Path, browser: Any, width: int) -> None:
+    """On a phone and a desktop no line ends inside a name in inline code, and no block of code goes on to the right."""
+    for name in ("index", "after_features", "coming_from", "reference/settings", "reference/commands"):
+        page, complaints, _ = open_page(browser, site / f"{name}.html", width=width)
+        assert page.evaluate(BROKEN) == [], name
+        wide = page.locator("article pre > code").evaluate_all("all => all.map(x => x.scrollWidth - x.clientWidth)")
+        assert max(wide, default=0) <= 0, name
+        assert complaints == []
+        page.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

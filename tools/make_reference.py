@@ -7,6 +7,7 @@ Nothing is written into docs/: the pages cannot be older than the code. To look 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,19 @@ def on_files(files: Any, config: Any) -> Any:
     for name, text in pages().items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark the words of inline code, so that a line never ends inside a name; mkdocs calls this for every page.
+
+    Blocks of code have an empty span before theirs.
+    """
+
+    def marked(found: re.Match[str]) -> str:
+        words = (f'<span class="word">{word}</span>' for word in found[1].split(" "))
+        return f"<code>{' '.join(words)}</code>"
+
+    return re.sub(r"(?<!<span></span>)<code>([^<]+)</code>", marked, html)
 
 
 def commands() -> str:
