@@ -1,4 +1,4 @@
-"""Encoders and classifiers for elsewhere: torch.export, ONNX, or a folder for the Hugging Face hub."""
+"""Export of encoders and classifiers: torch.export, ONNX, or a folder for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ def convert(
     probe: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write an encoder, or an encoder with the head of a probe, for use without seqff.
+    """Export an encoder, or an encoder with the head of a probe, for use without seqff.
 
-    A .pt2 file (`torch.export.load(path).module()`) or an .onnx file (pip install 'seqff[onnx]') takes frames as they
-    are decoded, (N, height, width, 3) uint8 RGB at the size of the encoder's transform, any N, and gives one map
-    (N, channels, rows, columns) float32 a layer: scaling is inside, resizing and cropping are not. A name without an
-    ending is a folder with config.json, model.safetensors and a model card (see `Encoder.save_pretrained`).
+    A .pt2 file (`torch.export.load(path).module()`) or an .onnx file (pip install 'seqff[onnx]') takes decoded frames,
+    (N, height, width, 3) uint8 RGB at the size of the encoder's transform, for any N, and returns one map
+    (N, channels, rows, columns) float32 per layer. Scaling is included; resizing and cropping are not. A name without
+    extension becomes a folder with config.json, model.safetensors and a model card (see `Encoder.save_pretrained`).
 
-    With a probe the file gives "probabilities" instead, (rows, classes) float32, as `classify` computes them. Where the
-    probe's rows are frames, that is a row for each of the N frames. Else it is one row for all of them: the frames of
-    one clip, or those taken of one video. The metadata of the ONNX file (in a .pt2 file the extra files of these names)
-    say the classes, as JSON, the layer, and which frames make a row.
+    With a probe, the file returns "probabilities" instead, (rows, classes) float32, as computed by `classify`. If the
+    probe's rows are frames, each of the N frames has a row. Otherwise there is one row for all of them: the frames of
+    one clip, or those sampled from one video. The metadata of the ONNX file (for a .pt2 file, extra files of the same
+    names) contain the classes, as JSON, the layer, and which frames make a row.
 
     Args:
         run: a run folder, a folder of a pretrained encoder, or an encoder.
-        out: what to write.
-        layers: which layers the file gives, by index (0 is the first, -1 the last) or name; none for all. With a probe:
-            by whose head, one at most; none for the one with the best accuracy in the probe.
+        out: file or folder to write.
+        layers: layers to return, by index (0 is the first, -1 the last) or name; none means all. With a probe: the
+            layer of the head, at most one; none means the one with the best accuracy in the probe.
         probe: folder of a probe of the run's features.
-        overwrite: replace what is there.
+        overwrite: replace an existing file or folder.
 
     Returns:
         `out`.
 
     Raises:
-        ValueError: another ending, no layer of that name, or layers or a probe for a folder, which has all layers.
+        ValueError: another extension, no layer of that name, or layers or a probe for a folder, which has all layers.
         IndexError: no such layer.
-        RunError: the encoder or the probe cannot be read or do not belong together, `out` exists or cannot be written,
-            or a package is missing.
+        RunError: the encoder or the probe cannot be read or do not match, `out` exists or cannot be written, or a
+            package is missing.
     """
     path = Path(out)
     if path.suffix not in ("", *PROGRAMS):
@@ -79,7 +79,7 @@ def convert(
 
 
 class FramesToClasses(nn.Module):
-    """An encoder up to a layer, the pooling of a probe's features, and a head: from decoded frames to probabilities."""
+    """An encoder up to a layer, the pooling of a probe's features, and a head: decoded frames to probabilities."""
 
     mean: Tensor
     weights: Tensor
@@ -109,16 +109,16 @@ class FramesToClasses(nn.Module):
 
 
 def _over_time(rows: Tensor) -> Tensor:
-    """Return the `STATISTICS` of the frames of a video, (T, D), as `seqff.features.pooling` has them: (3, D)."""
+    """Return the `STATISTICS` of `seqff.features.pooling` over the frames of a video, (T, D): (3, D)."""
     mean = rows.mean(dim=0)
     std = (rows - mean).square().mean(dim=0).sqrt()
-    places = torch.arange(rows.shape[0])  # rows[1:] could be of one row, which a program would be bound to
+    places = torch.arange(rows.shape[0])  # slicing rows[1:] would specialize the program on the number of rows
     move = (rows - rows[(places - 1).clamp(min=0)]).abs().sum(dim=0) / places[-1].clamp(min=1)
     return torch.stack([mean, std, move])
 
 
 def _facts(classifier: Classifier) -> dict[str, str]:
-    """What one needs to know to use the file."""
+    """Return the metadata needed to use the file."""
     sampling, transform = classifier.sampling, classifier.encoder.transform
     facts = {
         "classes": json.dumps(classifier.classes, ensure_ascii=False),

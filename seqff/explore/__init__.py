@@ -1,4 +1,4 @@
-"""What one does with features: find moments like a given one, group moments over time, name the class of new videos."""
+"""Uses of features: find similar moments, cluster moments over time, classify new videos."""
 
 from seqff.explore.classify import Classification as Classification
 from seqff.explore.classify import classify as classify

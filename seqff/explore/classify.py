@@ -1,4 +1,4 @@
-"""The classes of new videos, by a head that a probe has left."""
+"""Classify new videos by a head that a probe saved."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from seqff.terminal import align, as_lines, counted
 from seqff.video import VideoEntry, scan
 
 MOST_SHOWN = 100
-"""Lines of the table; the CSV file has all."""
+"""Lines of the printed table; the CSV file has all."""
 
 
 @dataclass(frozen=True)
 class Classified:
-    """What a head says of a video, or of a part of it.
+    """The predicted class of a video, or of a part of it.
 
     Args:
         video: its path.
-        start_seconds: when the part begins; 0 where it is the whole video.
-        frame: its first frame.
-        frames: how many frames it rests on.
-        label: the class with the largest probability.
-        probability: of that class.
-        in_training: the head was fitted on this video, so that its answer is no test.
+        start_seconds: start of the part; 0 for a whole video.
+        frame: first frame.
+        frames: number of frames used.
+        label: the class with the highest probability.
+        probability: probability of that class.
+        in_training: whether the head was fitted on this video, so that the prediction is not a test.
     """
 
     video: str
@@ -54,16 +54,16 @@ class Classified:
 
 @dataclass(frozen=True)
 class Classification:
-    """Classes of videos.
+    """Predicted classes of videos.
 
     Args:
-        layer: whose head it was.
-        accuracy: of that layer in the probe, on videos held out.
+        layer: layer of the head.
+        accuracy: accuracy of that layer in the probe, on held-out videos.
         classes: (K,) names.
-        answers: one a video, or one a row of features.
+        answers: one per video, or one per row of features.
         probabilities: (answers, K) float64.
         skipped: by path, why a video could not be read.
-        path: the table that was written; None if none was.
+        path: path of the table; None if none was written.
     """
 
     layer: str
@@ -75,7 +75,7 @@ class Classification:
     path: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """All fields as JSON values."""
         rows = [
             {**vars(answer), "probabilities": dict(zip(self.classes, values, strict=True))}
             for answer, values in zip(self.answers, self.probabilities.tolist(), strict=True)
@@ -83,7 +83,7 @@ class Classification:
         return {"layer": self.layer, "probe_accuracy": self.accuracy, "answers": rows, "skipped": self.skipped}
 
     def table(self) -> str:
-        """The answers as plain text."""
+        """The predictions as plain text."""
         rows = self._rows()
         more = [f"... and {len(rows) - 1 - MOST_SHOWN} more"] if len(rows) > MOST_SHOWN + 1 else []
         return as_lines([self._head(), *align(rows[: MOST_SHOWN + 1]), *more, *self._notes()])
@@ -92,14 +92,14 @@ class Classification:
         return f"Classification({counted(len(self.answers), 'answer')} {self._head()}, {len(self.classes)} classes)"
 
     def _repr_html_(self) -> str:
-        """The answers, for notebooks."""
+        """The predictions as an HTML table, for notebooks."""
         return html_table(self._head(), self._rows(), self._notes())
 
     def _head(self) -> str:
         return f"by {self.layer}, whose accuracy in the probe is {self.accuracy:.3f}"
 
     def _rows(self) -> list[list[str]]:
-        """Headings and a line an answer."""
+        """A header and one line per prediction."""
         found = [[one.label, f"{one.probability:.3f}", f"{one.start_seconds:.2f}", one.video] for one in self.answers]
         return [["class", "probability", "seconds", "video"], *found]
 
@@ -126,31 +126,31 @@ def classify(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Classification:
-    """Name the class of new videos by the linear head that a probe fitted on all its videos.
+    """Classify new videos by the linear head that a probe fitted on all its videos.
 
-    Features are computed as for the probe: with the same encoder, of the same frames, pooled alike. Where its rows are
+    Features are computed as for the probe: with the same encoder, frame sampling and pooling. If the probe's rows are
     frames or clips, the probabilities of a video are the mean over its rows.
 
     Args:
         probe: folder of a probe.
-        videos: a folder, a file, a list of files or a manifest, as `scan` takes it.
+        videos: a folder, a file, a list of files or a manifest, as for `scan`.
         out: table (*.csv): video, class, probability, in_training, and the probability of every class; None writes
             nothing.
-        layer: by whose head, name or index of the layer; None takes the one with the best accuracy in the probe.
-        run: where the run lies, if it has moved since the features were extracted.
-        rows: one answer a row of features (a frame or a clip), with its time, instead of one a video.
-        workers: threads that decode.
+        layer: layer of the head, by name or index; None uses the one with the best accuracy in the probe.
+        run: path of the run, if it has moved since the features were extracted.
+        rows: one prediction per row of features (a frame or a clip), with its time, instead of one per video.
+        workers: number of decoding threads.
         device: "auto", "cpu" or "cuda".
         max_bad: largest share of videos that may be skipped because they cannot be read.
-        overwrite: replace the file in `out`.
-        progress: show progress bars where stderr is a terminal.
+        overwrite: replace an existing file.
+        progress: show progress bars if stderr is a terminal.
 
     Returns:
-        The answers, in the order of the videos' paths.
+        The predictions, sorted by the videos' paths.
 
     Raises:
         RunError: no heads, another encoder than that of the probe, too many unreadable videos, or `out` exists.
-        ValueError: no head of that layer, or a wrong argument.
+        ValueError: no head of that layer, or an invalid argument.
         SeqffError, FileNotFoundError: from `scan`.
     """
     if workers < 1:
@@ -198,7 +198,7 @@ def classify(
 def _lines(
     entry: VideoEntry, found: NDArray[np.float64], classes: Sequence[str], sampling: Sampling, seen: bool, *, rows: bool
 ) -> list[tuple[Classified, NDArray[np.float64]]]:
-    """The answers of a video: one, or one a row of features."""
+    """The predictions for a video: one, or one per row of features."""
 
     def answer(values: NDArray[np.float64], time: float, frame: int, frames: int) -> Classified:
         best = int(values.argmax())

@@ -1,4 +1,4 @@
-"""Moments in groups: which kinds there are, and which video shows which of them when."""
+"""Cluster moments of videos: which kinds there are, and which video shows which one when."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from seqff.terminal import align, as_lines, counted
 
 SEGMENTS, CLUSTERS, PICTURE, PAGE = "segments.csv", "clusters.json", "ethogram.svg", "page.html"
 EXAMPLES = 8
-"""Moments of a cluster on the page."""
+"""Moments shown per cluster on the page."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Moments that are alike.
+    """A cluster of similar moments.
 
     Args:
-        number: 1 is the cluster with the most seconds; 0 stands for moments that are in none.
-        rows: of the store.
-        seconds: in all.
-        segments: how many parts of videos.
-        videos: that show it.
-        examples: its moments nearest to its center, each of another video.
+        number: 1 is the cluster with the most seconds; 0 contains moments without a cluster.
+        rows: number of rows of the store.
+        seconds: total duration.
+        segments: number of segments.
+        videos: number of videos.
+        examples: moments nearest to the cluster's center, each from another video.
     """
 
     number: int
@@ -51,15 +51,15 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Clustering:
-    """Moments in groups.
+    """Moments assigned to clusters.
 
     Args:
-        method: how they were found.
-        layer: by whose features.
-        segments: of all videos, in the order of the store, each by time.
-        clusters: those found, the longest first; 0, moments in none, is the last.
-        labels: (rows,) int64, the cluster of each row, after smoothing.
-        path: folder of what was written.
+        method: clustering method.
+        layer: layer of the features.
+        segments: segments of all videos, in the order of the store, each sorted by time.
+        clusters: the clusters, longest first; 0, without a cluster, is last.
+        labels: (rows,) int64, cluster of each row, after smoothing.
+        path: folder of the written files.
     """
 
     method: str
@@ -70,7 +70,7 @@ class Clustering:
     path: Path
 
     def to_dict(self) -> dict[str, Any]:
-        """The clusters, as JSON takes them; segments are in segments.csv."""
+        """The clusters as JSON values; segments are in segments.csv."""
         found = [
             {**{key: value for key, value in vars(one).items() if key != "examples"},
              "examples": [{"video": at.video, "start_seconds": at.start_seconds} for at in one.examples]}
@@ -94,7 +94,7 @@ class Clustering:
         return f"{counted(count, 'cluster')} of {self.layer} by {self.method}"
 
     def _rows(self) -> list[list[str]]:
-        """Headings and a line a cluster."""
+        """A header and one line per cluster."""
         total = sum(one.seconds for one in self.clusters) or 1.0
         found = [
             [_name(one.number), f"{one.seconds:.1f}", f"{one.seconds / total:.0%}", str(one.segments),
@@ -118,32 +118,32 @@ def cluster(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Clustering:
-    """Group the moments of videos without labels, and say which video shows which group when.
+    """Cluster the moments of videos without labels, and report which video shows which cluster when.
 
-    Features are scaled to variance 1, turned to at most 50 principal components, and grouped by scikit-learn's KMeans
-    or HDBSCAN. Where there are more than 20 000 rows (HDBSCAN: 10 000), groups are found on so many drawn at random,
-    and the others join what they are nearest to. The same seed gives the same groups.
+    Features are scaled to variance 1, projected to at most 50 principal components, and clustered by scikit-learn's
+    KMeans or HDBSCAN. With more than 20 000 rows (HDBSCAN: 10 000), clusters are found on a random sample of that size,
+    and the other rows join the nearest one. Equal seeds give equal clusters.
 
-    Into the folder go segments.csv (video, start_seconds, stop_seconds, cluster), which `probe` takes as labels with
-    columns=["cluster"], ethogram.svg (a row a video, a color a cluster), page.html with frames of each cluster, and
-    clusters.json.
+    The folder contains segments.csv (video, start_seconds, stop_seconds, cluster), which `probe` accepts as labels with
+    columns=["cluster"], ethogram.svg (one row per video, one color per cluster), page.html with frames of each cluster,
+    and clusters.json.
 
     Args:
-        features: a feature store or its folder, with a row a frame or clip.
-        out: folder for what is found.
-        k: clusters of k-means; HDBSCAN finds by itself how many there are.
-        method: "kmeans" puts every moment into a cluster; "hdbscan" finds dense groups, and leaves out what is in none.
-        layer: name of the array, or index of the layer (0 is the first); None takes the last of the trained net.
-        min_seconds: shortest segment; shorter ones join their neighbors. 0 keeps all.
-        min_rows: smallest cluster of HDBSCAN; 0 for a hundredth of the rows, at least 5.
-        videos: where the videos lie, for the frames; None takes them from the manifest of the run.
-        seed: of k-means and of the draw.
-        overwrite: replace what is in `out`.
-        progress: show progress bars where stderr is a terminal.
+        features: a feature store or its folder, with one row per frame or clip.
+        out: folder for the results.
+        k: number of clusters for k-means; HDBSCAN determines it.
+        method: "kmeans" assigns every moment to a cluster; "hdbscan" finds dense clusters and leaves other moments out.
+        layer: name of the array, or index of the layer (0 is the first); None uses the last of the trained net.
+        min_seconds: shortest segment; shorter ones are merged with their neighbors. 0 keeps all.
+        min_rows: smallest cluster for HDBSCAN; 0 for a hundredth of the rows, at least 5.
+        videos: location of the videos, for the frames; None uses the manifest of the run.
+        seed: seed of k-means and of the sample.
+        overwrite: replace the content of `out`.
+        progress: show progress bars if stderr is a terminal.
 
     Raises:
-        ValueError: a wrong argument, rows that are whole videos, or fewer rows than clusters.
-        RunError: no such store, features that are not finite, or `out` exists.
+        ValueError: an invalid argument, rows that are whole videos, or fewer rows than clusters.
+        RunError: the store does not exist, features are not finite, or `out` exists.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; choose from {', '.join(METHODS)}")
@@ -171,7 +171,7 @@ def cluster(
 def _clustering(
     timeline: Timeline, name: str, grouped: Grouped, method: str, min_seconds: float, folder: Path
 ) -> Clustering:
-    """Smooth, cut into segments, and number the clusters by their seconds."""
+    """Smooth, split into segments, and number the clusters by their seconds."""
     store, labels = timeline.store, grouped.labels.copy()
     parts: dict[str, list[Segment]] = {}
     for video, rows in timeline.rows.items():
@@ -191,7 +191,7 @@ def _clustering(
         for video in parts
         for one in parts[video]
     )
-    distance = np.where(grouped.labels == labels, grouped.distance, np.inf)  # smoothed rows are no examples
+    distance = np.where(grouped.labels == labels, grouped.distance, np.inf)  # smoothed rows are not examples
     clusters = tuple(
         Cluster(
             number[old],
@@ -207,7 +207,7 @@ def _clustering(
 
 
 def _examples(timeline: Timeline, rows: Labels, distance: NDArray[np.float64]) -> tuple[Moment, ...]:
-    """The rows nearest to their center, one of each video."""
+    """The rows nearest to their center, one per video."""
     chosen: dict[str, int] = {}
     for row in rows[np.argsort(distance[rows], kind="stable")].tolist():
         chosen.setdefault(timeline.store.index.video[row], row)
@@ -273,7 +273,7 @@ def _write_page(
 
 
 def _folders(segments: Sequence[Segment]) -> dict[int, str]:
-    """Say of which folders the seconds of each cluster are most, where there are several folders."""
+    """Name the folders with most of each cluster's seconds, if there are several."""
     shares: dict[int, Counter[str]] = {}
     for one in segments:
         home = one.video.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""Which cluster a video is in, second by second: a row a video, a color a cluster, as SVG."""
+"""Ethogram: clusters over time as SVG, one row per video and one color per cluster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seqff.report.html import Html, join, tag
 
 WIDTH, LABELS, TOP, BOTTOM = 1000.0, 230.0, 6.0, 34.0
 MOST_ROWS = 300
-"""Videos drawn; the table has all."""
+"""Maximum number of videos drawn; the table has all."""
 NAMED_ROWS, CLOSE_ROWS = 40, 150
-"""Videos whose rows have room for large and for small names; of more, only folders are named."""
+"""Up to these numbers of videos, rows are labeled in normal or small text; beyond, only folders are."""
 MOST_LETTERS = 34
 LETTERS = 11.0
 """Height of a line of text, px."""
@@ -22,7 +22,7 @@ COLORS = (
     "#4dabf7", "#f06595",
 )  # fmt: skip
 NONE = "#9aa3ae"
-"""Of moments that are in no cluster."""
+"""Color of moments without a cluster."""
 STYLE = (
     ".ethogram{background:#fff;color:#1c2330;font-family:sans-serif}.ethogram text{fill:currentColor}"
     "@media screen and (prefers-color-scheme:dark){.ethogram{background:#14181f;color:#e6eaf0}}"
@@ -31,7 +31,7 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a video that is in one cluster; 0 stands for none."""
+    """A part of a video within one cluster; 0 means none."""
 
     video: str
     start_seconds: float
@@ -40,7 +40,7 @@ class Segment:
 
 
 def color_of(cluster: int) -> str:
-    """Return the color of a cluster: the first ones have their own, those beyond turn around the color wheel."""
+    """Return the color of a cluster: the first ones have fixed colors, later ones hues around the color wheel."""
     if cluster <= len(COLORS):
         return COLORS[cluster - 1] if cluster > 0 else NONE
     turn = (cluster * 0.618034) % 1
@@ -52,10 +52,10 @@ def ethogram(segments: Mapping[str, Sequence[Segment]]) -> Html:
     """Draw the segments of videos.
 
     Args:
-        segments: by path of the video, in the order of time; of more than `MOST_ROWS` videos the first are drawn.
+        segments: by path of the video, sorted by time; only the first `MOST_ROWS` videos are drawn.
 
     Returns:
-        An SVG that is a file of its own, or a part of a page.
+        An SVG, usable as a file or as part of a page.
     """
     drawn = list(segments.items())[:MOST_ROWS]
     high = 16.0 if len(drawn) <= NAMED_ROWS else 11.0 if len(drawn) <= CLOSE_ROWS else 6.0
@@ -98,7 +98,7 @@ def _label(short: str, name: str, middle: float, size: float) -> Html:
 
 
 def _folders(names: Sequence[str], high: float) -> list[Html]:
-    """Name folders beside the middle of their rows, where there is room."""
+    """Label folders at the middle of their rows, where there is space."""
     labels, top = [], TOP
     for folder, members in itertools.groupby(names, lambda name: name.rpartition("/")[0]):
         tall = high * len(list(members))

@@ -1,4 +1,4 @@
-"""From features to cluster numbers: scaling, principal components, k-means or HDBSCAN; and segments out of them."""
+"""Cluster features by k-means or HDBSCAN on scaled principal components, and derive segments."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from seqff.probes.data import finite
 Method = Literal["kmeans", "hdbscan"]
 METHODS = ("kmeans", "hdbscan")
 MOST_ROWS = {"kmeans": 20_000, "hdbscan": 10_000}
-"""Rows that clusters are found on, drawn by the seed where there are more; the others join what they are nearest to."""
+"""Maximum number of rows that clusters are found on; of more, a random sample. The others join the nearest cluster."""
 COMPONENTS = 50
 CONSTANT = 1e-6
-"""A feature whose deviation is below this share of its largest value does not vary."""
+"""A feature is constant if its standard deviation is below this share of its largest absolute value."""
 LEAST_ROWS = 5
 
 Labels = NDArray[np.int64]
@@ -31,11 +31,11 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Grouped:
-    """Rows in clusters.
+    """Rows with their clusters.
 
     Args:
         labels: (rows,) number of the cluster, from 0; -1 for none.
-        distance: (rows,) to the cluster's center, in principal components of scaled features.
+        distance: (rows,) distance to the cluster's center, in principal components of scaled features.
     """
 
     labels: Labels
@@ -52,29 +52,29 @@ def group(
     seed: int,
     tick: Callable[[int], object],
 ) -> Grouped:
-    """Put the rows of an array into clusters.
+    """Cluster the rows of an array.
 
-    Features are scaled to variance 1 and turned to at most `COMPONENTS` principal components, without whitening.
+    Features are scaled to variance 1 and projected to at most `COMPONENTS` principal components, without whitening.
 
     Args:
-        timeline: of the store.
-        name: of the array.
+        timeline: timeline of the store.
+        name: name of the array.
         method: "kmeans" or "hdbscan".
-        k: clusters of k-means.
-        min_rows: smallest cluster of HDBSCAN; 0 for a hundredth of the rows.
-        seed: of the draw, of the principal components and of k-means.
-        tick: told how many rows are done.
+        k: number of clusters for k-means.
+        min_rows: smallest cluster for HDBSCAN; 0 for a hundredth of the rows.
+        seed: seed of the sample, the principal components and k-means.
+        tick: called with the number of rows processed.
 
     Raises:
         ValueError: fewer rows than clusters.
-        RunError: features that are not finite or do not vary.
+        RunError: features that are not finite, or all constant.
     """
     store = timeline.store
     drawn = np.sort(np.random.default_rng(seed).permutation(len(store))[: MOST_ROWS[method]])
     if len(drawn) < (k if method == "kmeans" else LEAST_ROWS):
         raise ValueError(f"{store.path} has {len(drawn)} rows, too few for {k} clusters; lower k, or extract more")
     sample = finite(store, name, np.asarray(store.array(name)[drawn], dtype=np.float32), drawn)
-    with threadpool_limits(limits=1):  # sums over threads differ from one run to the next
+    with threadpool_limits(limits=1):  # sums over several threads are not reproducible
         reduce = _fit_components(sample, seed)
         points = reduce(sample)
         assign, centers = _fit(points, drawn, method, k, min_rows or max(LEAST_ROWS, len(drawn) // 100), seed)
@@ -109,7 +109,7 @@ def _fit_components(sample: Floats, seed: int) -> Callable[[Floats], NDArray[np.
 def _fit(
     points: NDArray[np.float64], drawn: NDArray[np.int64], method: Method, k: int, min_rows: int, seed: int
 ) -> tuple[Callable[[NDArray[np.float64], NDArray[np.int64]], Labels], NDArray[np.float64]]:
-    """Return what gives rows, with their places, their clusters; and the clusters' centers."""
+    """Return a function that assigns rows, given with their indices, to clusters; and the clusters' centers."""
     if method == "kmeans":
         fitted: Any = KMeans(k, n_init=10, random_state=seed).fit(points)
         return lambda z, rows: fitted.predict(z).astype(np.int64), fitted.cluster_centers_
@@ -121,23 +121,23 @@ def _fit(
 
     def assign(z: NDArray[np.float64], rows: NDArray[np.int64]) -> Labels:
         found: Labels = labels[nearest.kneighbors(z, return_distance=False)[:, 0]]
-        own = np.array([known.get(row, -2) for row in rows.tolist()])  # a twin may be nearer than the row itself
+        own = np.array([known.get(row, -2) for row in rows.tolist()])  # a duplicate may be as near as the row itself
         return np.where(own > -2, own, found)
 
     return assign, centers
 
 
 def smooth(labels: Labels, starts: NDArray[np.float64], stop: float, min_seconds: float) -> Labels:
-    """Take short changes away from the clusters of one video.
+    """Remove short changes of cluster within one video.
 
-    Each row first takes the cluster that most rows within `min_seconds` around it have (of several its own, if that is
-    one of them). Segments that are still shorter then join the longer of their neighbors, the shortest first.
+    Each row first takes the most frequent cluster of the rows within `min_seconds` around it (its own if tied).
+    Segments that are still shorter are then merged with the longer neighbor, shortest first.
 
     Args:
-        labels: (n,) in the order of time, any whole numbers.
-        starts: (n,) seconds, when rows begin.
-        stop: when the last ends.
-        min_seconds: shortest segment; 0 leaves all as it is.
+        labels: (n,) sorted by time, any integers.
+        starts: (n,) seconds, start of each row.
+        stop: end of the last row.
+        min_seconds: shortest segment; 0 changes nothing.
 
     Returns:
         (n,); no segment is shorter than `min_seconds`, unless the video is.
@@ -159,20 +159,20 @@ def smooth(labels: Labels, starts: NDArray[np.float64], stop: float, min_seconds
 
 
 def _majority(labels: Labels, starts: NDArray[np.float64], min_seconds: float) -> Labels:
-    """The cluster of most rows that begin at most half of `min_seconds` before or after each row."""
+    """The most frequent cluster of the rows that begin within half of `min_seconds` of each row."""
     kinds, codes = np.unique(labels, return_inverse=True)
     counts = np.zeros((len(labels) + 1, len(kinds)), dtype=np.int64)
     np.cumsum(np.eye(len(kinds), dtype=np.int64)[codes], axis=0, out=counts[1:])
     low = np.searchsorted(starts, starts - min_seconds / 2 - EDGE_SECONDS)
     high = np.searchsorted(starts, starts + min_seconds / 2 + EDGE_SECONDS, side="right")
     around = 2 * (counts[high] - counts[low])
-    around[np.arange(len(labels)), codes] += 1  # of several that are most frequent, the row's own
+    around[np.arange(len(labels)), codes] += 1  # ties go to the row's own cluster
     found: Labels = kinds[around.argmax(axis=1)]
     return found
 
 
 def segments_of(video: str, labels: Labels, starts: NDArray[np.float64], stop: float) -> list[Segment]:
-    """Return the parts of a video that are in one cluster each."""
+    """Return the segments of a video, each within one cluster."""
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1])
     ends = np.append(starts[firsts[1:]], stop)
     return [

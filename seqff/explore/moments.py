@@ -1,4 +1,4 @@
-"""Rows of a store as moments of videos: their names, when they begin and end, which frames show them."""
+"""Rows of a store as moments of videos: their names, start and end times, and frames."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seqff.features import FeatureStore
 from seqff.probes.data import finite
 
 MOST_NAMED = 8
-"""Candidates that an error names."""
+"""Maximum number of candidates in an error message."""
 BLOCK_VALUES = 2**24
-"""Values of a store that are in memory at a time."""
+"""Maximum number of values of a store in memory at a time."""
 EDGE_SECONDS = 1e-6
 
 Floats = NDArray[np.float32]
@@ -26,12 +26,11 @@ Times = NDArray[np.float64]
 class Moment:
     """A row of a store.
 
-    Args:
-        video: its path, as the store names it.
-        frame: first frame.
-        start_seconds: when it begins.
-        stop_seconds: when it ends; None where rows are whole videos, or the rate of the frames cannot be known.
-        row: its place in the arrays.
+    video: its path, as in the store.
+    frame: first frame.
+    start_seconds: start time.
+    stop_seconds: end time; None if rows are whole videos, or the frame rate is unknown.
+    row: index in the arrays.
     """
 
     video: str
@@ -42,22 +41,22 @@ class Moment:
 
     @property
     def name(self) -> str:
-        """The video, with the time where the row is a part of it."""
+        """The video, with the time if the row is a part of it."""
         return self.video if self.stop_seconds is None else f"{self.video}@{self.start_seconds:.2f}"
 
 
 class Timeline:
-    """Where the rows of a store stand in their videos; worked out once.
+    """The times of a store's rows within their videos, computed once.
 
     Args:
         store: the features.
 
     Attributes:
-        rows: by path of a video, the places of its rows, in the order of time.
-        frame_seconds: by path, mean seconds from one frame to the next; of videos with a single row the median of the
-            others, NaN where all have one.
-        stops: (rows,) float64 seconds, when each row ends; NaN where that cannot be known. A row lasts as long as the
-            frames it was made of, and none beyond its video.
+        rows: by path of a video, the indices of its rows, sorted by time.
+        frame_seconds: by path, mean frame interval; for videos with a single row the median of the others, NaN if all
+            have one.
+        stops: (rows,) float64 seconds, end of each row; NaN if unknown. A row lasts as long as its frames, but not
+            beyond its video.
     """
 
     def __init__(self, store: FeatureStore) -> None:
@@ -93,7 +92,7 @@ class Timeline:
         return Moment(index.video[row], int(index.frame[row]), float(index.time_seconds[row]), stop, row)
 
     def frames_of(self, moment: Moment, most: int) -> list[int]:
-        """Return the numbers of at most `most` frames, equally far apart, that show a moment."""
+        """Return up to `most` evenly spaced frame numbers that represent a moment."""
         if self.store.per == "frame":
             return [moment.frame]
         stop = next(video.frames for video in self.store.videos if video.path == moment.video)
@@ -106,13 +105,13 @@ class Timeline:
         return [int(frame) for frame in np.unique(np.linspace(moment.frame, last, most).round())]
 
     def find(self, like: str) -> Moment:
-        """Find the row that is meant by VIDEO@SECONDS, or by VIDEO where rows are whole videos.
+        """Find a row by VIDEO@SECONDS, or by VIDEO if rows are whole videos.
 
         Args:
-            like: the video as the store names it, or an ending that only one of its videos has; then when, in seconds.
+            like: the video's path in the store, or a suffix that is unique; then the time in seconds.
 
         Raises:
-            ValueError: no such video, several of them, no time where one is needed, or one after the video's end.
+            ValueError: no such video, several of them, a missing time, or one after the video's end.
         """
         name, _, time = like.rpartition("@")
         timed = bool(name) and _is_number(time)
@@ -135,10 +134,10 @@ class Timeline:
         return self.moment(int(rows[np.abs(middles - seconds).argmin()]))
 
     def find_video(self, name: str) -> str:
-        """Return the path of the video that a name means: its own, or an ending that no other has.
+        """Return the path of a video, given its path or a unique suffix.
 
         Raises:
-            ValueError: there is none, or there are several; some are named.
+            ValueError: there is no such video, or several; the error names candidates.
         """
         have, store = list(self.rows), self.store
         found = _named(have, name)
@@ -156,7 +155,7 @@ class Timeline:
 
 
 def blocks(store: FeatureStore, name: str) -> Iterator[tuple[slice, Floats]]:
-    """Yield an array of a store in pieces, (rows, D) float32 each, with where they stand.
+    """Yield an array of a store in blocks, (rows, D) float32, with their slices.
 
     Raises:
         RunError: a value is not finite.
@@ -169,7 +168,7 @@ def blocks(store: FeatureStore, name: str) -> Iterator[tuple[slice, Floats]]:
 
 
 def _named(paths: Sequence[str], name: str) -> list[str]:
-    """Videos of that path; else those that end in it, behind a slash if any does."""
+    """Videos of that path; else those with that suffix, preferably after a slash."""
     if not name:
         return []
     if name in paths:

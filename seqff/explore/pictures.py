@@ -1,4 +1,4 @@
-"""Frames of moments as small pictures, read from the videos where these are at hand; and the pages that show them."""
+"""Small pictures of moments, read from the videos if available, and the pages that show them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from seqff.transform import FrameTransform
 from seqff.video import Manifest, open_video, scan
 
 FRAMES_SHOWN = 8
-"""Of a clip or a whole video, on a page."""
+"""Frames shown for a clip or a whole video on a page."""
 MOST_BYTES = 4_000_000
-"""Frames are added to a page as long as they take no more."""
+"""Limit on the bytes of frames on a page."""
 ANY_SHAPE = FrameTransform(96, 128, fit="letterbox")
-"""How frames are shown where the store does not say what its encoder saw."""
+"""How frames are shown if the store does not contain the encoder's transform."""
 
 Videos = str | os.PathLike[str]
 
 
 @dataclass
 class Pictures:
-    """Frames of the moments of a page.
+    """Frames of the moments on a page.
 
     Args:
-        timeline: of the store whose rows the moments are.
-        images: those that could be read.
-        why: why there are none; empty where the videos are at hand.
+        timeline: timeline of the store of the moments.
+        images: the frames that could be read.
+        why: why there are none; empty if the videos are available.
         failed: by path, why a video could not be read.
     """
 
@@ -50,7 +50,7 @@ class Pictures:
     failed: dict[str, str] = field(default_factory=dict)
 
     def show(self, moment: Moment) -> Html:
-        """Return the frames of a moment as one picture, which plays them where they are several; or say why not."""
+        """Return a moment's frames as one picture, which plays if there are several; or why there are none."""
         known = [self.images.number(moment.video, frame) for frame in self.frames(moment)]
         numbers = [number for number in known if number is not None]
         if not numbers:
@@ -60,11 +60,11 @@ class Pictures:
         return self.images.player(numbers, name=moment.name)
 
     def frames(self, moment: Moment) -> list[int]:
-        """Return the numbers of the frames by which a moment is shown."""
+        """Return the numbers of the frames that represent a moment."""
         return self.timeline.frames_of(moment, FRAMES_SHOWN)
 
     def write_page(self, out: Path, heading: str, parts: Sequence[Section]) -> None:
-        """Write a page that needs nothing from outside."""
+        """Write a self-contained page."""
         store = self.timeline.store
         summary = f"{len(store)} rows, one a {store.per}, of {counted(len(store.videos), 'video')} in {store.path}"
         content = render(heading, [summary], parts, self.images, heading=heading)
@@ -72,13 +72,13 @@ class Pictures:
 
 
 def read_pictures(timeline: Timeline, moments: Iterable[Moment], videos: Videos | None, *, progress: bool) -> Pictures:
-    """Read the frames of moments as the encoder sees them.
+    """Read the frames of moments as seen by the encoder.
 
     Args:
-        timeline: of the store; its videos are known by their content, wherever they are now.
-        moments: to be shown.
-        videos: where the videos are; None for the manifest of the run that the features are of.
-        progress: show a progress bar (on a terminal).
+        timeline: timeline of the store; its videos are identified by content, wherever they are.
+        moments: moments to show.
+        videos: location of the videos; None for the manifest of the features' run.
+        progress: show a progress bar if stderr is a terminal.
     """
     store = timeline.store
     transform = _transform(store)
@@ -125,7 +125,7 @@ def _transform(store: FeatureStore) -> FrameTransform:
 
 
 def _manifest(store: FeatureStore, videos: Videos | None, *, progress: bool) -> Manifest | str:
-    """The videos, or why they are not known."""
+    """The videos, or why they are unknown."""
     if videos is not None:
         return scan(videos, max_bad=1.0, progress=progress)
     run = (store.meta.get("encoder") or {}).get("run")

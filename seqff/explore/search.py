@@ -1,4 +1,4 @@
-"""Moments like a given one, in other videos."""
+"""Search for moments of other videos that are similar to a given one."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from seqff.terminal import align, as_lines, counted, printable
 Center = Literal["all", "video", "none"]
 CENTERS = ("all", "video", "none")
 NOTHING = 1e-6
-"""A feature whose deviation is below this share of its largest value does not vary."""
+"""A feature is constant if its standard deviation is below this share of its largest absolute value."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A moment and how much it is like the one asked for, -1 to 1."""
+    """A moment and its similarity to the query, -1 to 1."""
 
     moment: Moment
     similarity: float
@@ -38,15 +38,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Moments of other videos, the most alike first.
+    """Moments of other videos, most similar first.
 
     Args:
-        query: the moment asked for.
-        layer: by whose features.
-        center: what was taken away from the features before they were compared.
-        hits: what was found.
-        typical: the median similarity of all moments of other videos: what a hit has to be held against.
-        path: the page or table that was written; None if none was.
+        query: the given moment.
+        layer: layer of the features.
+        center: what was subtracted from the features before the comparison.
+        hits: the moments found.
+        typical: median similarity of all moments of other videos, for comparison with the hits.
+        path: path of the page or table; None if none was written.
     """
 
     query: Moment
@@ -57,7 +57,7 @@ class SearchResult:
     path: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """All fields as JSON values."""
         return {
             "query": _plain(self.query),
             "layer": self.layer,
@@ -83,7 +83,7 @@ class SearchResult:
         return f"{self.layer}, like {self.query.name}; the median of all moments elsewhere is {self.typical:.3f}"
 
     def _rows(self) -> list[list[str]]:
-        """Headings and a line a hit."""
+        """A header and one line per hit."""
         rows = [["", "similarity", "seconds", "video"]]
         for place, hit in enumerate(self.hits, 1):
             when = "whole" if hit.moment.stop_seconds is None else f"{hit.moment.start_seconds:.2f}"
@@ -105,31 +105,30 @@ def search(
     overwrite: bool = False,
     progress: bool = True,
 ) -> SearchResult:
-    """Find the moments of other videos that are most like a given one, by the features of a layer.
+    """Find the moments of other videos that are most similar to a given one, by the features of a layer.
 
-    Moments are compared by cosine, after features have been centered and scaled to variance 1. What follows a ReLU is
-    never negative, so that all moments point roughly the same way and any two have a cosine near 1; without their
-    mean, the cosine says in what they differ from it alike. Scaling lets no few features with large values decide
-    alone. Copies of the video asked for (files of the same content) are no other videos.
+    Moments are compared by cosine, after features have been centered and scaled to variance 1. Features after a ReLU
+    are never negative, so without centering any two moments have a cosine near 1; with it, the cosine compares their
+    deviations from the mean. Scaling keeps a few features with large values from dominating. Copies of the query's
+    video (files with the same content) do not count as other videos.
 
     Args:
-        features: a feature store or its folder. Rows are frames or clips, or whole videos, which are found then.
-        like: VIDEO@SECONDS; VIDEO alone where rows are whole videos. The video as the store names it, or an ending
-            that only one of its videos has.
-        layer: name of the array, or index of the layer (0 is the first); None takes the last of the trained net.
-        top: how many to find.
-        per_video: how many of one video at most.
-        spacing: seconds that hits of one video lie apart at least.
-        center: what is taken away first: the mean over "all" rows; the mean of each row's own "video", so that
-            background and persons count less than what happens; "none" (then nothing is scaled either).
+        features: a feature store or its folder. Rows may be frames, clips, or whole videos, which are then found.
+        like: VIDEO@SECONDS; VIDEO alone if rows are whole videos. The video's path in the store, or a unique suffix.
+        layer: name of the array, or index of the layer (0 is the first); None uses the last of the trained net.
+        top: number of hits.
+        per_video: maximum number of hits per video.
+        spacing: minimum distance between hits of one video, seconds.
+        center: what is subtracted: the mean over "all" rows; the mean of each row's own "video", so that background
+            and persons count less than actions; "none" (then features are not scaled either).
         out: a page (*.html) that shows the frames, or a table (*.csv); None writes nothing.
-        videos: where the videos lie, for the page; None takes them from the manifest of the run.
-        overwrite: replace the file in `out`.
-        progress: show progress bars where stderr is a terminal.
+        videos: location of the videos, for the page; None uses the manifest of the run.
+        overwrite: replace an existing file.
+        progress: show progress bars if stderr is a terminal.
 
     Raises:
-        ValueError: no such video, moment or layer (the error names candidates), or a wrong argument.
-        RunError: no such store, features that are not finite or do not vary, or `out` exists.
+        ValueError: no such video, moment or layer (the error names candidates), or an invalid argument.
+        RunError: the store does not exist, features are not finite or all constant, or `out` exists.
     """
     if min(top, per_video) < 1 or not spacing >= 0:
         raise ValueError(f"top {top}, per_video {per_video}, spacing {spacing}: 1 or more, 1 or more, 0 or more")
@@ -167,7 +166,7 @@ def _lines(result: SearchResult) -> list[tuple[Any, ...]]:
 
 
 def _similarities(timeline: Timeline, name: str, query: Moment, center: str, *, progress: bool) -> NDArray[np.float64]:
-    """Cosine of every row with the one asked for, in scaled features."""
+    """Cosine of every row with the query, in scaled features."""
     found = np.zeros(len(timeline.store))
     steps = 1 if center == "none" else 2
     with tqdm(total=steps * len(timeline.rows), desc="search", unit="video", disable=None if progress else True) as bar:
@@ -190,7 +189,7 @@ def _similarities(timeline: Timeline, name: str, query: Moment, center: str, *, 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Takes the mean away from rows of one video, and divides each feature by its deviation."""
+    """Subtracts the mean from rows of one video, and divides each feature by its standard deviation."""
 
     store: FeatureStore
     name: str
@@ -200,7 +199,7 @@ class _Scale:
 
     @classmethod
     def of(cls, timeline: Timeline, name: str, center: str, bar: tqdm[Any]) -> _Scale:
-        """Measure the rows of an array; features that do not vary are left out."""
+        """Fit to the rows of an array; constant features are dropped."""
         store = timeline.store
         zeros = np.zeros(store.array(name).shape[1])
         plain = cls(store, name, center, zeros, zeros + 1)
@@ -221,7 +220,7 @@ class _Scale:
         return replace(centered, factor=np.where(varies, 1 / np.where(varies, deviation, 1), 0))
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (n, D) for the rows of one video."""
+        """Return the scaled rows of one video, (n, D)."""
         x = np.asarray(self.store.array(self.name)[rows], dtype=np.float32)
         wide: NDArray[np.float64] = finite(self.store, self.name, x, rows).astype(np.float64)
         return (wide - (wide.mean(axis=0) if self.center == "video" else self.mean)) * self.factor
@@ -230,7 +229,7 @@ class _Scale:
 def _best(
     store: FeatureStore, query: Moment, found: NDArray[np.float64], top: int, per_video: int, spacing: float
 ) -> tuple[list[int], float]:
-    """The rows most alike, none from the video asked for, those of one video apart; and the median of all others."""
+    """The most similar rows, spaced apart, excluding the query's video; and the median similarity of all others."""
     content = {video.path: video.content_hash or video.path for video in store.videos}
     other = np.array([content[video] != content[query.video] for video in store.index.video])
     if not other.any():
