@@ -16,54 +16,54 @@ from seqff.terminal import Lines, log_line, printable, visible
 from seqff.version import __version__
 
 COMMANDS = {
-    "demo": "the whole way on clips made on the spot: the quickest look at what seqff does",
-    "doctor": "what is installed, which readers are found, how fast this machine decodes and trains",
+    "demo": "run the whole pipeline on generated clips: the quickest look at what seqff does",
+    "doctor": "show versions, available readers, and the speed of decoding and training",
     "scan": "decode a folder of videos once: true frame counts, damage, the exact reader for each",
     "pack": "pack a folder of videos into tar files, which are read in place of the folder",
     "train": "train an encoder on videos, every layer by its own objective",
-    "watch": "show how a training is doing: step, speed, time left, each layer's figures, alarms in words",
+    "watch": "show the progress of a training: step, speed, time left, metrics of each layer, alarms",
     "extract": "write the features of every layer, trained and untrained, for a folder of videos",
     "export": "write a feature store to one .npz, .safetensors or .parquet file",
-    "convert": "write an encoder, or a classifier, as a torch.export or ONNX file, or as a folder for the hub",
+    "convert": "export an encoder or a classifier as a torch.export or ONNX file, or a folder for the Hub",
     "probe": "measure with linear probes what each layer's features are worth",
     "evaluate": "train, extract and probe fold by fold: accuracy on videos the encoder has not seen",
-    "compare": "put several results side by side, in a table and a figure; seeds as mean and deviation",
+    "compare": "compare results in a table and a figure; seeds as mean and standard deviation",
     "similarity": "compare layers, runs and seeds by their features: CKA, RSA, effective rank",
-    "search": "find the moments of other videos that are most like a given one",
-    "cluster": "group moments without labels: which video shows what, and when",
-    "classify": "name the class of new videos by the head that a probe has fitted",
-    "report": "one HTML page about a run: did it learn, is it healthy, what does each layer see, the cost",
-    "config": "list the presets, show all settings of one or of a run, check a file of settings",
-    "completion": "print the script that lets bash, zsh or fish complete commands, flags and choices",
+    "search": "find the moments of other videos that are most similar to a given one",
+    "cluster": "cluster moments without labels: which video shows what, and when",
+    "classify": "classify new videos by the head that a probe fitted",
+    "report": "write an HTML page about a run: did it learn, is it healthy, what does each layer see, the cost",
+    "config": "list the presets, show the settings of a preset or a run, check a settings file",
+    "completion": "print a completion script for bash, zsh or fish",
 }
 
 OVERVIEW = """\
 usage: seqff COMMAND ... | seqff COMMAND --help | seqff --version
 
-Visual features from folders of unlabelled video: a conv net trained layer by layer,
-no gradient between layers.
+Visual features from folders of unlabeled video: a conv net trained layer by layer,
+without gradients between layers.
 
 commands:
 {commands}
 
-the usual way:
-  seqff scan VIDEOS                     (optional: what is in them, what is damaged)
-  seqff train VIDEOS --out RUN          (--dry-run only says what it would do; seqff watch RUN)
+typical use:
+  seqff scan VIDEOS                     (optional: contents and damage of the files)
+  seqff train VIDEOS --out RUN          (--dry-run shows the plan; seqff watch RUN the progress)
   seqff extract RUN VIDEOS --out FEATURES
   seqff probe FEATURES --labels folder --out PROBE
   seqff report RUN PROBE --out page.html
 
-exit codes: 0 done, 1 the job failed (one line says why; --debug shows the trace),
-2 an argument is wrong, 130 interrupted."""
+exit codes: 0 success, 1 failure (one line says why; --debug shows the traceback),
+2 wrong argument, 130 interrupted."""
 
 
 def options_of(command: str) -> tuple[type, ...]:
-    """Return the dataclasses that hold a command's arguments: one, or one an action (`seqff config show`)."""
+    """Return the dataclasses of a command's arguments: one, or one per action (`seqff config show`)."""
     return options_in(importlib.import_module(f"seqff.cli.{command}").Options)
 
 
 def overview() -> str:
-    """Return what `seqff --help` prints."""
+    """Return the output of `seqff --help`."""
     width = max(map(len, COMMANDS))
     return OVERVIEW.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
 
@@ -78,7 +78,7 @@ class _BarHandler(logging.Handler):
 
 
 def say(error: Exception) -> str:
-    """Return the line that is printed for an error; for an unexpected one it says how to see the trace."""
+    """Return the line printed for an error; for an unexpected one it tells how to see the traceback."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"no such file or folder: {printable(str(error.filename))}"
     if isinstance(error, (SeqffError, ValueError, OSError)):
@@ -94,14 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: what follows `seqff`; None takes it from the process.
+        arguments: the words after `seqff`; None uses those of the process.
 
     Returns:
         The exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8, terminals that are not
+            stream.reconfigure(errors="backslashreplace")  # for file names and terminals that are not UTF-8
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(overview())
@@ -126,9 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = parse(module, name, [argument for argument in rest if argument != "--debug"])
             parsed = True
             return int(module.run(options) or 0)
-    except SystemExit as stop:  # tyro has said what is wrong with the flags, or printed the help
+    except SystemExit as stop:  # tyro has printed an error or the help
         return stop.code if isinstance(stop.code, int) else 2 * (stop.code is not None)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         sys.stdout = None
         return 0
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What all commands share: arguments, parsing with tyro, and printing results."""
+"""Shared by all commands: common arguments, parsing with tyro, and printing of results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_NAMED = 3
 Run = Annotated[tyro.conf.Positional[Path], arg(metavar="RUN", help="Run folder.")]
 Features = Annotated[tyro.conf.Positional[Path], arg(metavar="FEATURES", help="Feature store.")]
 VIDEOS = (
-    "Folder, video, tar file of videos, list (*.txt) or manifest (*.sqlite, *.json); here or at an address (s3://, "
+    "Folder, video, tar file of videos, list (*.txt) or manifest (*.sqlite, *.json); local or at an address (s3://, "
     "https://, ...)."
 )
 Videos = Annotated[tyro.conf.Positional[str], arg(metavar="VIDEOS", help=VIDEOS)]
@@ -37,25 +37,25 @@ Preset = Annotated[
         constructor=Literal[tuple(PRESETS)],
     ),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Where to compute; auto takes CUDA if there is any.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Device to compute on; auto uses CUDA if available.")]
 LAYER = (
-    "Name of an array, such as layer2, untrained/layer2 or pixels, or number of a layer (0 is the first, -1 the last); "
-    "by default the last one of the trained net."
+    "Name of an array, such as layer2, untrained/layer2 or pixels, or index of a layer (0 is the first, -1 the last); "
+    "by default the last of the trained net."
 )
 Layer = Annotated[str | None, arg(help=LAYER)]
 GROUPS = (
-    "What must not stand on both sides of a split: 'folder' (the innermost folder), a CSV file with the columns "
-    "video,group, or a regular expression on the file name whose group named `group` (else the first) is the group. "
-    "Without it every video is its own group."
+    "Groups that a split must not divide: 'folder' (the innermost folder), a CSV file with the columns video,group, or "
+    "a regular expression for the file name, whose capture group named `group` (else its first) is the group. By "
+    "default every video is its own group."
 )
 Groups = Annotated[str | None, arg(help=GROUPS)]
 SPLITS = (
-    "CSV file of official splits instead of folds: its columns are video,split or video,split1,split2,... and say "
-    "train, test or unused."
+    "CSV file of official splits instead of folds: columns video,split or video,split1,split2,..., values train, test "
+    "or unused."
 )
 Splits = Annotated[Path | None, arg(help=SPLITS)]
-MaxBad = Annotated[float, arg(help="Stop when more than this share of the videos cannot be read.")]
-Progress = Annotated[bool, arg(help="Show progress bars on a terminal.")]
+MaxBad = Annotated[float, arg(help="Fail if more than this share of the videos cannot be read.")]
+Progress = Annotated[bool, arg(help="Show progress bars if stderr is a terminal.")]
 Json = Annotated[bool, arg(help="Print JSON instead.")]
 
 
@@ -63,10 +63,10 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
     """Parse a command's arguments, or print its help and exit.
 
     Args:
-        module: of the command: its dataclass `Options`, whose docstrings are the help text, and perhaps `EVERYDAY`,
-            the arguments that `--help` shows where there are too many for a screen.
+        module: module of the command, with its dataclass `Options`, whose docstrings are the help text, and optionally
+            `EVERYDAY`, the arguments shown by `--help` if there are too many for a screen.
         command: its name.
-        arguments: what follows it.
+        arguments: the words after it.
     """
     everyday, given, rest = getattr(module, "EVERYDAY", ()), _defaults(module.Options, arguments), list(arguments)
     for place, argument in enumerate(rest):
@@ -93,7 +93,7 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
 
 
 def _check_short(kind: Any, arguments: Sequence[str]) -> None:
-    """Raise ValueError for a flag with a single dash: there are none but -h."""
+    """Raise ValueError for a flag with a single dash, except -h."""
     known = [one.name.replace("_", "-") for part in options_in(kind) for one in walk(part) if not one.positional]
     for argument in arguments:
         word = argument.lstrip("-").partition("=")[0]
@@ -108,12 +108,12 @@ def _check_short(kind: Any, arguments: Sequence[str]) -> None:
 
 
 def options_in(kind: Any) -> tuple[type, ...]:
-    """Return the dataclasses that hold a command's arguments: one, or one an action (`seqff config show`)."""
+    """Return the dataclasses of a command's arguments: one, or one per action (`seqff config show`)."""
     return tuple(get_args(one)[0] for one in get_args(kind)) or (kind,)
 
 
 def _defaults(kind: Any, arguments: Sequence[str]) -> Any:
-    """Return arguments with settings from --preset, then --config, as the defaults of the other flags."""
+    """Return the defaults of the other flags, from --preset and then --config."""
     preset, file = _find("--preset", arguments), _find("--config", arguments)
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     if all(field.name != "settings" for field in fields) or (preset is None and file is None):
@@ -123,7 +123,7 @@ def _defaults(kind: Any, arguments: Sequence[str]) -> Any:
 
 
 def _find(flag: str, arguments: Sequence[str]) -> str | None:
-    """Find a flag's value before the rest is parsed."""
+    """Find a flag's value before parsing."""
     for place, argument in enumerate(arguments):
         if argument.startswith(f"{flag}="):
             return argument.partition("=")[2]
@@ -133,7 +133,7 @@ def _find(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def call_arguments(options: Any) -> dict[str, Any]:
-    """Turn a command's arguments into those of the public function of the same name."""
+    """Convert a command's arguments to those of the public function of the same name."""
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options) if field.name != "json"}
     if values.get("layer") is not None:
         values["layer"] = _layer(values["layer"])
@@ -145,12 +145,12 @@ def call_arguments(options: Any) -> dict[str, Any]:
 
 
 def _layer(word: str) -> int | str:
-    """Return the number of a layer, or its name."""
+    """Return the index of a layer, or its name."""
     return int(word) if word.lstrip("-").isdecimal() else word
 
 
 def speaks() -> bool:
-    """Say whether to print: of the processes that torchrun starts, the first one does."""
+    """Whether this process prints; of those started by torchrun, only rank 0 does."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -160,13 +160,13 @@ def print_json(content: Any) -> None:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
         plain = not holds_escapes(text)
-    except UnicodeEncodeError:  # names that are not UTF-8, or a terminal that is not
+    except UnicodeEncodeError:  # a name or the terminal is not UTF-8
         plain = False
     print(text if plain else json.dumps(content, indent=1, allow_nan=False))
 
 
 def show_result(found: Any, *, as_json: bool, written: Path | None = None, then: Sequence[str] = ()) -> None:
-    """Print a result: as JSON; or its table, the file or folder that was written, and further lines."""
+    """Print a result as JSON, or its table, the path written, and further lines."""
     if as_json:
         print_json(found.to_dict())
         return
@@ -174,5 +174,5 @@ def show_result(found: Any, *, as_json: bool, written: Path | None = None, then:
 
 
 def show(*lines: str) -> None:
-    """Print lines on standard output; what a terminal would obey in a name is shown as an escape."""
+    """Print lines on standard output, with control characters in names escaped."""
     print("\n".join(map(visible, lines)))

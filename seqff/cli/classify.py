@@ -13,12 +13,12 @@ from seqff.cli.arguments import Device, Json, MaxBad, Progress, Videos, call_arg
 
 @dataclass(frozen=True)
 class Options:
-    """Name the class of new videos by the linear head that a probe fitted on all its videos.
+    """Classify new videos by the linear head that a probe fitted on all its videos.
 
     Reads:  the folder of a probe (heads.safetensors), the run whose features it probed, and videos.
 
-    Writes: a table: video, class, its probability, whether the video was among those that the head was fitted on, and
-            the probability of every class, if --out is given; prints the answers.
+    Writes: with --out, a table: video, class, its probability, whether the head was fitted on the video, and the
+            probability of every class; prints the predictions.
 
     Example: seqff classify probes/first new_videos/ --out classes.csv
     """
@@ -29,23 +29,23 @@ class Options:
     out: Path | None = None
     """Table (*.csv)."""
     layer: str | None = None
-    """Layer whose head is used, by name or number; by default the one with the best accuracy in the probe."""
+    """Layer of the head, by name or index; by default the one with the best accuracy in the probe."""
     run: Path | None = None
     """Run folder, if it has moved since the features were extracted."""
     rows: bool = False
-    """One answer a row of features (a frame or a clip), with its time, instead of one a video."""
+    """One prediction per row of features (a frame or a clip), with its time, instead of one per video."""
     workers: int = 1
-    """Threads that decode."""
+    """Decoding threads."""
     device: Device = "auto"
     max_bad: MaxBad = 0.05
     overwrite: bool = False
-    """Replace the file in --out."""
+    """Replace an existing file."""
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Classify, print the answers."""
+    """Classify, and print the predictions."""
     from seqff.explore import classify
 
     found = classify(**call_arguments(options))

@@ -11,40 +11,41 @@ from seqff.cli.arguments import Features, Json, Layer, Progress, call_arguments,
 
 @dataclass(frozen=True)
 class Options:
-    """Group the moments of videos without labels, and say which video shows which group when.
+    """Cluster the moments of videos without labels, and report which video shows which cluster when.
 
-    Reads:  a feature store that `seqff extract --per frame` (or clip) wrote.
+    Reads:  a feature store of `seqff extract --per frame` (or clip).
 
-    Writes: segments.csv (video, start_seconds, stop_seconds, cluster), ethogram.svg (a row a video, a color a cluster),
-            page.html with frames of each cluster, clusters.json; prints the clusters. The same seed gives the same.
+    Writes: segments.csv (video, start_seconds, stop_seconds, cluster), ethogram.svg (a row per video, a color per
+            cluster), page.html with frames of each cluster, clusters.json; prints the clusters. Equal seeds give equal
+            clusters.
 
     Example: seqff cluster features/frames --k 12 --out clusters/frames
     """
 
     features: Features
     out: Path
-    """Folder for what is found; must not exist, unless --overwrite is given."""
+    """Folder for the results; must not exist, unless --overwrite is given."""
     k: int = 12
-    """Clusters of k-means; HDBSCAN finds by itself how many there are."""
+    """Number of clusters for k-means; HDBSCAN determines it."""
     method: Literal["kmeans", "hdbscan"] = "kmeans"
-    """kmeans puts every moment into a cluster; hdbscan finds dense groups, and leaves out what is in none."""
+    """kmeans assigns every moment to a cluster; hdbscan finds dense clusters and leaves other moments out."""
     layer: Layer = None
     min_seconds: float = 0.5
-    """Shortest segment; shorter ones join their neighbors. 0 keeps all."""
+    """Shortest segment; shorter ones are merged with their neighbors. 0 keeps all."""
     min_rows: int = 0
-    """Smallest cluster of HDBSCAN; 0 for a hundredth of the rows, at least 5."""
+    """Smallest cluster for HDBSCAN; 0 for a hundredth of the rows, at least 5."""
     videos: str | None = None
-    """Where the videos are now, to show frames; by default where the manifest of the run says."""
+    """Location of the videos, to show frames; by default from the manifest of the run."""
     seed: int = 0
-    """Seed of k-means, and of the draw of rows where there are more than 20 000 (HDBSCAN: 10 000)."""
+    """Seed of k-means, and of the sample of rows if there are more than 20 000 (HDBSCAN: 10 000)."""
     overwrite: bool = False
-    """Replace what is in --out."""
+    """Replace the content of --out."""
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Cluster, print the clusters, say what to do next."""
+    """Cluster, print the clusters and what to do next."""
     from seqff.explore import cluster
 
     found = cluster(**call_arguments(options))

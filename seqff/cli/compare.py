@@ -13,33 +13,33 @@ from seqff.cli.arguments import Json, call_arguments, show_result
 
 @dataclass(frozen=True)
 class Options:
-    """Put several results side by side; results of other protocols, videos, labels or splits are refused.
+    """Compare results; refuses those that differ in protocol, videos, labels or splits.
 
     Reads:  folders that `seqff probe` or `seqff evaluate` (seedN/probe) wrote.
 
-    Writes: a figure, if --out is given; prints the table, with paired differences to the first result.
+    Writes: a figure, if --out is given; prints a table with paired differences from the first result.
 
     Example: seqff compare probes/first probes/second --out comparison.svg
              seqff compare --seeds evaluations/first/seed*/probe
     """
 
     probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PROBE...")]
-    """Folders of results, two or more."""
+    """Two or more folders of results."""
     names: tuple[str, ...] | None = None
     """Names of the results in the table; by default the parts in which their paths differ."""
     seeds: bool = False
-    """The results are seeds of the same settings: print mean and standard deviation."""
+    """Treat the results as seeds of the same settings: print mean and standard deviation."""
     out: Path | None = None
     """File for the figure, *.png or *.svg."""
     seed: int = 0
     """Seed of the bootstrap."""
     overwrite: bool = False
-    """Replace the figure in --out."""
+    """Replace an existing figure."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Compare, print the table."""
+    """Compare, and print the table."""
     from seqff.probes import compare
 
     found = compare(**call_arguments(options))

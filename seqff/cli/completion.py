@@ -18,16 +18,16 @@ complete -o default -F _seqff seqff""",
     "zsh": "_files",
     "fish": "complete --command seqff --force-files",
 }
-"""What tyro's scripts lack: file names where there is nothing else to offer."""
+"""Additions to tyro's scripts: completion of file names where there are no other candidates."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Print the script that lets a shell complete commands, flags and their choices.
+    """Print a script that lets a shell complete commands, flags and their choices.
 
     Reads:  nothing.
 
-    Writes: nothing; the script goes to standard output. Have it read by every new shell:
+    Writes: nothing; the script goes to standard output. To load it in every new shell:
 
             bash  seqff completion bash > ~/.local/share/bash-completion/completions/seqff
 
@@ -39,11 +39,11 @@ class Options:
     """
 
     shell: Annotated[tyro.conf.Positional[Literal["bash", "zsh", "fish"]], tyro.conf.arg(metavar="bash|zsh|fish")]
-    """Which shell."""
+    """The shell."""
 
 
 def run(options: Options) -> None:
-    """Print the script, which tyro makes."""
+    """Print the script, which tyro generates."""
     commands = {name: importlib.import_module(f"seqff.cli.{name}").Options for name in COMMANDS}
     script = ["--tyro-write-completion", options.shell, "-"]
     try:

@@ -27,7 +27,7 @@ Example: seqff config show --preset infonce > mine.yaml
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List the presets (`seqff train --preset NAME`): what each is, and where it is published.
+    """List the presets (`seqff train --preset NAME`), with a description and the publication of each.
 
     Example: seqff config list
     """
@@ -37,25 +37,25 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """Print all settings as YAML: the defaults, a preset's, a run's, or the defaults with a file laid over them.
+    """Print all settings as YAML: the defaults, those of a preset or a run, or the defaults updated by a file.
 
-    What it prints can be given back to `seqff train --config FILE`.
+    The output can be used with `seqff train --config FILE`.
 
     Example: seqff config show runs/first
     """
 
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RUN]")] = None
-    """Run folder, or a YAML file; without one the defaults."""
+    """Run folder or YAML file; by default, the defaults are shown."""
     preset: Preset = "default"
     json: Json = False
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Say whether a YAML file holds settings of a training, and what they change; exit code 1 if it does not.
+    """Check that a YAML file contains valid settings, and show what they change; exit code 1 if not.
 
-    Names, types and choices are checked here; whether numbers fit each other and the videos, `seqff train --dry-run`
-    finds out.
+    This checks names, types and choices; `seqff train --dry-run` also checks that numbers fit each other and the
+    videos.
 
     Example: seqff config check mine.yaml
     """
@@ -76,7 +76,7 @@ Options = (
 
 
 def run(options: ListOptions | ShowOptions | CheckOptions) -> None:
-    """Do what the first argument says."""
+    """Run the action given by the first argument."""
     if isinstance(options, ListOptions):
         _list(options)
     elif isinstance(options, ShowOptions):

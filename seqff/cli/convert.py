@@ -10,14 +10,14 @@ from seqff.cli.arguments import Json, Run, call_arguments, print_json, show
 
 @dataclass(frozen=True)
 class Options:
-    """Write an encoder, or an encoder with the head of a probe, for use without seqff.
+    """Export an encoder, or an encoder with the head of a probe, for use without seqff.
 
     Reads:  a run folder that `seqff train` wrote, or the folder of a pretrained encoder; the folder of a probe.
 
-    Writes: FILE.pt2 for torch.export.load, or FILE.onnx (pip install 'seqff[onnx]'): from decoded frames,
-            (N, height, width, 3) uint8 RGB, to one map (N, channels, rows, columns) a layer. A name without an ending
-            is a folder as the Hugging Face hub has them: config.json, model.safetensors, README.md (the model card).
-            With --probe the file goes from frames to the probability of each class.
+    Writes: FILE.pt2 for torch.export.load, or FILE.onnx (pip install 'seqff[onnx]'): maps decoded frames,
+            (N, height, width, 3) uint8 RGB, to one map (N, channels, rows, columns) per layer. A name without
+            extension becomes a folder for the Hugging Face Hub: config.json, model.safetensors, README.md (the model
+            card). With --probe the file maps frames to the probability of each class.
 
     Example: seqff convert runs/first --out first.onnx --layers 1 2
              seqff convert runs/first --probe probes/first --out classes.onnx
@@ -25,19 +25,19 @@ class Options:
 
     run: Run
     out: Path
-    """File (.pt2 or .onnx), or a folder."""
+    """File (.pt2 or .onnx) or folder."""
     layers: tuple[str, ...] = ()
-    """Which layers the file gives, by name or number: 0 is the first, -1 the last; none for all. With --probe by whose
-    head, one at most; by default the one with the best accuracy in the probe."""
+    """Layers to return, by name or index (0 is the first, -1 the last); by default all. With --probe, the layer of the
+    head, at most one; by default the one with the best accuracy in the probe."""
     probe: Path | None = None
     """Folder that `seqff probe` wrote."""
     overwrite: bool = False
-    """Replace what is there."""
+    """Replace an existing file or folder."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Convert, say where it is."""
+    """Convert, and print the path."""
     from seqff.convert import convert
 
     path = convert(**call_arguments(options))

@@ -10,33 +10,33 @@ from seqff.cli.arguments import Device, Json, Progress, call_arguments, print_js
 
 @dataclass(frozen=True)
 class Options:
-    """Run the whole way on clips made on the spot: moving handwritten digits over moving textures.
+    """Run the whole pipeline on generated clips: moving handwritten digits over moving textures.
 
     Reads:  nothing.
 
     Writes: a folder with the clips as video files, the manifest, the run, the features and the probe's results;
-    prints, per layer, what a linear probe reads off the trained net, the untrained net and raw pixels.
+    prints, per layer, the accuracy of linear probes on the trained net, the untrained net and raw pixels.
 
     Example: seqff demo --out demo
     """
 
     out: Path | None = None
-    """Folder for everything; by default a fresh one in the temporary folder."""
+    """Folder for everything; by default a new one in the temporary folder."""
     clips: int = 800
-    """How many clips, at most 1797 (each shows a digit image of its own)."""
+    """Number of clips, at most 1797 (each shows another image of a digit)."""
     steps: int = 600
     """Training steps."""
     seed: int = 0
     """Seed of clips, training and probe."""
     device: Device = "auto"
     overwrite: bool = False
-    """Replace what an earlier demo left in --out."""
+    """Replace the result of an earlier demo in --out."""
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Run the demo, print the table."""
+    """Run the demo, and print the table."""
     from seqff.demo import demo
 
     done = demo(**call_arguments(options))

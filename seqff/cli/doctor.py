@@ -9,22 +9,22 @@ from seqff.cli.arguments import Device, Json, call_arguments, show_result
 
 @dataclass(frozen=True)
 class Options:
-    """Say what is installed, how fast this machine decodes and trains.
+    """Show versions, available readers, and how fast this machine decodes and trains.
 
-    Reads:  nothing; it decodes a clip made on the spot and takes a few steps.
+    Reads:  nothing; it decodes a generated clip and takes a few training steps.
 
-    Writes: nothing that stays.
+    Writes: nothing permanent.
 
     Example: seqff doctor --json
     """
 
     device: Device = "auto"
-    """Device to look for."""
+    """Device to check."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Look, print."""
+    """Check, and print the report."""
     from seqff.doctor import doctor
 
     show_result(

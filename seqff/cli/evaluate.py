@@ -33,11 +33,11 @@ class Options:
     """Train, extract and probe fold by fold, on videos that no encoder has seen.
 
     Reads:  a folder of videos (searched recursively) or a manifest, and labels;
-            settings as `seqff train` takes them.
+            settings as for `seqff train`.
 
-    Writes: per seed and fold a run and a feature store, per seed one result over
-            all folds (seedN/probe), summary.json; prints the table. The encoder
-            untrained, raw pixels and the majority class are always in it.
+    Writes: a run and a feature store per seed and fold, one result over all folds
+            per seed (seedN/probe), summary.json; prints a table that includes the
+            untrained encoder, raw pixels and the majority class.
 
     Example: seqff evaluate videos/ --groups '(?P<group>[a-z]+)_' --folds 3 --out E
     """
@@ -50,27 +50,27 @@ class Options:
     groups: Groups = None
     splits: Splits = None
     folds: int | None = None
-    """Folds, one training each; by default one a group up to 20 groups, else 5."""
+    """Number of folds, one training each; by default one per group up to 20 groups, else 5."""
     baselines: tuple[Literal["end_to_end", "supervised"], ...] = ()
-    """Further trainings to compare with: the same objective by backpropagation; labels by backpropagation."""
+    """Additional trainings for comparison: the same objective by backpropagation; labels by backpropagation."""
     config: Path | None = None
-    """YAML file with settings of the training; what it does not name keeps its default. Flags win over the file."""
+    """YAML file with training settings; others keep their defaults. Flags override the file."""
     preset: Preset = "default"
     seeds: tuple[int, ...] = (0,)
-    """Seeds of the trainings: one result each, and their mean and standard deviation."""
+    """Seeds of the trainings; one result each, and their mean and standard deviation."""
     per: Literal["video", "clip", "frame"] = "video"
-    """A row a video, a clip or a frame."""
+    """One row of features per video, clip or frame."""
     grid: Literal[1, 2, 4] = 2
-    """Maps are averaged over this many cells along each side."""
+    """Average maps over this many cells per side."""
     every: int = 1
-    """Take every n-th frame."""
+    """Use every n-th frame."""
     seed: int = 0
     """Seed of the folds and the bootstrap."""
     device: Device = "auto"
     resume: bool = False
-    """Go on with the evaluation in --out; finished folds are not done again, seeds may be added."""
+    """Continue the evaluation in --out; finished folds are not repeated, and seeds may be added."""
     overwrite: bool = False
-    """Delete the evaluation in --out and start again."""
+    """Delete the evaluation in --out and start over."""
     max_bad: MaxBad = 0.05
     progress: Progress = True
     json: Json = False
@@ -78,7 +78,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Evaluate, print the table."""
+    """Evaluate, and print the table."""
     from seqff.probes import evaluate
 
     done = evaluate(**call_arguments(options))

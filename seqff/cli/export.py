@@ -10,28 +10,28 @@ from seqff.cli.arguments import Features, Json, call_arguments, print_json, show
 
 @dataclass(frozen=True)
 class Options:
-    """Write a feature store to one file that other tools read.
+    """Export a feature store to one file in a common format.
 
     Reads:  a feature store that `seqff extract` wrote.
 
-    Writes: a .npz, .safetensors or .parquet file, as its name ends: the arrays under their names, the index (video,
-            frame, frames, time in seconds) and meta.json beside them. Parquet needs pip install 'seqff[parquet]'.
+    Writes: a .npz, .safetensors or .parquet file, by its extension, with the arrays, the index (video, frame, frames,
+            time in seconds) and meta.json. Parquet needs pip install 'seqff[parquet]'.
 
     Example: seqff export features/first --out first.npz --arrays layer2 layer3
     """
 
     features: Features
     out: Path
-    """The file; .npz, .safetensors or .parquet."""
+    """File (.npz, .safetensors or .parquet)."""
     arrays: tuple[str, ...] = ()
-    """Which arrays; none for all."""
+    """Arrays to export; by default all."""
     overwrite: bool = False
-    """Replace the file."""
+    """Replace an existing file."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Export, say where it is."""
+    """Export, and print the path."""
     from seqff.features import export
 
     file = export(**call_arguments(options))

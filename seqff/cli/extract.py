@@ -19,13 +19,13 @@ EVERYDAY = (
 
 @dataclass(frozen=True)
 class Options:
-    """Write the features of every layer for whole videos; each frame is decoded once for all of them.
+    """Extract the features of every layer for whole videos; each frame is decoded once for all layers.
 
-    Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest. Or videos alone, and
-            a network that was not trained here (--encoder.name, with a file of its weights).
+    Reads:  a run folder that `seqff train` wrote, and a folder of videos, a video or a manifest. Or only videos, and a
+            network that was not trained by seqff (--encoder.name, with a file of its weights).
 
-    Writes: the feature store: one array a layer (arrays/*.npy), of the trained net, the untrained net and raw pixels,
-            index.csv (what each row is), meta.json, skipped.csv. Stopped at any moment it goes on with --resume.
+    Writes: the feature store: one array per layer (arrays/*.npy) for the trained and the untrained net, one for raw
+            pixels, index.csv (the origin of each row), meta.json, skipped.csv. If interrupted, --resume continues.
 
     Example: seqff extract runs/first videos/ --out features/first
              seqff extract videos/ --encoder.name resnet18 --encoder.weights resnet18.pth --out features/resnet18
@@ -34,47 +34,47 @@ class Options:
     out: Path
     """Folder for the store; must not exist, unless --resume or --overwrite is given."""
     run: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]")] = None
-    """Run folder; left out with --encoder.name."""
+    """Run folder; omitted with --encoder.name."""
     videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS", help=VIDEOS)] = None
     encoder: NetworkConfig = field(default_factory=NetworkConfig)
     per: Literal["video", "clip", "frame"] = "video"
-    """A row a video or a clip (statistics over its frames), or a row a frame."""
+    """One row per video or clip (statistics over its frames), or per frame."""
     grid: int | Literal["full"] = 2
-    """Maps are averaged over this many cells along each side; full keeps them whole."""
+    """Average maps over this many cells per side; full keeps them whole."""
     every: int = 1
-    """Take every n-th frame."""
+    """Use every n-th frame."""
     every_seconds: float = 0.0
-    """Instead, take the first frame in each interval of so many seconds."""
+    """Instead, use the first frame in each interval of this many seconds."""
     clip_frames: int = 16
-    """Frames (of those taken) in a clip."""
+    """Number of (sampled) frames in a clip."""
     clip_stride: int = 0
-    """Frames (of those taken) from the start of a clip to the next; 0 = clip-frames."""
+    """Number of (sampled) frames between the starts of clips; 0 means clip-frames."""
     statistics: tuple[Literal["mean", "std", "mean_abs_difference"], ...] = ("mean", "std", "mean_abs_difference")
-    """What a row a video or a clip holds of each number, over its frames."""
+    """Statistics over the frames of a video or clip."""
     dtype: Literal["fp32", "fp16"] = "fp32"
-    """How features are stored; fp16 takes half the space."""
+    """Storage type of features; fp16 takes half the space."""
     baselines: tuple[Literal["untrained", "pixels"], ...] = ("untrained", "pixels")
-    """What is extracted beside the trained net."""
+    """Baselines to extract besides the trained net."""
     batch_frames: int = 64
-    """Frames that go through the net together; bounds the memory."""
+    """Frames per forward pass; bounds the memory."""
     workers: int = 1
-    """Threads that decode; more than 1 helps where the net is faster than one decoder, as on a GPU."""
+    """Decoding threads; more than 1 helps if the net is faster than one decoder, as on a GPU."""
     rank: int | None = None
-    """Of several processes that share the work, which this is, from 0; by default torchrun's RANK."""
+    """Rank of this process among those that share the work, from 0; by default torchrun's RANK."""
     world_size: int | None = None
-    """How many processes share the work; the last to finish joins the store."""
+    """Number of processes that share the work; the last to finish merges the store."""
     device: Device = "auto"
     resume: bool = False
-    """Go on where an extraction with the same settings stopped."""
+    """Continue an interrupted extraction with the same settings."""
     overwrite: bool = False
-    """Delete the store in --out and start again."""
+    """Delete the store in --out and start over."""
     max_bad: MaxBad = 0.05
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Extract, say what to do next."""
+    """Extract, and print what to do next."""
     from seqff.features import extract
 
     if options.encoder.name and options.videos is None:

@@ -1,4 +1,4 @@
-"""What `--help` shows: a screen of everyday flags, or the settings of a group; `--help-all` is tyro's."""
+"""The output of `--help`: one screen of everyday flags, or the settings of a group. `--help-all` is tyro's."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Setting:
     """A field of a dataclass of arguments or settings.
 
     Args:
-        name: as in Python.
+        name: its name in Python.
         kind: its type.
-        marks: what tyro is told about it.
-        default: its value where none is given; `dataclasses.MISSING` where one must be.
-        text: what it means, on one line.
+        marks: its annotations for tyro.
+        default: its default; `dataclasses.MISSING` if it is required.
+        text: description in one line.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Setting:
 
     @property
     def positional(self) -> bool:
-        """Whether it is given by its place, without a flag."""
+        """Whether it is positional."""
         return _POSITIONAL in self.marks
 
     @property
     def flag(self) -> str:
-        """How it is written on the command line, with a word for its value."""
+        """The flag, with a placeholder for its value."""
         named = next((mark.metavar for mark in self.marks if getattr(mark, "metavar", None)), "")
         return named if self.positional else f"--{self.name.replace('_', '-')} {named or _takes(self.kind)}".rstrip()
 
@@ -53,7 +53,7 @@ class Setting:
 def fields(kind: type, given: Any = None) -> list[Setting]:
     """Return the fields of a dataclass, with the values of an instance as defaults, if one is given.
 
-    What they mean stands in strings below them.
+    Their descriptions are the strings below them.
     """
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
@@ -72,7 +72,7 @@ def fields(kind: type, given: Any = None) -> list[Setting]:
 
 
 def walk(kind: Any, given: Any = None, prefix: str = "") -> Iterator[Setting]:
-    """Yield the fields of a dataclass and those nested in it, under dotted names; see `fields`."""
+    """Yield the fields of a dataclass and nested ones, with dotted names; see `fields`."""
     for setting in fields(kind, given):
         if dataclasses.is_dataclass(setting.kind):
             unnamed = any(getattr(mark, "name", None) == "" for mark in setting.marks)
@@ -82,18 +82,18 @@ def walk(kind: Any, given: Any = None, prefix: str = "") -> Iterator[Setting]:
 
 
 def everyday_help(command: str, kind: type, everyday: Sequence[str], given: Any) -> str:
-    """Return one screen: what a command does, its everyday flags, and how to see the others.
+    """Return one screen: the description of a command, its everyday flags, and how to see the others.
 
     Args:
         command: its name.
-        kind: the dataclass of its arguments.
-        everyday: names of those to show, in this order.
+        kind: dataclass of its arguments.
+        everyday: names of the arguments to show, in this order.
         given: an instance with the defaults; None for those of the dataclass.
     """
     known = {setting.name: setting for setting in walk(kind, given)}
     groups = dict.fromkeys(name.partition(".")[0] for name in known if "." in name)
     needed = [one.flag for one in known.values() if one.positional]
-    needed += [  # a training can do without --out, but only to say what it would do
+    needed += [  # --out is optional for a dry run only
         one.flag
         for one in known.values()
         if not one.positional and (one.default is dataclasses.MISSING or one.name == "out")
@@ -109,10 +109,10 @@ def everyday_help(command: str, kind: type, everyday: Sequence[str], given: Any)
 
 
 def group_help(kind: type, group: str, given: Any) -> str:
-    """Return the help of a group of settings, such as pairs or objective.infonce, or of a single one.
+    """Return the help of a group of settings, such as pairs or objective.infonce, or of a single setting.
 
     Raises:
-        ValueError: no group or setting of that name.
+        ValueError: there is no such group or setting.
     """
     wanted, known = group.lstrip("-").replace("-", "_"), list(walk(kind, given))
     shown = [setting for setting in known if f"{setting.name}.".startswith(f"{wanted}.")]
@@ -125,7 +125,7 @@ def group_help(kind: type, group: str, given: Any) -> str:
 
 
 def _two_columns(setting: Setting) -> list[str]:
-    """Return a flag and what it means, side by side where the flag is short."""
+    """Return a flag and its description, side by side if the flag is short."""
     text, flag, value = setting.text, setting.flag, setting.default
     if not isinstance(value, bool) and value not in (dataclasses.MISSING, None, (), "", "default"):
         text += f" (default: {' '.join(map(str, value)) if isinstance(value, tuple) else value})"
@@ -135,7 +135,7 @@ def _two_columns(setting: Setting) -> list[str]:
 
 
 def _takes(kind: Any) -> str:
-    """Return a word for the values of a type."""
+    """Return a placeholder for values of a type."""
     parts = [part for part in get_args(kind) if part not in (type(None), Ellipsis)]
     if get_origin(kind) is Literal:
         return "{" + ",".join(map(str, parts)) + "}"

@@ -36,7 +36,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Pack, say where it is."""
+    """Pack, and print the path."""
     from seqff.video import pack
 
     shards = pack(**call_arguments(options))

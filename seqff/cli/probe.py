@@ -16,13 +16,13 @@ EVERYDAY = (
 
 @dataclass(frozen=True)
 class Options:
-    """Measure with linear probes what each layer's features are worth, beside the untrained net and raw pixels.
+    """Measure each layer's features with linear probes, compared with the untrained net and raw pixels.
 
     Reads:  a feature store that `seqff extract` wrote, and labels.
 
     Writes: results.json, results.csv, predictions.csv; prints the table.
-            Splits are by whole videos and groups; lambda is chosen inside the training part; protocol v1. Beside the
-            linear probe: all layers at one width, and nearest neighbors for every k.
+            Splits are by whole videos and groups; lambda is chosen inside the training part (protocol v1). Also reports
+            all layers at one width, and nearest neighbors for every k.
 
     Example: seqff probe features/first --labels folder --groups '(?P<group>[a-z]+)_' --out probes/first
     """
@@ -30,25 +30,25 @@ class Options:
     features: Features
     labels: str
     """'folder' (the first folder below VIDEOS names the class) or a CSV file with the columns video,label. Or a CSV
-    file with video,start_seconds,stop_seconds,label, for features with a row a frame or clip; or 'video': each video is
-    a class (for --split-frames)."""
+    file with video,start_seconds,stop_seconds,label, for features with one row per frame or clip; or 'video': each
+    video is a class (for --split-frames)."""
     out: Path
     """Folder for the results; must not exist, unless --overwrite is given."""
     groups: Groups = None
     columns: tuple[str, ...] | None = None
-    """Label columns of the CSV file: one result each, in a folder each; without it the column label."""
+    """Label columns of the CSV file, one result and subfolder each; by default the column label."""
     splits: Splits = None
     folds: int | None = None
-    """Folds; by default one a group up to 20 groups, else 5."""
+    """Number of folds; by default one per group up to 20 groups, else 5."""
     split_frames: str | None = None
-    """every:18 splits frames inside videos instead: of each video every 18th frame trains, all others test. Needs
-    features with a row a frame; for videos that are each a thing to be recognized."""
+    """Split frames inside videos instead: with every:18, every 18th frame of a video trains, all others test. Needs
+    features with one row per frame; for videos that each show an object to be recognized."""
     seed: int = 0
     """Seed of the folds and the bootstrap."""
     device: Device = "auto"
-    """Where matrices of more than 4 million values are computed; auto takes CUDA if there is any."""
+    """Device for matrices of more than 4 million values; auto uses CUDA if available."""
     allow_leak: bool = False
-    """Let --groups frame deal frames at random, to show what that does to the score."""
+    """Let --groups frame assign frames to folds at random, to show how that inflates the score."""
     overwrite: bool = False
     """Replace the results in --out."""
     progress: Progress = True
@@ -56,7 +56,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Probe, print the table."""
+    """Probe, and print the table."""
     from seqff.probes import probe
 
     found = probe(**call_arguments(options))
@@ -77,6 +77,6 @@ def run(options: Options) -> None:
 
 
 def _run_of(meta: dict[str, Any]) -> str:
-    """Return the run that features are of, if it still lies where it was."""
+    """Return the run of the features, if it still exists at its path."""
     run = str(meta.get("encoder", {}).get("run", ""))
     return run if run and Path(run).is_dir() else "RUN"

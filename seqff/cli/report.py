@@ -17,38 +17,38 @@ class Options:
 
     Reads:  a run folder that `seqff train` wrote, folders that `seqff probe` wrote, and some frames of the videos.
 
-    Writes: the page: one file that needs nothing from outside, for screens of any size and for paper.
+    Writes: the page: one self-contained file, for screens of any size and for print.
 
     Example: seqff report runs/first probes/first --out page.html
     """
 
     run: Run
     out: Path
-    """The page, *.html; must not exist, unless --overwrite is given."""
+    """File (*.html); must not exist, unless --overwrite is given."""
     probes: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[PROBE...]")] = ()
-    """Folders of results; without one the page does not say what the features are worth."""
+    """Folders of results; without one, the page does not show accuracies."""
     videos: str | None = None
-    """Where the videos lie now, if they have moved (folder, video or manifest); by default where they were."""
+    """Location of the videos (folder, video or manifest), if they have moved."""
     projection: Literal["pca", "tsne", "umap"] = "pca"
-    """How the map of clips is laid out; umap needs umap-learn."""
+    """Layout of the map of clips; umap needs umap-learn."""
     most_videos: int = 200
-    """Videos looked at for the pictures, drawn by the seed where there are more; 0 for none."""
+    """Number of videos used for the pictures, sampled at random if there are more; 0 for none."""
     follow: int = 3
-    """Videos followed over their whole length."""
+    """Number of videos followed over their whole length."""
     seed: int = 0
-    """Seed of the draw, and of t-SNE and UMAP."""
+    """Seed of the sampling, and of t-SNE and UMAP."""
     device: Device = "auto"
-    """Where the encoder runs: auto takes CUDA if there is any."""
+    """Device for the encoder; auto uses CUDA if available."""
     other_encoder: bool = False
-    """Show probes of another encoder than the run's, too; the page says so."""
+    """Also show probes of another encoder; the page says so."""
     overwrite: bool = False
-    """Replace the page in --out."""
+    """Replace an existing page."""
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Write the page, say what it lacks."""
+    """Write the page, and print what it lacks."""
     from seqff.report import report
 
     done = report(**call_arguments(options))

@@ -1,4 +1,4 @@
-"""How numbers, tolerances and distances in time are read from the command line."""
+"""Parsing of numbers, tolerances and temporal distances on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULES = ConstructorRegistry()
 
 @RULES.primitive_rule
 def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Return how a number, a tolerance or a distance in time is read; None for other kinds."""
+    """Return how to parse a number, a tolerance or a temporal distance; None for other types."""
     if info.type in (int, float):
         kinds = (int, float) if info.type is float else (int,)
         return _spec(info.type.__name__.upper(), partial(_number, info.type), *kinds)

@@ -12,37 +12,37 @@ from seqff.config import VideoConfig
 
 @dataclass(frozen=True)
 class Options:
-    """Decode every video once and write down what is in it.
+    """Decode every video once and record its properties.
 
-    Reads:  a folder of videos (searched recursively), one video, or a manifest to be brought up to date.
+    Reads:  a folder of videos (searched recursively), one video, or a manifest to update.
 
-    Writes: the manifest: true frame counts, times, damage, and which reader is exact on which file; a table
-            (*.sqlite), or JSON (*.json), by its name. A manifest given and another name make one of the other.
-            A second scan decodes only what changed; an interrupted one goes on. Processes that scan to the same
-            manifest share the work (torchrun --nproc-per-node=4 -m seqff scan ..., or on several machines).
+    Writes: the manifest: true frame counts, times, damage, and the exact reader for each file, as a table (*.sqlite)
+            or JSON (*.json). To convert a manifest, scan it with --out. A repeated scan decodes only what changed; an
+            interrupted one continues. Processes that scan to the same manifest share the work (torchrun
+            --nproc-per-node=4 -m seqff scan ..., or on several machines).
 
     Example: seqff scan videos/ --out manifest.sqlite
     """
 
     videos: Videos
     out: Path | None = None
-    """Where the manifest is written; by default in the user's cache folder, where the other commands find it."""
+    """File of the manifest; by default in the user's cache folder, where other commands find it."""
     max_bad: float = 0.05
-    """Exit with 1 when more than this share of the videos cannot be used."""
+    """Exit with code 1 if more than this share of the videos is unusable."""
     workers: int | None = None
-    """Decoding processes; by default one a core."""
+    """Decoding processes; by default one per core."""
     timeout_seconds: float = 60.0
-    """A file whose decoding hangs for longer than this is given up."""
+    """Give up a file whose decoding hangs for longer than this."""
     refresh: bool = False
-    """Decode everything again, changed or not."""
+    """Decode everything again, even if unchanged."""
     progress: Progress = True
     video: VideoConfig = field(default_factory=VideoConfig)
-    """How files are read that do not say it themselves."""
+    """Properties that files do not contain."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Scan, print the table."""
+    """Scan, and print the table."""
     from seqff.video import BadVideosError, Manifest, scan
     from seqff.video.scanning import SKIPPED_LOG
 
@@ -57,11 +57,11 @@ def run(options: Options) -> None:
                 show(f"next: seqff train {options.out or options.videos} --out RUN")
 
     skipped = logging.getLogger(SKIPPED_LOG)
-    skipped.disabled = True  # the table says it
+    skipped.disabled = True  # the table shows it
     try:
         tell(scan(**{**call_arguments(options), "progress": options.progress and speaks()}))
     except BadVideosError as error:
-        tell(error.manifest)  # what is good and what is not, before the line that says that it is too much
+        tell(error.manifest)  # the table comes before the error
         raise
     finally:
         skipped.disabled = False

@@ -13,11 +13,11 @@ from seqff.cli.arguments import Features, Json, Layer, Progress, call_arguments,
 
 @dataclass(frozen=True)
 class Options:
-    """Find the moments of other videos that are most like a given one.
+    """Find the moments of other videos that are most similar to a given one.
 
-    Reads:  a feature store that `seqff extract --per frame` (or clip) wrote; one with a row a video finds videos.
+    Reads:  a feature store of `seqff extract --per frame` (or clip); with one row per video, it finds videos.
 
-    Writes: a page that shows the frames, or a table, as --out ends in .html or .csv; prints the table.
+    Writes: a page that shows the frames, or a table, if --out ends in .html or .csv; prints the table.
             Moments are compared by cosine, after features have been centered and scaled to variance 1.
 
     Example: seqff search features/frames --like walk/daria.avi@1.5 --out like.html
@@ -25,30 +25,29 @@ class Options:
 
     features: Features
     like: Annotated[str, tyro.conf.arg(metavar="VIDEO@SECONDS")]
-    """The moment; VIDEO alone where rows are whole videos. The video as the store names it, or an ending of its path
-    that only it has."""
+    """The moment; VIDEO alone if rows are whole videos. The video's path in the store, or a unique suffix."""
     layer: Layer = None
     top: int = 10
-    """How many to find."""
+    """Number of hits."""
     per_video: int = 1
-    """How many of one video at most."""
+    """Maximum number of hits per video."""
     spacing: float = 1.0
-    """Seconds that hits of one video lie apart at least."""
+    """Minimum distance between hits of one video, seconds."""
     center: Literal["all", "video", "none"] = "all"
-    """What is taken away before moments are compared: the mean over all rows; that of each row's own video, so that
-    background and persons count less than what happens; nothing, and then nothing is scaled either."""
+    """Mean that is subtracted before the comparison: over all rows; over each row's own video, so that background and
+    persons count less than actions; or none (then features are not scaled either)."""
     out: Path | None = None
     """Page (*.html) or table (*.csv)."""
     videos: str | None = None
-    """Where the videos are now, to show frames; by default where the manifest of the run says."""
+    """Location of the videos, to show frames; by default from the manifest of the run."""
     overwrite: bool = False
-    """Replace the file in --out."""
+    """Replace an existing file."""
     progress: Progress = True
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Search, print the table."""
+    """Search, and print the table."""
     from seqff.explore import search
 
     found = search(**call_arguments(options))

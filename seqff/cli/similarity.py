@@ -13,9 +13,9 @@ from seqff.cli.arguments import Device, Json, call_arguments, show_result
 
 @dataclass(frozen=True)
 class Options:
-    """Compare layers, runs and seeds by their features, without labels: linear CKA, RSA, and the rank of each layer.
+    """Compare layers, runs and seeds by their features, without labels: linear CKA, RSA, and effective ranks.
 
-    Reads:  feature stores that `seqff extract` wrote, of the same videos.
+    Reads:  feature stores of the same videos that `seqff extract` wrote.
 
     Writes: the numbers as JSON, if --out is given; prints the table.
 
@@ -23,23 +23,23 @@ class Options:
     """
 
     features: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FEATURES...")]
-    """Feature stores, one or more."""
+    """One or more feature stores."""
     layers: tuple[str, ...] = ()
-    """Names of arrays, or numbers of layers: 0 is the first, -1 the last; none for all."""
+    """Names of arrays, or indices of layers (0 is the first, -1 the last); by default all."""
     rows: int = 1000
-    """Rows drawn at random where there are more."""
+    """Maximum number of rows; more are subsampled at random."""
     out: Path | None = None
-    """File for the numbers, JSON."""
+    """File for the numbers (JSON)."""
     seed: int = 0
-    """Seed of the draw."""
+    """Seed of the subsampling."""
     device: Device = "auto"
     overwrite: bool = False
-    """Replace the file in --out."""
+    """Replace an existing file."""
     json: Json = False
 
 
 def run(options: Options) -> None:
-    """Compare, print the table."""
+    """Compare, and print the table."""
     from seqff.probes import similarity
 
     show_result(similarity(**call_arguments(options)), as_json=options.json)

@@ -35,45 +35,45 @@ class Options:
     """Train an encoder on videos without labels, every layer by its own objective.
 
     Reads:  a folder of videos (searched recursively), one video, or a manifest;
-            settings from --preset, then --config, then flags: the later wins.
+            settings from --preset, --config and flags, in rising precedence.
 
-    Writes: the run folder: encoder.safetensors (and the same net untrained),
+    Writes: the run folder: encoder.safetensors (and the untrained net),
             config.yaml, manifest.sqlite, metrics.jsonl, metrics.csv, checkpoints.
-            `seqff watch RUN` shows the figures while it runs.
+            `seqff watch RUN` shows the progress.
 
     Example: seqff train videos/ --out runs/first --steps 1200 --pairs.size-px 96
              torchrun --nproc-per-node=4 -m seqff train ... (see --help stages)
     """
 
     out: Path | None = None
-    """Run folder to write; must not exist, unless --resume or --overwrite is given. Only --dry-run does without."""
+    """Run folder to write; must not exist, unless --resume or --overwrite is given. Optional with --dry-run."""
     videos: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEOS", help=VIDEOS)] = None
     stream: Annotated[str | None, tyro.conf.arg(metavar="SOURCE")] = None
-    """What comes once, such as a camera, instead of VIDEOS. Its number, an address (rtsp://, http://, ...), a named
-    pipe, or a folder that grows (videos, or numbered images); see --live. Without --steps it learns for as long as
-    frames come."""
+    """A live stream, such as a camera, instead of VIDEOS. The index of a camera, an address (rtsp://, http://, ...), a
+    named pipe, or a growing folder (videos, or numbered images); see --live. Without --steps, training continues as
+    long as frames arrive."""
     config: Path | None = None
-    """YAML file with settings, or a run to repeat. What it does not name keeps its default; flags win over it."""
+    """YAML file with settings, or a run to repeat. Other settings keep their defaults; flags override it."""
     init: Path | None = None
-    """Run folder, or folder of a pretrained encoder, whose encoder to begin with; without it, fresh weights."""
+    """Folder of a run or a pretrained encoder to start from; by default, weights are random."""
     preset: Preset = "default"
     seed: int | None = None
     """Seed of weights, batches and augmentation; by default 0, or that of the run in --config."""
     device: Device = "auto"
     resume: bool = False
-    """Go on with the run in --out from its last checkpoint. With more --steps, also with one that has ended."""
+    """Continue the run in --out from its last checkpoint; a finished one with more --steps."""
     overwrite: bool = False
-    """Delete the run in --out and start again."""
+    """Delete the run in --out and start over."""
     max_bad: MaxBad = 0.05
     dry_run: bool = False
-    """Only say what it would do: the plan, the memory, the first batch's figures, the time. --out stays as it is."""
+    """Only report what it would do: the plan, the memory, metrics of the first batch, the time. Leaves --out as is."""
     progress: Progress = True
     json: Json = False
     settings: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
 def run(options: Options) -> None:
-    """Train, say what to do next."""
+    """Train, and print what to do next."""
     from seqff.metrics import by_layer, check_lines
     from seqff.online.statistics import describe as describe_stream
     from seqff.train import train

@@ -17,27 +17,27 @@ UP_AND_CLEAR = "\x1b[{lines}F\x1b[J"
 
 @dataclass(frozen=True)
 class Options:
-    """Show how a training is doing: step, speed, time left, each layer's figures, and alarms in words.
+    """Show the progress of a training: step, speed, time left, metrics of each layer, and alarms.
 
-    Reads:  a run folder that `seqff train` writes or has written; the training does not notice.
+    Reads:  a run folder that `seqff train` writes or has written; does not affect the training.
 
-    Writes: nothing. On a terminal the figures are refreshed until the run ends; elsewhere they are printed whenever the
-            run has come further. A run that was killed is told from one that runs, with the command that goes on.
-            Exit code 1 if the run has stopped before its end.
+    Writes: nothing. On a terminal, the display is refreshed until the run ends; otherwise it is printed after each
+            advance. Detects runs that were killed, and prints the command that resumes them. Exit code 1 if the run has
+            stopped before its end.
 
     Example: seqff watch runs/first
     """
 
     run: Run
     once: bool = False
-    """Print once and leave."""
+    """Print once and exit."""
     every_seconds: float = 2.0
-    """Time between two looks."""
+    """Polling interval."""
     json: Annotated[bool, tyro.conf.arg(help="Print a line of JSON instead, at every change.")] = False
 
 
 def run(options: Options) -> int:
-    """Show the figures until the run ends."""
+    """Show the progress until the run ends."""
     from seqff.watch import watch
     from seqff.watch.describe import describe
 
