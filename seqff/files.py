@@ -227,7 +227,7 @@ def check_folder(out: Path, *, marker: str, overwrite: bool, resume: bool | None
     if not (out / marker).exists():
         raise RunError(f"{out} exists and holds other things (no {marker} in it); nothing was touched, choose another")
     if not (overwrite or resume):
-        ways = "" if resume is None else "resume goes on with it, "
+        ways = "" if resume is None else "resume continues it, "
         raise RunError(f"{out} exists; {ways}overwrite deletes it and starts again, or choose another folder")
 
 

@@ -1,4 +1,4 @@
-"""A command that is ended by a signal says so in one line, as for Ctrl-C."""
+"""Commands that are ended by a signal report it in one line, as for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 GOES_ON = {
-    "scan": "; what was found is kept: the same command goes on",
-    "extract": "; finished videos are kept: --resume goes on",
-    "evaluate": "; what is finished is kept: --resume goes on",
+    "scan": "; results are kept: the same command continues",
+    "extract": "; finished videos are kept: --resume continues",
+    "evaluate": "; finished parts are kept: --resume continues",
 }
-"""What is kept when these commands are stopped, and how to go on."""
+"""What these commands keep when they are stopped, and how to resume."""
 
 
 @contextmanager
 def stoppable() -> Iterator[list[str]]:
-    """Turn signals that would end this process silently into a KeyboardInterrupt.
+    """Convert signals that would end this process silently to a KeyboardInterrupt.
 
     Yields:
-        Names of the signals that have come. Outside the main thread, where Python hands out no signals, none do.
+        Names of the signals received; empty outside the main thread, where Python delivers none.
     """
     came: list[str] = []
 

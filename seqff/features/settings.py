@@ -88,7 +88,7 @@ def agree(folder: Path, settings: dict[str, Any]) -> None:
     if changed:
         name = changed[0]
         raise RunError(
-            f"{folder} was begun with {name} {before.get(name)}, now it is {settings[name]}; resume with the same "
+            f"{folder} was started with {name} {before.get(name)}, now it is {settings[name]}; resume with the same "
             "settings, or overwrite"
         )
 

@@ -135,8 +135,8 @@ class StreamLearner:
         self._started = trainer.step > 0
         if self._started:
             log.warning(
-                "goes on from step %d; a stream cannot be replayed, and the frames of before are gone: it learns from "
-                "those that come, its past begins now", trainer.step,
+                "continues from step %d; a stream cannot be replayed: the reservoir starts empty, and training uses "
+                "new frames", trainer.step,
             )  # fmt: skip
         return trainer
 

@@ -159,7 +159,7 @@ class GrowingFolder(StreamSource):
                         yield Arrival(frame.image, frame.time_seconds, cut=frame.number == 0)
                         came += 1
             except VideoError as error:
-                log.warning("%s, after %d frames; the stream goes on with the next file", error, came)
+                log.warning("%s, after %d frames; the stream continues with the next file", error, came)
             (self._done if came else self._bad)[name] = stamp
 
     def _look(self) -> dict[str, Stamp]:

@@ -55,7 +55,7 @@ def train_on_stream(stream: StreamLike, *, out: Path, config: TrainConfig, **opt
                 learner.save()
             if stopping() and not learner.done:
                 log.warning(
-                    "stopped after step %d; the same command with --resume goes on with the frames that come then",
+                    "stopped after step %d; the same command with --resume continues with new frames",
                     learner.step,
                 )
                 raise KeyboardInterrupt

@@ -198,7 +198,7 @@ def _next(found: Iterator[VisitFrames], dataset: VisitDataset, worker: int, time
                 continue
             left -= 1
             if dataset.in_flight[worker]:
-                cause = f"the reader hangs, no frame in {timeout_seconds:g} s: take the file away, or mend it"
+                cause = f"the reader hangs, no frame in {timeout_seconds:g} s: remove or repair the file"
                 raise _video_error(dataset, [dataset.in_flight[worker] - 1], cause) from error
     raise SeqffError(f"a decoding process has not started within {START_SECONDS:g} s: try workers=0")
 

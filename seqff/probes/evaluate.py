@@ -203,7 +203,7 @@ def _agree(file: Path, settings: dict[str, Any]) -> None:
     changed = [name for name, value in settings.items() if before.get(name) != value]
     if changed:
         raise RunError(
-            f"{file.parent} was begun with other {', '.join(changed)}; resume with the same, or overwrite it"
+            f"{file.parent} was started with other {', '.join(changed)}; resume with the same, or overwrite it"
         )
 
 
@@ -230,11 +230,11 @@ def _probe(plan: _Plan, home: Path, stores: Mapping[str, Sequence[FeatureStore]]
     if any(now - then for now, then in zip(tested, plan.tests, strict=True)):
         raise RunError(
             f"{home}: some videos could not be read to their end, and the folds of the others are no longer those that "
-            "were trained; scan again with refresh, or remove those videos, and start anew"
+            "were trained; scan again with refresh, or remove those videos, and start over"
         )
     result = probe_all(data, device=device, progress=plan.progress)
     if result.metadata["encoder_seen"] != UNSEEN:
-        raise RunError(f"{home}: an encoder was trained on videos that it is tested on; start anew")
+        raise RunError(f"{home}: an encoder was trained on videos that it is tested on; start over")
     return keep(result, home / "probe", overwrite=True)
 
 

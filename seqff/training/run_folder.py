@@ -115,13 +115,14 @@ def check_run(run: Path, settings: dict[str, Any], *, resume: bool, overwrite: b
     if not (resume or overwrite) and (changed := _known_changes(run, settings)):
         raise RunError(
             f"{run} exists, made with other settings: {changed}; choose another folder, or overwrite deletes it and "
-            "starts again; resume goes on with it where the settings are those of then"
+            "starts again; resume continues it, with its original settings"
         )
     check_folder(run, marker=CONFIG, overwrite=overwrite, resume=resume)
     if resume and (run / CONFIG).exists():
         if changed := _changes(run, settings):
             raise RunError(
-                f"{run} was started with other settings: {changed}; resume with those of then, or choose another folder"
+                f"{run} was started with other settings: {changed}; resume with its original settings, or choose "
+                "another folder"
             )
         kinds = ("videos", "a stream") if stream else ("a stream", "videos")
         if (manifest_in(run) if stream else run / STREAM).exists():

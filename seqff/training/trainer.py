@@ -147,10 +147,12 @@ class Trainer:
         if report.collapsed:
             raise SeqffError(
                 f"stopped after step {report.step}, with a checkpoint (on_collapse=stop): {report.collapsed}. "
-                "The same command with --resume goes on nevertheless"
+                "The same command with --resume continues anyway"
             )
         if report.stop and not report.last:
-            log.warning("stopped after step %d of %d; the same command with --resume goes on", report.step, self.steps)
+            log.warning(
+                "stopped after step %d of %d; the same command with --resume continues", report.step, self.steps
+            )
             raise KeyboardInterrupt
 
     def close(self) -> None:

@@ -52,4 +52,4 @@ def _next(now: Progress) -> list[str]:
     again = now.step - (now.checkpoint or 0)
     lost = f"; the {again} steps logged since are taken again" if again > 0 else ""
     begin = "from the start" if now.checkpoint is None else f"from step {now.checkpoint}"
-    return ["", f"It goes on {begin}{lost}, by", f"next: {now.command}"]
+    return ["", f"It continues {begin}{lost}, with", f"next: {now.command}"]

@@ -195,7 +195,7 @@ def test_wrong_settings_labels_and_folders_get_a_clear_line(
     assert "did you mean 'objective.margin'?" in fails("train", clips, "--out", run, "--config", config, code=2)
     assert "cannot be read" in fails("train", clips, "--out", run, "--config", tmp_path / "none.yaml", code=2)
     assert main(["train", str(clips), "--out", str(run), *SMALL]) == 0
-    assert "resume goes on with it" in fails("train", clips, "--out", run, *SMALL)
+    assert "resume continues it" in fails("train", clips, "--out", run, *SMALL)
     assert "encoder.json" in fails("extract", tmp_path, clips, "--out", features)
     assert main(["extract", str(run), str(clips), "--out", str(features), "--no-progress"]) == 0
     assert str(features) in fails("extract", run, clips, "--out", features)

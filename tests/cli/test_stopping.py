@@ -42,7 +42,7 @@ def test_a_scan_says_that_it_was_stopped(clips: Path, tmp_path: Path, number: st
     command = ["scan", str(many), "--out", str(tmp_path / "m.json"), "--workers", "1", "--no-progress"]
     code, said = stopped_at_work(command, tmp_path / "m.json.partial" / "lock", getattr(signal, number))
     assert code == 130
-    assert said == f"seqff scan: {how}; what was found is kept: the same command goes on\n"
+    assert said == f"seqff scan: {how}; results are kept: the same command continues\n"
     assert not (tmp_path / "m.json").exists()
     for name in ("m.json", "other.json"):
         command[3] = str(tmp_path / name)

@@ -117,4 +117,4 @@ def test_a_dry_run_needs_no_out_and_a_run_of_other_settings_is_told(
         assert "choose another folder" in error
         assert "pairs" not in error
     assert main([*command, "--out", str(run)]) == 1
-    assert "resume goes on with it" in capsys.readouterr().err
+    assert "resume continues it" in capsys.readouterr().err

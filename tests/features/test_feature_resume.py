@@ -151,9 +151,9 @@ def test_killed_at_random_moments(run: Path, clips: Path, tmp_path: Path, whole:
 def test_resuming_needs_the_same_settings(run: Path, clips: Path, tmp_path: Path) -> None:
     """What would mix two kinds of rows is refused and named; a finished store is returned as it is."""
     store = take(run, clips, tmp_path / "store")
-    with pytest.raises(RunError, match="was begun with grid 2, now it is 1"):
+    with pytest.raises(RunError, match="was started with grid 2, now it is 1"):
         take(run, clips, tmp_path / "store", grid=1, resume=True)
-    with pytest.raises(RunError, match="was begun with dtype fp32, now it is fp16"):
+    with pytest.raises(RunError, match="was started with dtype fp32, now it is fp16"):
         take(run, clips, tmp_path / "store", dtype="fp16", resume=True)
     before = content(store.path)
     take(run, clips, tmp_path / "store", resume=True)
@@ -166,7 +166,7 @@ def test_resuming_needs_the_same_settings(run: Path, clips: Path, tmp_path: Path
 def test_folder_that_exists(run: Path, clips: Path, tmp_path: Path) -> None:
     """A store is not written over unless asked for, and a folder with other things in it never."""
     take(run, clips, tmp_path / "store", baselines=())
-    with pytest.raises(RunError, match="store exists; resume goes on with it, overwrite deletes it"):
+    with pytest.raises(RunError, match="store exists; resume continues it, overwrite deletes it"):
         take(run, clips, tmp_path / "store")
     assert take(run, clips, tmp_path / "store", overwrite=True).names == NAMES
     with pytest.raises(RunError, match=r"holds other things \(no settings.json in it\); nothing was touched"):

@@ -111,9 +111,9 @@ def test_a_stopped_run_goes_on_with_what_comes(
     (checkpoint,) = list_checkpoints(tmp_path / "run")
     steps = int(checkpoint.name.removeprefix("step_"))
     assert steps >= 5
-    assert f"stopped after step {steps}; the same command with --resume goes on" in caplog.text
+    assert f"stopped after step {steps}; the same command with --resume continues" in caplog.text
     run = seqff.train(stream=some(0, 80), out=tmp_path / "run", config=config, resume=True, progress=False)
-    assert f"goes on from step {steps}; a stream cannot be replayed" in caplog.text
+    assert f"continues from step {steps}; a stream cannot be replayed" in caplog.text
     assert [line["step"] for line in lines_of(run.path)] == list(range(1, len(lines_of(run.path)) + 1))
     assert len(lines_of(run.path)) > steps
     assert run.stream["sessions"] == 2

@@ -123,7 +123,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_between_steps(
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume goes on" in said
+    assert "--resume continues" in said
     (checkpoint,) = (run / "checkpoints").iterdir()
     step = int(checkpoint.name.removeprefix("step_"))
     assert 3 <= step < 300
@@ -136,7 +136,7 @@ def test_resuming_needs_the_same_settings(clips: Path, whole: Path, tmp_path: Pa
     """Other settings or another seed are refused by name; resuming a finished run changes nothing."""
     run = shutil.copytree(whole, tmp_path / "run")
     other = TrainConfig(**{**vars(CONFIG), "log_every": 9})
-    with pytest.raises(RunError, match=r"log_every: 1 -> 9; resume with those of then"):
+    with pytest.raises(RunError, match=r"log_every: 1 -> 9; resume with its original settings"):
         train(clips, out=run, config=other, resume=True, progress=False)
     with pytest.raises(RunError, match=r"seed: 0 -> 5"):
         train(clips, out=run, config=CONFIG, seed=5, resume=True, progress=False)
@@ -172,7 +172,7 @@ def test_a_run_without_a_number_of_steps_finds_its_own(clips: Path, tmp_path: Pa
 
 def test_a_folder_in_the_way_is_left_alone(clips: Path, whole: Path, tmp_path: Path) -> None:
     """An existing run needs --resume or --overwrite; a folder that is no run is never deleted."""
-    with pytest.raises(RunError, match="resume goes on with it"):
+    with pytest.raises(RunError, match="resume continues it"):
         train(clips, out=whole, config=CONFIG, progress=False)
     precious = tmp_path / "thesis"
     precious.mkdir()
