@@ -1,6 +1,7 @@
-"""After features: find moments like a given one, group moments, name the class of new videos, and look inside a layer.
+"""Uses of features: find similar moments, cluster moments, classify new videos, and look inside a layer.
 
-It makes 30 small clips, in a third of which the digit stands, moves or races, and takes less than half a minute.
+It generates 30 small clips, in which the digit stands, moves or races (a third each), and takes less than half a
+minute.
 """
 
 # %% Clips in folders named after their class, and a short training.
@@ -24,36 +25,36 @@ for seed, (name, speed) in enumerate({"stands": 0, "moves": 2, "races": 6}.items
 small = EncoderConfig(widths=(16, 32, 64), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2))
 run = seqff.train(folder / "videos", out=folder / "run", config=TrainConfig(10, encoder=small))
 
-# %% Features with a row a clip of 6 frames: moments. A clip's row also holds how its frames differ.
+# %% Features with one row per clip of 6 frames: moments. A row includes statistics of how the clip's frames differ.
 moments = seqff.extract(run.path, folder / "videos", out=folder / "moments", per="clip", clip_frames=6, clip_stride=3)
 moments
 
-# %% Search: which moments of other videos are most like this one? By the last layer, unless `layer` says another. `out`
-# gives a page with the frames.
+# %% Search: which moments of other videos are most similar to this one? It uses the last layer unless `layer` is given.
+# `out` writes a page with the frames.
 like = f"{moments.index.video[0]}@0.4"
 found = seqff.search(moments, like=like, top=5, out=folder / "like.html")
 print(found.table())
 found
 
-# %% Cluster: which kinds of moments are there, and which video shows which of them when? The folder has a page,
-# a picture with a row a video, and a table of segments.
+# %% Cluster: which kinds of moments are there, and when do they occur? The folder has a page, a figure with one row per
+# video, and a table of segments.
 groups = seqff.cluster(moments, k=3, min_seconds=0.2, out=folder / "clusters")
 print(groups.table())
 groups
 
-# %% Classify: a probe keeps its classifiers, and they name the class of videos that it has never seen.
-# Ten steps of training teach little; that takes some hundreds, as `seqff demo` shows.
+# %% Classify: a probe saves its classifiers, which can label videos that it has never seen.
+# Ten steps of training teach little; `seqff demo` takes some hundreds.
 videos = seqff.extract(run.path, folder / "videos", out=folder / "features")
 seqff.probe(videos, labels="folder", folds=2, out=folder / "probe")
 named = seqff.classify(folder / "probe", folder / "new", out=folder / "new.csv")
 print(named.table())
 named
 
-# %% A look inside: a frame, and where the first channels of each layer answer to it.
+# %% A look inside: a frame, and the responses of the first channels of each layer.
 encoder = seqff.load(run.path)
 with seqff.open_video(folder / "videos" / moments.index.video[0]) as reader, torch.no_grad():
     frame = reader.at([12])
-    maps = encoder(encoder.transform(frame))  # frames smaller than its input must be enlarged first
+    maps = encoder(encoder.transform(frame))  # frames smaller than its input must be upscaled first
 figure, axes = plt.subplots(len(maps), 6, figsize=(9, 1.6 * len(maps)), squeeze=False)
 for info, layer, row in zip(encoder.feature_info, maps, axes, strict=True):
     pictures = [frame[0], *layer[0, :5].numpy()]

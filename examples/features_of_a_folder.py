@@ -1,9 +1,10 @@
-"""From a folder of videos to features of each layer, what they are worth, and a page about it; reads top to bottom.
+"""From a folder of videos to features of each layer, their evaluation, and a report.
 
-It makes 40 small clips and takes less than half a minute. For your own videos, name their folder in the first cell.
+It generates 40 small clips and takes less than half a minute. To use your own videos, set their folder in the first
+cell.
 """
 
-# %% Videos: your folder, or small clips made on the spot.
+# %% Videos: your folder, or small generated clips.
 from __future__ import annotations
 
 import tempfile
@@ -18,30 +19,30 @@ videos = out / "videos"  # or Path("my/videos")
 if not videos.exists():
     write_digit_clips(videos, clips=40)
 
-# %% Which files are sound, how many frames they really have, how they can be read without a wrong frame.
-# What follows takes the manifest in place of the folder.
+# %% The scan finds damaged files, true frame counts, and the reader that is exact on each file.
+# The following steps use the manifest in place of the folder.
 manifest = seqff.scan(videos, out=out / "manifest.json")
 manifest
 
-# %% Every layer learns by itself. What is not named keeps its default: on videos of your own, begin with
+# %% Every layer is trained locally. Other settings keep their defaults: for your own videos, start with
 # `seqff.train(videos, out=out / "run")`, which takes at least 600 steps.
 small = EncoderConfig(widths=(16, 32, 64), kernels=(7, 5, 3), strides=(2, 1, 1), pools=(1, 2, 2))
 config = TrainConfig(steps=10, encoder=small, pairs=PairsConfig(size_px=48, gap=2, far=8, videos_per_batch=8))
 run = seqff.train(out / "manifest.json", out=out / "run", config=config)
 run
 
-# %% One array a layer: the trained net, the same net untrained, and raw pixels, from one pass over the videos.
+# %% One array per layer: the trained net, the same net untrained, and raw pixels, in one pass over the videos.
 features = seqff.extract(run.path, out / "manifest.json", out=out / "features")
 print("layer2:", features.to_numpy("layer2").shape)
 features
 
-# %% What each layer is worth: a linear classifier, tested on videos it was not fitted on. The label of a video is the
-# folder it lies in. Here every video is its own group; give `groups` for subjects, cameras, days.
-# 40 clips and 10 steps are too few for these numbers to mean anything (`seqff demo` takes 800); the way is the same.
+# %% Evaluation of each layer: a linear classifier, tested on held-out videos. The label of a video is its folder.
+# Here every video is its own group; give `groups` for subjects, cameras, days.
+# 40 clips and 10 steps are too few for meaningful numbers (`seqff demo` uses 800 clips), but the steps are the same.
 result = seqff.probe(features, labels="folder", out=out / "probe")
 print(result.table())
 
-# %% A page about all of it, which works offline.
+# %% A self-contained report.
 page = seqff.report(run.path, [out / "probe"], out=out / "report.html")
 page
 

@@ -1,9 +1,9 @@
 """Features of each layer in scikit-learn: classify, compare layers, cluster, search.
 
-A feature store is one array a layer, with a row a video (or a frame), so everything that takes a matrix takes it. What
-must be minded is the split: rows of one video, or of one person, belong on one side of it; that is what groups are for.
+A feature store has one array per layer, with one row per video (or frame), which works with anything that takes a
+matrix. Take care with splits: rows of one video, or of one person, belong on the same side, which groups ensure.
 
-It makes 32 small clips, in half of which the digit moves fast, and takes a few seconds.
+It generates 32 small clips, in half of which the digit moves fast, and takes a few seconds.
 """
 
 # %% Clips in folders named after their class, a short training, the features of all layers.
@@ -34,28 +34,28 @@ run = seqff.train(folder / "videos", out=folder / "run", config=TrainConfig(10, 
 store = seqff.extract(run.path, folder / "videos", out=folder / "features")
 print(store)
 
-# %% Rows are videos. Their classes are the folders they lie in; here each video is a group of its own.
+# %% Rows are videos. Their classes are their folders; here each video is its own group.
 labels = np.array([path.split("/")[0] for path in store.index.video])
 groups = np.array(store.index.video)
 X = store.to_numpy("layer2")
 print(X.shape, "rows and features;", len(set(labels)), "classes")
 
-# %% Any classifier, by cross-validation that keeps groups whole; the same net untrained stands beside each layer.
-# Ten steps of training are not enough to be ahead of it; that takes some hundreds, as `seqff demo` shows.
+# %% Any classifier, with cross-validation that keeps groups whole, compared with the same net untrained.
+# Ten steps of training are not enough to beat it; `seqff demo` takes some hundreds.
 folds = GroupKFold(4)
 for name in store.names:
     svm = make_pipeline(StandardScaler(), PCA(10, random_state=0), LinearSVC())
     print(f"{name}: {cross_val_score(svm, store.to_numpy(name), labels, groups=groups, cv=folds).mean():.2f}")
 
-# %% seqff's own probes are scikit-learn estimators: their penalty is chosen inside the training part.
+# %% seqff's own probes are scikit-learn estimators, which choose their penalty inside the training part.
 scores = cross_val_score(seqff.LinearProbe(), X, labels, groups=groups, cv=folds)
 print(f"LinearProbe on layer2: {scores.mean():.2f}")
 
-# %% Layers side by side make one matrix.
+# %% Concatenated layers form one matrix.
 both = np.concatenate([store.to_numpy(name) for name in ("layer2", "layer3")], axis=1)
 print("layer2 and layer3 together:", both.shape)
 
-# %% Without labels: clusters, and the videos most like a given one.
+# %% Without labels: clusters, and the videos most similar to a given one.
 scaled = StandardScaler().fit_transform(X)
 found = KMeans(2, n_init=2, random_state=0).fit_predict(scaled)
 print(

@@ -1,13 +1,13 @@
 """Local learning in the open: what `seqff.train` does at every step, in plain torch.
 
-Four ideas are in it. Frames next to each other in time are positives; frames far apart, or of different videos, are
-negatives. Each layer has a loss of its own, seen through a head of its own that is thrown away afterwards. A layer's
-graph is gone before the next layer begins. And no gradient passes from one layer to another.
+It shows four ideas. Frames close in time are positives; distant frames and frames of different videos are negatives.
+Each layer has its own loss and its own head, which is discarded after training. A layer's graph is freed before the
+next layer runs. No gradient passes between layers.
 
-It makes 16 small clips and takes a few seconds.
+It generates 16 small clips and takes a few seconds.
 """
 
-# %% Clips with labels nobody needs here: handwritten digits that move over moving textures.
+# %% Clips, whose labels are not needed here: handwritten digits that move over moving textures.
 from __future__ import annotations
 
 import tempfile
@@ -30,12 +30,12 @@ write_digit_clips(folder / "videos", clips=16, settings=ClipSettings(size_px=48,
 manifest = seqff.scan(folder / "videos", out=folder / "manifest.json")
 print(manifest.summary())
 
-# %% The stream turns videos into batches. A batch is a bag of frames, each with its video and its time.
+# %% The stream turns videos into batches. A batch is a set of frames, each with its video and its time.
 pairs = PairsConfig(size_px=48, gap=2, far=8, clip_frames=3, videos_per_batch=8)
 transform = fit_transform(pairs.size_px, [(entry.height, entry.width) for entry in manifest.usable])
 stream = PairStream(manifest, transform, pairs, seed=0)
 
-# %% The encoder is a stack of layers. Each has a head to look through, and an optimizer of its own.
+# %% The encoder is a stack of layers. Each has its own head and optimizer.
 config = EncoderConfig(widths=(16, 32, 64), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2))
 encoder = build_encoder(config, transform, seed=0)
 torch.manual_seed(0)
@@ -57,18 +57,18 @@ for step, batch in zip(range(steps), stream.batches(), strict=False):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        h = out.detach()  # what the next layer sees: numbers, no graph
+        h = out.detach()  # input of the next layer: values without graph
         if step in (0, steps - 1):
             near, other = float(figures["positive_distance"]), float(figures["other_video_distance"])
             print(f"step {step}: {info.name} loss {loss.item():.2f}, d of positives {near:.3f}, of videos {other:.3f}")
 
-# %% The encoder alone is kept: one map a layer from frames that its transform has brought into shape.
+# %% Only the encoder is kept: it returns one map per layer for frames prepared by its transform.
 encoder.eval()
 with seqff.open_video(manifest.path(manifest.usable[0])) as reader, torch.no_grad():
     maps = encoder(transform(reader.at([0, 5, 10])))
 print([tuple(h.shape) for h in maps])
 
 # %% `seqff.train` does the same and more: augmentation, a learning-rate schedule, calibrated tolerances, monitors that
-# say when a layer collapses, checkpoints, bf16. One call, with a run folder as the result:
+# report collapsed layers, checkpoints, bf16. One call, with a run folder as the result:
 #
 #     seqff.train("videos/", out="runs/first")

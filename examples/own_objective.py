@@ -1,6 +1,6 @@
-"""An objective of your own: a loss on one layer's embeddings, trained and logged like those that come with seqff.
+"""Your own objective: a loss on one layer's embeddings, trained and logged like seqff's objectives.
 
-It makes 16 small clips and takes a few seconds.
+It generates 16 small clips and takes a few seconds.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from seqff.pairs.synthetic import ClipSettings, write_digit_clips
 
 
 class SoftTriplet(Objective):
-    """softplus(d(a, positive) - d(a, negative)), averaged over every positive pair and every negative of its anchor.
+    """softplus(d(a, positive) - d(a, negative)), averaged over all positive pairs and all negatives of their anchors.
 
-    The soft-margin triplet loss of Hermans, Beyer, Leibe 2017, arXiv:1703.07737. There is no margin to choose, and
-    nothing to gain from shrinking all distances but what d is measured in: lengths are divided out.
+    The soft-margin triplet loss of Hermans, Beyer, Leibe 2017, arXiv:1703.07737. There is no margin to choose.
+    Embeddings are normalized, so that shrinking all of them has no effect.
     """
 
-    # An objective is a torch module. Weights of its own are trained with the layer, buffers kept in checkpoints; this
-    # one needs neither. `sees` says what forward is given: the head's embeddings, unless you say otherwise.
+    # An objective is a torch module. Its weights are trained with the layer, and its buffers saved in checkpoints; this
+    # one has neither. `sees` selects the input of forward, by default the head's embeddings.
     sees = "embedding"
 
     def forward(self, z: Tensor, relation: Relation) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, and figures for metrics.jsonl.
+        """Return the loss, and metrics for metrics.jsonl.
 
         Args:
-            z: (N, D) float32, one row a frame of the batch.
+            z: (N, D) float32, one row per frame of the batch.
             relation: `positive`, (P, 2) pairs of rows; `same_video` and `other_video`, (N, N) bool, negatives.
         """
         u = F.normalize(z, dim=1)
@@ -47,16 +47,16 @@ class SoftTriplet(Objective):
 
 
 def main() -> None:
-    """Register the objective, train with it, look at the figures."""
+    """Register the objective, train with it, and print its metrics."""
     folder = Path(tempfile.mkdtemp(prefix="seqff-example-"))
     write_digit_clips(folder / "videos", clips=16, settings=ClipSettings(size_px=48, frames=16))
 
-    # Under a name it can be asked for in settings. The function is called once for every layer; `layer` tells it the
-    # layer's tolerance, channels and embedding size, in case the objective wants to know. A run can be resumed where
-    # the name is registered, so keep these lines in a module that your scripts import.
+    # The registered name can be used in settings. The function is called once for every layer; `layer` has the layer's
+    # tolerance, channels and embedding size, if the objective needs them. A run can only be resumed where the name is
+    # registered, so keep these lines in a module that your scripts import.
     OBJECTIVES["soft_triplet"] = lambda config, layer: SoftTriplet()
 
-    # Terms add up: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer.
+    # Terms are summed: `name`, `name:weight`, or `name:w1,w2,...` with a weight for every layer.
     config = TrainConfig(
         steps=10,
         log_every=10,

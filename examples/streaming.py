@@ -1,8 +1,8 @@
-"""Learn from frames as they come, as a robot would, and look at the features meanwhile; memory stays the same.
+"""Learn online from frames as they arrive, as a robot would, and use the features meanwhile; memory is constant.
 
-Run it as it is (pictures made on the spot; a few seconds), or with a source of yours and a folder for the run:
+Run it as is (generated frames; a few seconds), or with your own source and a folder for the run:
     python examples/streaming.py rtsp://camera/stream runs/live     # an address, a pipe, a file, or a camera's number
-What only trains is shorter: seqff train --stream rtsp://camera/stream --out runs/live --steps 0
+To only train, use: seqff train --stream rtsp://camera/stream --out runs/live --steps 0
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONFIG = TrainConfig(
 
 
 def made_up(frames: int) -> Iterator[tuple[float, np.ndarray]]:
-    """A camera in front of moving digits, 25 frames per second: (seconds, frame)."""
+    """Yield (seconds, frame) of moving digits, 25 frames per second."""
     settings = ClipSettings(size_px=48, frames=100, object_px=24)
     pictures = digits()[0]
     for number in range(frames):
@@ -37,14 +37,14 @@ def made_up(frames: int) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def camera(source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames of a source with their times."""
+    """Yield (seconds, frame) of a source."""
     with open_live(int(source) if source.isdigit() else source) as stream:
         for frame in stream:
             yield frame.time_seconds, frame.image
 
 
 def main() -> None:
-    """Learn; now and then say how far apart the features of this frame and of one long ago are, layer by layer."""
+    """Learn, and occasionally print the distance between the features of the current and the first frame, by layer."""
     given = sys.argv[1:]
     frames = camera(given[0]) if given else made_up(1500)
     out = Path(given[1]) if len(given) > 1 else Path(tempfile.mkdtemp(prefix="seqff-example-")) / "run"
@@ -59,7 +59,7 @@ def main() -> None:
                 text = ", ".join(f"{name} {distance:.2f}" for name, distance in distances.items())
                 print(f"{seconds:.0f} s, {learner.step} steps, distance from the first frame: {text}")
         learner.save()
-    print(f"the run is in {out}: seqff extract, probe and report take it like any other")
+    print(f"the run is in {out}: seqff extract, probe and report use it like any other")
 
 
 if __name__ == "__main__":

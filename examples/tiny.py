@@ -1,11 +1,11 @@
-"""The whole way in one file: a folder of videos, layers that learn by themselves, a linear probe. Plain torch.
+"""The whole method in one file of plain torch: a folder of videos, locally trained layers, a linear probe.
 
-    python examples/tiny.py VIDEOS        (VIDEOS/CLASS/*.mp4; the classes are only for the probe)
+    python examples/tiny.py VIDEOS        (VIDEOS/CLASS/*.mp4; only the probe uses the classes)
 
-Every layer has its own loss and its own optimizer, and what it hands on is detached, so that no gradient passes from
-one layer to another. The loss: consecutive frames are to be alike, up to a tolerance; distant frames of the same video
-are not. It is the temporal hinge on half of a layer's channels; the other half learns to tell videos apart.
-seqff does the same with everything that real videos need: exact reading, resuming, many objectives, honest probes.
+Every layer has its own loss and its own optimizer, and its output is detached, so that no gradient passes between
+    layers. Half of a layer's channels learn from the temporal hinge: consecutive frames are attracted, up to a
+    tolerance, and distant frames of the same video repelled. The other half learns to distinguish videos. seqff adds
+    everything that real videos need: exact reading, resuming, many objectives, honest probes.
 """
 
 import sys
@@ -18,19 +18,19 @@ from torch import nn
 from torch.nn import functional as F
 
 SIZE, WIDTHS, FAR = 64, (16, 32, 64, 128), 8
-TOLERANCES = (0.2, 0.16, 0.13, 0.1)  # delta of each layer: larger for earlier ones
-VIDEOS, CLIPS, STEPS = 16, 4, 300  # videos in a batch, pairs of frames of each, batches
+TOLERANCES = (0.2, 0.16, 0.13, 0.1)  # delta of each layer, larger for earlier ones
+VIDEOS, CLIPS, STEPS = 16, 4, 300  # videos per batch, pairs of frames per video, batches
 
 
 def read(path):
-    """All frames of a video: (T, 3, SIZE, SIZE) uint8."""
+    """Return all frames of a video: (T, 3, SIZE, SIZE) uint8."""
     with av.open(str(path)) as file:
         frames = [frame.to_ndarray(format="rgb24", width=SIZE, height=SIZE) for frame in file.decode(video=0)]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 
 def build_layers(seed):
-    """Convolution, pooling, ReLU; normalized input, so that a layer cannot hand on its goodness as mere length."""
+    """Convolution, pooling, ReLU; the input is normalized, so that no layer can pass on its goodness as mere length."""
     torch.manual_seed(seed)
     layers, channels = [], 3
     for number, width in enumerate(WIDTHS):
@@ -42,7 +42,7 @@ def build_layers(seed):
 
 
 class Head(nn.Module):
-    """Throw-away projector: a layer's loss sees the first half of its channels on a grid, the second as a mean."""
+    """Projection head, discarded after training: the first half of the channels on a grid, the second as a mean."""
 
     def __init__(self, channels, dim=64):
         super().__init__()
@@ -65,7 +65,7 @@ def hinge(z, video, time, tolerance, margin=0.5):
 
 
 def between_videos(z, video, temperature=0.1):
-    """InfoNCE: a frame's own video among all videos of the batch."""
+    """InfoNCE: pick a frame's own video among all videos of the batch."""
     scores, same = z @ z.T / temperature, video[:, None] == video
     others = torch.logsumexp(scores.masked_fill(same, -1e9), dim=1, keepdim=True)
     mask = same & ~torch.eye(len(z), dtype=torch.bool)
@@ -73,7 +73,8 @@ def between_videos(z, video, temperature=0.1):
 
 
 class Muon:
-    """Kernels move by steps in which all directions count alike: near to the orthogonal matrix next to the gradient."""
+    """Update kernels by the (approximately) orthogonal matrix nearest to the gradient, so that all directions count
+    alike."""
 
     def __init__(self, kernels, lr=2e-3):
         self.kernels, self.lr, self.past = list(kernels), lr, [torch.zeros_like(kernel) for kernel in kernels]
@@ -84,7 +85,7 @@ class Muon:
             past.lerp_(kernel.grad, 0.05)
             x = kernel.grad.lerp(past, 0.95).flatten(1)
             x = x / x.norm().clamp(min=1e-7)
-            for _ in range(5):  # Newton and Schulz; coefficients of K. Jordan 2024, kellerjordan.github.io/posts/muon
+            for _ in range(5):  # Newton-Schulz; coefficients of K. Jordan 2024, kellerjordan.github.io/posts/muon
                 gram = x @ x.T
                 x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
             kernel.sub_(x.view_as(kernel), alpha=self.lr * max(x.shape) ** 0.5)
@@ -92,7 +93,7 @@ class Muon:
 
 
 def batch(clips, random):
-    """Pairs of consecutive frames of some videos; crops are shared by a video, exposure changes frame by frame."""
+    """Return pairs of consecutive frames of some videos, with one crop per video and one exposure per frame."""
     frames, video, time = [], [], []
     for number in random.choice(len(clips), min(VIDEOS, len(clips)), replace=False):
         clip = clips[number]
@@ -111,14 +112,14 @@ def batch(clips, random):
 
 
 def train(layers, clips, steps, seed):
-    """Each step: every layer runs, learns from its own loss, and hands its output on without its gradient."""
+    """At each step every layer runs, learns from its own loss, and passes its output on without gradient."""
     random = np.random.default_rng(seed)
     heads = [Head(width) for width in WIDTHS]
     movers = [Muon([layer[1].weight]) for layer in layers]
     optimizers = [
         torch.optim.AdamW(
             [layer[1].bias, *head.parameters()], lr=6e-4
-        )  # heads slower: what they can do, layers need not
+        )  # heads learn slower, which leaves more for the layers
         for layer, head in zip(layers, heads, strict=True)
     ]
     for step in range(steps):
@@ -131,14 +132,14 @@ def train(layers, clips, steps, seed):
             loss.backward()
             optimizer.step()
             mover.step()
-            h = out.detach()  # the cut: nothing that a layer above learns reaches this one
+            h = out.detach()  # no gradient of the layers above reaches this one
         if step % 50 == 0 or step == steps - 1:
             print(f"step {step}: loss of the last layer {loss.item():.3f}")
 
 
 @torch.no_grad()
 def describe(layers, clips):
-    """A row a video for every layer: mean over time and mean |difference| of maps on 2 x 2 cells."""
+    """Return one row per video for every layer: mean over time and mean |difference| of maps on 2 x 2 cells."""
     rows = []
     for clip in clips:
         h, of_clip = (clip.float() / 255 - 0.45) / 0.25, []
@@ -151,7 +152,7 @@ def describe(layers, clips):
 
 
 def probe(x, labels, folds=5, penalty=0.03):
-    """Accuracy of ridge regression onto the classes, every video tested by weights that have not seen it."""
+    """Return the cross-validated accuracy of ridge regression onto the classes."""
     classes = sorted(set(labels))
     truth = torch.tensor([classes.index(label) for label in labels])
     fold, right = torch.arange(len(x)) % folds, 0
