@@ -1,4 +1,4 @@
-"""Nearest neighbours on a feature store: accuracy for k = 10, 20, 100 and 200, by whole videos and groups.
+"""Nearest neighbors on a feature store: accuracy for k = 10, 20, 100 and 200, split by whole videos and groups.
 
 Nothing is fitted, so it takes seconds; the linear probe is `seqff probe`.
 
@@ -22,18 +22,18 @@ from seqff.probes import NEIGHBORS, make_folds, read_groups, read_labels
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path, help="feature store that `seqff extract` wrote")
+    parser.add_argument("features", type=Path, help="feature store of `seqff extract`")
     parser.add_argument("--labels", default="folder", help="'folder' (default: LABEL/name.mp4) or a CSV video,label")
     parser.add_argument("--groups", help="'folder', a CSV video,group, or a regular expression for the file name")
-    parser.add_argument("--folds", type=int, help="folds (default: one a group up to 20 groups, else 5)")
-    parser.add_argument("--temperature", type=float, default=0.07, help="of the votes; small: the nearest decide")
+    parser.add_argument("--folds", type=int, help="folds (default: one per group up to 20 groups, else 5)")
+    parser.add_argument("--temperature", type=float, default=0.07, help="of the votes; smaller favors the nearest")
     parser.add_argument("--seed", type=int, default=0, help="of the folds")
     parser.add_argument("--json", action="store_true", help="print the accuracies as JSON")
     return parser.parse_args(arguments)
 
 
 def accuracies(options: argparse.Namespace) -> dict[str, dict[int, float | None]]:
-    """Accuracy by array and k; None where a fold trains on fewer rows than k."""
+    """Return accuracies by array and k; None if a fold trains on fewer than k rows."""
     store = seqff.FeatureStore.open(options.features)
     paths, hashes = [video.path for video in store.videos], [video.content_hash for video in store.videos]
     labels = read_labels(paths, options.labels, without_features=store.skipped)
@@ -57,7 +57,7 @@ def accuracies(options: argparse.Namespace) -> dict[str, dict[int, float | None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Vote, print the table."""
+    """Classify and print the table."""
     options = parse(arguments)
     try:
         found = accuracies(options)

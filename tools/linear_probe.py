@@ -1,4 +1,4 @@
-"""Extract and probe in one go: what each layer of a run is worth, beside the untrained net and raw pixels.
+"""Extract and probe in one step: accuracy of each layer of a run, compared with the untrained net and raw pixels.
 
 Example:
     python tools/linear_probe.py runs/first videos/ --groups '(?P<group>[a-z]+)_'
@@ -17,25 +17,25 @@ import seqff
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="run folder that `seqff train` wrote")
+    parser.add_argument("run", type=Path, help="run folder of `seqff train`")
     parser.add_argument("videos", type=Path, help="folder of videos, a video, or a manifest (*.json)")
     parser.add_argument("--labels", default="folder", help="'folder' (default: LABEL/name.mp4) or a CSV video,label")
     parser.add_argument("--groups", help="'folder', a CSV video,group, or a regular expression for the file name")
     parser.add_argument("--out", type=Path, help="folder for features/ and probe/ (default: RUN/linear_probe)")
-    parser.add_argument("--folds", type=int, help="folds (default: one a group up to 20 groups, else 5)")
-    parser.add_argument("--per", choices=("video", "frame"), default="video", help="a row a video or a row a frame")
-    parser.add_argument("--grid", type=int, default=2, help="cells along each side that maps are averaged over")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th frame")
+    parser.add_argument("--folds", type=int, help="folds (default: one per group up to 20 groups, else 5)")
+    parser.add_argument("--per", choices=("video", "frame"), default="video", help="one row per video or per frame")
+    parser.add_argument("--grid", type=int, default=2, help="cells along each side over which maps are averaged")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th frame")
     parser.add_argument("--max-bad", type=float, default=0.05, help="largest share of videos that may be unreadable")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the bootstrap")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the nets run")
-    parser.add_argument("--overwrite", action="store_true", help="replace features and results that are there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the folds and the bootstrap")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the nets")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing features and results")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Extract (or take the features that are there already), probe, print the table."""
+    """Extract (or use existing features), probe, and print the table."""
     options = parse(arguments)
     out: Path = options.out or options.run / "linear_probe"
     try:

@@ -1,8 +1,8 @@
-"""Make notebooks of the examples that are cut into cells: python tools/make_notebooks.py [FOLDER].
+"""Generate notebooks from the examples that have cells: python tools/make_notebooks.py [FOLDER].
 
-A cell begins with a line `# %% what it does`; that text, and comment lines right below it, become a cell of text above
-the code. The docstring becomes the first cell. The scripts are what the tests run; the notebooks hold no outputs.
-Needs nbformat (pip install -e '.[docs]').
+A cell starts with a line `# %% what it does`; that text and the comment lines right below become a text cell above the
+code. The docstring becomes the first cell. Tests run the scripts; the notebooks contain no outputs. Needs nbformat (pip
+install -e '.[docs]').
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARK = "# %%"
 
 
 def notebook(source: str, title: str) -> nbformat.NotebookNode:
-    """Cut a script into the cells of a notebook.
+    """Convert a script to a notebook.
 
     Args:
         source: the script.
@@ -36,7 +36,7 @@ def notebook(source: str, title: str) -> nbformat.NotebookNode:
         if code := "\n".join(code).strip():
             made.append(v4.new_code_cell(code))
     for number, cell in enumerate(made):
-        cell["id"] = f"cell-{number}"  # nbformat's own are drawn at random
+        cell["id"] = f"cell-{number}"  # nbformat's own ids are random
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     found = v4.new_notebook(cells=made, metadata=kernel)
     nbformat.validate(found)
@@ -54,7 +54,7 @@ def notebooks() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the notebooks."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else EXAMPLES / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in notebooks().items():

@@ -1,6 +1,6 @@
-"""The reference pages of the site, made from the code and README.md whenever it is built (a hook of mkdocs.yml).
+"""The reference pages of the site, generated from the code whenever it is built (a hook of mkdocs.yml).
 
-Nothing is written into docs/: the pages cannot be older than the code. To look at one without a build:
+Nothing is written to docs/, so the pages are never older than the code. To print one without a build:
     python tools/make_reference.py settings
 """
 
@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Hand the pages to mkdocs, which calls this when it has found the files in docs/."""
+    """Add the pages to mkdocs, which calls this after it has found the files in docs/."""
     from mkdocs.structure.files import File
 
     for name, text in pages().items():
@@ -56,7 +56,7 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def commands() -> str:
-    """Say of every command what its --help says."""
+    """Return the page of commands, with their help and flags."""
     parts = ["# Commands", fence(overview())]
     for name, summary in COMMANDS.items():
         parts += [f"## seqff {name}", f"{summary[0].upper()}{summary[1:]}."]
@@ -66,7 +66,7 @@ def commands() -> str:
 
 
 def flags(command: str) -> set[str]:
-    """Return every flag a command knows, as one may write it (with - or with _)."""
+    """Return every flag of a command, in all spellings (with - or _)."""
     found = {"--help", "--help-all", "--debug"}
     for options in options_of(command):
         for setting in walk(options):
@@ -76,13 +76,13 @@ def flags(command: str) -> set[str]:
 
 
 def settings() -> str:
-    """List the settings of a training, part by part."""
+    """Return the page of all settings of a training, by group."""
     parts = [
         "# Settings",
-        "Everything a training can be told, seeds and devices aside. The same names serve as flags "
-        "(`seqff train videos/ --out RUN --pairs.size-px 96`), in YAML (`--config FILE`, any part of a run's "
-        "`config.yaml`) and in Python (`config={'pairs': {'size_px': 96}}`, or the dataclasses of `seqff.config`). A "
-        "name that does not exist is an error with a suggestion.",
+        "All settings of a training, except seed and device. The same names work as flags "
+        "(`seqff train videos/ --out RUN --pairs.size-px 96`), in YAML (`--config FILE`, any subset of a run's "
+        "`config.yaml`) and in Python (`config={'pairs': {'size_px': 96}}`, or the dataclasses of `seqff.config`). "
+        "An unknown name is an error with a suggestion.",
     ]
     for path, kind in parts_of(TrainConfig):
         parts += [f"## {path or 'The run'}" if not path else f"## `{path}`", prose(inspect.getdoc(kind) or "")]
@@ -92,11 +92,11 @@ def settings() -> str:
 
 
 def presets() -> str:
-    """List the presets with what they change."""
+    """Return the page of presets, with their changes to the defaults."""
     parts = [
         "# Presets",
-        "`seqff train videos/ --out RUN --preset NAME`. Below each name stands what differs from the defaults, as "
-        "`--config` would take it; `--config` and flags win over the preset.",
+        "`seqff train videos/ --out RUN --preset NAME`. Each preset is shown as changes to the defaults, in the "
+        "form of `--config`; `--config` and flags override the preset.",
     ]
     plain = to_dict(TrainConfig())
     for name, preset in PRESETS.items():
@@ -107,7 +107,7 @@ def presets() -> str:
 
 
 def difference(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults, nested as the settings are."""
+    """Return the values that differ from the defaults, nested like the settings."""
     found = {}
     for name, value in values.items():
         if isinstance(value, dict):
@@ -120,7 +120,7 @@ def difference(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def python() -> str:
-    """List the public names of the package."""
+    """Return the page of public names of the package."""
     parts = ["# Python", "The public names of `seqff`; each command is a function of the same name and arguments."]
     for name in seqff.__all__:
         if name == "__version__":
@@ -133,11 +133,11 @@ def python() -> str:
 
 
 def examples() -> str:
-    """Show the examples in full."""
+    """Return the page of examples, in full."""
     parts = [
         "# Examples",
-        "Each runs as it is, on clips it makes itself, and is read from top to bottom; the tests run them all. They "
-        "lie in the folder `examples/`; those marked as notebooks also as `examples/notebooks/*.ipynb`.",
+        "Each example runs as is, on clips that it generates; the tests run them all. They are in the folder "
+        "`examples/`; those marked as notebooks are also in `examples/notebooks/*.ipynb`.",
     ]
     for path in sorted(EXAMPLES.glob("*.py")):
         source = path.read_text(encoding="utf-8")

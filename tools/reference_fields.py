@@ -1,4 +1,4 @@
-"""Dataclasses of settings as tables: names, values, defaults, and the texts below the fields."""
+"""Settings dataclasses as tables: names, types, defaults, and descriptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parts_of(kind: type, path: str = "") -> Iterator[tuple[str, type]]:
 
 
 def table(kind: type, first: str, name: Callable[[Setting], str]) -> str:
-    """Make a table of the fields of a dataclass; what is itself a dataclass has a table of its own."""
+    """Return a table of the fields of a dataclass; nested dataclasses have their own tables."""
     rows = [f"| {first} | takes | default | |", "|---|---|---|---|"]
     for setting in fields(kind):
         if setting.kind is TrainConfig:
@@ -35,7 +35,7 @@ def table(kind: type, first: str, name: Callable[[Setting], str]) -> str:
 
 
 def flag(setting: Setting) -> str:
-    """Return how an argument is written on the command line."""
+    """Return the command-line flag of a setting."""
     if setting.positional:
         return f"`{setting.name.upper()}`"
     name = setting.name.replace("_", "-")
@@ -43,7 +43,7 @@ def flag(setting: Setting) -> str:
 
 
 def takes(kind: Any) -> str:
-    """Say in a word or two what values a type has."""
+    """Describe the values of a type in a word or two."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
@@ -58,7 +58,7 @@ def takes(kind: Any) -> str:
 
 
 def default(value: Any) -> str:
-    """Write a default as YAML would."""
+    """Format a default as YAML."""
     if value is dataclasses.MISSING:
         return "required"
     if value is None or value in ((), ""):

@@ -11,7 +11,7 @@ ENTRY = re.compile(r"^ {4}(\*{0,2}\w[\w, `.]*): (.*)$")
 
 
 def prose(doc: str) -> str:
-    """Turn a docstring in Google's form into Markdown."""
+    """Convert a Google-style docstring to Markdown."""
     out: list[str] = []
     inside = False
     for line in doc.splitlines():
@@ -28,19 +28,19 @@ def prose(doc: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Keep Markdown from reading marks into plain text; code between backticks stays as it is."""
+    """Escape Markdown characters in plain text, except in code between backticks."""
     pieces = re.split(r"(`[^`]*`)", text)
     pieces[::2] = [re.sub(r"([*_\[\]])", r"\\\1", piece).replace("<", "&lt;") for piece in pieces[::2]]
     return "".join(pieces)
 
 
 def fence(text: str, language: str = "text") -> str:
-    """Make a block of code."""
+    """Return a code block."""
     return f"```{language}\n{text.rstrip()}\n```"
 
 
 def signature(name: str, value: Any) -> str:
-    """Write how something is called, one argument a line."""
+    """Return a signature with one argument per line."""
     try:
         found = inspect.signature(value)
     except (TypeError, ValueError):
@@ -63,7 +63,7 @@ def signature(name: str, value: Any) -> str:
 
 
 def members(value: type) -> list[str]:
-    """List the public methods and properties that a class of ours defines, with their first lines."""
+    """List the public methods and properties of a class, with the first lines of their docstrings."""
     found = []
     for kind in reversed(value.__mro__):
         if not kind.__module__.startswith("seqff."):

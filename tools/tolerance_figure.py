@@ -1,8 +1,8 @@
-"""Draw docs/tolerance.svg: what a tolerance and a margin do, and how far apart frames are to begin with.
+"""Draw docs/tolerance.svg: the effect of tolerance and margin, and distances under an untrained encoder.
 
     python tools/tolerance_figure.py docs/tolerance.svg
 
-Left the formulas; right distances that an untrained encoder gives, on 64 clips of the demo, with the default settings.
+Left: the formulas. Right: distances under an untrained encoder, on 64 clips of the demo, with the default settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BATCHES = 4
 
 
 def draw_formulas(axes: Axes) -> None:
-    """The hinges of a positive and of a negative, and the logistic form of the first."""
+    """Draw the hinges of a positive and of a negative, and the logistic form of the first."""
     d = np.linspace(0, 2, 400)
     scale = 10
     axes.plot(d, np.maximum(0, d - TOLERANCE), color=BLUE, label="positive: max(0, d − δ)")
@@ -51,7 +51,7 @@ def draw_formulas(axes: Axes) -> None:
 
 @torch.no_grad()
 def measure(folder: Path) -> tuple[list[str], dict[tuple[str, str], list[Tensor]]]:
-    """Distances of all layers, untrained: the layers' names, and (what the loss sees, kind of pair) -> one a layer."""
+    """Return the names of the layers, and (pooling, kind of pair) -> distances per layer, untrained."""
     config = TrainConfig()
     write_digit_clips(folder / "videos", clips=64, progress=False)
     manifest = seqff.scan(folder / "videos", out=folder / "manifest.json", progress=False)
@@ -76,7 +76,7 @@ def measure(folder: Path) -> tuple[list[str], dict[tuple[str, str], list[Tensor]
 
 
 def draw_distances(axes: Axes, names: list[str], found: dict[tuple[str, str], list[Tensor]]) -> None:
-    """Median and the middle 80 % of the distances, layer by layer."""
+    """Draw median and middle 80 % of the distances, by layer."""
     texts = {"positive": "next frame", "other": "other video", "default": "cells, head", "global": "global mean"}
     shifts = {("default", "positive"): -0.21, ("default", "other"): -0.07, ("global", "positive"): 0.07}
     for (sees, kind), layers in found.items():
