@@ -1,4 +1,4 @@
-"""What the layers make of a sample of the videos: the one pass over frames that all pictures of the page rest on."""
+"""Decode a sample of the videos once, and compute the layers' activations for all pictures of the page."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from seqff.video import Manifest, VideoEntry, open_video
 from seqff.video.rows import chosen, column
 
 CLIP_FRAMES = 8
-"""Consecutive frames, from the middle of a video, that stand for it: enough to see motion, cheap to decode."""
+"""Consecutive frames from the middle of a video that represent it: enough to see motion, cheap to decode."""
 LONG_FRAMES = 64
-"""Most frames of a video whose way through feature space is drawn."""
+"""Maximum number of frames of a video whose path through feature space is drawn."""
 MOST_LAYERS = 6
 SHORT_SIDE_PX = 96
-"""Of a frame as it is shown."""
+"""Shorter side of a displayed frame."""
 FILM_FRAMES = 8
-"""Frames, over the whole of a video, by which it is shown."""
-GRID = 2  # as `seqff extract` pools by default
+"""Number of frames, over a whole video, that represent it."""
+GRID = 2  # the default of `seqff extract`
 PIXEL_GRID = 8
 
 
 @dataclass
 class Clip:
-    """Some frames of a video and what the layers make of them.
+    """Some frames of a video and the layers' activations.
 
     Args:
         video: its path.
-        content: hash of the file: copies of one video have the same.
-        frames: (T,) numbers of the frames.
-        pictures: (T, h, w, 3) uint8, what the encoder sees of them, in the size they are shown in.
-        pooled: by layer ("pixels" too), (T, D) float32 features of each frame.
-        peak: by layer, (T, C) float32, largest activity of each channel.
-        place: by layer, (T, C, 2) float32, where it is: (x, y) as shares of the frame.
+        content: content hash; equal for copies of a video.
+        frames: (T,) frame numbers.
+        pictures: (T, h, w, 3) uint8, the frames as seen by the encoder, at display size.
+        pooled: by layer (including "pixels"), (T, D) float32 features of each frame.
+        peak: by layer, (T, C) float32, maximum activity of each channel.
+        place: by layer, (T, C, 2) float32, its position, (x, y) as fractions of the frame.
     """
 
     video: str
@@ -55,21 +55,21 @@ class Clip:
     place: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def descriptor(self, layer: str) -> NDArray[np.float32]:
-        """Return (3 D,) mean, deviation and mean |difference| over the frames, as `seqff extract` describes a clip."""
+        """Return (3 D,) mean, standard deviation and mean |difference| over the frames, as `seqff extract` does."""
         return temporal_pool(self.pooled[layer]).ravel()
 
 
 @dataclass(frozen=True)
 class ActivationSample:
-    """Some of the videos, as pictures and as features.
+    """Pictures and features of a sample of the videos.
 
     Args:
-        clips: a short one of each video looked at.
-        long: a few videos over their whole length, with the features of the untrained layers (`untrained/LAYER`) too.
-        films: by path, a few frames over the whole length of the videos asked for; pictures alone.
+        clips: a short clip of each sampled video.
+        long: a few videos over their whole length, including features of the untrained layers (`untrained/LAYER`).
+        films: by path, a few frames over the whole length of requested videos; only pictures.
         layers: the layers shown, bottom to top.
-        usable: videos there were to choose from.
-        failed: by path, why a video that was chosen could not be read.
+        usable: number of videos to sample from.
+        failed: by path, why a sampled video could not be read.
         size: (height, width) of the pictures, px.
     """
 
@@ -94,18 +94,18 @@ def sample_activations(
     device: torch.device,
     progress: bool,
 ) -> ActivationSample:
-    """Decode and describe a sample of the videos.
+    """Decode a sample of the videos and compute their activations.
 
     Args:
-        manifest: of the videos.
+        manifest: manifest of the videos.
         encoder: the trained net.
-        untrained: the same before training; None if there is none.
-        most: videos of which a short clip is taken; drawn by the seed where there are more.
-        long: videos that are followed over their whole length.
-        films: paths of videos whose frames are shown besides; those that the manifest does not know are left out.
-        seed: of the draw.
-        device: where the encoders run.
-        progress: show a progress bar (on a terminal).
+        untrained: the untrained net; None if there is none.
+        most: maximum number of short clips; of more videos, a random sample.
+        long: number of videos followed over their whole length.
+        films: paths of further videos whose frames are shown; unknown ones are ignored.
+        seed: seed of the sampling.
+        device: device of the encoders.
+        progress: show a progress bar if stderr is a terminal.
     """
     usable = manifest.usable
     rng = np.random.default_rng(seed)
@@ -145,35 +145,35 @@ def sample_activations(
 
 
 def shown_layers(names: Sequence[str]) -> list[str]:
-    """Return the names of all layers, or of some from first to last where there are many."""
+    """Return the names of all layers, or if there are many, of some from first to last."""
     places = np.unique(np.linspace(0, len(names) - 1, min(MOST_LAYERS, len(names))).round().astype(int))
     return [names[place] for place in places]
 
 
 def shown_size(transform: FrameTransform) -> tuple[int, int]:
-    """Return (height, width) of a picture of what the encoder sees, px."""
+    """Return the (height, width) at which the encoder's input is displayed, px."""
     scale = SHORT_SIDE_PX / min(transform.height, transform.width)
     return round(transform.height * scale), round(transform.width * scale)
 
 
 def middle(frames: int, count: int) -> NDArray[np.int64]:
-    """Return the numbers of `count` consecutive frames around the middle of a video; of all, if it has fewer."""
+    """Return `count` consecutive frame numbers around the middle of a video; all if it has fewer."""
     start = max(0, (frames - count) // 2)
     return np.arange(start, min(start + count, frames))
 
 
 def spread(frames: int, count: int) -> NDArray[np.int64]:
-    """Return the numbers of at most `count` frames, equally far apart, over the whole of a video."""
+    """Return up to `count` evenly spaced frame numbers over the whole video."""
     return np.arange(0, frames, -(-frames // count))
 
 
 class Describer:
-    """Sends clips through an encoder.
+    """Computes the activations of clips.
 
     Args:
         encoder: in eval mode, on the device.
-        layers: names of those whose maps are kept.
-        device: to compute on.
+        layers: names of the layers whose maps are kept.
+        device: device for computation.
     """
 
     def __init__(self, encoder: Encoder, layers: Sequence[str], device: torch.device) -> None:
@@ -182,7 +182,7 @@ class Describer:
         self.wanted = {name: names.index(name) for name in layers}
 
     def __call__(self, clip: Clip) -> Clip:
-        """Fill in what the layers make of a clip, and return it."""
+        """Add the layers' activations to a clip, and return it."""
         transform = self.encoder.transform
         frames = [
             cv2.resize(x, (transform.width, transform.height), interpolation=cv2.INTER_AREA) for x in clip.pictures
@@ -201,7 +201,7 @@ class Describer:
 
 
 def _decode(path: Path, entry: VideoEntry, frames: NDArray[np.int64], size: tuple[int, int], fit: Fit) -> Clip:
-    """Read frames as the encoder sees them, cropped or between bars, but in the size they are shown."""
+    """Read frames as the encoder sees them, cropped or letterboxed, but at display size."""
     shown = FrameTransform(size[0], size[1], fit=fit)
     with open_video(path, size=shown.decode_size(entry.height, entry.width), entry=entry) as reader:
         read = reader.at(frames)
@@ -210,7 +210,7 @@ def _decode(path: Path, entry: VideoEntry, frames: NDArray[np.int64], size: tupl
 
 
 def _from_different_folders(entries: Sequence[VideoEntry], count: int, random: np.random.Generator) -> list[VideoEntry]:
-    """Draw some videos, one a folder as long as there are folders: where folders are classes, of different ones."""
+    """Sample videos from different folders as far as possible, since folders are often classes."""
     order = [entries[place] for place in random.permutation(len(entries))]
     first: dict[str, VideoEntry] = {}
     for entry in order:

@@ -1,4 +1,4 @@
-"""Charts as SVG that takes its colors from the page, so that it is light or dark with it."""
+"""SVG charts whose colors come from the page, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqff.report.html import Content, Html, join, tag
 WIDTH, HEIGHT = 340.0, 210.0
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 10.0, 24.0, 32.0
 MOST_POINTS = 300
-"""Of a line; longer ones are thinned, which no eye can see at this size."""
+"""Maximum number of points of a line; longer lines are thinned, which is invisible at this size."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Series:
     """A line of a chart.
 
     Args:
-        points: (x, y) in order of x.
-        name: shown, with the value, to whoever points at it.
-        style: `stroke` and the like, as CSS.
-        dashed: drawn dashed.
-        raw: what the points are smoothed from; drawn faintly behind them.
+        points: (x, y), sorted by x.
+        name: tooltip, shown with the value.
+        style: CSS, such as `stroke`.
+        dashed: draw a dashed line.
+        raw: the points before smoothing, drawn faintly behind.
     """
 
     points: Sequence[tuple[float, float]]
@@ -37,15 +37,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A value with its interval, at a place on the x axis.
+    """A value with its interval, at a position on the x axis.
 
     Args:
-        place: on the x axis, in categories.
-        value: height of the mark.
+        place: position on the x axis, in categories.
+        value: the value.
         low: lower end of the interval.
-        high: upper end of it.
-        name: shown to whoever points at it.
-        class_: CSS class, says which kind it is.
+        high: upper end of the interval.
+        name: tooltip.
+        class_: CSS class of its kind.
     """
 
     place: float
@@ -58,13 +58,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axes:
-    """Where values go: linear scales from data to the plane of the picture.
+    """Linear scales from data to drawing coordinates.
 
     Args:
-        x: lowest and highest x.
-        y: lowest and highest y.
-        width: of the picture.
-        height: of the picture.
+        x: minimum and maximum x.
+        y: minimum and maximum y.
+        width: width of the drawing.
+        height: height of the drawing.
     """
 
     x: tuple[float, float]
@@ -73,23 +73,23 @@ class Axes:
     height: float = HEIGHT
 
     def across(self, x: float) -> float:
-        """Return where an x goes."""
+        """Return the horizontal coordinate of an x."""
         low, high = self.x
         return LEFT + (x - low) / ((high - low) or 1) * (self.width - LEFT - RIGHT)
 
     def up(self, y: float) -> float:
-        """Return where a y goes."""
+        """Return the vertical coordinate of a y."""
         low, high = self.y
         return self.height - BOTTOM - (y - low) / ((high - low) or 1) * (self.height - TOP - BOTTOM)
 
 
 def line_chart(title: str, series: Sequence[Series], *, y_to: float | None = None) -> Html:
-    """Draw lines over the steps of a training, from 0 or the lowest value on.
+    """Draw lines over the steps of a training; the y axis starts at 0 or the minimum.
 
     Args:
-        title: above the chart.
-        series: what to draw; lines of less than two points are drawn as dots.
-        y_to: highest y shown; None for as high as the lines go.
+        title: title above the chart.
+        series: lines to draw; those with fewer than two points are drawn as dots.
+        y_to: maximum of the y axis; None for the maximum of the lines.
     """
     values = [y for line in series for _, y in (*line.points, *line.raw)]
     steps = [x for line in series for x, _ in line.points]
@@ -127,10 +127,10 @@ def mark_chart(
     """Draw values with their intervals by category, from 0 to 1.
 
     Args:
-        title: above the chart.
+        title: title above the chart.
         categories: names along the x axis.
-        marks: what to draw.
-        levels: lines across: height, name, CSS class.
+        marks: values to draw.
+        levels: horizontal lines: height, name, CSS class.
     """
     width = max(440.0, 46.0 * len(categories))
     axes = Axes((-0.5, len(categories) - 0.5), (0.0, 1.0), width, height=290.0)
@@ -151,7 +151,7 @@ def mark_chart(
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
-    """Return about four round values that cover low to high: steps of 1, 2 or 5 times a power of ten."""
+    """Return about four round values that cover low to high, in steps of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / 4 or abs(high) / 4 or 1.0
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= raw * (1 - 1e-9))
@@ -160,7 +160,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
 
 
 def smooth(points: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], int]:
-    """Return the running mean of a line over a fifteenth of its points, and over how many; 1 for short lines."""
+    """Return the moving average of a line over a fifteenth of its points, and the window; 1 for short lines."""
     half = len(points) // 30
     total = np.concatenate([[0.0], np.cumsum([y for _, y in points])])
     places = np.arange(len(points))
@@ -170,21 +170,21 @@ def smooth(points: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, flo
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most some `MOST_POINTS` of the points, the last one always."""
+    """Return about `MOST_POINTS` of the points, including the last."""
     every = max(1, len(points) // MOST_POINTS)
     kept = list(points[::every])
     return kept if not points or kept[-1] == points[-1] else [*kept, points[-1]]
 
 
 def layer_style(number: int, layers: int) -> str:
-    """Return the color of a layer as CSS: hues in the order of depth, their lightness set by the page."""
+    """Return the CSS color of a layer: hues by depth, with the lightness set by the page."""
     hue = 190 + 140 * (number / max(layers - 1, 1))
     color = f"hsl({hue:.0f} 65% var(--light))"
     return f"stroke:{color};color:{color}"
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> Html:
-    """Return what the colors mean: (name, CSS class, CSS style) each."""
+    """Return a legend of (name, CSS class, CSS style) entries."""
     keys = [
         tag("span", tag("i", class_=f"swatch {class_}", style=style or None), name, class_="key")
         for name, class_, style in entries

@@ -1,4 +1,4 @@
-"""A map of all clips per layer; pointing at a dot shows its frame and its video."""
+"""A map of all clips per layer; hovering over a dot shows its frame and video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seqff.report.projection import Projection, fit, project
 
 SIDE, EDGE = 320.0, 12.0
 COLORS = 10
-"""Most groups that get a color of their own; further ones share gray."""
+"""Number of groups with their own color; all others are gray."""
 
 
 def map_of_clips(
@@ -28,7 +28,7 @@ def map_of_clips(
     projection: Projection,
     seed: int,
 ) -> Section:
-    """Draw a dot a video in each layer's space, colored by label, or by folder where no labels are known."""
+    """Draw one dot per video in each layer's space, colored by label, or by folder if labels are unknown."""
     question = "Where do the clips lie in each layer?"
     if sample is None or len(sample.clips) < 3:
         why = why or f"{0 if sample is None else len(sample.clips)} clips are too few for a map; it takes three."
@@ -54,14 +54,14 @@ def map_of_clips(
     )
     picture = tag("svg", tag("use", href="#frame0"), viewBox=f"0 0 {images.width} {images.height}")
     lines = tag("b", class_="card-name"), tag("span", class_="card-note")
-    card = tag("div", picture, *lines, id="card", role="status", hidden="")  # the page's script fills it in
+    card = tag("div", picture, *lines, id="card", role="status", hidden="")  # filled in by the page's script
     shown = join(legend(keys) if len(colors) > 1 else None, tag("div", *maps, class_="grid maps"))
     body = join(figure("figure-map", shown, caption), card, data_block("clips", _dots(sample, images, groups, by)))
     return Section("map", "map", question, _answer(sample, by, colors), body)
 
 
 def color_of(groups: Sequence[str]) -> dict[str, int]:
-    """Give the groups with the most members colors of their own, 0 to COLORS - 1, by name; the others share one."""
+    """Assign colors 0 to COLORS - 1 to the largest groups, in order of names; the others share one."""
     most = [group for group, _ in Counter(sorted(groups)).most_common(COLORS)]
     own = {group: number for number, group in enumerate(sorted(most))}
     return own | dict.fromkeys(sorted(set(groups) - set(own)), COLORS)
@@ -77,7 +77,7 @@ def _answer(sample: ActivationSample, by: str, colors: Mapping[str, int]) -> str
 
 
 def _dots(sample: ActivationSample, images: ImageStore, groups: Sequence[str], by: str) -> list[dict[str, Any]]:
-    """Return what the page's script says of each dot."""
+    """Return the data of each dot for the page's script."""
     dots = []
     for clip, group in zip(sample.clips, groups, strict=True):
         moment = len(clip.frames) // 2

@@ -1,4 +1,4 @@
-"""What it cost: time, speed, size."""
+"""Cost of the run: time, speed, size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqff.report.html import Content, Section, absent, figure, join, table, tag
 
 
 def cost(data: ReportData) -> Section:
-    """Show the seconds and frames per second of the training, the size of the net, the seconds of the probes."""
+    """Show the seconds and frames per second of the training, the size of the net, and the seconds of the probes."""
     seconds, frames, steps = spent(data.metrics)
     answer = (
         "Not noted."
@@ -34,7 +34,7 @@ def cost(data: ReportData) -> Section:
 
 
 def spent(metrics: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
-    """Return seconds, frames and steps of a training from its lines; the clock starts anew at each resumption."""
+    """Return the seconds, frames and steps of a training from its log; the clock restarts when it is resumed."""
     seconds = before = frames = 0.0
     step = 0
     for line in metrics:

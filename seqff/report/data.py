@@ -1,4 +1,4 @@
-"""What lies on disk of a run and its probes, read once for the whole page; what is absent is noted, not an error."""
+"""Read a run and its probes from disk once for the whole page; missing data is recorded, not an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seqff.training.run_folder import ENVIRONMENT, STREAM
 from seqff.video import Manifest
 
 COLUMNS = ("video", "label", "group", "fold")
-"""Of predictions.csv, before the answers of the arrays."""
+"""First columns of predictions.csv, before the predictions of each array."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Probe:
     """A result of `seqff probe`.
 
     Args:
-        folder: of the result.
-        name: as much of its path as tells it from the others.
-        content: of results.json.
-        answers: rows of predictions.csv: video, label, group, fold, and the class that each array answered; empty where
+        folder: folder of the result.
+        name: the part of its path that distinguishes it from the others.
+        content: content of results.json.
+        answers: rows of predictions.csv: video, label, group, fold, and the class predicted from each array; empty if
             there is no such file.
     """
 
@@ -46,7 +46,7 @@ class Probe:
 
     @property
     def arrays(self) -> list[str]:
-        """Names of the arrays of features whose answers are known."""
+        """Names of the arrays whose predictions are known."""
         return [name for name in (self.answers[0] if self.answers else ()) if name not in COLUMNS]
 
     @property
@@ -57,18 +57,18 @@ class Probe:
 
 @dataclass(frozen=True)
 class ReportData:
-    """A run as it lies on disk.
+    """The data of a run.
 
     Args:
         run: the folder.
         config: content of config.yaml.
-        environment: versions the numbers depend on; empty if env.json is absent.
+        environment: versions that the numbers depend on; empty if env.json is missing.
         metrics: lines of metrics.jsonl.
-        manifest: the videos trained on; None if it cannot be read.
+        manifest: the training videos; None if it cannot be read.
         encoder: the trained net; None if it cannot be loaded.
-        untrained: the same before the first step; None if it cannot be loaded.
+        untrained: the untrained net; None if it cannot be loaded.
         probes: results, in the order given.
-        missing: by name of what is None or empty, why.
+        missing: for each field that is None or empty, why.
     """
 
     run: Path
@@ -83,7 +83,7 @@ class ReportData:
 
     @property
     def layers(self) -> list[str]:
-        """Names of the layers, bottom to top: of the encoder, else as the metrics name them."""
+        """Names of the layers, bottom to top, from the encoder or else from the metrics."""
         if self.encoder is not None:
             return [info.name for info in self.encoder.feature_info]
         return list(dict.fromkeys(key.split("/")[0] for line in self.metrics for key in line if "/" in key))
@@ -94,7 +94,7 @@ class ReportData:
         return next((probe.labels for probe in self.probes if probe.labels), {})
 
     def series(self, layer: str, name: str) -> list[tuple[float, float]]:
-        """Return a figure of a layer over the steps, (step, value), where it was noted."""
+        """Return the logged values of a layer's metric, as (step, value)."""
         key = f"{layer}/{name}"
         return [(float(line["step"]), float(line[key])) for line in self.metrics if line.get(key) is not None]
 
@@ -103,7 +103,7 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
     """Read a run folder and results.
 
     Raises:
-        RunError: the folder is no run, or a folder given as a result holds none.
+        RunError: the folder is not a run, or a folder given as a result contains none.
     """
     config = read_run_config(run)
     missing: dict[str, str] = {}
@@ -133,10 +133,10 @@ def read_report_data(run: Path, probes: Sequence[Path]) -> ReportData:
 
 
 def read_probes(folders: Sequence[Path]) -> list[Probe]:
-    """Read results; a folder of such folders (one for each label column or seed) stands for all of them.
+    """Read results; a folder of result folders (for label columns or seeds) stands for all of them.
 
     Raises:
-        RunError: no result there, or a file that is none.
+        RunError: there is no result, or an invalid one.
     """
     found: list[Path] = []
     for folder in folders:
@@ -155,10 +155,10 @@ def _read_probe(folder: Path, name: str) -> Probe:
 
 
 def check_encoders(data: ReportData) -> None:
-    """Make sure that each probe is of the run's encoder, or of an evaluation that the run is a fold of.
+    """Check that each probe is of the run's encoder, or of an evaluation of which the run is a fold.
 
     Raises:
-        RunError: one is of another encoder.
+        RunError: a probe is of another encoder.
     """
     for probe in data.probes:
         if is_of_another_encoder(data, probe):
@@ -170,7 +170,7 @@ def check_encoders(data: ReportData) -> None:
 
 
 def is_of_another_encoder(data: ReportData, probe: Probe) -> bool:
-    """Whether a probe says that it is of an encoder that is not the run's; of an evaluation's folds one must be."""
+    """Whether a probe's recorded encoder is not the run's; for an evaluation, none of its folds' encoders."""
     probed = probe.content.get("encoder_hash")
     if data.encoder is None or probed is None:
         return False

@@ -1,4 +1,4 @@
-"""How do features move in time? A clip's way through feature space, and how alike its moments are."""
+"""Temporal dynamics of features: paths of clips through feature space, and self-similarity of their moments."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from seqff.report.projection import fit, principal_axes
 
 SIDE, EDGE = 170.0, 9.0
 PLAYED, SHOWN = 22, 8
-"""Frames by which a video that is followed is played, and those that stand beside."""
+"""Number of frames of a followed video that are played, and that are shown beside."""
 
 
 def dynamics(sample: ActivationSample | None, images: ImageStore, why: str) -> Section:
-    """Follow a few videos over their length through pixels and every layer."""
+    """Follow a few videos over their whole length in pixels and every layer."""
     question = "How do features move in time?"
     followed = [] if sample is None else [clip for clip in sample.long if len(clip.frames) > 2]
     if sample is None or not followed:
@@ -29,7 +29,7 @@ def dynamics(sample: ActivationSample | None, images: ImageStore, why: str) -> S
             absent_figure("figure-similarity", why, "Self-similarity"),
         )
         return Section("dynamics", "motion", question, "Not looked at.", body)
-    # pixels and the layers; below them the untrained layers, where they are known
+    # Pixels and the layers; below them the untrained layers, if known.
     untrained = [f"untrained/{layer}" for layer in sample.layers if f"untrained/{layer}" in followed[0].pooled]
     rows = [["pixels", *sample.layers], *([["", *untrained]] if untrained else [])]
     ways: list[Html] = []
@@ -57,13 +57,13 @@ def dynamics(sample: ActivationSample | None, images: ImageStore, why: str) -> S
 
 
 def step_share(features: NDArray[np.float32]) -> float:
-    """Return the mean squared step from one frame to the next, as a share of that between any two frames of the video.
+    """Return the mean squared step between consecutive frames, relative to that between any two frames of the video.
 
     Args:
         features: (T, D), T >= 2.
 
     Returns:
-        Near 0 for features that change slowly, 1 for those that know nothing of the order; 0 if nothing changes.
+        Near 0 for slowly changing features, 1 for features without temporal order; 0 if nothing changes.
     """
     steps = np.square(np.diff(features.astype(np.float64), axis=0)).sum(axis=1).mean()
     apart = 2 * features.astype(np.float64).var(axis=0).sum() * len(features) / (len(features) - 1)
@@ -71,19 +71,19 @@ def step_share(features: NDArray[np.float32]) -> float:
 
 
 def mean_shares(clips: Sequence[Clip]) -> dict[str, int]:
-    """Return `step_share` of pixels and of every layer (and `untrained/LAYER`), in whole percent, mean over clips."""
+    """Return `step_share` of pixels and every layer (and `untrained/LAYER`), in whole percent, averaged over clips."""
     return {
         name: round(100 * float(np.mean([step_share(clip.pooled[name]) for clip in clips]))) for name in clips[0].pooled
     }
 
 
 def slowness_words(shares: Mapping[str, int], layers: Sequence[str], videos: int) -> str:
-    """Say which layers are slower than pixels, and than untrained: true of the figures in whole percent.
+    """Describe which layers are slower than pixels and than untrained layers, consistent with the rounded percentages.
 
     Args:
         shares: see `mean_shares`.
         layers: their names, bottom to top.
-        videos: how many were followed.
+        videos: number of videos followed.
     """
     slower = [name for name in layers if shares[name] < shares["pixels"]]
     slowest = min(layers, key=lambda name: shares[name])
@@ -122,7 +122,7 @@ def _slowness(clips: Sequence[Clip], layers: Sequence[str]) -> Html:
 
 
 def _panels(clip: Clip, spaces: Sequence[str], draw: Callable[[Clip, str], Html]) -> Html:
-    """Draw a clip in several spaces side by side; a place without a name stays empty."""
+    """Draw a clip in several spaces side by side; a missing name leaves its position empty."""
     return tag("div", *(draw(clip, name) if name else tag("div", class_="panel") for name in spaces), class_="small")
 
 
@@ -137,12 +137,12 @@ def _film(clip: Clip, images: ImageStore) -> Html:
 
 
 def _spread(among: int, count: int) -> list[int]:
-    """Return at most `count` of some places, the first and the last always."""
+    """Return up to `count` evenly spaced positions, including the first and the last."""
     return sorted(set(np.linspace(0, among - 1, min(count, among)).round().astype(int).tolist()))
 
 
 def _way(clip: Clip, space: str) -> Html:
-    """Draw the path of a clip, (T, 2), in segments that get darker."""
+    """Draw the path of a clip, (T, 2), in segments that become darker over time."""
     points, _ = principal_axes(clip.pooled[space].astype(np.float64))
     at = fit(points, SIDE, EDGE).tolist()
     last = max(len(at) - 2, 1)
@@ -160,7 +160,7 @@ def _way(clip: Clip, space: str) -> Html:
 
 
 def self_similarity(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return (T, T): 1 for frames with the same features, (T, D), 0 for the two that are farthest apart."""
+    """Return (T, T): 1 for frames with equal features, (T, D), and 0 for the two that are farthest apart."""
     x = features.astype(np.float64) - features.mean(axis=0)
     squares = np.square(x).sum(axis=1)
     distance = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * x @ x.T, 0))

@@ -1,4 +1,4 @@
-"""Is each layer healthy? Figures over the steps of the training, and its alarms."""
+"""Health of the layers: metrics over the training steps, and alarms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPREAD = {POSITIVE: "spread_positive", SAME: "spread_same_video", OTHER: "spread
 
 
 def health(data: ReportData) -> Section:
-    """Show losses, shares within tolerance, distances, ranks and dead units of every layer, alarms first."""
+    """Show losses, shares within tolerance, distances, ranks and dead units of each layer, alarms first."""
     question = "Is each layer healthy?"
     if not data.metrics:
         body = absent_figure("figure-loss", "metrics.jsonl is absent or empty.", "Figures over the steps")
@@ -52,7 +52,7 @@ def _answer(data: ReportData, alarms: int) -> str:
 
 
 def _checked(data: ReportData) -> Html | None:
-    """Show the last check without labels, beside the untrained net; nothing where there was none."""
+    """Show the last check without labels, compared with the untrained net; None if there was none."""
     rows = []
     for layer in data.layers:
         cells = [layer]
@@ -77,11 +77,11 @@ def _checked(data: ReportData) -> Html | None:
 
 
 def check_words(title: str, rows: Sequence[tuple[str, str, str]]) -> str:
-    """Say in which layers a check without labels came out better or worse than in the same layer untrained.
+    """Describe for which layers a check without labels was better or worse than for the untrained layer.
 
     Args:
         title: what was checked, as a sentence: "nearer in time is more similar".
-        rows: layer, its share and that of the untrained layer, as they are shown ("88%"); empty where not known.
+        rows: layer, its share and that of the untrained layer, as displayed ("88%"); empty if unknown.
     """
     known = [(name, float(now.rstrip("%")) - float(then.rstrip("%"))) for name, now, then in rows if now and then]
     if not known:
@@ -96,11 +96,11 @@ def check_words(title: str, rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 def term_words(data: ReportData) -> str:
-    """Say how much each term adds to the loss of every layer at the end; nothing where there is one term."""
+    """Describe how much each term contributes to the final loss of each layer; empty if there is only one term."""
     objective = data.config.get("objective")
     try:
         weights = parse_terms(tuple(objective["terms"]), len(data.layers)) if isinstance(objective, dict) else []
-    except (AttributeError, KeyError, TypeError, ValueError):  # a run of an older seqff, or a damaged one
+    except (AttributeError, KeyError, TypeError, ValueError):  # a damaged run, or one of an earlier version
         return ""
     shares: dict[str, list[str]] = {}
     for layer, of_layer in zip(data.layers, weights, strict=bool(weights)):
@@ -156,7 +156,7 @@ def _over_steps(
     why: str = "",
     smoothed: bool = False,
 ) -> Html:
-    """Draw one figure of all layers, with that of the untrained layers dashed where it was noted."""
+    """Draw one metric of all layers, with that of the untrained layers dashed if it was logged."""
     series, many, widest = [], len(data.layers), 1
     for number, layer in enumerate(data.layers):
         for prefix, dashed in (("", False), (UNTRAINED, True)):
@@ -175,7 +175,7 @@ def _over_steps(
 
 
 def _distances(data: ReportData) -> Html:
-    """Draw how far apart positives and negatives are, a chart a layer."""
+    """Draw the distances of positives and negatives, one chart per layer."""
     lines = {
         POSITIVE: ("positives", "positive"),
         SAME: ("negatives, same video", "same"),
@@ -191,7 +191,7 @@ def _distances(data: ReportData) -> Html:
         ]
         for name in ("tolerance", "margin"):
             points = data.series(layer, name)
-            if any(y for _, y in points) and series:  # 0 where the objective has none
+            if any(y for _, y in points) and series:  # 0 if the objective has none
                 series.append(Series(points, f"{layer}, {name}", "stroke:var(--ink)", dashed=True))
         charts += [line_chart(layer, series)] if series else []
     caption = (

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what it shows: a plain string is text and is escaped, only `Html` is taken as it is."""
+"""Safe HTML: plain strings are text and are escaped; only `Html` is inserted unchanged."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ VOID = frozenset({"meta", "link", "img", "br", "hr"})
 
 
 class Html(str):
-    """A piece of HTML, made by `tag` and `join`; everything else in seqff is plain `str` and gets escaped."""
+    """A piece of HTML, created by `tag` and `join`; all other strings are escaped."""
 
     __slots__ = ()
 
 
 Content = str | int | float | None
-"""What may stand in an element: Html as it is, other strings and numbers as text, None as nothing."""
+"""Allowed content of an element: Html is inserted unchanged, other strings and numbers as text, None as nothing."""
 
 
 def text(content: Content) -> Html:
-    """Return content as HTML: Html as it is, everything else escaped."""
+    """Return content as HTML: Html unchanged, everything else escaped."""
     if isinstance(content, Html):
         return content
     return Html("" if content is None else html.escape(visible(str(content))))
 
 
 def visible(words: str) -> str:
-    """Make characters visible that a page cannot hold or that deceive: half surrogates, controls."""
+    """Replace characters that are invalid in a page or deceptive (lone surrogates, controls) by visible ones."""
     words = words.encode("utf-8", "backslashreplace").decode("utf-8")
     shown = (mark in "\n\t" or not unicodedata.category(mark).startswith("C") for mark in words)
     return "".join(mark if fine else f"\\u{ord(mark):04x}" for mark, fine in zip(words, shown, strict=True))
 
 
 def join(*contents: Content) -> Html:
-    """Return several contents one after another."""
+    """Concatenate contents."""
     return Html("".join(text(content) for content in contents))
 
 
@@ -47,10 +47,10 @@ def tag(name: str, /, *contents: Content, **attributes: Content) -> Html:
     """Return an element.
 
     Args:
-        name: of the element.
-        contents: what stands in it, see `text`.
-        attributes: a trailing underscore is dropped (`class_`), the others become hyphens; None leaves one out, and an
-            empty string gives it without a value.
+        name: name of the element.
+        contents: its content, see `text`.
+        attributes: a trailing underscore is dropped (`class_`), other underscores become hyphens; None omits an
+            attribute, and an empty string adds it without a value.
     """
     parts = [name]
     for key, value in attributes.items():
@@ -63,12 +63,12 @@ def tag(name: str, /, *contents: Content, **attributes: Content) -> Html:
 
 
 def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: str | None = None) -> Html:
-    """Return a table that scrolls sideways by itself where the screen is narrow, and says so then.
+    """Return a table that scrolls sideways on narrow screens, and indicates it.
 
     Args:
-        header: one content a column.
-        rows: contents; numbers stand to the right.
-        id_: of the element around it.
+        header: one content per column.
+        rows: contents; numbers are right-aligned.
+        id_: id of the surrounding element.
     """
     numbers = [isinstance(cell, (int, float)) for cell in rows[0]] if rows else []
     heads = [
@@ -80,7 +80,7 @@ def table(header: Sequence[Content], rows: Sequence[Sequence[Content]], *, id_: 
 
 
 def scrolling(content: Html, *, id_: str | None = None) -> Html:
-    """Return something wide that scrolls sideways by itself; the page's script says so where it does."""
+    """Return wide content in a box that scrolls sideways; the page's script indicates it."""
     inner = tag("div", content, class_="scroll", tabindex="0", role="region", aria_label="table")
     hint = tag("p", "More to the right: scroll sideways \u2192", class_="more", hidden="")
     return tag("div", inner, hint, class_="wide", id=id_)
@@ -94,28 +94,28 @@ def _cell(content: Content) -> Html:
 
 
 def figure(id_: str, content: Html, caption: Content) -> Html:
-    """Return a figure with its caption; `id_` is what tests and links know it by."""
+    """Return a figure with its caption; tests and links refer to its `id_`."""
     return tag("figure", content, tag("figcaption", caption), id=id_)
 
 
 def absent(why: str) -> Html:
-    """Return a sentence in the place of something that cannot be shown."""
+    """Return a sentence in place of content that cannot be shown."""
     return tag("p", why, class_="absent")
 
 
 def absent_figure(id_: str, why: str, what: str) -> Html:
-    """Return a figure that says why it shows nothing, captioned with what it would show."""
+    """Return an empty figure with the reason, captioned with what it would show."""
     return figure(id_, absent(why), f"{what}: absent.")
 
 
 def data_block(id_: str, content: Any) -> Html:
-    """Return JSON for the page's script; no `<` is left in it, so that no name can end the block."""
+    """Return JSON for the page's script, without any `<`, so that no name can end the block."""
     plain = json.dumps(content, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
     return Html(f'<script type="application/json" id="{id_}">{plain}</script>')
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Return bytes as an address that holds them, such as data:image/png;base64,..."""
+    """Return bytes as a data URI, such as data:image/png;base64,..."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -124,10 +124,10 @@ class Section:
     """A part of the page: a question and its answer.
 
     Args:
-        id: in the page.
-        short: its name in the list of contents.
+        id: id in the page.
+        short: its name in the table of contents.
         question: its heading.
-        answer: in a sentence or two, before the evidence.
+        answer: one or two sentences, before the evidence.
         body: the evidence.
     """
 
@@ -138,6 +138,6 @@ class Section:
     body: Html
 
     def render(self) -> Html:
-        """Return it as HTML."""
+        """Return the section as HTML."""
         answer = tag("p", self.answer, class_="answer")
         return tag("section", join(tag("h2", self.question), answer, self.body), id=self.id)

@@ -1,4 +1,4 @@
-"""Frames and matrices as small pictures in the page; every frame is stored once, however often it is shown."""
+"""Frames and matrices as small pictures in the page; each frame is stored once, however often it is shown."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from seqff.report.html import Content, Html, data_uri, join, tag
 
 JPEG_QUALITY = 72
 Spot = tuple[float, float]
-"""A place in a frame, (x, y) as shares of its width and height."""
+"""A position in a frame, (x, y) as fractions of its width and height."""
 
 
 @dataclass
 class ImageStore:
-    """The frames of the page, defined once and then referred to.
+    """The frames of the page, each defined once and then referenced.
 
     Args:
-        height: of all frames, px.
-        width: of all frames, px.
+        height: height of all frames, px.
+        width: width of all frames, px.
     """
 
     height: int
@@ -33,19 +33,19 @@ class ImageStore:
 
     @property
     def bytes(self) -> int:
-        """How much the frames take in the page."""
+        """Bytes of the frames in the page."""
         return sum(map(len, self._stored))
 
     def number(self, video: str, frame: int) -> int | None:
-        """Return the number of a frame that is stored; None if it is not."""
+        """Return the number of a stored frame; None if it is not stored."""
         return self._known.get((video, frame))
 
     def of(self, video: str) -> list[int]:
-        """Return the numbers of the frames of a video that are stored, in the order of time."""
+        """Return the numbers of a video's stored frames, sorted by time."""
         return [self._known[key] for key in sorted(self._known) if key[0] == video]
 
     def add(self, video: str, frame: int, pixels: NDArray[np.uint8]) -> int:
-        """Store a frame, (height, width, 3) uint8 RGB, unless it is there already, and return its number."""
+        """Store a frame, (height, width, 3) uint8 RGB, unless it is stored already, and return its number."""
         key = (video, frame)
         if key not in self._known:
             self._known[key] = len(self._stored)
@@ -62,9 +62,9 @@ class ImageStore:
         """Return a stored frame as a picture.
 
         Args:
-            number: of the frame.
-            name: read out and shown to whoever points at it.
-            spot: a place to draw a ring around.
+            number: number of the frame.
+            name: tooltip and text for screen readers.
+            spot: position to mark by a ring.
         """
         parts = [tag("title", name), tag("use", href=f"#frame{number}")]
         if spot is not None:
@@ -77,23 +77,23 @@ class ImageStore:
         return tag("svg", *parts, viewBox=f"0 0 {self.width} {self.height}", class_="frame", role="img")
 
     def player(self, numbers: Sequence[int], *, name: str) -> Html:
-        """Return stored frames as one picture that plays them, at the push of a button.
+        """Return stored frames as one picture that plays them at the push of a button.
 
         Args:
-            numbers: of the frames, in the order of time.
-            name: read out and shown to whoever points at it.
+            numbers: numbers of the frames, sorted by time.
+            name: tooltip and text for screen readers.
         """
         button = tag("button", "\u25b6", type="button", aria_label=f"play {name}", hidden="")
         known = " ".join(map(str, numbers))
         return tag("div", self.show(numbers[0], name=name), button, class_="player", data_frames=known)
 
     def definitions(self) -> Html:
-        """Return the stored frames, to stand in the page before they are shown."""
+        """Return the definitions of stored frames, which must precede their use in the page."""
         return tag("svg", tag("defs", *self._stored), class_="definitions", aria_hidden="true")
 
 
 def png(pixels: NDArray[np.uint8], *, name: str) -> Html:
-    """Return (H, W, 3) uint8 RGB as a picture without loss, to be shown enlarged with sharp pixels."""
+    """Return (H, W, 3) uint8 RGB as a lossless picture, displayed enlarged with sharp pixels."""
     done, coded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
     if not done:
         raise RuntimeError(f"{name} could not be coded as PNG")
@@ -101,12 +101,12 @@ def png(pixels: NDArray[np.uint8], *, name: str) -> Html:
 
 
 def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return a matrix with values in 0..1 as (H, W, 3) uint8 colors, dark for 0."""
+    """Return a matrix of values in 0..1 as (H, W, 3) uint8 colors; 0 is dark."""
     colors: NDArray[np.uint8] = (255 * colormaps["viridis"](values)[..., :3]).astype(np.uint8)
     return colors
 
 
 def strip(pictures: list[tuple[Html, str]]) -> Html:
-    """Return pictures in a row that wraps, each with a line of text below."""
+    """Return pictures in a wrapping row, each with a line of text below."""
     cells = [tag("div", picture, tag("span", words), class_="cell") for picture, words in pictures]
     return tag("div", join(*cells), class_="strip")

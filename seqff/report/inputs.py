@@ -1,4 +1,4 @@
-"""What went in: the videos of the manifest, the bad ones first."""
+"""The input: the videos of the manifest, bad ones first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = ("video", "state", "remark", "frames", "size", "frames/s", "codec")
 
 
 def inputs(data: ReportData, sample: ActivationSample | None) -> Section:
-    """Show the manifest as tables: what is not sound, with the reasons, and all of it."""
+    """Show the manifest as tables: problems with their causes, and all videos."""
     question = "What went in?"
     manifest = data.manifest
     if manifest is None:
@@ -65,7 +65,7 @@ def _more(count: int) -> Html | None:
 
 
 def _unread(sample: ActivationSample | None) -> Html | None:
-    """Say which videos could not be read for this page."""
+    """Name the videos that could not be read for this page."""
     if sample is None or not sample.failed:
         return None
     rows = [[video, why] for video, why in list(sample.failed.items())[:MOST_ROWS]]

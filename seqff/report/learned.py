@@ -1,4 +1,4 @@
-"""Did it learn? Probe accuracies beside the baselines."""
+"""What the run learned: probe accuracies compared with baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {"trained": "trained", "untrained": "untrained", "end_to_end": "end-to-e
 
 
 def learned(data: ReportData) -> Section:
-    """Show each probe as a figure and a table, with the verdict of the first in front."""
+    """Show each probe as a figure and a table, after the verdict on the first."""
     question = "Did it learn?"
     if not data.probes:
         why = (
@@ -29,7 +29,7 @@ def learned(data: ReportData) -> Section:
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """Say in words whether training helped, where by more than chance, and which layer is best."""
+    """Describe whether training helped, where by more than chance, and which layer is best."""
     layers = result["layers"]
     best = max(layers, key=lambda layer: layer["accuracy"])
     reads = f"The best layer, {best['name']}, gets {cell(best, '.2f')} right; naming the most frequent class always, "
@@ -118,7 +118,7 @@ def _table(result: Mapping[str, Any]) -> Html:
 
 
 def _interval(value: Mapping[str, Any] | None, form: str = ".3f") -> Html | None:
-    """Show an accuracy with its interval, which a narrow screen puts on a line of its own."""
+    """Show an accuracy with its interval, which wraps to its own line on narrow screens."""
     if value is None:
         return None
     accuracy, interval = cell(value, form).split(" ", 1)
@@ -126,7 +126,7 @@ def _interval(value: Mapping[str, Any] | None, form: str = ".3f") -> Html | None
 
 
 def _other_encoder(data: ReportData, probe: Probe) -> str:
-    """Say so if the probe is of another encoder than the run's, or of the folds of an evaluation."""
+    """Return a remark if the probe is of another encoder than the run's, or of the folds of an evaluation."""
     probed = probe.content.get("encoder_hash")
     if is_of_another_encoder(data, probe):
         network = probe.content.get("extraction", {}).get("network") or {}

@@ -1,4 +1,4 @@
-"""What does it get wrong? Confusions, accuracy by class, and the clips that a layer answers wrongly."""
+"""Errors of the probes: confusions, accuracy by class, and misclassified clips."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from seqff.report.html import Content, Html, Section, absent, absent_figure, fig
 from seqff.report.images import ImageStore, heat, png, strip
 
 MOST_CELLS = 24
-"""Classes whose confusions are a table of counts; those of more classes are a picture."""
+"""Up to this number of classes, confusions are a table of counts; beyond, a picture."""
 MOST_ROWS = 60
-"""Classes listed, the worst first where there are more."""
+"""Maximum number of classes listed, worst first."""
 PAIRS = 5
-"""Confusions named."""
+"""Number of confusions named."""
 WRONG_PER_LAYER, MOST_WRONG = 12, 48
-"""Wrong clips chosen for each layer, and shown in all."""
+"""Misclassified clips chosen per layer, and shown in total."""
 MOST_BYTES = 3_500_000
-"""Frames of wrong clips are added as long as the frames of the page take no more."""
+"""Limit on the bytes of frames in the page up to which frames of misclassified clips are added."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A video and what every array says of it.
+    """A video and its predictions from every array.
 
     Args:
         video: its path.
         label: its class.
-        said: by array, the answer given most often to its rows.
+        said: by array, the most frequent prediction for its rows.
     """
 
     video: str
@@ -41,12 +41,12 @@ class Answered:
     said: Mapping[str, str]
 
     def wrong(self) -> list[str]:
-        """Return the arrays that do not give its label."""
+        """Return the arrays whose prediction is not its label."""
         return [name for name, answer in self.said.items() if answer != self.label]
 
 
 def answered(probe: Probe) -> list[Answered]:
-    """Return the videos of a probe; one whose parts have several labels stands there once with each."""
+    """Return the videos of a probe; a video with several labels for its parts occurs once with each."""
     votes: dict[tuple[str, str], dict[str, Counter[str]]] = {}
     for row in probe.answers:
         counts = votes.setdefault((row["video"], row["label"]), {name: Counter() for name in probe.arrays})
@@ -59,7 +59,7 @@ def answered(probe: Probe) -> list[Answered]:
 
 
 def choose_wrong(probe: Probe) -> list[Answered]:
-    """Choose wrong answers of each layer, those first that most layers give wrongly; the best layer chooses first."""
+    """Choose misclassified videos per layer, starting with the best; those that most layers get wrong come first."""
     layers = [layer["name"] for layer in probe.content["layers"] if layer["name"] in probe.arrays]
     every = answered(probe)
     every.sort(key=lambda one: (-sum(one.said[layer] != one.label for layer in layers), one.video))
@@ -71,7 +71,7 @@ def choose_wrong(probe: Probe) -> list[Answered]:
 
 
 def confusion(probe: Probe, array: str, classes: Sequence[str]) -> NDArray[np.int64]:
-    """Return (K, K) counts of answers: the true class down, the answer across."""
+    """Return the (K, K) confusion matrix: true classes as rows, predictions as columns."""
     number = {name: place for place, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for row in probe.answers:
@@ -80,7 +80,7 @@ def confusion(probe: Probe, array: str, classes: Sequence[str]) -> NDArray[np.in
 
 
 def mistakes(data: ReportData, sample: ActivationSample | None, images: ImageStore, why: str) -> Section:
-    """Show each probe's confusions and accuracies by class, and the wrong clips of the first."""
+    """Show each probe's confusions and accuracies by class, and the misclassified clips of the first."""
     question = "What does it get wrong?"
     probes = [probe for probe in data.probes if probe.best_layer in probe.arrays]
     if not probes:
@@ -126,7 +126,7 @@ def _pairs(counts: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
 def _probe(
     probe: Probe, number: int, sample: ActivationSample | None, images: ImageStore, why: str, *, several: bool
 ) -> Html:
-    """Show a probe, with a choice of whose answers are looked at."""
+    """Show a probe, with a choice of the array."""
     classes, best = _classes(probe), probe.best_layer
     ending = f"-{number + 1}" if number else ""
     options = [
@@ -196,7 +196,7 @@ def _by_class(counts: NDArray[np.int64], before: NDArray[np.int64] | None, class
 
 
 def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, why: str) -> Html:
-    """Show wrong clips: those of the best layer at first, the script shows those of others."""
+    """Show misclassified clips: initially those of the best layer; the page's script shows those of others."""
     videos, chosen, best = answered(probe), choose_wrong(probe), probe.best_layer
     if sample is None:
         return absent_figure("figure-wrong", why, "Wrong clips")
@@ -216,7 +216,7 @@ def _wrong(probe: Probe, sample: ActivationSample | None, images: ImageStore, wh
 
 
 def _card(probe: Probe, one: Answered, sample: ActivationSample, images: ImageStore, *, hidden: bool) -> Html:
-    """Show a wrong clip; what is said of it is that of the layer chosen, with all layers in small below."""
+    """Show a misclassified clip with the prediction of the chosen layer, and those of all layers in small print."""
     clip, best = sample.films.get(one.video), probe.best_layer
     if clip is None:
         pictures = absent(f"No frames: {sample.failed.get(one.video, 'not among the videos of this run')}")

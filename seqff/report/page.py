@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing from outside."""
+"""The page: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MOST_VIDEOS, FOLLOW = 200, 3
 
 @dataclass(frozen=True)
 class Report:
-    """A page that was written.
+    """A written page.
 
     Args:
         path: the file.
@@ -72,31 +72,32 @@ def report(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Report:
-    """Write one HTML page about a run; it works from a file, offline, in light and dark, and on paper.
+    """Write one HTML page about a run; it works offline from a file, in light and dark mode, and in print.
 
-    What is absent (probes, videos that have gone) is said in its place on the page.
+    Missing data (probes, deleted videos) is reported in its place on the page.
 
     Args:
         run: the folder that `train` wrote.
         probes: folders that `probe` wrote.
         out: the page, *.html.
-        videos: where the videos lie now, if they have moved, or other videos to look at: what `scan` takes. None takes
-            them from where they were trained on.
-        projection: how the map of clips is laid out: "pca", "tsne" or "umap" (needs umap-learn).
-        most_videos: videos that are looked at for the pictures, drawn by the seed where there are more; 0 for none.
-        follow: videos that are followed over their whole length.
-        seed: of the draw, and of t-SNE and UMAP.
-        device: "auto", "cpu" or "cuda": where the encoder runs.
-        other_encoder: show probes of another encoder than the run's, too, and say so on the page.
-        overwrite: replace the page in `out`.
-        progress: show a progress bar (on a terminal).
+        videos: location of the videos, if they have moved, or other videos to look at, as for `scan`. None uses the
+            training videos.
+        projection: layout of the map of clips: "pca", "tsne" or "umap" (needs umap-learn).
+        most_videos: number of videos used for the pictures, sampled at random if there are more; 0 for none.
+        follow: number of videos followed over their whole length.
+        seed: seed of the sampling, and of t-SNE and UMAP.
+        device: "auto", "cpu" or "cuda": device of the encoder.
+        other_encoder: also show probes of another encoder, with a remark.
+        overwrite: replace an existing page.
+        progress: show a progress bar if stderr is a terminal.
 
     Returns:
-        The file and what is absent from it.
+        The file and what is missing in it.
 
     Raises:
-        RunError: the folder is no run, a probe's folder holds no result or one of another encoder, or `out` exists.
-        ValueError: another kind of file or projection, or a number below 0.
+        RunError: the folder is not a run, a probe's folder contains no result or one of another encoder, or `out`
+            exists.
+        ValueError: another extension, an unknown projection, or a negative number.
     """
     page = check_file(Path(out), PAGES, overwrite=overwrite)
     if min(most_videos, follow) < 0:
@@ -118,7 +119,7 @@ def report(
         "other_encoder": other_encoder or None,
     }
     seen, motion = visualization(data, sample, images, why, seed), dynamics(sample, images, why)
-    wrong = mistakes(data, sample, images, why)  # takes the room for frames that the others leave
+    wrong = mistakes(data, sample, images, why)  # last, because it fills the remaining space for frames
     parts = [
         learned(data),
         wrong,
@@ -143,14 +144,14 @@ def render(
 ) -> str:
     """Return the page.
 
-    The policy in its head forbids every address but data:, and every script but its own, whatever else it may hold.
+    Its content security policy forbids all addresses but data:, and all scripts but its own.
 
     Args:
-        name: of the run, or of what the page is about.
-        summary: of it, in a line or two.
-        parts: of the page, in order.
-        images: of the frames they show.
-        heading: above all; None for "Run" and the name.
+        name: name of the run, or of the page's subject.
+        summary: one or two lines about it.
+        parts: sections of the page, in order.
+        images: the frames they show.
+        heading: main heading; None for "Run" and the name.
     """
     style, script = (
         files("seqff.report").joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
@@ -179,7 +180,7 @@ def render(
 def _summary(data: ReportData) -> list[str]:
     objective = data.config.get("objective")
     terms = objective.get("terms") if isinstance(objective, dict) else None
-    total = f" of {steps}" if (steps := data.config.get("steps", "?")) else ""  # 0: for as long as a stream lasted
+    total = f" of {steps}" if (steps := data.config.get("steps", "?")) else ""  # 0: a stream without a limit
     parts = [
         f"{len(data.layers)} layers",
         f"objective {' + '.join(map(str, terms))}" if isinstance(terms, list) else "",
@@ -207,7 +208,7 @@ def _sample(
     *,
     progress: bool,
 ) -> tuple[ActivationSample | None, str]:
-    """Return what the layers make of some videos, and an empty text; or None, and why."""
+    """Return activations of some videos and an empty text; or None and the reason."""
     if data.encoder is None:
         return None, data.missing["encoder"]
     if most == 0:

@@ -1,4 +1,4 @@
-"""From many features to two numbers that can be drawn."""
+"""Project features to two dimensions for drawing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Points = NDArray[np.float64]
 
 
 def principal_axes(x: NDArray[np.float64]) -> tuple[Points, tuple[float, float]]:
-    """Return rows on the two axes along which they vary most, (N, 2), and the share of the variance along each.
+    """Return rows on their first two principal axes, (N, 2), and the share of variance along each.
 
     Args:
         x: (N, D), N >= 2.
@@ -24,19 +24,19 @@ def principal_axes(x: NDArray[np.float64]) -> tuple[Points, tuple[float, float]]
     size = np.concatenate([size, np.zeros(2)])[:2] if len(size) < 2 else size
     left = np.concatenate([left, np.zeros((len(x), 2))], axis=1)
     points: Points = left[:, :2] * size[:2]
-    for column in range(min(2, len(right))):  # which way an axis points is chance; let all machines agree
+    for column in range(min(2, len(right))):  # the sign of an axis is arbitrary: make it the same on all machines
         points[:, column] *= np.sign(right[column][np.abs(right[column]).argmax()]) or 1.0
     total = max(float(np.square(size).sum()), 1e-30)
     return points, (float(size[0] ** 2 / total), float(size[1] ** 2 / total))
 
 
 def fit(points: Points, side: float, edge: float) -> Points:
-    """Move and scale points, (N, 2), into the middle of a square of a drawing, y up, both axes alike.
+    """Translate and scale points, (N, 2), into a square of a drawing, y up, with equal scales.
 
     Args:
-        points: where they lie.
-        side: of the square.
-        edge: left free on every side of it.
+        points: the points.
+        side: side of the square.
+        edge: margin on every side.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     scale = (side - 2 * edge) / max(float((high - low).max()), 1e-9)
@@ -45,7 +45,7 @@ def fit(points: Points, side: float, edge: float) -> Points:
 
 
 def standardize(x: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give every column of (N, D) mean 0 and variance 1; columns that do not vary become 0."""
+    """Scale every column of (N, D) to mean 0 and variance 1; constant columns become 0."""
     x = x.astype(np.float64)
     spread = x.std(axis=0)
     scaled: NDArray[np.float64] = (x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
@@ -58,10 +58,10 @@ def project(x: NDArray[np.floating], kind: Projection, *, seed: int) -> tuple[Po
     Args:
         x: (N, D) features.
         kind: "pca", "tsne" (scikit-learn) or "umap" (if umap-learn is installed).
-        seed: of t-SNE and UMAP.
+        seed: seed of t-SNE and UMAP.
 
     Returns:
-        (N, 2) points, and what to say about them.
+        (N, 2) points, and a description.
 
     Raises:
         ValueError: an unknown kind.
@@ -85,7 +85,7 @@ def project(x: NDArray[np.floating], kind: Projection, *, seed: int) -> tuple[Po
 
 
 def check_projection(kind: Projection) -> None:
-    """Raise what `project` would raise about the kind, before any work is done."""
+    """Raise the errors of `project` about the kind before any work is done."""
     if kind not in ("pca", "tsne", "umap"):
         raise ValueError(f"projection {kind!r}: choose from pca, tsne, umap")
     if kind == "umap":

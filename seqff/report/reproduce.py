@@ -1,4 +1,4 @@
-"""How to make it again: commands, settings, versions, seeds."""
+"""How to reproduce the run: commands, settings, versions, seeds."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from seqff.version import __version__
 from seqff.video import Manifest
 
 MAX_BAD = 0.05
-"""Share of unreadable videos at which commands stop by default."""
+"""Default share of unreadable videos above which commands fail."""
 
 
 def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
-    """Show the commands that make the run, its probes and this page again, and what they depend on.
+    """Show the commands that reproduce the run, its probes and this page, and what they depend on.
 
     Args:
         data: the run.
-        options: of the page, by the names of the flags of `seqff report`; None leaves one out.
+        options: options of the page, by the names of the flags of `seqff report`; None omits one.
     """
     config, home = dict(data.config), evaluation_of(data)
     trained_with = config.pop("seed", None)
@@ -64,7 +64,7 @@ def reproduce(data: ReportData, options: Mapping[str, Any]) -> Section:
 
 
 def commands(data: ReportData, seed: int | None, options: Mapping[str, Any]) -> list[str]:
-    """Return the commands, quoted for a shell; folders to be written are in capitals."""
+    """Return the commands, quoted for a shell; output folders are in capitals."""
     home = evaluation_of(data)
     videos = "VIDEOS" if data.manifest is None else str(manifest_in(data.run))
     lenient = _lenient(data.manifest)
@@ -88,13 +88,13 @@ def commands(data: ReportData, seed: int | None, options: Mapping[str, Any]) -> 
 
 
 def evaluation_of(data: ReportData) -> Path | None:
-    """Return the folder of the evaluation that the run is a fold of; None if it is of none."""
+    """Return the folder of the evaluation of which the run is a fold; None if it is not."""
     places = [folder for folder in data.run.resolve().parents[:4] if (folder / MARKER).is_file()]
     return places[0] if places else None
 
 
 def command(name: str, *positional: str, **options: Any) -> str:
-    """Return a command of seqff, quoted for a shell; an option that is None, 0 or empty is left out, but for a seed."""
+    """Return a seqff command, quoted for a shell; options that are None, 0 or empty are omitted, except a seed."""
     words = ["seqff", name, *positional]
     for key, value in options.items():
         flag = f"--{key.replace('_', '-')}"
@@ -108,7 +108,7 @@ def command(name: str, *positional: str, **options: Any) -> str:
 
 
 def _extract(probe: Probe, run: str, videos: str, **options: Any) -> str:
-    """Return the command that extracts the features of a probe again: of the run, or of a network that it names."""
+    """Return the command that extracts the features of a probe again, from the run or the network it names."""
     extraction = dict(probe.content.get("extraction", {}))
     network = extraction.pop("network", None) or {}
     named = {f"encoder.{key}": value for key, value in network.items()}
@@ -116,7 +116,7 @@ def _extract(probe: Probe, run: str, videos: str, **options: Any) -> str:
 
 
 def _asked(probe: Probe) -> dict[str, Any]:
-    """Return the options of a probe; labels and groups that were given in Python are in its predictions.csv."""
+    """Return the options of a probe; labels and groups given in Python come from its predictions.csv."""
     asked = dict(probe.content.get("arguments", {}))
     table_ = str(probe.folder / PREDICTIONS)
     asked = {key: table_ if value == GIVEN else value for key, value in asked.items()}
@@ -125,7 +125,7 @@ def _asked(probe: Probe) -> dict[str, Any]:
 
 
 def _evaluate(data: ReportData, home: Path) -> str:
-    """Return the command that makes an evaluation again, with the seeds whose results the page shows."""
+    """Return the command that repeats an evaluation, with the seeds whose results the page shows."""
     probes = [probe for probe in data.probes if probe.folder.resolve().is_relative_to(home)]
     settings, asked, twins = read_json(home / MARKER), dict[str, Any](), list[str]()
     if probes:
@@ -140,6 +140,6 @@ def _evaluate(data: ReportData, home: Path) -> str:
 
 
 def _lenient(manifest: Manifest | None) -> dict[str, Any]:
-    """Return the option without which too many bad videos would stop a command, if there are so many."""
+    """Return the option that keeps a command from failing because of bad videos, if there are that many."""
     bad = 0.0 if manifest is None or not len(manifest) else len(manifest.bad) / len(manifest)
     return {"max_bad": math.ceil(100 * bad) / 100} if bad > MAX_BAD else {}

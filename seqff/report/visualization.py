@@ -1,4 +1,4 @@
-"""What does each layer see? First-layer filters, frames that excite a channel, nearest neighbors."""
+"""What each layer sees: first-layer filters, frames that excite a channel, nearest neighbors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from seqff.report.images import ImageStore, Spot, png, strip
 
 MOST_FILTERS = 64
 CHANNELS, EXCITING = 4, 6
-"""Channels shown of a layer, and frames of each, every one from another video."""
+"""Number of channels shown per layer, and of frames per channel, each from another video."""
 ALIKE = 0.7
-"""Correlation over videos above which two channels show the same."""
+"""Correlation over videos above which two channels count as redundant."""
 QUERIES, NEIGHBORS = 3, 5
 
 
 def visualization(
     data: ReportData, sample: ActivationSample | None, images: ImageStore, why: str, seed: int
 ) -> Section:
-    """Show filters, and pictures if videos could be looked at (`why` says why not)."""
+    """Show filters, and pictures if videos could be read (`why` gives the reason if not)."""
     parts = [_filters(data)]
     if sample is None:
         parts += [
@@ -60,9 +60,9 @@ def _filters(data: ReportData) -> Html:
 
 
 def filter_sheet(encoder: Encoder) -> NDArray[np.uint8] | None:
-    """Return the filters of the first convolution side by side, (H, W, 3) uint8; None if there is none.
+    """Return the filters of the first convolution as a sheet, (H, W, 3) uint8; None if there is none.
 
-    Filters of other than 3 input channels are shown by their mean over them.
+    Filters that do not have 3 input channels are shown as their mean over channels.
     """
     first = next((module for module in encoder.layers[0].modules() if isinstance(module, nn.Conv2d)), None)
     if first is None:
@@ -83,14 +83,14 @@ def filter_sheet(encoder: Encoder) -> NDArray[np.uint8] | None:
 
 
 def choose_channels(peaks: NDArray[np.float32]) -> list[int]:
-    """Choose channels that tell videos apart, each in its own way.
+    """Choose channels that distinguish videos, each in a different way.
 
     Args:
-        peaks: (videos, C), largest activity of each channel in each video.
+        peaks: (videos, C), maximum activity of each channel in each video.
 
     Returns:
-        Numbers of the channels with the largest deviation over videos, leaving out those that go up and down with one
-        taken already.
+        Indices of the channels with the largest standard deviation over videos, without those correlated with one
+        already chosen.
     """
     spread = peaks.std(axis=0)
     centered = (peaks - peaks.mean(axis=0)) / np.maximum(spread, 1e-12)
@@ -136,7 +136,7 @@ def _frame(clip: Clip, moment: int, images: ImageStore, *, spot: Spot | None = N
 
 
 def nearest(queries: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (Q, N) cosines between queries (Q, D) and features (N, D), both centered and scaled by the features."""
+    """Return (Q, N) cosines of queries (Q, D) and features (N, D), both centered and scaled as the features are."""
     mean, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     a, b = (queries - mean) / spread, (features - mean) / spread
     a /= np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12)
@@ -187,6 +187,6 @@ def _of_query(sample: ActivationSample, clip: Clip, images: ImageStore, labels: 
 
 
 def called(video: str, labels: Mapping[str, str]) -> str:
-    """Return a video's file name, with its label where there is one."""
+    """Return a video's file name, with its label if known."""
     name = video.rpartition("/")[2]
     return f"{name} ({labels[video]})" if video in labels else name
