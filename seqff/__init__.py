@@ -1,6 +1,6 @@
-"""seqff: visual features from folders of unlabelled video, learned layer by layer.
+"""seqff: visual features from folders of unlabeled video, learned layer by layer.
 
-The public names stand in `__init__.pyi`, for type checkers and for this file; torch is imported only when one of them
+Public names are listed in `__init__.pyi`, for type checkers and for this file; torch is only imported when one of them
 is used.
 """
 
@@ -25,9 +25,9 @@ __all__ = sorted(_HOMES)
 
 
 class _Package(ModuleType):
-    """The package, in which a name shared by a function and its module (demo, doctor, ...) is always the function.
+    """The package. A name shared by a function and its module (demo, doctor, ...) always refers to the function.
 
-    Importing a module makes it an attribute of its package; `seqff.report(...)` must work after that, too.
+    Importing a module sets it as an attribute of its package; `seqff.report(...)` must still work afterwards.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -40,7 +40,7 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'seqff' has no attribute {name!r}")
     module, attribute = _HOMES[name]

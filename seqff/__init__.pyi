@@ -1,4 +1,4 @@
-"""The public names and where they live; `__init__.py` reads this file too."""
+"""The public names and the modules that define them; `__init__.py` reads this file, too."""
 
 from seqff.config import TrainConfig as TrainConfig
 from seqff.convert import convert as convert

@@ -213,7 +213,7 @@ def listing(names: Sequence[str], singular: str, plural: str | None = None) -> s
 
 
 def _check_folders(videos: Sequence[str], what: str, remedy: str) -> None:
-    """Raise LabelError if a video lies in no folder below that of all videos."""
+    """Raise LabelError if a video is not in a folder below the root of all videos."""
     loose = [video for video in videos if "/" not in outside_shard(video)]
     if loose:
         raise LabelError(f"{what}: {listing(loose, 'video')} in no folder below the folder of videos{remedy}")
@@ -236,7 +236,7 @@ def _first_folders(videos: Sequence[str]) -> list[str]:
 
 
 def _spelt_alike(values: Mapping[str, str], videos: Sequence[str]) -> Mapping[str, str]:
-    """Give values the names of the videos where both differ only by how a system stores letters, or by a shard."""
+    """Rename keys of values to names of videos that differ only in the encoding of letters, or in a shard."""
     alike: dict[str, list[str]] = defaultdict(list)
     for video in videos:
         if video not in values:
@@ -248,7 +248,7 @@ def _spelt_alike(values: Mapping[str, str], videos: Sequence[str]) -> Mapping[st
 
 
 def _spelling(name: str) -> str:
-    """A name outside of its shard, with accents joined to their letters, and what is no UTF-8 as Windows-1252."""
+    """Normalize a name: without its shard, accents composed, and bytes that are not UTF-8 read as Windows-1252."""
     name = outside_shard(name)
     if any("\udc80" <= letter <= "\udcff" for letter in name):
         name = name.encode(errors="surrogateescape").decode("cp1252", errors="replace")

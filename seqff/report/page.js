@@ -10,7 +10,7 @@
     box.style.top = `${Math.max(6, Math.min(top, innerHeight - size.height - 6))}px`;
   };
 
-  // whose answers are shown
+  // choose the array whose predictions are shown
   for (const choice of all(".choice")) {
     const select = choice.querySelector("select");
     select.parentNode.hidden = false;
@@ -24,7 +24,7 @@
     select.addEventListener("change", show);
   }
 
-  // frames the page holds, one after another
+  // play frames of the page
   const play = (use, frames, wait) => {
     let at = 0;
     return setInterval(() => use.setAttribute("href", `#frame${frames[(at = (at + 1) % frames.length)]}`), wait);
@@ -43,7 +43,7 @@
     });
   }
 
-  // tables that scroll say so
+  // indicate tables that scroll
   const fit = () => {
     for (const wide of all(".wide")) {
       const inner = wide.querySelector(".scroll");
@@ -54,7 +54,7 @@
   addEventListener("resize", fit);
   all("details").forEach((each) => each.addEventListener("toggle", fit));
 
-  // values of the curves at the pointer
+  // show the values of curves at the pointer
   const tip = document.getElementById("tip");
   const untip = () => {
     tip.hidden = true;
@@ -97,7 +97,7 @@
       say([[`step ${step}`, ""], ...values]);
       beside(tip, cross.getBoundingClientRect(), 12);
     };
-    all("title", chart).forEach((each) => each.remove()); // the tip says it
+    all("title", chart).forEach((each) => each.remove()); // the tooltip replaces them
     for (const kind of ["pointermove", "click"]) {
       chart.addEventListener(kind, (event) => {
         const place = chart.getBoundingClientRect();
@@ -140,16 +140,16 @@
   const REACH_PX = 16;
   let marked = [];
   let playing = 0;
-  let placed = 0; // where the dot shown was when the card was put beside it, px from the window's top
+  let placed = 0; // position of the dot when its card was placed, px from the top of the window
 
-  // names go in as text, never as HTML
+  // names are inserted as text, never as HTML
   function show(dot) {
     const clip = clips[dot.dataset.clip];
     hide();
     marked = maps.map((map) => map.querySelector(`[data-clip="${dot.dataset.clip}"]`));
     marked.forEach((each) => {
       each.classList.add("on");
-      each.parentNode.append(each); // on top of the others
+      each.parentNode.append(each); // draw it on top of the others
     });
     card.querySelector("use").setAttribute("href", `#frame${clip.frame}`);
     card.querySelector(".card-name").textContent = clip.video;
@@ -179,7 +179,7 @@
       at = (at + by + clips.length) % clips.length;
       show(map.querySelector(`[data-clip="${at}"]`));
     };
-    // the nearest dot, not the topmost: those below others can be had, and a finger need not be exact
+    // the nearest dot, not the topmost: covered dots stay reachable, and touch may be inexact
     const nearest = (event) => {
       let best = null;
       let least = REACH_PX;
@@ -207,8 +207,8 @@
       if (event.key === "Escape") hide();
     });
   }
-  // focusing a map scrolls to it: what the keys show follows, what the pointer shows would be left behind; the event of
-  // a scroll can come after that of a pointer which moved later: then the dot is where it was
+  // focusing a map scrolls to it: a card shown by keys follows its dot, one shown by the pointer is hidden. A scroll
+  // event may arrive after a later pointer event; then the dot has not moved
   const follow = () => {
     const own = marked.find((each) => each.closest("svg") === document.activeElement);
     if (own) place(own.getBoundingClientRect());

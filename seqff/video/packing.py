@@ -1,4 +1,4 @@
-"""Packing a folder of videos into tar files of limited size, in the layout of WebDataset."""
+"""Pack a folder of videos into tar files of limited size, in the layout of WebDataset."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from seqff.video.shards import contents, is_shard
 
 _NAME = "shard-{:06d}.tar"
 _PARTIAL = re.compile(r"\.shard-\d{6}\.tar\.\d+\.partial")
-_HEADER_BYTES = 4 * tarfile.BLOCKSIZE  # of a file at most, with padding, unless its name is longer than a block
+_HEADER_BYTES = 4 * tarfile.BLOCKSIZE  # upper limit per file, with padding, unless its name exceeds a block
 
 _log = logging.getLogger("seqff.video")
 
 
 class _File(NamedTuple):
-    """A file to be packed, by its name below the root; see `os.stat_result` for the rest."""
+    """A file to pack, by its name below the root; see `os.stat_result` for the other fields."""
 
     name: str
     size: int
@@ -41,7 +41,7 @@ class _File(NamedTuple):
 
 
 def pack(folder: PathLikeStr, *, out: PathLikeStr, shard_mb: float = 1000.0, progress: bool = True) -> list[Path]:
-    """Pack the video files of a folder into tar files, which all commands can read in its place.
+    """Pack the video files of a folder into tar files, which all commands can read instead of the folder.
 
     The layout is that of WebDataset: files keep their paths below the folder (`walk/anna_1.mp4`), and files beside a
     video that share its name up to the first dot (`walk/anna_1.json`) stay with it. Files are sorted by path and
@@ -49,19 +49,19 @@ def pack(folder: PathLikeStr, *, out: PathLikeStr, shard_mb: float = 1000.0, pro
     after the last complete tar file. Numbered images, arrays and existing tar files are reported and not packed.
 
     Args:
-        folder: of videos, searched with all folders in it.
+        folder: folder of videos, searched recursively.
         out: folder of the tar files, `shard-000000.tar`, `shard-000001.tar`, ...
-        shard_mb: largest size of a tar file in 10^6 bytes; a video that is larger gets one of its own.
-        progress: show a progress bar, on terminals.
+        shard_mb: maximum size of a tar file in 10^6 bytes; a larger video gets its own file.
+        progress: show a progress bar if stderr is a terminal.
 
     Returns:
         The paths of the tar files, in order.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        NoVideoError: there is no video file in it.
+        FileNotFoundError: the folder does not exist.
+        NoVideoError: the folder contains no video file.
         ValueError: `shard_mb` is not above 0, or `folder` is a file or an address.
-        RunError: `out` holds anything else, or is in use.
+        RunError: `out` contains anything else, or is in use.
         VideoError: a file cannot be read, or changes while it is packed.
         WriteError: a tar file cannot be written; nothing of it remains.
     """
@@ -98,13 +98,13 @@ def pack(folder: PathLikeStr, *, out: PathLikeStr, shard_mb: float = 1000.0, pro
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Return the folder and the name up to the first dot, which make a sample in WebDataset."""
+    """Return the folder and the name up to the first dot, which identify a sample in WebDataset."""
     folder, base = posixpath.split(name)
     return folder, base.partition(".")[0]
 
 
 def _beside(root: Path, videos: Sequence[str]) -> list[str]:
-    """Return the files beside videos that share their name up to the first dot."""
+    """Return the files beside videos that have the same name up to the first dot."""
     keys, known, found = set(map(_key, videos)), {*videos}, list[str]()
     for folder in {folder for folder, _ in keys}:
         with os.scandir(root / folder) as entries:
@@ -114,7 +114,7 @@ def _beside(root: Path, videos: Sequence[str]) -> list[str]:
 
 
 def _divided(root: Path, names: Sequence[str], most: int) -> list[list[_File]]:
-    """Divide files among tar files of at most so many bytes; files of a sample stay together."""
+    """Distribute files to tar files of at most `most` bytes; files of a sample stay together."""
     shards, room = list[list[_File]](), 0
     for _, sample in groupby(sorted(names, key=lambda name: (_key(name), name)), _key):
         files = []
@@ -124,14 +124,14 @@ def _divided(root: Path, names: Sequence[str], most: int) -> list[list[_File]]:
         size = sum(_HEADER_BYTES + file.size for file in files)
         if not shards or size > room:
             shards.append([])
-            room = most - tarfile.RECORDSIZE  # the end
+            room = most - tarfile.RECORDSIZE  # for the end marker
         shards[-1] += files
         room -= size
     return shards
 
 
 def _check_ours(out: Path, names: Sequence[str]) -> None:
-    """Raise RunError if a folder holds anything but these tar files; remove what a killed process has left."""
+    """Raise RunError if a folder contains anything but these tar files; deletes partial files of killed processes."""
     for entry in sorted(out.iterdir()):
         if _PARTIAL.fullmatch(entry.name):
             entry.unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def _check_ours(out: Path, names: Sequence[str]) -> None:
 
 
 def _holds(shard: Path, files: Sequence[_File]) -> bool:
-    """Whether a tar file holds these files and is newer than they are."""
+    """Whether a tar file contains exactly these files and is newer than they are."""
     try:
         found = [(name, size) for name, (_, size) in contents(shard).members.items()]
     except (OSError, ValueError):
@@ -162,7 +162,7 @@ def _write(to: Path, root: Path, files: Sequence[_File], update: Callable[[int],
 
 
 class _Packed:
-    """A file that is being packed: what is wrong with it is not what is wrong with the tar file."""
+    """A file being packed; distinguishes its errors from those of the tar file."""
 
     def __init__(self, path: Path, update: Callable[[int], object]) -> None:
         self._path, self._update = path, update
