@@ -21,8 +21,8 @@ from seqff.probes.splits import DEFAULT_FOLDS, Fold, check_folds, check_splits, 
 PIXELS = "pixels"
 BASELINES = ("untrained", "end_to_end", "supervised")
 """Baseline encoders; their arrays are named BASELINE/LAYER."""
-LEAK = "frames dealt at random: the score is that of a memory"
-WITHIN = "frames of one video train and test: the score is of other frames of the same videos, not of other videos"
+LEAK = "frames assigned to folds at random: the score measures memorization"
+WITHIN = "frames of one video train and test: the score is for other frames of the same videos, not for other videos"
 
 Groups = str | os.PathLike[str] | Mapping[str, str] | None
 Source = tuple[FeatureStore, str]

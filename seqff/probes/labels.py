@@ -267,9 +267,9 @@ def _groups(
         return [PurePosixPath(outside_shard(video)).parts[-2] for video in videos]
     if source in ROW_WORDS:
         raise LabelError(
-            f"groups {source!r}: frames of one video cannot be split between training and test, they are nearly alike "
-            "and the score would be that of a memory (0.95 on labels that mean nothing); splits are by video (give no "
-            "groups) or by groups of videos. To see it for yourself, allow the leak"
+            f"groups {source!r}: frames of one video are nearly identical, so splitting them between training and test "
+            "would measure memorization (0.95 on meaningless labels); split by video (give no groups) or by groups of "
+            "videos. To see the effect, allow the leak"
         )
     return _matched(videos, source)
 

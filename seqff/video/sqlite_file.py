@@ -109,7 +109,7 @@ def _beside(path: Path) -> bool:
     """
     for ending in ("-wal", "-shm"):
         if os.path.lexists(f"{path}{ending}"):
-            raise ManifestError(f"{path}{ending} lies beside a manifest, which has no such file: delete it")
+            raise ManifestError(f"{path}{ending} does not belong to the manifest beside it: delete it")
     journal = Path(f"{path}-journal")
     try:
         if sound := stat.S_ISREG(journal.lstat().st_mode):
@@ -119,13 +119,13 @@ def _beside(path: Path) -> bool:
     except FileNotFoundError:
         return False
     if not sound:
-        raise ManifestError(f"{journal} lies beside a manifest and is not of it: delete it")
+        raise ManifestError(f"{journal} does not belong to the manifest beside it: delete it")
     return True
 
 
 def _check_schema(table: sqlite3.Connection, schema: Schema) -> None:
     if set(table.execute("SELECT type, name, sql FROM sqlite_master LIMIT 20")) != _expected(schema):
-        raise ValueError("its tables are others")
+        raise ValueError("it has other tables")
 
 
 @cache
