@@ -31,7 +31,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips, scanned once for all tests of training."""
     path = tmp_path_factory.mktemp("scan") / "manifest.json"
-    seqff.scan(clips, out=path, progress=False)
+    seqff.scan(clips, out=path, workers=1, progress=False)
     return path
 
 

@@ -62,9 +62,9 @@ def test_a_resumed_run_loses_and_doubles_no_row(tmp_path: Path) -> None:
         assert (resumed / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_training_writes_both(clips: Path, tmp_path: Path) -> None:
+def test_a_training_writes_both(manifest: Path, tmp_path: Path) -> None:
     """A run folder has the table beside the lines, from the first logged step to the last."""
-    run = train(clips, out=tmp_path / "run", config=dataclasses.replace(CONFIG, steps=12), progress=False).path
+    run = train(manifest, out=tmp_path / "run", config=dataclasses.replace(CONFIG, steps=12), progress=False).path
     lines = read_metrics(run / METRICS)
     assert lines[-1]["step"] == 12
     assert table(run) == [said(line) for line in lines]

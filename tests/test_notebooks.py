@@ -33,7 +33,7 @@ def run(name: str, folder: Path) -> list[Any]:
         pytest.importorskip(package, reason=WHY)
     nbformat = pytest.importorskip("nbformat", reason=WHY)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 

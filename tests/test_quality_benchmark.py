@@ -46,7 +46,8 @@ def test_a_set_goes_the_whole_way(tmp_path: Path, way: dict[str, object]) -> Non
 
 def test_results_of_other_settings_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record is found by set, settings, seed and digest of the settings; other settings make it anew in its place."""
-    clips, file, settings = write_clips(tmp_path / "clips"), tmp_path / "results" / "quality.json", tmp_path / "c.yaml"
+    clips = write_clips(tmp_path / "clips", clips=4)
+    file, settings = tmp_path / "results" / "quality.json", tmp_path / "c.yaml"
     settings.write_text(dump_yaml(to_dict(CONFIG)))
     monkeypatch.setitem(quality.SETS, "clips", ("", lambda data, made: VideoSet(clips)))
 

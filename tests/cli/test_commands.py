@@ -106,7 +106,7 @@ def test_the_whole_way_by_commands(clips: Path, tmp_path: Path, capsys: pytest.C
     assert "layer1/loss" in json.loads(capsys.readouterr().out)["metrics"]
     assert main(["extract", str(run), str(clips), "--out", str(features), "--json", "--no-progress"]) == 0
     assert json.loads(capsys.readouterr().out)["arrays"]["layer1"] == [8, 48]
-    arguments = ["probe", str(features), "--labels", "folder", "--out", str(probe), "--no-progress"]
+    arguments = ["probe", str(features), "--labels", "folder", "--folds", "2", "--out", str(probe), "--no-progress"]
     assert main([*arguments, "--groups", r"(?P<group>subject\d)", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     written = json.loads((probe / "results.json").read_text())

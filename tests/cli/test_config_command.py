@@ -39,13 +39,13 @@ def test_what_show_prints_is_those_settings(preset: str, capsys: pytest.CaptureF
     assert set(shown) == {field.name for field in dataclasses.fields(TrainConfig)}
 
 
-def test_a_run_can_be_shown_and_made_again(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_can_be_shown_and_made_again(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--config RUN/config.yaml` gives the same weights, seed included; a flag still wins over it."""
     config = dataclasses.replace(CONFIG, steps=2)
-    run = train(clips, out=tmp_path / "run", config=config, seed=7, progress=False).path
+    run = train(manifest, out=tmp_path / "run", config=config, seed=7, progress=False).path
     assert main(["config", "show", str(run)]) == 0
     assert from_dict(TrainConfig, yaml.safe_load(capsys.readouterr().out)) == config
-    again = ["train", str(clips), "--config", str(run / "config.yaml"), "--no-progress"]
+    again = ["train", str(manifest), "--config", str(run / "config.yaml"), "--no-progress"]
     assert main([*again, "--out", str(tmp_path / "again")]) == 0
     weights = (run / "encoder.safetensors").read_bytes()
     assert (tmp_path / "again" / "encoder.safetensors").read_bytes() == weights

@@ -38,7 +38,7 @@ class Made:
         scan(clips, out=self.manifest, workers=1, progress=False)
         train(self.manifest, out=self.run, config=CONFIG, progress=False)
         extract(self.run, self.manifest, out=self.features, progress=False)
-        probe(self.features, labels="folder", out=self.probe, progress=False)
+        probe(self.features, labels="folder", folds=2, out=self.probe, progress=False)
         self.frames = folder / "frames"
         extract(self.run, self.manifest, out=self.frames, per="frame", baselines=(), progress=False)
 
@@ -56,7 +56,7 @@ DEEDS = {
         out / "clip.mp4", np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), np.uint8)
     ),
     "extract": lambda made, out: extract(made.run, made.manifest, out=out / "f", per="frame", progress=False),
-    "probe": lambda made, out: probe(made.features, labels="folder", out=out / "p", progress=False),
+    "probe": lambda made, out: probe(made.features, labels="folder", folds=2, out=out / "p", progress=False),
     "report": lambda made, out: report(made.run, [made.probe], out=out / "page.html", progress=False),
     "npz": lambda made, out: export(made.features, out=out / "f.npz"),
     "safetensors": lambda made, out: export(made.features, out=out / "f.safetensors"),
@@ -111,7 +111,7 @@ def test_a_disk_that_is_full(
             "scan": [made.clips, "--workers", 1],
             "train": [made.manifest, "--config", made.run / "config.yaml", "--optim.name", "adamw"],
             "extract": [made.run, made.manifest, "--per", "frame", "--grid", 4],
-            "probe": [made.features, "--labels", "folder"],
+            "probe": [made.features, "--labels", "folder", "--folds", "2"],
             "export": [made.features],
             "report": [made.run, made.probe],
         }[command]

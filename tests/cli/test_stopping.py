@@ -26,7 +26,7 @@ def stopped_at_work(command: list[str], sign: Path, number: int) -> tuple[int, s
     while not list(sign.parent.glob(sign.name)) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
-    return process.wait(60), process.communicate()[1]
+    return process.wait(300), process.communicate()[1]
 
 
 @pytest.mark.parametrize(

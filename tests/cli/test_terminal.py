@@ -86,7 +86,7 @@ def way(odd: Path) -> list[list[str]]:
         ["train", str(videos), "--out", names["run"], "--config", str(odd / "small.yaml"), *bad],
         ["watch", names["run"], "--once"],
         ["extract", names["run"], str(videos), "--out", names["features"], *bad],
-        ["probe", names["features"], "--labels", "folder", "--out", names["probe"], "--no-progress"],
+        ["probe", names["features"], "--labels", "folder", "--folds", "2", "--out", names["probe"], "--no-progress"],
         ["probe", names["features"], "--labels", str(odd / "labels\x1b.csv"), "--out", names["probe"], "--overwrite"],
         ["compare", names["probe"], names["probe"] + "/results.json"],
         ["similarity", names["features"]],
@@ -129,11 +129,12 @@ def test_a_terminal_of_few_letters_ends_no_command(odd: Path, tmp_path: Path, en
     videos.mkdir()
     shutil.copy(next(odd.rglob("last*.mp4")), videos / "日本語 – é.mp4")
     (videos / "kaputt – 日.mp4").write_bytes(b"nothing")
+    scan = ["scan", str(videos), "--out", str(tmp_path / "m.json"), "--workers", "1"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
     for arguments in (
         ["scan", "--help"],
-        ["scan", str(videos), "--out", str(tmp_path / "m.json"), "--max-bad", "0.5"],
-        ["scan", str(videos), "--out", str(tmp_path / "m.json"), "--max-bad", "0.5", "--json"],
+        [*scan, "--max-bad", "0.5"],
+        [*scan, "--max-bad", "0.5", "--json"],
         ["scan", str(videos / "nö 日")],
     ):
         command = [sys.executable, "-m", "seqff", *arguments]

@@ -151,7 +151,7 @@ def test_decoding_goes_on_while_the_encoder_works(
             yield batch
 
     def waiting(self: FrameDescriber, frames: np.ndarray) -> Any:
-        assert another.wait(30)
+        assert another.wait(120)
         return describe(self, frames)
 
     monkeypatch.setattr(decoding, "frame_batches", noting)

@@ -45,7 +45,7 @@ def test_no_more_than_so_many_ahead() -> None:
             cleaned.set()
 
     with Prefetched(work(), most=4) as items:
-        assert full.wait(10)
+        assert full.wait(60)
         for taken in range(1, 20):
             next(items)
             assert len(made) <= taken + 4

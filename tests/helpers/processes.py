@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOAD = [
-    "torch._dynamo",
-    "torch.distributed.tensor",
-    "seqff.training",
-    "seqff.distributed.ranks",
-    "small_nets",
-]
-"""The first two are what torch imports when it is first asked to join processes and to take a step."""
+PRELOAD = ["torch._dynamo", "torch.distributed.tensor", "pytest", "seqff.train"]
+"""The first two are what torch imports when it is first asked to join processes and to take a step; the third is what
+the modules of tests import."""
 
 
 def context() -> Any:
@@ -28,10 +25,12 @@ def context() -> Any:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that nobody listens on, below those that systems give to connections, so that no other takes it."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def _enter(
@@ -69,7 +68,7 @@ class Together:
             self.ends.append(mine)
             self.processes.append(process)
 
-    def results(self, seconds: float = 100.0) -> list[Any]:
+    def results(self, seconds: float = 300.0) -> list[Any]:
         """What each gave, or the exception it raised; None for one that was killed. Fails if one hangs."""
         found: list[Any] = []
         for end, process in zip(self.ends, self.processes, strict=True):

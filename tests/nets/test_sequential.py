@@ -146,7 +146,7 @@ def test_classes_of_ones_own_are_read_with_an_encoder_like_it(tmp_path: Path) ->
 def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips, scanned once for all tests here."""
     path = tmp_path_factory.mktemp("scan") / "manifest.json"
-    seqff.scan(clips, out=path, progress=False)
+    seqff.scan(clips, out=path, workers=1, progress=False)
     return path
 
 

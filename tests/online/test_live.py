@@ -24,7 +24,7 @@ def test_a_pipe(tmp_path: Path) -> None:
         with pipe.open("wb") as file:
             file.write(data[: len(data) * 3 // 4])
             file.flush()
-            go_on.wait(20)
+            go_on.wait(60)
             file.write(data[len(data) * 3 // 4 :])
 
     sender = threading.Thread(target=send, daemon=True)

@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_with_what_comes(
     assert run.stream["frames"] > 150
 
 
-def test_ends(clips: Path, tmp_path: Path) -> None:
+def test_ends(manifest: Path, tmp_path: Path) -> None:
     """Steps, minutes, too few frames: each end is said as it is."""
     endless = (noise(number % 50) for number in itertools.count())
     run = seqff.train(stream=endless, out=tmp_path / "steps", config=stream_config(steps=4), progress=False)
@@ -131,7 +131,7 @@ def test_ends(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(SeqffError, match="ended after 10 frames, too few for a first step"):
         seqff.train(stream=some(0, 10), out=tmp_path / "few", config=stream_config(), progress=False)
     with pytest.raises(RunError, match="is a training on a stream"):
-        seqff.train(clips, out=run.path, config=config, resume=True, progress=False)
+        seqff.train(manifest, out=run.path, config=config, resume=True, progress=False)
     with pytest.raises(ValueError, match="either videos or a stream"):
         seqff.train(tmp_path, stream=some(0, 10), out=tmp_path / "both")
     with pytest.raises(ValueError, match="or 0 for as long as the stream lasts, got -1"):

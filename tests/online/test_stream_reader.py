@@ -115,7 +115,7 @@ def test_behind_a_live_source_the_newest_frames_win_and_the_others_are_counted(
     with StreamReader(open_stream(source(), live, size=as_it_is), live) as reader:
         arrivals = []
         for arrival in reader.frames():
-            all_given.wait(20)  # a step that takes long
+            all_given.wait(60)  # a step that takes long
             arrivals.append(arrival)
     seen = numbers_of(arrivals)
     assert seen[-5:] == list(range(35, 40))
@@ -143,8 +143,8 @@ def test_a_growing_folder_of_videos(
                 stop.wait(0.03)
 
     writer = threading.Thread(target=write_slowly)
-    monkeypatch.setattr(sources, "SETTLE_SECONDS", 0.25)
-    live = LiveConfig(idle_minutes=0.02)
+    monkeypatch.setattr(sources, "SETTLE_SECONDS", 0.6)
+    live = LiveConfig(idle_minutes=0.03)
     with StreamReader(open_stream(folder, live, size=as_it_is), live) as reader:
         arrivals = []
         for arrival in reader.frames():

@@ -43,7 +43,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pip
 @pytest.fixture(scope="module")
 def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The eight clips: with CONFIG, rounds of 4 videos make 2 batches, and two rounds an epoch."""
-    return scan(clips, out=tmp_path_factory.mktemp("manifest") / "manifest.json", progress=False)
+    return scan(clips, out=tmp_path_factory.mktemp("manifest") / "manifest.json", workers=1, progress=False)
 
 
 def take(batches: Iterator[FrameBatch], count: int) -> list[FrameBatch]:

@@ -72,7 +72,7 @@ def test_where_nothing_is_measured_no_batch_is_asked_for() -> None:
     calibrate(small_learners(config()), refuse())
 
 
-def test_in_a_training_the_tolerance_follows(clips: Path, tmp_path: Path) -> None:
+def test_in_a_training_the_tolerance_follows(manifest: Path, tmp_path: Path) -> None:
     """The first step already has it, and about as many positives as asked for are within."""
     settings = TrainConfig(
         **{
@@ -84,7 +84,7 @@ def test_in_a_training_the_tolerance_follows(clips: Path, tmp_path: Path) -> Non
             ),
         }
     )
-    run = train(clips, out=tmp_path / "run", config=settings, progress=False).path
+    run = train(manifest, out=tmp_path / "run", config=settings, progress=False).path
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for layer, share in (("layer1", 0.5), ("layer2", 0.4), ("layer3", 0.3)):
         assert len({line[f"{layer}/tolerance"] for line in lines}) == 12

@@ -52,9 +52,9 @@ def test_quarters_of_a_training_are_checked() -> None:
     assert not any(due(step, 0) for step in range(100))
 
 
-def test_every_training_says_it_beside_the_untrained_net(clips: Path, tmp_path: Path) -> None:
+def test_every_training_says_it_beside_the_untrained_net(manifest: Path, tmp_path: Path) -> None:
     """Each layer has both figures in the last line, shares between 0 and 1, and the untrained ones never change."""
-    run = train(clips, out=tmp_path / "run", config=CONFIG, progress=False)
+    run = train(manifest, out=tmp_path / "run", config=CONFIG, progress=False)
     lines = [line for line in metrics(tmp_path / "run") if "layer1/retrieval" in line]
     assert [line["step"] for line in lines] == [10, 20, 30, 40]
     for name in ("retrieval", "time_order"):

@@ -67,7 +67,7 @@ def test_a_full_disk_is_said_of_event_files(tmp_path: Path, limit: int) -> None:
     with small_files(limit), pytest.raises(WriteError, match=r"tensorboard cannot be written: File too large.*raise"):
         log()
     for thread in {*threading.enumerate()} - {*before}:
-        thread.join(10)  # it ends with the error, too, and here, not in the next test
+        thread.join(60)  # it ends with the error, too, and here, not in the next test
 
 
 class StandIn(ModuleType):

@@ -43,7 +43,7 @@ def test_processes_share_the_work(
     root: Path, alone: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Two scans at the same time decode every video once between them, and both return all of them."""
-    decoded, found, both = list[str](), list[Manifest](), threading.Barrier(2, timeout=60)
+    decoded, found, both = list[str](), list[Manifest](), threading.Barrier(2, timeout=300)
     original = Worker.examine
 
     def noted(worker: Worker, path: Path) -> VideoEntry:
@@ -63,7 +63,7 @@ def test_processes_share_the_work(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     assert found == [alone, alone]
     assert sorted(decoded) == [f"{number}.mp4" for number in range(COUNT)]
     assert [file.name for file in tmp_path.iterdir()] == [name]

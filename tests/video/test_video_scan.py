@@ -219,14 +219,14 @@ def test_cuts_and_still_frames(tmp_path: Path) -> None:
 
 def test_a_hanging_decoder_is_stopped(painted_clips: Path) -> None:
     """A decoder that gives no sign of life is killed and the file marked; the next file is read by a new process."""
-    worker = Worker(timeout_seconds=20)
+    worker = Worker(timeout_seconds=60)
     try:
         assert worker.examine(painted_clips / "asp.avi").status == "ok"
         os.kill(worker.process.pid, signal.SIGSTOP)
         worker.timeout_seconds = 0.3
         stopped = worker.examine(painted_clips / "asp.avi")
         assert (stopped.status, "0.3 s" in stopped.cause) == ("timeout", True)
-        worker.timeout_seconds = 20
+        worker.timeout_seconds = 60
         assert worker.examine(painted_clips / "asp.avi").status == "ok"
     finally:
         worker.close()
@@ -234,7 +234,7 @@ def test_a_hanging_decoder_is_stopped(painted_clips: Path) -> None:
 
 def test_a_crashing_decoder_is_replaced(painted_clips: Path) -> None:
     """A decoder that dies takes nothing with it: the file is unreadable, the next one is read."""
-    worker = Worker(timeout_seconds=20)
+    worker = Worker(timeout_seconds=60)
     try:
         worker.examine(painted_clips / "asp.avi")
         os.kill(worker.process.pid, signal.SIGSTOP)

@@ -38,7 +38,7 @@ def test_a_run_in_progress_and_a_killed_one(clips: Path, tmp_path: Path, capsys:
     run = tmp_path / "run"
     process = context().Process(target=resume, args=(clips, run, LONG), daemon=True)
     process.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (run / "checkpoints" / "step_00000020").exists():
         assert process.is_alive()
         assert time.monotonic() < deadline
@@ -62,7 +62,7 @@ def test_a_run_in_progress_and_a_killed_one(clips: Path, tmp_path: Path, capsys:
     assert last.checkpoint
     assert main(["watch", str(run)]) == 1
     out = capsys.readouterr().out
-    assert "stopped at step" in out
+    assert "stopped at step" in " ".join(out.split())
     command = next(line for line in out.splitlines() if line.startswith("next: ")).removeprefix("next: ")
     settings = (run / "config.yaml").read_text().replace("steps: 100000", f"steps: {last.step + 5}")
     (run / "config.yaml").write_text(settings)  # so that it ends some day
