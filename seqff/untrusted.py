@@ -43,8 +43,9 @@ def read_plain(path: Path, most: int) -> bytes:
         ValueError: it is larger.
     """
     with open_plain(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        large = os.fstat(file.fileno()).st_size > most
+        content = b"" if large else file.read(most + 1)  # which also finds what has grown since
+    if large or len(content) > most:
         raise ValueError(f"{path.name} has more than {most} bytes, which is too much for what it should hold")
     return content
 
