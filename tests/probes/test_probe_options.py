@@ -61,7 +61,7 @@ def test_frames_inside_videos_are_split_by_name_only(tmp_path: Path) -> None:
     assert result.layers[0].trained.accuracy > 0.9  # each video is a class of its own
     assert metadata["split"] == "inside videos: frames every:5 train, all others test"
     assert len(result.videos) == 40 * 8
-    assert "not of other videos" in result.table()
+    assert "not for other videos" in result.table()
     with pytest.raises(LabelError, match="which only frames inside it can train"):
         run(store, labels="video")
 
