@@ -1,19 +1,19 @@
-"""What this checkout costs beside another one: a reorganization must cost nothing.
+"""Compare the cost of this checkout with another one, for changes that must cost nothing.
 
     git worktree add ../before COMMIT
     python -m benchmarks.against ../before                         # about 10 minutes on one core
     python -m benchmarks.against ../before CLIPS --repeats 7 --json against.json
     python -m benchmarks.against ../before --settings here.yaml --other-settings there.yaml
 
-Both checkouts run the same commands in turns, each in a process of its own on one thread: a scan of the clips, a short
-and a long training, an extraction, and a scan of many tiny files. What counts is CPU seconds, with everything that the
-process and its children do; a step is the long training less the short one, so that no start is in it. Memory is the
-most that the long training held. Figures are medians over the repeats, ratios are of two medians, with the range of the
-single turns beside them. Above 1, this checkout costs more. The last lines say whether the weights are the same to the
-bit, and the features.
+Both checkouts run the same commands alternately, each in a separate process on one thread: a scan of the clips, a short
+    and a long training, an extraction, and a scan of many tiny files. The measure is CPU seconds of the process and its
+    children; the cost of a step is the difference between the long and the short training, which excludes startup.
+    Memory is the peak of the long training. Values are medians over the repeats, ratios are ratios of medians, with the
+    range of the single turns. Above 1, this checkout costs more. The last lines report whether weights and features are
+    bit-identical.
 
-The commands name no settings but the number of steps. Where the defaults have changed, or the settings' names, give
-each checkout a file of its own that asks for the same training. Without CLIPS it writes clips of moving digits.
+The commands set only the number of steps. If defaults or names of settings have changed, give each checkout a settings
+file for the same training. Without CLIPS, clips of moving digits are generated.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Checkout:
     """The commands of one checkout.
 
     Args:
-        path: of the checkout.
+        path: folder of the checkout.
         clips: folder of videos.
-        tiny: folder of many small videos, None to leave them out.
-        work: where it writes.
-        settings: file for its trainings, None for its defaults.
-        steps: of the short training and of the long one.
+        tiny: folder of many small videos, None to skip them.
+        work: output folder.
+        settings: settings file of its trainings, None for its defaults.
+        steps: steps of the short and the long training.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Checkout:
 
     @property
     def tasks(self) -> list[str]:
-        """Names of the tasks, each after those whose results it needs."""
+        """Names of the tasks, in order of dependency."""
         return ["scan", *["scan tiny"] * (self.tiny is not None), "short", "long", "extract"]
 
     def run(self, task: str, turn: int) -> Used:
-        """Do one task of one turn."""
+        """Run one task of one turn."""
         folder = self.work / str(turn)
         folder.mkdir(exist_ok=True)
         manifest = folder / "scan.json"
@@ -76,7 +76,7 @@ class Checkout:
         return command([sys.executable, "-m", "seqff", *words, "--out", out], environment=environment, cwd=self.path)
 
     def digests(self, turn: int) -> dict[str, str]:
-        """What weights and features are, to the bit."""
+        """Return digests of weights and features."""
         folder = self.work / str(turn)
         features = sorted((folder / "features").rglob("*.npy"))
         return {"weights": _digest([folder / "long" / "encoder.safetensors"]), "features": _digest(features)}
@@ -87,7 +87,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def take_turns(checkouts: dict[str, Checkout], repeats: int) -> dict[tuple[str, str], list[Used]]:
-    """Let the checkouts do each task one after the other, in changing order; by checkout and task."""
+    """Run each task on both checkouts in alternating order; return results by checkout and task."""
     used: dict[tuple[str, str], list[Used]] = defaultdict(list)
     for turn in range(repeats):
         for task in checkouts["here"].tasks:
@@ -98,7 +98,7 @@ def take_turns(checkouts: dict[str, Checkout], repeats: int) -> dict[tuple[str, 
 
 
 def summary(used: dict[tuple[str, str], list[Used]], steps: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Medians of both checkouts and their ratio, by what was measured."""
+    """Return the medians of both checkouts and their ratio, by measurement."""
     names = [name for who, name in used if who == "here"]
     values: dict[str, dict[str, list[float]]] = {}
     for who in ("here", "other"):
@@ -120,7 +120,7 @@ def _compared(here: list[float], other: list[float]) -> dict[str, Any]:
 
 
 def table(rows: dict[str, dict[str, Any]], at_most: float) -> str:
-    """The rows in Markdown."""
+    """Return the rows as a Markdown table."""
     lines = ["| what | here | other | here / other | range | at most |", "|---" * 6 + "|"]
     for what, row in rows.items():
         least, most = row["range"]
@@ -133,18 +133,18 @@ def table(rows: dict[str, dict[str, Any]], at_most: float) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; 1 if this checkout costs more than is allowed."""
+    """Run the benchmark; return 1 if this checkout costs more than allowed."""
     parser = arguments(__doc__)
     parser.add_argument("other", type=Path, help="the other checkout, such as a worktree of an older commit")
-    parser.add_argument("clips", nargs="?", type=Path, help="folder of videos; without it they are made")
+    parser.add_argument("clips", nargs="?", type=Path, help="folder of videos; generated if omitted")
     parser.add_argument("--here", type=Path, default=HERE, help="instead of this checkout")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, nargs=2, default=(10, 70), help="of the short and of the long training")
-    parser.add_argument("--clip-count", type=int, default=200, help="clips that are made")
-    parser.add_argument("--tiny-files", type=int, default=0, help="so many tiny files are scanned, too")
-    parser.add_argument("--settings", type=Path, help="of this checkout's trainings; else its defaults")
-    parser.add_argument("--other-settings", type=Path, help="of the other's trainings; else its defaults")
-    parser.add_argument("--at-most", type=float, default=1.02, help="the ratio that is allowed")
+    parser.add_argument("--steps", type=int, nargs=2, default=(10, 70), help="of the short and the long training")
+    parser.add_argument("--clip-count", type=int, default=200, help="number of generated clips")
+    parser.add_argument("--tiny-files", type=int, default=0, help="number of tiny files to scan")
+    parser.add_argument("--settings", type=Path, help="settings of this checkout; default: its defaults")
+    parser.add_argument("--other-settings", type=Path, help="settings of the other checkout; default: its defaults")
+    parser.add_argument("--at-most", type=float, default=1.02, help="largest allowed ratio")
     options = parser.parse_args(argv)
     if options.steps[0] >= options.steps[1]:
         parser.error("--steps: the second training must be the longer one")

@@ -1,4 +1,4 @@
-"""The table of `make demo`, kept for the README: the whole demo, seed 0.
+"""The table of `make demo` for the README: the whole demo with seed 0.
 
 python -m benchmarks.demo    # 3 CPU minutes; then python -m benchmarks.tables
 """
@@ -16,7 +16,7 @@ from benchmarks.records import Records, machine
 
 
 def main() -> int:
-    """Run the demo and keep its accuracies and CPU seconds."""
+    """Run the demo and record its accuracies and CPU seconds."""
     arguments(__doc__, json=False).parse_args()
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""Endless video: memory stays flat and learning goes on, however long the stream is and however often it breaks?
+"""Streams: is memory constant, and does learning continue, however long the stream and however often it breaks?
 
-A source without end gives small moving pictures. It is cut three times on the way: the connection is lost with an
-error, it ends by itself, it is lost again and cannot be opened twice in a row. Printed now and then: the memory the
-process holds, the losses, and what the monitors say of each layer beside itself untrained.
+An endless source yields small moving pictures. It breaks three times: the connection fails with an error, it ends
+    normally, and it fails again and cannot be reopened twice in a row. The benchmark prints the memory of the process,
+    the losses, and the monitors of each layer compared with itself untrained.
 
     python -m benchmarks.endless [--frames 200000]    # 6 minutes on one core
 
-Memory must stay within 50 MB of what it is once the reservoir is full; the cuts must be named.
+Memory must stay within 50 MB once the reservoir is full; the breaks must be reported.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ CONFIG = TrainConfig(
 
 
 class Source:
-    """Moving digits for ever: another digit, way and speed every few seconds; some frames make it break.
+    """Endless moving digits: a new digit, path and speed every few seconds; it breaks after some frames.
 
     Args:
-        frames: after which it has really ended.
-        cuts: numbers of frames after which it breaks off.
-        every: frames between two looks at the memory.
+        frames: number of frames after which it ends for good.
+        cuts: numbers of frames after which it breaks.
+        every: frames between two measurements of the memory.
     """
 
     __name__ = "moving digits"
@@ -98,7 +98,7 @@ class StreamEnded(Exception):
 
 
 def main() -> int:
-    """Run the benchmark; 1 if a bar is missed."""
+    """Run the benchmark; return 1 if a threshold is missed."""
     parser = arguments(__doc__)
     parser.add_argument("--frames", type=int, default=200_000)
     options = parser.parse_args()
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def report(source: Source, lines: list[dict], facts: dict, checkpoints: list[str], out: Path | None) -> int:  # type: ignore[type-arg]
-    """Print what was found, and say whether the bars are met."""
+    """Print the results, and return 1 if a threshold is missed."""
     looks = [line for line in lines if "layer1/effective_rank" in line]
     print(
         f"\n{'step':>7} {'frames':>8}  " + "  ".join(f"{f'layer {n}: loss, rank (untrained)':<32}" for n in (1, 2, 3))
@@ -130,7 +130,7 @@ def report(source: Source, lines: list[dict], facts: dict, checkpoints: list[str
         ]
         print(f"{line['step']:>7} {line['stream_frames']:>8}  " + "  ".join(f"{cell:<32}" for cell in cells))
     alarms = [text for line in lines for text in line.get("alarms", [])]
-    full = [mb for frames, mb in source.memory if frames >= source.frames // 10]  # the reservoir is full long before
+    full = [mb for frames, mb in source.memory if frames >= source.frames // 10]  # the reservoir is full by then
     spread = max(full) - min(full)
     print("\n" + "\n".join(describe(facts)))
     print(f"alarms: {alarms or 'none'}; looks at the layers: {len(looks)}; checkpoints kept: {', '.join(checkpoints)}")

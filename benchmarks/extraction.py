@@ -1,16 +1,16 @@
-"""How well extraction keeps decoder and encoder busy at the same time, and how much memory an hour of video takes.
+"""Overlap of decoding and encoding in extraction, and memory for an hour of video.
 
     python -m benchmarks.extraction [FOLDER] [--frames 20000] [--minutes 60] [--json extraction.json]
 
-FOLDER holds the clips (default: clips made with PyAV); they are taken again and again until there are enough frames.
-Bare decoding (every video opened and read in batches by `seqff.open_video`), bare forward (transform and encoders on
-batches of the same sizes that lie ready) and `seqff.extract` to disk (all layers, fp32, with its opening, pooling, sums
-over time, writing and joining) take turns in one process, each on the same number of threads; wall seconds, medians
-over the repeats, the range of the ratio beside it. The bar is 0.90 of the slower of the two. It takes two idle cores to
-reach: CPU seconds, printed too, say what extraction adds to the sum of both where cores are not idle.
+FOLDER contains the clips (default: generated clips); they are repeated until there are enough frames. Bare decoding
+(every video opened and read in batches by `seqff.open_video`), the bare forward pass (transform and encoders on
+prepared batches of the same sizes) and `seqff.extract` to disk (all layers, fp32, including opening, pooling, sums over
+time, writing and merging) alternate in one process, each with the same number of threads. Values are median wall
+seconds over the repeats, with the range of the ratio. The threshold is 0.90 of the slower of the two, which needs two
+idle cores: on busy cores, the printed CPU seconds show what extraction adds to the sum of both.
 
-Memory is resident memory of the process while a video of that many minutes is extracted, a row a frame: the most held
-after the first tenth of the time, less the most held within it.
+Memory is the growth of resident memory while a video of that many minutes is extracted with one row per frame: the peak
+    after the first tenth of the time, minus the peak within it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BASELINES: dict[str, tuple[str, ...]] = {"trained net": (), "trained, untrained,
 
 
 def looped(folder: Path, frames: int, work: Path) -> Manifest:
-    """A manifest of the clips of a folder, taken as videos of their own again and again."""
+    """Return a manifest of the clips of a folder, repeated as different videos."""
     clips = scan(folder, out=work / "clips.json", progress=False)
     (work / "loops").mkdir()
     entries, missing = [], frames
@@ -62,7 +62,7 @@ def looped(folder: Path, frames: int, work: Path) -> Manifest:
 
 
 def decode(manifest: Manifest, transform: FrameTransform, batch: int) -> None:
-    """Reads every video in batches."""
+    """Read every video in batches."""
     for entry in manifest:
         size = transform.decode_size(entry.height, entry.width)
         with open_video(manifest.path(entry), size=size, entry=entry) as reader:
@@ -71,7 +71,7 @@ def decode(manifest: Manifest, transform: FrameTransform, batch: int) -> None:
 
 
 def make_forward(manifest: Manifest, encoders: list[Encoder], batch: int, device: torch.device) -> Callable[[], None]:
-    """Work that sends as many frames of each size, from memory, through the encoders."""
+    """Return a function that runs the same number of frames of each size, from memory, through the encoders."""
     transform = encoders[0].transform
     ready: list[tuple[np.ndarray, int]] = []
     known: dict[tuple[int, int], np.ndarray] = {}
@@ -96,7 +96,7 @@ def make_forward(manifest: Manifest, encoders: list[Encoder], batch: int, device
 
 
 def speed(manifest: Manifest, run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The ratio for extraction with and without baselines."""
+    """Return the ratio for extraction with and without baselines."""
     device, frames = torch.device(options.device), sum(entry.frames for entry in manifest)
     trained, untrained = (load_encoder(run, untrained=first).to(device) for first in (False, True))
     found: dict[str, Any] = {"frames": frames, "videos": len(manifest), "threads": options.threads}
@@ -132,7 +132,7 @@ def speed(manifest: Manifest, run: Path, work: Path, options: argparse.Namespace
 
 
 def row(label: str, result: dict[str, Any], frames: int) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     rates = ", ".join(f"{name} {frames / seconds:.0f}/s" for name, seconds in result["wall_seconds"].items())
     low, high = result["range"]
     met = "yes" if result["ratio"] >= BAR else "NO"
@@ -141,7 +141,7 @@ def row(label: str, result: dict[str, Any], frames: int) -> str:
 
 
 def write_hour(path: Path, minutes: float) -> None:
-    """Writes a video of 25 frames a second: a texture that drifts, 120 x 160 px."""
+    """Write a video of a drifting texture, 120 x 160 px at 25 frames per second."""
     texture = np.random.default_rng(0).integers(0, 255, (30, 80, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=25)
@@ -154,7 +154,7 @@ def write_hour(path: Path, minutes: float) -> None:
 
 
 def memory(run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """How resident memory goes while one long video is extracted."""
+    """Measure resident memory while one long video is extracted."""
     (work / "long").mkdir()
     write_hour(work / "long/long.mp4", options.minutes)
     manifest = scan(work / "long", out=work / "long.json", progress=False)
@@ -184,14 +184,14 @@ def memory(run: Path, work: Path, options: argparse.Namespace) -> dict[str, Any]
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = arguments(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="folder of clips")
-    parser.add_argument("--frames", type=int, default=20000, help="of the speed part, 0 = leave it out")
-    parser.add_argument("--minutes", type=float, default=60, help="of the memory part, 0 = leave it out")
+    parser.add_argument("--frames", type=int, default=20000, help="frames of the speed part, 0 = skip it")
+    parser.add_argument("--minutes", type=float, default=60, help="minutes of the memory part, 0 = skip it")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
-    parser.add_argument("--workers", type=int, default=1, help="threads that decode in extraction; bare decoding has 1")
+    parser.add_argument("--workers", type=int, default=1, help="decoding threads of extraction; bare decoding has 1")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()

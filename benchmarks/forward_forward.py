@@ -1,9 +1,9 @@
-"""Forward-Forward on MNIST: short and long runs, with labels and without, each with its time and its test error.
+"""Forward-Forward on MNIST: time and test error of short and long runs, with and without labels.
 
     python -m benchmarks.forward_forward mnist.npz --runs supervised-short    # 54 CPU seconds; all runs: 10 minutes
 
-The file holds x_train, y_train, x_test and y_test. Settings were chosen with --held-out, which trains on the first
-50 000 pictures of a shuffled training set and measures on the other 10 000: the test set was no part of it.
+The file contains x_train, y_train, x_test and y_test. Settings were chosen with --held-out, which trains on the first
+50 000 images of the shuffled training set and evaluates on the other 10 000, without the test set.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 def load(path: Path, *, held_out: bool) -> tuple[Any, Any, Any, Any]:
-    """Return pictures and labels to train on and to measure on."""
+    """Return images and labels for training and evaluation."""
     data = np.load(path)
     x, y = data["x_train"], data["y_train"]
     if not held_out:
@@ -52,7 +52,7 @@ def load(path: Path, *, held_out: bool) -> tuple[Any, Any, Any, Any]:
 
 
 def fit_and_measure(setting: dict[str, Any], epochs: int, seed: int, data: tuple[Any, Any, Any, Any]) -> dict[str, Any]:
-    """Train one net; return its errors and what they took."""
+    """Train one net; return its errors and its time."""
     x, y, x_test, y_test = data
     net = seqff.ForwardForward(**setting["net"], seed=seed)
     errors: dict[str, float] = {}
@@ -76,9 +76,9 @@ def main() -> int:
     parser.add_argument("mnist", type=Path, help="mnist.npz")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=None, help="instead of the run's own number")
-    parser.add_argument("--untrained", action="store_true", help="the same without training the layers: the control")
-    parser.add_argument("--held-out", action="store_true", help="measure on 10 000 pictures of the training set")
+    parser.add_argument("--epochs", type=int, default=None, help="instead of the run's number")
+    parser.add_argument("--untrained", action="store_true", help="the control: layers are not trained")
+    parser.add_argument("--held-out", action="store_true", help="evaluate on 10 000 images of the training set")
     options = parser.parse_args()
     if not options.mnist.exists():
         print(f"skipped: {options.mnist} is not there", file=sys.stderr)

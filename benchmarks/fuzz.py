@@ -1,14 +1,14 @@
-"""Changed inputs of every kind that seqff reads from strangers: does each end in a result, or in one line?
+"""Fuzzing of all untrusted inputs: does each mutated input end in a result or in a one-line error?
 
     python -m benchmarks.fuzz [--minutes 30] [--seed 0] [--kinds films,runs] [--keep tests/fuzz_inputs]
     python -m benchmarks.fuzz --rounds 1 --replay tests/fuzz_inputs
 
-Every round a process of its own gets a folder of changed inputs of one kind (see `fuzz_inputs`) and does with them all
-that seqff does (see `fuzz_targets`). It fails where that process dies, an error other than ours comes out, it takes
-longer than the timeout of its files (twice in a row), or more memory than 1 GiB beside what it began with (decoders, in
-their own processes, 4 GiB), where anybody is asked for anything (a server listens here, which the inputs name, and
-which is set as proxy), or where a file comes up or changes outside the folder for results. The inputs to blame are
-kept; --replay does with kept ones what was done when they were found. Linux only; one core.
+In every round a separate process gets a folder of mutated inputs of one kind (see `fuzz_inputs`) and does everything
+with them that seqff does (see `fuzz_targets`). A round fails if the process dies, raises an exception that is not
+seqff's, takes longer than the timeout of its files (twice in a row), allocates more than 1 GiB (decoders, in separate
+processes, 4 GiB), sends a network request (the inputs name a local server, which is also set as proxy), or creates or
+changes a file outside the output folder. Failing inputs are saved; --replay repeats the round with saved ones. Linux
+only; one core.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ INPUTS = {
     "runs": 5,
     "stores": 12,
 }
-"""Of each kind a round has so many: as many as take a few seconds."""
+"""Inputs of each kind per round, for a few seconds."""
 HANGS = "it hangs"
 CALLER_MB, DECODER_MB = 1074, 4295
 ROUND_SECONDS = 30.0
-"""Beside the timeout of two files: as a file may hang, and be tried once more alone."""
+"""Added to the timeout of two files, since a file may hang and is retried separately."""
 
 
 class Listener:
-    """A server on this machine that counts who asks."""
+    """A local server that counts requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -67,7 +67,7 @@ class Listener:
 
     @property
     def payloads(self) -> list[bytes]:
-        """Words that lead somewhere, for whoever follows them."""
+        """Return strings that would cause a request if followed."""
         names = ["http://{}/a.mp4", "http:/{}/a.mp4", "tcp://{}", "rtsp://{}/x", "concat:http://{}/a", "../../outside"]
         names += [
             "#EXTM3U\n#EXTINF:1,\nhttp://{}/a.ts\n",
@@ -78,7 +78,7 @@ class Listener:
 
 
 def write_inputs(kind: str, seeds: Path, to: Path, payloads: list[bytes], random: Random, count: int) -> None:
-    """Write changed inputs of a kind; each has a place of its own, whose name begins with its number."""
+    """Write mutated inputs of a kind, each under a name that begins with its number."""
     files = sorted((seeds / kind).iterdir()) if (seeds / kind).is_dir() else []
     others = [file.read_bytes() for file in files if file.is_file()]
     to.mkdir(parents=True)
@@ -101,14 +101,14 @@ def write_inputs(kind: str, seeds: Path, to: Path, payloads: list[bytes], random
 
 
 def seen_outside(sandbox: Path, box: Path) -> dict[str, tuple[int, int]]:
-    """What lies in the sandbox beside what may be written: size and time of each file."""
+    """Return size and time of each file in the sandbox outside the output folder."""
     mine = (box / "out", box / "in")
     files = (path for path in sandbox.rglob("*") if path.is_file() and not any(own in path.parents for own in mine))
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 def attempt(kind: str, box: Path, listener: Listener) -> str:
-    """Let a process of its own do with the inputs in box/in what is done with them; say what went wrong."""
+    """Process the inputs in box/in in a separate process; return what went wrong."""
     sandbox, asked = box.parent, listener.asked
     (box / "out").mkdir()
     (sandbox / "here").mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def attempt(kind: str, box: Path, listener: Listener) -> str:
 
 
 def _work(kind: str, box: Path, send: int, proxy: str) -> None:
-    """What the process does; it never comes back."""
+    """The main function of the process; it never returns."""
     os.setpgid(0, 0)
     os.chdir(box.parent / "here")
     os.environ |= {"http_proxy": f"http://{proxy}", "HTTP_PROXY": f"http://{proxy}", "https_proxy": f"http://{proxy}"}
@@ -155,7 +155,7 @@ def _work(kind: str, box: Path, send: int, proxy: str) -> None:
 
 
 def _watched(child: int) -> str:
-    """Wait for a process; say how it died, or that it hangs."""
+    """Wait for a process; return how it died, or that it hangs."""
     until = time.monotonic() + ROUND_SECONDS + 2 * TIMEOUT_SECONDS
     hangs = False
     while True:
@@ -170,13 +170,13 @@ def _watched(child: int) -> str:
 
 
 def _end_group(child: int) -> None:
-    """End what the process has left behind: its decoders."""
+    """Kill the remaining children of the process: its decoders."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
 
 
 def blame(kind: str, box: Path, listener: Listener) -> list[Path]:
-    """Find the inputs that fail when they are alone; all, if none does."""
+    """Return the inputs that fail on their own; all, if none does."""
     everything, guilty = sorted((box / "in").iterdir()), list[Path]()
     for number, place in enumerate(everything):
         alone = box.parent / f"alone{number}"
@@ -189,7 +189,7 @@ def blame(kind: str, box: Path, listener: Listener) -> list[Path]:
 
 
 def keep(kind: str, places: list[Path], folder: Path) -> None:
-    """Copy inputs to where they are kept, under a name by their content."""
+    """Save inputs under content-based names."""
     for place in places[:3]:
         files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
         digest = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
@@ -204,7 +204,7 @@ class Fuzz:
 
     Args:
         sandbox: an empty folder.
-        keep: where inputs that fail are kept.
+        keep: folder for failing inputs.
     """
 
     def __init__(self, sandbox: Path, keep: Path) -> None:
@@ -213,7 +213,7 @@ class Fuzz:
         make_seeds(sandbox / "seeds")
 
     def changed(self, kind: str, number: int) -> None:
-        """Make a round of changed inputs; the same for the same number."""
+        """Run a round of mutated inputs, determined by the number."""
         box = self.sandbox / f"box{number}"
         write_inputs(kind, self.sandbox / "seeds", box / "in", self.listener.payloads, Random(number), INPUTS[kind])
         if self._round(kind, box, f"round {number}"):
@@ -221,7 +221,7 @@ class Fuzz:
         shutil.rmtree(box)
 
     def replay(self, folder: Path) -> None:
-        """Make a round of each kind of all inputs that were kept."""
+        """Run a round of each kind with all saved inputs."""
         for kind in sorted(set(INPUTS) & {path.name for path in folder.iterdir()}):
             box = self.sandbox / f"kept_{kind}"
             copy_of(folder / kind, box / "in")
@@ -230,7 +230,7 @@ class Fuzz:
     def _round(self, kind: str, box: Path, name: str) -> bool:
         self.inputs[kind] += len(list((box / "in").iterdir()))
         wrong = attempt(kind, box, self.listener)
-        if wrong == HANGS:  # or it had no processor for itself: that does not come twice
+        if wrong == HANGS:  # or the machine was busy, which does not happen twice
             shutil.rmtree(box / "out")
             wrong = attempt(kind, box, self.listener)
         if wrong:
@@ -240,10 +240,10 @@ class Fuzz:
 
 
 def main() -> int:
-    """Make rounds until the time is over, or so many of each kind."""
+    """Run rounds until the time is over, or a fixed number of each kind."""
     parser = arguments(__doc__, json=False)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--rounds", type=int, default=0, help="of each kind, in place of minutes")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each kind, instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(INPUTS))
     parser.add_argument("--keep", type=Path, default=Path("fuzz_found"))

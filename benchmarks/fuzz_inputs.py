@@ -1,4 +1,4 @@
-"""Small sound inputs of every kind that seqff reads, and what is done to them; all by a seed."""
+"""Small valid inputs of every kind that seqff reads, and seeded mutations of them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def write_film(path: Path, codec: str, frames: int = 8, start: int = 0) -> None:
-    """Write a small moving picture."""
+    """Write a small video."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(25), width=32, height=32)
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
@@ -71,7 +71,7 @@ def write_film(path: Path, codec: str, frames: int = 8, start: int = 0) -> None:
 
 
 def make_seeds(folder: Path) -> None:
-    """Write sound inputs: films, pictures, arrays, tar files, a manifest, settings, a run and features."""
+    """Write valid inputs: videos, pictures, arrays, tar files, a manifest, settings, a run and features."""
     noise = np.random.default_rng(0).integers(0, 255, (4, 24, 24, 3), dtype=np.uint8)
     for part in ("films", "pictures", "arrays", "shards", "configs", "manifests", "clips"):
         (folder / part).mkdir(parents=True)
@@ -103,7 +103,7 @@ def make_seeds(folder: Path) -> None:
 
 
 def mutate(data: bytes, others: list[bytes], payloads: list[bytes], random: Random) -> bytes:
-    """Change some bytes: flips, odd numbers, parts cut out, doubled, put in from another input, or words put in."""
+    """Mutate bytes: flips, odd numbers, parts removed, duplicated, or inserted from other inputs or payloads."""
     found = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 4, 16))):
         at = random.randrange(min(len(found), random.choice((64, 512, 10**9))) or 1)
@@ -134,7 +134,7 @@ def mutate(data: bytes, others: list[bytes], payloads: list[bytes], random: Rand
 
 
 def mutate_plain(value: Any, payloads: list[bytes], random: Random) -> Any:
-    """Put an odd value into plain data, give a field another name, or leave one out."""
+    """Insert an odd value into plain data, rename a field, or remove one."""
     value = copy.deepcopy(value)
     for _ in range(random.choice((1, 1, 1, 2, 5))):
         places = list(_places(value))
@@ -160,7 +160,7 @@ def mutate_plain(value: Any, payloads: list[bytes], random: Random) -> Any:
 
 
 def _places(value: Any) -> Any:
-    """Yield (what holds it, its key) of everything in plain data; of long lists only the beginning."""
+    """Yield (container, key) of everything in plain data; for long lists only of the beginning."""
     if isinstance(value, (dict, list)):
         keys = list(value)[:50] if isinstance(value, dict) else range(min(len(value), 8))
         for key in keys:
@@ -169,7 +169,7 @@ def _places(value: Any) -> Any:
 
 
 def changed(path: Path, others: list[bytes], payloads: list[bytes], random: Random) -> bytes:
-    """Return a file's content changed: JSON and YAML by their structure as often as by their bytes."""
+    """Return a file's mutated content: JSON and YAML are mutated by structure or by bytes."""
     data = path.read_bytes()
     if path.suffix in (".json", ".yaml") and random.random() < 0.7:
         value = mutate_plain(yaml.safe_load(data) if path.suffix == ".yaml" else json.loads(data), payloads, random)
@@ -180,5 +180,5 @@ def changed(path: Path, others: list[bytes], payloads: list[bytes], random: Rand
 
 
 def copy_of(folder: Path, to: Path) -> Path:
-    """Copy a folder without its times, which nobody looks at."""
+    """Copy a folder without its modification times."""
     return Path(shutil.copytree(folder, to, copy_function=shutil.copyfile))

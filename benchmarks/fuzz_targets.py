@@ -1,4 +1,4 @@
-"""What is done with an input of each kind: all that seqff does with files of strangers."""
+"""Everything that seqff does with untrusted files, by kind of input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 def ends(work: Callable[[], object]) -> None:
-    """Do something that may end in an error of ours, and in no other."""
+    """Run something that may raise only seqff's errors."""
     try:
         work()
     except (SeqffError, FileNotFoundError):
@@ -30,14 +30,14 @@ def ends(work: Callable[[], object]) -> None:
 
 
 def read(path: Path, entry: VideoEntry) -> None:
-    """Read some frames of a video as training and extraction do."""
+    """Read some frames of a video, like training and extraction."""
     if entry.usable and entry.height * entry.width <= 2**22:
         with open_video(path, entry=entry, size=(16, 16)) as video:
             video.at([0, entry.frames - 1, entry.frames // 2])
 
 
 def videos(box: Path) -> None:
-    """Scan a folder; read and stream what the scan finds sound."""
+    """Scan a folder; read and stream the usable videos."""
     try:
         found = scan(
             box / "in",
@@ -59,14 +59,14 @@ def videos(box: Path) -> None:
 
 
 def stream(path: Path) -> None:
-    """Read a video as it comes."""
+    """Read a video as a stream."""
     with open_live(path, size=(16, 16)) as frames:
         for _ in itertools.islice(frames, MOST_FRAMES):
             pass
 
 
 def manifests(box: Path) -> None:
-    """Load manifests, and read and extract by them."""
+    """Load manifests, read their videos and extract features."""
     for file in sorted((box / "in").glob("*.json")):
 
         def work(file: Path = file) -> None:
@@ -91,7 +91,7 @@ def configs(box: Path) -> None:
 
 
 def runs(box: Path) -> None:
-    """Open runs in every way; go on with the first."""
+    """Open runs in every way; resume the first."""
     for run in sorted((box / "in").iterdir()):
         ends(lambda run=run: load_encoder(run))  # type: ignore[misc]
         ends(lambda run=run: load_encoder(run, untrained=True))  # type: ignore[misc]
@@ -102,7 +102,7 @@ def runs(box: Path) -> None:
 
 
 def go_on(run: Path, manifest: Path) -> None:
-    """Go on with a training."""
+    """Resume a training."""
     train(manifest, out=run, config=CONFIG, resume=True, progress=False, device="cpu")
 
 

@@ -1,10 +1,10 @@
-"""What a CUDA device makes of training steps: frames a second, local over end to end, memory, and the way to it.
+"""Training steps on a CUDA device: frames per second, local compared with end to end, memory, and transfer.
 
     python -m benchmarks.gpu [--repeats 5] [--json gpu.json]    # 2 minutes
 
-Without a CUDA device it says so and measures nothing. Steps of the default net on 64 px and of a ResNet-18 on 112 px,
-local and end to end, take turns; wall seconds until the device is done, medians. A step whose host looks at a number of
-the device is an error (torch's sync debug mode). Memory is the most that a step allocates over what was there before.
+Without a CUDA device it measures nothing. Steps of the default net on 64 px and of a ResNet-18 on 112 px, local and end
+to end, alternate; values are median wall seconds until the device is done. A step that synchronizes with the device is
+an error (torch's sync debug mode). Memory is the peak allocation of a step above that before it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NETS = {"default, 64 px": (EncoderConfig(), 64), "ResNet-18, 112 px": (EncoderCo
 
 
 def measured(step: Step, turn: int) -> tuple[float, float]:
-    """Seconds and bytes of a step; the mean over a few, and the most."""
+    """Return the mean seconds and peak bytes of a few steps."""
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     torch.cuda.synchronize()
@@ -43,7 +43,7 @@ def measured(step: Step, turn: int) -> tuple[float, float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, and print the table."""
+    """Measure and print the table."""
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(argv)
@@ -59,14 +59,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def line(name: str, repeats: int) -> dict[str, Any]:
-    """Measure a net, and print its line."""
+    """Measure a net and print its line."""
     (encoder, side), pairs = NETS[name], TrainConfig().pairs
     rows = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length
     ways = {}
     for trainer in ("local", "end_to_end"):
         config = dataclasses.replace(TrainConfig(), steps=600, encoder=encoder, trainer=trainer)  # type: ignore[arg-type]
         step = build_step(config, rows, torch.channels_last, FrameTransform(side, side), device="cuda")
-        step()  # what is made once
+        step()  # one-time initialization
         ways[trainer] = lambda turn, step=step: measured(step, turn)
     found = take_turns(ways, repeats, warm_up=True)
     seconds = {trainer: statistics.median(one for one, _ in turns) for trainer, turns in found.items()}

@@ -1,21 +1,21 @@
-"""What a large set costs beside its decoding: time and memory of a manifest, a plan, a scan, an extraction, a probe.
+"""Cost of a large set without decoding: time and memory of a manifest, a plan, a scan, an extraction, a probe.
 
     python -m benchmarks.many [--counts 1000 100000 1000000] [--only QUESTION ...] [--json many.json]
 
-The videos are made up: entries as scans write them, of files that are empty. Every question is a process of its own:
+The videos are synthetic entries, as written by scans, of empty files. Every question runs in a separate process:
 
 write       the manifest, as a table
 open        it, and find the usable videos
-plan        the pair stream with the default settings, and all of the first round but its decoding
-worker      what a decoding process holds more than one without videos, after its visits of the first round
+plan        the pair stream with the default settings, and the first round without decoding
+worker      additional memory of a decoding process after its visits of the first round
 cached      a scan of a folder in which nothing has changed
 changed     the same when one file has
-resume      a scan that was killed when it had found all
-extract     what is to be done, and the tables of the store, for a row a video
+resume      a scan that was killed after it had found all
+extract     the list of pending videos and the tables of the store, with one row per video
 labels      the probe's rows with their labels from a CSV file, five folds
 
-Figures are wall and CPU seconds and the memory that came on top of what seqff takes when it is imported, at most (MB).
-With --json, what the file has already is not measured again.
+Values are wall and CPU seconds and peak memory above that of importing seqff (MB). With --json, results already in the
+file are not measured again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ TIME_NS = 1_700_000_000_000_000_000
 
 
 def entry(number: int, count: int) -> VideoEntry:
-    """A video as a scan may find it: every fourth has cuts, every hundredth is a copy."""
+    """Return a plausible entry: every fourth video has cuts, every hundredth is a copy."""
     own = number if number % 100 or not number else number - 1
     frames = 150 + own * 7919 % 300
     return VideoEntry(
@@ -79,7 +79,7 @@ def entry(number: int, count: int) -> VideoEntry:
 
 
 class Set:
-    """A set of so many videos in a folder; what a question needs of those before it is made when it is missing."""
+    """A set of synthetic videos in a folder; intermediate results are created on demand."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.folder, self.count = folder, count
@@ -90,7 +90,7 @@ class Set:
         return (entry(number, self.count) for number in range(self.count))
 
     def manifest(self) -> Manifest:
-        """The manifest, written if need be."""
+        """The manifest, written if necessary."""
         if not self.table.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             write_table(self.table, Manifest(self.root, ()).head(), self.entries())
@@ -112,7 +112,7 @@ class Set:
         return PairStream(self.manifest(), FrameTransform(64, 80), PairsConfig(), seed=0)
 
     def store(self) -> FeatureStore:
-        """Features of a row a video, and labels.csv beside."""
+        """Features with one row per video, and labels.csv."""
         place = self.folder / "store"
         if not place.exists():
             videos = [StoredVideo(video.path, video.content_hash, video.frames) for video in self.entries()]
@@ -123,7 +123,7 @@ class Set:
 
 
 def visits(dataset: Any) -> None:
-    """All of the first round's visits but their decoding."""
+    """Make all visits of the first round, without decoding."""
     for slot in range(dataset.plan.videos_per_round):
         visit = dataset.plan.visit(0, slot)
         _ = dataset.entries[visit.video].best
@@ -203,7 +203,7 @@ QUESTIONS = ("write", "open", "plan", "worker", "cached", "changed", "resume", "
 
 
 def answer(question: str, made: Set) -> dict[str, float]:
-    """Make what a question needs, and measure it in this process."""
+    """Prepare a question and measure it in this process."""
     work = ASKED[question](made)
     before = memory_mb()
     forget_peak()
@@ -217,11 +217,11 @@ def answer(question: str, made: Set) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure what is asked and not there yet."""
+    """Measure the requested questions that have no result yet."""
     parser = arguments(__doc__)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS)
-    parser.add_argument("--folder", type=Path, default=None, help="keep what is made here, for another time")
+    parser.add_argument("--folder", type=Path, default=None, help="folder to keep intermediate results in")
     parser.add_argument("--inside", action="store_true", help="answer in this process")
     options = parser.parse_args(argv)
     if options.inside:

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: time and memory of a process, ways that take turns, arguments and results."""
+"""Utilities of the benchmarks: time and memory of a process, alternating runs, arguments and results."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 def memory_mb(field: str = "VmRSS") -> float:
-    """Return the memory of this process by the kernel's count, MB (Linux).
+    """Return the memory of this process as counted by the kernel, MB (Linux).
 
     Args:
-        field: VmRSS, what it holds now; VmHWM, the most it has held; VmSize, all its addresses.
+        field: VmRSS, resident now; VmHWM, peak resident; VmSize, virtual.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) / 1e6
 
 
 def forget_peak() -> None:
-    """Let VmHWM begin anew from what the process holds now (Linux)."""
+    """Reset VmHWM to the current memory (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_mb(who: int = resource.RUSAGE_SELF) -> float:
-    """Return the most that this process has held in its life, or the largest of its children that have ended, MB."""
+    """Return the peak memory of this process, or of the largest of its finished children, MB."""
     return resource.getrusage(who).ru_maxrss * MAXRSS_BYTES / 1e6
 
 
 def cpu_seconds(who: int = resource.RUSAGE_SELF) -> float:
-    """Return the CPU seconds used so far, by this process or by its children that have ended."""
+    """Return the CPU seconds used so far by this process or by its finished children."""
     used = resource.getrusage(who)
     return used.ru_utime + used.ru_stime
 
 
 def seconds_of(work: Callable[[], object]) -> tuple[float, float]:
-    """Do something, and return its wall and CPU seconds in this process."""
+    """Run something and return its wall and CPU seconds in this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
@@ -57,17 +57,17 @@ def seconds_of(work: Callable[[], object]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Used:
-    """What a command used: CPU seconds of it and its children, and the most memory that one of them held, MB."""
+    """Resources of a command: CPU seconds including children, and the peak memory of any of them, MB."""
 
     cpu_seconds: float
     peak_mb: float
 
 
 def command(words: Sequence[object], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Used:
-    """Run a command on one thread, and return what it used.
+    """Run a command on one thread and return its resources.
 
     Raises:
-        SystemExit: it failed; with its last words.
+        SystemExit: it failed; the message contains its last output.
     """
     every = {**os.environ, **ONE_THREAD, **(environment or {})}
     with subprocess.Popen(
@@ -85,12 +85,12 @@ def command(words: Sequence[object], *, environment: Mapping[str, str] | None = 
 def take_turns(
     ways: Mapping[Key, Callable[[int], Found]], repeats: int, *, warm_up: bool = False
 ) -> dict[Key, list[Found]]:
-    """Let all ways take turns, so that what else the machine does befalls them alike.
+    """Run all variants alternately, so that other load on the machine affects them equally.
 
     Args:
-        ways: each takes the number of its turn, and returns what it measured. Every turn begins with another one.
-        repeats: turns that count.
-        warm_up: take one turn before, which does not count.
+        ways: functions of the turn's number that return a measurement. Every turn starts with a different one.
+        repeats: number of measured turns.
+        warm_up: run one unmeasured turn first.
     """
     found: dict[Key, list[Found]] = {name: [] for name in ways}
     names = list(ways)
@@ -105,19 +105,19 @@ def take_turns(
 
 
 def arguments(text: str | None, *, json: bool = True) -> argparse.ArgumentParser:
-    """A parser whose help is the text of a benchmark, with --json where it writes figures."""
+    """Return a parser with the docstring of a benchmark as help, and --json if it writes results."""
     spec = sys.modules["__main__"].__spec__
     program = f"python -m {spec.name}" if spec else None
     parser = argparse.ArgumentParser(
         prog=program, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     if json:
-        parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write all figures here")
+        parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write all results here")
     return parser
 
 
 def write(path: Path | None, found: Mapping[str, Any]) -> None:
-    """Write what was found, with the machine it was found on, if a file is given."""
+    """Write the results and the machine, if a file is given."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**machine(), **found}, indent=1, default=str) + "\n")

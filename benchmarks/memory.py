@@ -1,15 +1,15 @@
-"""Peak memory of a training step against depth, for every trainer side by side, at one resolution throughout.
+"""Peak memory of a training step by depth, for every trainer, at constant resolution.
 
     python -m benchmarks.memory [--depths 4 8 16 32] [--json memory.json]    # 5 minutes on one core
 
-Every measurement is a process of its own: it warms up on a tiny net (imports, kernels), notes the memory it holds, then
-builds the net and takes two steps. What is printed is the most it held during that over what it held before: weights,
-gradients, optimizer state, the batch and all activations. On the CPU that is resident memory as the kernel counts it
-(Linux), on CUDA what torch's allocator handed out.
+Every measurement is a separate process: it warms up on a tiny net (imports, kernels), records its memory, then builds
+    the net and takes two steps. The result is the peak memory above that before: weights, gradients, optimizer state,
+    the batch and all activations. On the CPU it is resident memory as counted by the kernel (Linux), on CUDA memory
+    allocated by torch.
 
-glibc keeps tensors that were freed as holes in its heap, and fills them with smaller ones, so that the same step holds
-up to twice as much in one process as in the next. Therefore the processes run with a fixed mmap threshold, which gives
-every larger tensor back at once; the trainers compared run alike. --malloc glibc leaves the allocator as it is.
+glibc keeps freed tensors as holes in its heap and fills them with smaller ones, so that the same step may take up to
+twice as much memory in one process as in another. Therefore all processes run with a fixed mmap threshold, so that
+larger tensors are returned at once. --malloc glibc leaves the allocator unchanged.
 
 """
 
@@ -46,11 +46,11 @@ BARS = {
     "peak of local / with checkpointing, deepest": 0.7,
 }
 MB = 1e6
-STEPS = 2  # from the second on there is optimizer state
+STEPS = 2  # the second step has optimizer state
 
 
 def step_all(options: argparse.Namespace, settings: dict[str, Any], *, depth: int, size: int, batch: int) -> int:
-    """Build a net, take two steps in which the last layer learns, and return the bytes of its state.
+    """Build a net, take two steps that train the last layer, and return the size of its state.
 
     Returns:
         Weights, heads and optimizer state, bytes.
@@ -79,7 +79,7 @@ def step_all(options: argparse.Namespace, settings: dict[str, Any], *, depth: in
 
 
 def state_bytes(learners: list[LayerLearner]) -> int:
-    """Bytes of all weights and of what the optimizers remember."""
+    """Return the bytes of all weights and optimizer states."""
     tensors = [parameter for learner in learners for parameter in learner.parameters]
     for learner in learners:
         tensors += [value for state in learner.optimizer.state.values() for value in state.values()]
@@ -87,7 +87,7 @@ def state_bytes(learners: list[LayerLearner]) -> int:
 
 
 def measure(options: argparse.Namespace, name: str, depth: int) -> dict[str, float]:
-    """Measure in this process, which must be a fresh one."""
+    """Measure in this process, which must be new."""
     torch.set_num_threads(1)
     step_all(options, TRAINERS[name], depth=2, size=8, batch=8)
     if options.device == "cpu":
@@ -105,13 +105,13 @@ def measure(options: argparse.Namespace, name: str, depth: int) -> dict[str, flo
 
 
 def in_process(name: str, depth: int, steady: bool, turn: int) -> dict[str, float]:
-    """Measure in a fresh process with the arguments of this one.
+    """Measure in a new process with the arguments of this one.
 
     Args:
-        name: of the trainer.
-        depth: layers.
-        steady: let the allocator give larger tensors back at once.
-        turn: its number; it changes nothing.
+        name: name of the trainer.
+        depth: number of layers.
+        steady: make the allocator return larger tensors at once.
+        turn: number of the turn, ignored.
     """
     command = [sys.executable, "-m", "benchmarks.memory", *sys.argv[1:], "--one", f"{name}:{depth}"]
     environment = {**os.environ, **ONE_THREAD}
@@ -124,7 +124,7 @@ def in_process(name: str, depth: int, steady: bool, turn: int) -> dict[str, floa
 
 
 def collect(options: argparse.Namespace) -> dict[str, dict[int, list[dict[str, float]]]]:
-    """Measure every trainer at every depth, in turns."""
+    """Measure every trainer at every depth, alternating."""
     steady = options.malloc == "steady"
     ways = {(name, d): partial(in_process, name, d, steady) for d in options.depths for name in TRAINERS}
     found = take_turns(ways, options.repeats)
@@ -132,7 +132,7 @@ def collect(options: argparse.Namespace) -> dict[str, dict[int, list[dict[str, f
 
 
 def summarise(found: dict[str, dict[int, list[dict[str, float]]]]) -> dict[str, Any]:
-    """Medians, slopes from the least depth to the deepest, and the bars."""
+    """Return medians, slopes from the smallest to the largest depth, and the thresholds."""
     rows: dict[str, Any] = {}
     for name, depths in found.items():
         peaks = {depth: statistics.median(one["peak"] for one in ones) for depth, ones in depths.items()}
@@ -157,7 +157,7 @@ def summarise(found: dict[str, dict[int, list[dict[str, float]]]]) -> dict[str, 
 
 
 def table(summary: dict[str, Any]) -> str:
-    """Markdown: a row a trainer; then a line a bar."""
+    """Return a Markdown table with one row per trainer, then one line per threshold."""
     rows = summary["trainers"]
     depths = list(rows["local"]["peak_mb"])
     lines = [
@@ -176,7 +176,7 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Run the benchmark; 1 if a bar is missed."""
+    """Run the benchmark; return 1 if a threshold is missed."""
     parser = arguments(__doc__)
     parser.add_argument("--depths", type=int, nargs="+", default=[4, 8, 16, 32])
     parser.add_argument("--repeats", type=int, default=3)

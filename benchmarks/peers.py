@@ -1,13 +1,13 @@
-"""What a practitioner would otherwise do: lightly's SimCLR and VICReg, ResNet-18 from scratch, for the same CPU time.
+"""lightly's SimCLR and VICReg on a ResNet-18 from scratch, in the CPU time of seqff's default.
 
     python -m benchmarks.peers ../shared/data --lightly SITE_PACKAGES --sets jhmdb turntable-90
 
-No package is bundled: --lightly is a folder that holds lightly and what it imports (`pip install --no-deps --target
-FOLDER lightly lightning-utilities lightly-utils aenum`). Without it nothing is run, and this says so. The frames are
-those that seqff trains on, at the same size. Networks, losses and augmentations are lightly's, with the optimizer of
-its examples (SGD, rate 0.06). Training stops after the CPU seconds of seqff's default on the same set and processor,
-which `benchmarks.quality` has measured, or after --seconds. Features and probes are seqff's, with the same folds.
-Results are lines of benchmarks/results/peers.json.
+No package is bundled: --lightly is a folder with lightly and its dependencies (`pip install --no-deps --target FOLDER
+    lightly lightning-utilities lightly-utils aenum`). Without it nothing is run. The frames are those that seqff trains
+    on, at the same size. Networks, losses and augmentations are lightly's, with the optimizer of its examples (SGD,
+    rate 0.06). Training stops after the CPU seconds of seqff's default on the same set and processor, as measured by
+    `benchmarks.quality`, or after --seconds. Features and probes are seqff's, with the same folds. Results are lines of
+    benchmarks/results/peers.json.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Frames(Dataset[list[torch.Tensor]]):
 
 
 def parts(method: str) -> tuple[Any, nn.Module, nn.Module]:
-    """Transform, projection head and loss of a method, as lightly has them."""
+    """Return lightly's transform, projection head and loss of a method."""
     from lightly import loss, transforms
     from lightly.models.modules import heads
 
@@ -68,7 +68,7 @@ def parts(method: str) -> tuple[Any, nn.Module, nn.Module]:
 
 
 def train(videos: Path, method: str, seed: int, seconds: float, weights: Path) -> tuple[int, float]:
-    """Train for so many CPU seconds and write the network's weights, with torchvision's names.
+    """Train for a number of CPU seconds and write the network's weights under torchvision's names.
 
     Returns:
         Steps and CPU seconds, decoding included.
@@ -111,11 +111,11 @@ def one_run(videos: VideoSet, method: str, seed: int, seconds: float, out: Path)
 def _parse() -> argparse.Namespace:
     parser = arguments(__doc__, json=False)
     parser.add_argument("data", type=Path, help="folder with the data sets")
-    parser.add_argument("--lightly", type=Path, default=None, help="folder that holds the package lightly")
+    parser.add_argument("--lightly", type=Path, default=None, help="folder with the package lightly")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=["jhmdb", "turntable-90"], metavar="SET")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--seconds", type=float, default=None, help="CPU seconds; else those of the default")
+    parser.add_argument("--seconds", type=float, default=None, help="CPU seconds; default: those of seqff's default")
     parser.add_argument("--out", type=Path, default=Path("runs/peers"))
     parser.add_argument("--results", type=Path, default=None, help="file of results; else benchmarks/results/...")
     return parser.parse_args()

@@ -1,12 +1,12 @@
-"""What local learning does to a network that was taught by labels: as it is, and after gentle steps on other videos.
+"""Effect of local learning on a network that was trained with labels.
 
     python -m benchmarks.pretrained ../shared/data
 
-DATA holds jhmdb/. A ResNet-18 is taught by labels on every second of the actions, and its weights are written as
-torchvision names them. On the other actions it then learns without labels, from those weights at the default learning
+DATA contains jhmdb/. A ResNet-18 is trained with labels on every second action, and its weights are saved under
+torchvision's names. On the other actions it then learns without labels, from those weights at the default learning
 rate, at a tenth and at a hundredth of it, and from fresh weights. Its stages are probed by source on these actions,
-beside the weights as they were and the untrained net. What is finished is not done again; every result is a line of
-benchmarks/results/pretrained.json. About 8 CPU minutes with the steps that are the default.
+compared with the unchanged weights and the untrained net. Finished results are not repeated; every result is a line of
+benchmarks/results/pretrained.json. About 8 CPU minutes with the default steps.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ BASE = {
     "monitor_every": 0,
 }
 PACE = {"a tenth": 0.1, "the default": 1.0, "a hundredth": 0.01}
-"""Learning rates, as shares of the default."""
+"""Learning rates relative to the default."""
 
 
 def halves(source: Path, folder: Path) -> tuple[Path, Path]:
-    """Lay links to the videos of every second action, and to those of the others; return both folders."""
+    """Link the videos of every second action, and those of the others; return both folders."""
     actions = sorted(path for path in source.iterdir() if path.is_dir())
     for name, part in (("taught", actions[::2]), ("other", actions[1::2])):
         for action in part:
@@ -51,7 +51,7 @@ def halves(source: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def torchvision_state(encoder: Encoder) -> dict[str, torch.Tensor]:
-    """Return the weights of a network of torchvision under torchvision's names."""
+    """Return the weights of a torchvision network under torchvision's names."""
     state = {}
     for key, value in encoder.state_dict().items():
         _, layer, body, part, *rest = key.split(".")
@@ -61,7 +61,7 @@ def torchvision_state(encoder: Encoder) -> dict[str, torch.Tensor]:
 
 
 def teach(videos: Path, out: Path, steps: int, seed: int) -> tuple[Path, float]:
-    """Train by labels; return the file of weights, and the share of the last frames that were told right."""
+    """Train with labels; return the weights file and the accuracy on the last frames."""
     config = overlaid(TrainConfig(), {**BASE, "steps": steps, "optim": {"name": "adamw", "lr": 1e-3}})
     labels = {entry.path: entry.path.partition("/")[0] for entry in seqff.scan(videos, progress=False).usable}
     run = train_supervised(videos, labels, out=out / "taught", config=config, seed=seed)
@@ -71,7 +71,7 @@ def teach(videos: Path, out: Path, steps: int, seed: int) -> tuple[Path, float]:
 
 
 def learn(videos: Path, out: Path, share: float, weights: Path | None, steps: int, seed: int) -> Path:
-    """Learn without labels at a share of the default rate, from weights or fresh ones; return the run's folder."""
+    """Train without labels at a share of the default rate, from given or fresh weights; return the run folder."""
     encoder = {**BASE["encoder"], "weights": str(weights or "")}  # type: ignore[dict-item]
     settings = {**BASE, "encoder": encoder, "steps": steps, "optim": {"lr": share * OptimConfig().lr}}
     config = overlaid(TrainConfig(), settings)
@@ -79,7 +79,7 @@ def learn(videos: Path, out: Path, share: float, weights: Path | None, steps: in
 
 
 def probed(store: Any, out: Path) -> dict[str, Any]:
-    """Probe by source; return the result."""
+    """Probe by source and return the result."""
     return seqff.probe(store, labels="folder", groups=GROUPS, folds=FOLDS, out=out, overwrite=True).to_dict()
 
 
@@ -91,7 +91,7 @@ def rows(result: dict[str, Any], kind: str) -> dict[str, float]:
 
 
 def measure(data: Path, out: Path, results: Records, seed: int, *, taught_steps: int, steps: int) -> None:
-    """Take all ways, and keep a record of each."""
+    """Run all variants and record each."""
     taught, other = halves(data / "jhmdb", out / "videos")
     home = out / f"seed{seed}_{taught_steps}_{steps}"
     weights, told = teach(taught, home, taught_steps, seed)
@@ -117,7 +117,7 @@ def measure(data: Path, out: Path, results: Records, seed: int, *, taught_steps:
         if way in known:
             continue
         run = learn(other, home / "runs" / way, share, begun, steps, seed)
-        measured = way == ways[0][0]  # what a run's untrained net is here: the weights, with batch norms measured anew
+        measured = way == ways[0][0]  # a run's untrained net is the given weights, with new batch norm statistics
         baselines = ("untrained",) if measured else ()
         result = probed(
             seqff.extract(run, other, out=home / "features" / way, baselines=baselines, **options),

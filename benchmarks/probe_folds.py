@@ -5,10 +5,10 @@
     git worktree add ../before COMMIT
     python -m benchmarks.probe_folds --beside ../before --json FILE     # both in turns, fold by fold
 
-A fold is what `LinearProbe.fit` and `predict` do: the penalty chosen from 13 on held-out videos, then the last fit.
-Each runs in a process of its own on one thread. Rows are rectified features of videos of 40 frames; classes overlap.
-The gap is the objective at the chosen penalty less that of scikit-learn's LogisticRegression (tol 1e-6) on the same
-scaled rows, as a share of it: below 0 the probe is nearer to the optimum. It is taken on the first `--gaps` folds, as
+A fold is `LinearProbe.fit` and `predict`: the penalty chosen from 13 on held-out videos, then the final fit. Each runs
+in a separate process on one thread. Rows are rectified features of videos of 40 frames; classes overlap. The gap is the
+relative excess of the objective at the chosen penalty over that of scikit-learn's LogisticRegression (tol 1e-6) on the
+same scaled rows: below 0 the probe is closer to the optimum. It is measured on the first `--gaps` folds, because
 scikit-learn's fit takes about as long as a fold.
 """
 
@@ -27,7 +27,7 @@ FRAMES = 40
 
 
 def one_fold(rows: int, width: int, classes: int, folds: int, fold: int, *, gap: bool) -> dict[str, Any]:
-    """Probe one fold of made-up rows, by whatever checkout Python finds first."""
+    """Probe one fold of synthetic rows, with the checkout that Python finds first."""
     import resource
 
     import numpy as np
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=5, help="folds")
     parser.add_argument("--first", type=int, default=None, metavar="N", help="only the first N folds")
     parser.add_argument("--gaps", type=int, default=1, help="folds whose gap is measured")
-    parser.add_argument("--beside", type=Path, default=None, metavar="CHECKOUT", help="another checkout, in turns")
+    parser.add_argument("--beside", type=Path, default=None, metavar="CHECKOUT", help="another checkout, alternating")
     options = parser.parse_args()
     checkouts = {"here": HERE.parents[1]} | ({} if options.beside is None else {"beside": options.beside.resolve()})
 

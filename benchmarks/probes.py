@@ -1,12 +1,12 @@
-"""The linear probe's path of 13 penalties against 13 warm-started fits of scikit-learn's LogisticRegression.
+"""The linear probe's path of 13 penalties compared with 13 warm-started fits of scikit-learn's LogisticRegression.
 
     OMP_NUM_THREADS=1 python -m benchmarks.probes            # half an hour
     OMP_NUM_THREADS=1 python -m benchmarks.probes --small    # a minute
 
-Both get the same standardised float32 rows and penalties, and must come within 1e-4 of the least loss at each:
-scikit-learn is given the loosest tolerance that does, and the rows in float64 where none does in float32 (its default
-stops far too early at weak penalties; what that costs and leaves is shown, too). CPU seconds of the whole process, the
-turn to principal axes included; the two take turns within one run and the median counts.
+Both get the same standardized float32 rows and penalties, and must come within 1e-4 of the smallest loss at each:
+    scikit-learn gets the loosest tolerance that achieves it, and float64 rows if none does in float32 (its default
+    stops far too early at weak penalties; its time and gap are shown, too). Values are median CPU seconds of the whole
+    process, including the rotation to principal axes; the two alternate within one run.
 
 """
 
@@ -38,14 +38,14 @@ Weights = list[NDArray[np.float64]]
 
 
 def features(rows: int, width: int, classes: int, *, decay: float, seed: int) -> tuple[Any, Any, Any]:
-    """Rectified features of classes that overlap, standardised: (n, D) float32 and class numbers, and rows to test on.
+    """Return standardized rectified features of overlapping classes: (n, D) float32, class numbers, and test rows.
 
     Args:
         rows: n.
         width: D.
         classes: K.
-        decay: of the variances along the principal axes before rectification, j ** -decay; 0 is white.
-        seed: of the draws.
+        decay: decay of the variances along the principal axes before rectification, j ** -decay; 0 is white.
+        seed: random seed.
     """
     rng = np.random.default_rng(seed)
     y = np.arange(rows + TEST_ROWS) % classes
@@ -58,7 +58,7 @@ def features(rows: int, width: int, classes: int, *, decay: float, seed: int) ->
 
 
 def ours(x: Any, y: Any, lambdas: Sequence[float], tolerance: float | None = None) -> Weights:
-    """The path as the probe takes it; the weights of every lambda in the coordinates of x."""
+    """Return the probe's path; the weights of every lambda in the coordinates of x."""
     axes = principal_axes(x)
     options = {} if tolerance is None else {"tolerance": tolerance}
     path = softmax_path(x @ axes, y, int(y.max()) + 1, lambdas, **options)
@@ -66,7 +66,7 @@ def ours(x: Any, y: Any, lambdas: Sequence[float], tolerance: float | None = Non
 
 
 def theirs(x: Any, y: Any, lambdas: Sequence[float], tolerance: float) -> Weights:
-    """Thirteen fits, each from the one before."""
+    """Return thirteen fits, each started from the previous one."""
     model = LogisticRegression(warm_start=True, max_iter=100_000, tol=tolerance)
     found = []
     for value in lambdas:
@@ -76,26 +76,26 @@ def theirs(x: Any, y: Any, lambdas: Sequence[float], tolerance: float) -> Weight
 
 
 def loss_of(weights: Any, x: Any, y: Any, lambda_: float) -> float:
-    """What both minimise, in float64."""
+    """Return the objective of both, in float64."""
     logits = x @ weights[:-1] + weights[-1]
     loss = (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).mean()
     return float(loss + lambda_ / 2 * np.square(weights[:-1]).sum())
 
 
 def answers(x: Any, weights: Any) -> Any:
-    """Class numbers, (m,)."""
+    """Return predicted class numbers, (m,)."""
     return (x @ weights[:-1] + weights[-1]).argmax(axis=1)
 
 
 def timed(call: Callable[..., Weights], *given: Any) -> tuple[float, Weights]:
-    """CPU seconds of a call, and its result."""
+    """Return the CPU seconds of a call, and its result."""
     began = time.process_time()
     found = call(*given)
     return time.process_time() - began, found
 
 
 def measure(rows: int, width: int, classes: int, *, decay: float, repeats: int) -> dict[str, Any]:
-    """Take one problem through both, in turns."""
+    """Run one problem on both, alternating."""
     x, y, test = features(rows, width, classes, decay=decay, seed=0)
     lambdas, exact = lambda_path(rows), x.astype(np.float64)
     best = ours(exact, y, lambdas, 1e-10)
@@ -148,7 +148,7 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
 def row(one: dict[str, Any]) -> str:
-    """A problem in Markdown; a gap is how far the loss is above the least one, as a share of it."""
+    """Return a problem as a Markdown row; a gap is the relative excess over the smallest loss."""
     cells = (
         f"{one['rows']} x {one['width']} x {one['classes']}",
         f"{one['decay']:g}",
