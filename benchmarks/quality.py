@@ -1,19 +1,19 @@
-"""What the features are worth: settings on data sets over seeds, beside untrained nets, pixels and backpropagation.
+"""Accuracy of features: settings on data sets over seeds, compared with untrained nets, pixels and backpropagation.
 
     python -m benchmarks.quality ../shared/data --sets jhmdb turntable-90 weizmann-seen
     python -m benchmarks.quality ../shared/data --sets jhmdb --settings default default+trainer=end_to_end
     python -m benchmarks.quality ../shared/data --sets study --settings default default+objective.margin=1.0 --seeds 3 4
     python -m benchmarks.quality ../shared/data --settings default vicreg+optim.name=muon --equal-seconds
 
-DATA holds jhmdb/, turntable/, weizmann/ and images/{mnist,fashion_mnist}.npz; sets whose files are absent are skipped
-and named. `study` stands for all sets on which settings are chosen, `reported` for all others. On sets named "unseen"
-and on moving pictures the encoder never sees the test videos; elsewhere it sees all videos, without labels.
+DATA contains jhmdb/, turntable/, weizmann/ and images/{mnist,fashion_mnist}.npz; sets with missing files are reported
+and skipped. `study` means all sets on which settings are chosen, `reported` all others. On sets named "unseen" and on
+moving images the encoder never sees the test videos; elsewhere it sees all videos, without labels.
 
-Settings are a preset or a YAML file, and after each "+" a setting with its value. With --equal-seconds each of them
-gets as many steps as take the time of the first one's.
+Settings are a preset or a YAML file, followed by "+NAME=VALUE" for each change. With --equal-seconds each gets as many
+steps as fit in the time of the first.
 
-What is finished is not done again. Every result is a line of benchmarks/results/quality.json, from which
-`python -m benchmarks.tables` writes the tables of the docs; runs and features lie in --out.
+Finished results are not repeated. Every result is a line of benchmarks/results/quality.json, from which `python -m
+benchmarks.tables` writes the tables of the docs; runs and features are kept in --out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TURNS = 5
 
 
 def settings_of(text: str) -> TrainConfig:
-    """Read `preset` or `file.yaml`, and after each "+" a setting: `default+optim.lr=1e-3+pairs.gap=2`.
+    """Parse `preset` or `file.yaml`, followed by changes: `default+optim.lr=1e-3+pairs.gap=2`.
 
     Raises:
         ConfigError: no such preset, file or setting, or a value of the wrong type.
@@ -62,7 +62,7 @@ def settings_of(text: str) -> TrainConfig:
 
 
 def digest(config: TrainConfig) -> str:
-    """A short digest of settings, by which a result knows what it is of."""
+    """Return a short digest of settings, which identifies a result."""
     return hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -70,7 +70,7 @@ def one_run(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> dict
     """Train, extract and probe one seed.
 
     Returns:
-        `steps`, `train_seconds` (of one core's CPU time; None where trainings are many), `pixels`, `majority` and
+        `steps`, `train_seconds` (CPU time of one core; None if there are several trainings), `pixels`, `majority` and
         `layers`: for each its `name`, `trained` and `untrained` accuracy and the `interval` of their difference.
     """
     way = _unseen if videos.splits or videos.unseen_folds else _seen
@@ -91,7 +91,7 @@ def one_run(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> dict
 
 
 def _seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[dict[str, Any], Path, float | None]:
-    """Train on all videos, probe by group or by frames inside them."""
+    """Train on all videos; probe by group or by frames inside videos."""
     began, known = time.process_time(), (out / "seconds.json")
     seqff.train(videos.videos, out=out / "run", config=config, seed=seed, resume=True)
     if not known.exists():
@@ -101,12 +101,12 @@ def _seen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tuple[
 
 
 def probed(videos: VideoSet, source: Mapping[str, Any], seed: int, features: Path) -> dict[str, Any]:
-    """Extract and probe a set as it is asked for: by group, or by frames inside videos.
+    """Extract and probe a set, by group or by frames inside videos.
 
     Args:
         videos: the set.
-        source: what `seqff.extract` is given, as names and values.
-        seed: of the probe.
+        source: keyword arguments for `seqff.extract`.
+        seed: seed of the probe.
         features: folder of the features.
     """
     inside = videos.split_frames is not None
@@ -131,7 +131,7 @@ def _unseen(videos: VideoSet, config: TrainConfig, seed: int, out: Path) -> tupl
 
 
 def equal_steps(videos: VideoSet, config: TrainConfig, first: TrainConfig, steps: int) -> int:
-    """Steps that take the time of so many with the first settings: both are timed in turns, step by step."""
+    """Return the steps that take the time of `steps` with the first settings; both are timed alternately."""
     dry = {"out": "never-written", "dry_run": True, "progress": False}
     seconds = [
         [seqff.train(videos.videos, config=each, **dry).step_seconds for each in (config, first)] for _ in range(TURNS)
@@ -141,7 +141,7 @@ def equal_steps(videos: VideoSet, config: TrainConfig, first: TrainConfig, steps
 
 
 def line(record: dict[str, Any]) -> str:
-    """A result in one line: gains over untrained, layer by layer, and the best layer."""
+    """Return a result in one line: gains over untrained by layer, and the best layer."""
     gains = " ".join(f"{100 * (layer['trained'] - layer['untrained']):+5.1f}" for layer in record["layers"])
     best = {name: max(layer[name] for layer in record["layers"]) for name in ("trained", "untrained")}
     return (
@@ -158,8 +158,8 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--settings", nargs="+", default=["default"], help="NAME[+SETTING=VALUE...]")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=None, help="instead of each one's own")
-    parser.add_argument("--equal-seconds", action="store_true", help="as many steps as take the first one's time")
+    parser.add_argument("--steps", type=int, default=None, help="instead of the number in the settings")
+    parser.add_argument("--equal-seconds", action="store_true", help="as many steps as fit in the time of the first")
     parser.add_argument("--out", type=Path, default=Path("runs/quality"))
     parser.add_argument("--results", type=Path, default=None, help="file of results; else benchmarks/results/...")
     options = parser.parse_args()
@@ -169,7 +169,7 @@ def _parse() -> argparse.Namespace:
 
 
 def measure(name: str, given: Sequence[str], options: argparse.Namespace, results: Records) -> None:
-    """Take one set the whole way with all settings and seeds, and print a line a result."""
+    """Run one set with all settings and seeds, and print one line per result."""
     needs, prepare = {**SETS, **STUDY_SETS}[name]
     if not (options.data / needs).exists():
         print(f"{name} skipped: {options.data / needs} is not there", file=sys.stderr)

@@ -1,11 +1,11 @@
-"""How fast seqff reads video, beside ffmpeg, bare decord, torchcodec and code that opens a video for every pair.
+"""Reading speed, compared with ffmpeg, bare decord, torchcodec and code that opens a video for every pair.
 
     python -m benchmarks.reading [FOLDER] [--json reading.json]    # half an hour on speed_clips
 
-FOLDER holds the clips; without it clips are made with PyAV. Every ratio is of medians over repeats in which all ways
-take turns; CPU seconds of this process with its threads, and of ffmpeg with its start taken off; wall seconds for
-workers. Rows whose tool is not there say so. Run it on an idle machine.
-The scan beside that of another checkout: python -m benchmarks.against.
+FOLDER contains the clips, which are generated otherwise. Ratios are of medians over repeats in which all variants
+alternate. Values are CPU seconds of this process with its threads, and of ffmpeg without its startup, and wall seconds
+for workers. Rows of missing tools say so. Run it on an idle machine. To compare the scan with that of another checkout,
+use python -m benchmarks.against.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SECTIONS = ("whole", "pairs", "cache", "workers", "memory")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: seqff against a peer; `bar` is the ratio it must reach (">=") or keep below ("<=")."""
+    """One line of the table: seqff compared with a peer; `bar` is the ratio to reach (">=") or to stay below ("<=")."""
 
     what: str
     clip: str
@@ -62,24 +62,24 @@ class Row:
 
     @property
     def met(self) -> str:
-        """Whether the bar is reached; nothing where there is none."""
+        """Whether the threshold is met; empty if there is none."""
         if not self.bar or self.ratio is None:
             return ""
         sign, limit = self.bar.split()
         return "yes" if (self.ratio >= float(limit) if sign == ">=" else self.ratio <= float(limit)) else "NO"
 
 
-Task = Callable[[int], float]  # takes the number of the repeat, returns a cost per frame or pair
+Task = Callable[[int], float]  # maps the number of the repeat to a cost per frame or pair
 
 
 def interleaved(tasks: dict[tuple[str, ...], Task], repeats: int) -> dict[tuple[str, ...], float]:
-    """Runs all tasks in turn, several times, once more before to warm up; returns the median of each."""
+    """Run all tasks alternately, with one warm-up; return the median of each."""
     found = take_turns(tasks, repeats, warm_up=repeats > 1)
     return {key: statistics.median(costs) for key, costs in found.items()}
 
 
 def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: Path) -> dict[tuple[str, ...], Task]:
-    """Everything that is measured in CPU seconds; keys are (section, clip, way)."""
+    """Return all tasks measured in CPU seconds; keys are (section, clip, variant)."""
     tasks: dict[tuple[str, ...], Task] = {}
     if "whole" in sections:
         if "ffmpeg" in tools:
@@ -118,7 +118,7 @@ def speed_tasks(manifest: Manifest, sections: set[str], tools: set[str], made: P
 
 
 def speed_rows(manifest: Manifest, cost: dict[tuple[str, ...], float]) -> Iterator[Row]:
-    """Makes rows of what was measured."""
+    """Yield rows of the measurements."""
     entries = {entry.path: entry for entry in manifest}
     for (section, clip, way), own in cost.items():
         entry = entries.get(clip)
@@ -154,7 +154,7 @@ def speed_rows(manifest: Manifest, cost: dict[tuple[str, ...], float]) -> Iterat
 
 
 def other_rows(manifest: Manifest, sections: set[str], repeats: int, visits: int, made: Path) -> Iterator[Row]:
-    """Workers, by the wall clock, and memory."""
+    """Yield rows for workers, by wall time, and memory."""
     clips = pair_clips(manifest)
     if not clips:
         yield Row("workers and memory", "-", "-", "-", None, note="no H.264 mp4 of more than 20 frames in the folder")
@@ -175,7 +175,7 @@ def other_rows(manifest: Manifest, sections: set[str], repeats: int, visits: int
 
 
 def find_tools() -> tuple[set[str], list[Row]]:
-    """Looks which peers are there; a row for each that is not."""
+    """Return the available peers, and a row for each missing one."""
     tools = {name for name in ("decord", "torchcodec") if importlib.util.find_spec(name)}
     tools |= {"ffmpeg"} if shutil.which("ffmpeg") else set()
     if "torchcodec" in tools:
@@ -189,7 +189,7 @@ def find_tools() -> tuple[set[str], list[Row]]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows in Markdown."""
+    """Return the rows as a Markdown table."""
     lines = ["| what | clip | seqff | peer | ratio | bar | met |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         ratio = row.note or f"{row.ratio:.2f}"
@@ -198,20 +198,18 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures, prints the table; returns the exit code."""
+    """Measure and print the table; return the exit code."""
     parser = arguments(__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="of clips; without it they are made")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of clips; generated if omitted")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--visits", type=int, default=3000, help="for the memory")
-    parser.add_argument(
-        "--widths", nargs="+", type=int, default=(320, 640, 1280), help="of the clips that are made, px"
-    )
-    parser.add_argument("--frames", type=int, default=500, help="of the clips that are made")
+    parser.add_argument("--widths", nargs="+", type=int, default=(320, 640, 1280), help="widths of generated clips, px")
+    parser.add_argument("--frames", type=int, default=500, help="frames of generated clips")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     sections, (tools, rows) = set(options.sections), find_tools()
-    with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made, freed_memory_kept():  # as trainings do
+    with tempfile.TemporaryDirectory(prefix="seqff-reading-") as made, freed_memory_kept():  # like trainings
         os.environ["SEQFF_CACHE"] = made
         folder = options.folder or Path(made, "clips")
         if options.folder is None:

@@ -1,4 +1,4 @@
-"""Clips for the benchmark of reading: copies that count as different videos, and clips made on the spot."""
+"""Clips for the reading benchmark: copies that count as different videos, and generated clips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqff.video import Manifest, VideoEntry
 
 
 def variants(manifest: Manifest, entry: VideoEntry, folder: Path, count: int = 8) -> Manifest:
-    """Copies an mp4 so that the copies count as different videos: with an empty box at the end."""
+    """Copy an mp4 with an empty box at the end, so that the copies count as different videos."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for number in range(count):
@@ -26,7 +26,7 @@ def variants(manifest: Manifest, entry: VideoEntry, folder: Path, count: int = 8
 
 
 def make_clips(folder: Path, widths: Iterable[int], frames: int) -> None:
-    """Writes H.264 clips of a drifting texture with some noise, key frames every 12 and 250 frames."""
+    """Write H.264 clips of a drifting texture with some noise, with key frames every 12 and 250 frames."""
     import av
 
     for width in widths:
@@ -49,7 +49,7 @@ def make_clips(folder: Path, widths: Iterable[int], frames: int) -> None:
 
 
 def make_tiny(folder: Path, count: int) -> None:
-    """Writes tiny videos of a few codecs and containers, 12 different frames of 48 x 64 px each."""
+    """Write tiny videos in several codecs and containers, each with 12 different frames of 48 x 64 px."""
     import av
 
     folder.mkdir()
@@ -69,12 +69,12 @@ def make_tiny(folder: Path, count: int) -> None:
 
 
 def gop_of(entry: VideoEntry) -> float:
-    """Frames a key frame."""
+    """Return the number of frames per key frame."""
     return entry.frames / max(1, len(entry.key_frames))
 
 
 def pair_clips(manifest: Manifest) -> list[VideoEntry]:
-    """The smallest H.264 mp4 files with the shortest and the longest groups of pictures."""
+    """Return the smallest H.264 mp4 files with the shortest and the longest groups of pictures."""
     clips = [e for e in manifest.usable if e.codec == "h264" and e.path.endswith(".mp4") and e.frames > 20]
     small = sorted((e for e in clips if e.width == min(c.width for c in clips)), key=gop_of)
     return small if len(small) < 2 else [small[0], small[-1]]

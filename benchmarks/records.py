@@ -1,4 +1,4 @@
-"""Where figures are kept: benchmarks/results/NAME.json, a list of records, from which the docs' tables are made."""
+"""Stored results: benchmarks/results/NAME.json, lists of records from which the docs' tables are generated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Records:
     """The records of one benchmark; several processes may add to them.
 
     Args:
-        path: the file; it need not be there.
+        path: the file, which need not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,24 +30,24 @@ class Records:
 
     @classmethod
     def of(cls, benchmark: str) -> Records:
-        """The records that are committed for a benchmark."""
+        """Return the committed records of a benchmark."""
         return cls(FOLDER / f"{benchmark}.json")
 
     def read(self) -> list[Record]:
-        """All records, none if there is no such file."""
+        """Return all records; empty if there is no such file."""
         return json.loads(self.path.read_text()) if self.path.exists() else []
 
     def find(self, **wanted: Any) -> Record | None:
-        """The record with these values, if there is one."""
+        """Return the record with these values, if there is one."""
         found = (record for record in self.read() if all(record.get(name) == value for name, value in wanted.items()))
         return next(found, None)
 
     def keep(self, record: Record, *, by: tuple[str, ...]) -> Record:
-        """Add a record in place of the one that has the same values of `by`, and return it."""
+        """Add a record, replacing the one with the same values of `by`, and return it."""
         with self._alone():
             others = [known for known in self.read() if any(known.get(name) != record[name] for name in by)]
             ordered = sorted([*others, record], key=lambda known: [str(known.get(name)) for name in by])
-            lines = ",\n".join(json.dumps(known) for known in ordered)  # a line each: readable changes
+            lines = ",\n".join(json.dumps(known) for known in ordered)  # one line each, for readable diffs
             self.path.write_text(f"[\n{lines}\n]\n")
         return record
 
@@ -60,7 +60,7 @@ class Records:
 
 
 def machine() -> Record:
-    """What a figure depends on besides the code: processor, threads, versions."""
+    """Return what results depend on besides the code: processor, threads, versions."""
     return {
         "processor": processor(),
         "threads": torch.get_num_threads(),
@@ -70,7 +70,7 @@ def machine() -> Record:
 
 
 def processor() -> str:
-    """Name of the processor and what it multiplies."""
+    """Return the name of the processor and its vector extensions."""
     path = Path("/proc/cpuinfo")
     text = path.read_text() if path.exists() else ""
     names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]

@@ -1,11 +1,11 @@
-"""How much faster two processes train than one.
+"""Speedup of training in two processes.
 
     python -m benchmarks.scaling [--videos FOLDER] [--steps 120] [--json scaling.json]    # 5 minutes on two idle cores
 
-One process, two with batches of their own (data parallel) and two with layers of their own (layer parallel) take turns.
-Each is the public command, decoding included, with one thread a process. Frames a second are those of all processes
-together, from the end of the warm-up to the last step; figures are medians over the repeats, and ratios are of the same
-turn. Without --videos it writes clips of moving digits.
+One process, two data-parallel and two layer-parallel processes alternate. Each is the public command, including
+decoding, with one thread per process. Frames per second are those of all processes together, from the end of the
+warm-up to the last step; values are medians over the repeats, and ratios are within a turn. Without --videos, clips of
+moving digits are generated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seqff.pairs.synthetic import ClipSettings, write_digit_clips
 from seqff.video import scan
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-WAYS: dict[str, tuple[list[str], list[str], int]] = {  # what starts it, flags, replicas
+WAYS: dict[str, tuple[list[str], list[str], int]] = {  # launcher, flags, replicas
     "one": ([], [], 1),
     "data": (TORCHRUN, [], 2),
     "layers": (TORCHRUN, ["--stages", "2"], 1),
@@ -33,7 +33,7 @@ WAYS: dict[str, tuple[list[str], list[str], int]] = {  # what starts it, flags, 
 BARS = {"data": 1.7, "layers": 1.6}
 WARM_UP = 20
 PAIRS = PairsConfig(buffer_videos=16)
-"""A round is one group of videos: every fourth step decodes, so that any span of a few steps costs the same."""
+"""A round is one group of videos: every fourth step decodes, so that the cost is even over a few steps."""
 
 
 def write_clips(folder: Path, count: int = 48) -> Path:
@@ -43,7 +43,7 @@ def write_clips(folder: Path, count: int = 48) -> Path:
 
 
 def run(way: str, manifest: Path, settings: Path, folder: Path, turn: int) -> float:
-    """Train once and return frames a second."""
+    """Train once and return frames per second."""
     start, flags, replicas = WAYS[way]
     out = folder / f"{way}_{turn}"
     given = ["train", manifest, "--config", settings, *flags, "--out", out, "--no-progress"]
@@ -55,7 +55,7 @@ def run(way: str, manifest: Path, settings: Path, folder: Path, turn: int) -> fl
 
 
 def report(found: dict[str, list[float]]) -> tuple[list[dict[str, Any]], str]:
-    """Ratios to one process, and a table of them."""
+    """Return the ratios to one process, and a table of them."""
     lines, text = [], ["| two processes | frames/s | of one process | range | bar |", "|---|---|---|---|---|"]
     for way, bar in BARS.items():
         ratios = [a / b for a, b in zip(found[way], found["one"], strict=True)]
@@ -70,7 +70,7 @@ def report(found: dict[str, list[float]]) -> tuple[list[dict[str, Any]], str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; 1 if a bar is missed."""
+    """Run the benchmark; return 1 if a threshold is missed."""
     parser = arguments(__doc__)
     parser.add_argument("--videos", type=Path, default=None)
     parser.add_argument("--steps", type=int, default=120, help=f"of each run, {WARM_UP} of them to warm up")

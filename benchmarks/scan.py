@@ -1,11 +1,11 @@
-"""What a scan costs beside bare decoding: of long files as a ratio, of tiny ones as milliseconds a file.
+"""Cost of a scan compared with bare decoding: a ratio for long files, milliseconds per file for tiny ones.
 
     python -m benchmarks.scan CLIPS [--tiny-files 2000] [--json scan.json]    # 5 minutes, two idle cores
 
-`seqff scan` with one decoding process, and PyAV that decodes every frame in one thread and keeps none, take turns; CPU
-seconds of all processes, medians. What a scan of two tiny files takes counts as its start, and is taken off. A scan
-also makes a thumbnail of each frame, tries to seek, which decodes a few groups of pictures once more, and hashes the
-file: the shorter a video, the more these weigh. The last row is the wall time of one decoding process over two.
+`seqff scan` with one decoding process alternates with PyAV decoding every frame in one thread; values are median CPU
+seconds of all processes. The scan of two tiny files counts as startup and is subtracted. A scan also makes a thumbnail
+of each frame, tests seeking, which decodes a few groups of pictures again, and hashes the file: the shorter a video,
+the more these weigh. The last row is the wall time of one decoding process divided by that of two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.reading_clips import make_tiny
 
 
 def scanned(folder: Path, workers: int, turn: int) -> tuple[float, float]:
-    """CPU and wall seconds of a scan."""
+    """Return CPU and wall seconds of a scan."""
     with tempfile.TemporaryDirectory() as made:
         words = ["scan", folder, "--workers", workers, "--out", Path(made, "manifest.json")]
         began = time.perf_counter()
@@ -34,7 +34,7 @@ def scanned(folder: Path, workers: int, turn: int) -> tuple[float, float]:
 
 
 def decoded(folder: Path, turn: int) -> tuple[float, float]:
-    """CPU and wall seconds of bare decoding."""
+    """Return CPU and wall seconds of bare decoding."""
     began, before = time.perf_counter(), cpu_seconds()
     for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         with av.open(str(path)) as container:
@@ -46,7 +46,7 @@ def decoded(folder: Path, turn: int) -> tuple[float, float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print the table; 1 if a bar is missed."""
+    """Measure and print the table; return 1 if a threshold is missed."""
     parser = arguments(__doc__)
     parser.add_argument("clips", type=Path, help="folder of long videos")
     parser.add_argument("--tiny-files", type=int, default=2000)

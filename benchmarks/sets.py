@@ -1,4 +1,4 @@
-"""The data sets of `benchmarks.quality`: real clips where they are at hand, and clips that are made once and kept."""
+"""The data sets of `benchmarks.quality`: real clips if available, and clips that are generated once."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ STUDY_SUBJECTS = ("daria", "denis", "eli", "ido", "ira", "lena")
 
 @dataclass(frozen=True)
 class VideoSet:
-    """Videos with their labels, and how the probe splits them.
+    """Videos with their labels and splits.
 
     Args:
         videos: folder; the class of a video is its first folder.
-        groups: regular expression for the group of a file, None for each video by itself.
+        groups: regular expression for the group of a file, None for one group per video.
         splits: CSV file of an official split, if there is one.
-        unseen_folds: train anew for each of so many folds, without its test groups; 0 trains once on all videos.
-        split_frames: learn from every n-th frame of each video and test all others, "every:18"; each video is a class.
-        home: sets of the same videos that differ in the probe alone share their trainings under this name.
+        unseen_folds: number of folds with separate trainings without their test groups; 0 trains once on all videos.
+        split_frames: train on every n-th frame of each video and test all others, "every:18"; each video is a class.
+        home: sets of the same videos that differ only in the probe share their trainings under this name.
     """
 
     videos: Path
@@ -43,17 +43,17 @@ class VideoSet:
 def write_moving_pictures(
     archive: Path, folder: Path, *, background: str, seed: int = 0, reported: bool = True
 ) -> None:
-    """Write clips of the pictures of an .npz file moving, turning, scaling and changing light on 64 x 64 px.
+    """Write clips of images from an .npz file that move, rotate, scale and change brightness, 64 x 64 px.
 
-    Train clips show pictures of x_train, test clips of x_test, each a picture of its own and the classes equally often;
-    the split is FOLDER/splits.csv.
+    Training clips show images of x_train, test clips of x_test, each a different one with balanced classes; the split
+    is FOLDER/splits.csv.
 
     Args:
-        archive: with x_train, y_train, x_test, y_test; 28 x 28 uint8.
-        folder: where to; videos go to FOLDER/videos/CLASS/PART_NNNN.mp4.
+        archive: file with x_train, y_train, x_test, y_test; 28 x 28 uint8.
+        folder: output folder; videos go to FOLDER/videos/CLASS/PART_NNNN.mp4.
         background: "none", "static" or "moving".
-        seed: of all choices.
-        reported: False shows other pictures of x_train in the test clips, for choosing settings.
+        seed: seed of all choices.
+        reported: False uses other images of x_train in the test clips, for choosing settings.
     """
     settings = ClipSettings(object_px=32, background=background)  # type: ignore[arg-type]
     lines = []
@@ -72,12 +72,12 @@ def write_moving_pictures(
 
 
 def _equally(order: np.ndarray, labels: np.ndarray, first: int, each: int) -> np.ndarray:
-    """Numbers of `each` pictures of every class, in this order, from its `first` one on."""
+    """Return the indices of `each` images of every class, in this order, from its `first` one on."""
     return np.concatenate([order[labels[order] == label][first : first + each] for label in range(10)])
 
 
 def _places(folder: Path, part: str, chosen: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, int, Path]]:
-    """Place, number and file of each chosen picture; the file's folder is there."""
+    """Yield position, index and file of each chosen image; creates the file's folder."""
     for place, index in enumerate(tqdm(chosen, desc=f"write {folder.name} {part}", disable=None)):
         path = folder / "videos" / f"class_{labels[index]}" / f"{part}_{place:04d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,15 +91,15 @@ def _write_splits(folder: Path, lines: Sequence[tuple[Path, str]]) -> None:
 
 
 def turning_object(image: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Let an image of a bright object on black turn about its upright axis, in place.
+    """Animate an image of a bright object on black that rotates in place about its vertical axis.
 
     Args:
         image: (h, w) float in 0..1.
         behind: (64, 64) float, the background.
-        random: source of size, speed, place and light.
+        random: source of size, speed, position and light.
 
     Returns:
-        (24, 64, 64, 3) uint8, the three colors alike.
+        (24, 64, 64, 3) uint8, gray.
     """
     import cv2
 
@@ -119,7 +119,7 @@ def turning_object(image: np.ndarray, behind: np.ndarray, random: np.random.Gene
 
 
 def write_turning_pictures(archive: Path, folder: Path) -> None:
-    """Write clips of pictures of x_train turning in place before one texture, laid out as those that move."""
+    """Write clips of images of x_train rotating in place over one texture, in the same layout."""
     lines = []
     behind = 0.35 * texture(64, np.random.default_rng(77))
     with np.load(archive) as arrays:
@@ -135,7 +135,7 @@ def write_turning_pictures(archive: Path, folder: Path) -> None:
 
 
 def write_turning_solids(folder: Path) -> None:
-    """Write clips of solids of ten kinds that turn before that texture, each in a color of its own, laid out alike."""
+    """Write clips of rotating solids of ten kinds over that texture, each in its own color, in the same layout."""
     lines, kinds = [], solid_kinds()
     behind = 0.35 * texture(64, np.random.default_rng(77))
     for number, (part, count) in enumerate((("train", TRAIN_CLIPS // 2), ("test", TEST_CLIPS // 2))):
@@ -193,7 +193,7 @@ def _weizmann(unseen_folds: int) -> Callable[[Path, Path], VideoSet]:
 
 
 def _linked(source: Path, folder: Path, wanted: Iterable[Path]) -> Path:
-    """Lay links to some of a set's videos, as they lie in it."""
+    """Link some of a set's videos, in its layout."""
     for video in wanted:
         link = folder / video.relative_to(source)
         if not link.is_symlink():
@@ -203,14 +203,14 @@ def _linked(source: Path, folder: Path, wanted: Iterable[Path]) -> Path:
 
 
 def _number(path: Path) -> int:
-    """Number of a clip's source (s017_2.mp4 is of source 17), or of an object (o05 is object 5)."""
+    """Return the number of a clip's source (s017_2.mp4 has source 17) or object (o05 is object 5)."""
     return int(re.findall(r"\d+", path.name)[0])
 
 
 def _part(name: str, pattern: str, part: str) -> Callable[[Path, Path], Path]:
-    """All videos of a set, or those of even ("study") or odd ("rest") sources or objects.
+    """Return all videos of a set, or those of even ("study") or odd ("rest") sources or objects.
 
-    A class of which a part has one video alone is left out there: a probe could not test it.
+    Classes with a single video in a part are dropped there, because a probe could not test them.
     """
 
     def videos(data: Path, made: Path) -> Path:
@@ -258,7 +258,7 @@ SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "mnist-moving": ("images/mnist.npz", _moving("mnist", "moving")),
     "digits": ("", _digits),
 }
-"""Name -> what it needs below the data folder ("" for nothing), and how it is prepared."""
+"""Name -> required path below the data folder ("" for none), and the function that prepares the set."""
 STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "jhmdb-study": ("jhmdb", _jhmdb("study")),
     "turntable-study": ("turntable", _turntable("study", 18)),
@@ -271,6 +271,6 @@ STUDY_SETS: dict[str, tuple[str, Callable[[Path, Path], VideoSet]]] = {
     "solids-study": ("", _solids),
     "wall-study": ("weizmann", _wall),
 }
-"""Sets to choose settings on: clips of even sources, objects of even numbers, six of the nine subjects, pictures of the
-training part alone, solids that turn, and all nine subjects with one wall behind them. Those named "-rest" are of the
-sources and objects that no setting was chosen on."""
+"""Sets for choosing settings: clips of even sources, even-numbered objects, six of the nine subjects, images of the
+training part only, rotating solids, and all nine subjects in front of one wall. Sets named "-rest" contain the sources
+and objects that were never used to choose settings."""

@@ -1,16 +1,16 @@
-"""How long a training step takes when every layer learns by itself, beside backpropagation through the same net.
+"""Time of a local training step compared with backpropagation through the same net.
 
     python -m benchmarks.speed [--nets constant pooled] [--profile] [--layouts] [--json speed.json]    # 10 minutes
 
-Steps of the local trainer, of its end-to-end twin (loss on the last layer) and of the twin with activation
-checkpointing take turns in one process on one thread; CPU seconds, medians over the repeats; a ratio is of two medians,
-its range over the repeats beside it. Same net, batch, objective and precision; channels_last for all, which `--layouts`
-shows to be the faster layout for each. bf16 is left out where the processor has no instructions for it.
+Steps of the local trainer, of end-to-end training (loss on the last layer), and of the latter with activation
+checkpointing alternate in one process on one thread. Values are median CPU seconds over the repeats; ratios are of
+medians, with their range over the repeats. Net, batch, objective and precision are the same; all use channels_last,
+which `--layouts` shows to be faster for each. bf16 is skipped if the processor does not support it.
 
-Nets, 8 layers of 3x3 convolutions of one width on 64 px frames, 32 a batch:
+Nets: 8 layers of 3x3 convolutions of one width on 64 px frames, batches of 32:
 - constant: stride 2 in the first layer, 32x32 maps from there on;
-- pooled: max pooling of 2 in the second and third layer besides, as in the default encoder: 32, 16, then 8x8 maps.
-The default encoder is measured at its own settings and batch.
+- pooled: additional max pooling of 2 in the second and third layer, as in the default encoder: 32, 16, then 8x8 maps.
+The default encoder is measured with its own settings and batch.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from seqff.transform import FrameTransform
 
 LAYERS, BATCH, SIZE = 8, 32, 64
 SQUARE = FrameTransform(SIZE, SIZE)
-STEPS = 600  # of a schedule of which a few are taken
+STEPS = 600  # length of the schedule; only a few are taken
 POOLS = {"constant": (1,) * LAYERS, "pooled": (1, 2, 2) + (1,) * (LAYERS - 3)}
-BARS = {  # least ratio to the local step, on the constant net
+BARS = {  # smallest ratio to the local step, on the constant net
     ("end_to_end", "fp32"): {64: 1.15, 128: 1.30, 256: 1.40},
     ("end_to_end", "bf16"): {64: 1.10, 128: 1.20, 256: 1.35},
     ("checkpointing", "fp32"): {64: 1.50, 128: 1.65, 256: 1.80},
@@ -50,7 +50,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
     "end_to_end": {"trainer": "end_to_end"},
     "checkpointing": {"trainer": "end_to_end", "activation_checkpointing": True},
 }
-PARTS = {  # what the profiler's operators belong to; the rest is the head, the loss and autograd itself
+PARTS = {  # groups of the profiler's operators; the rest is the head, the loss and autograd itself
     "convolutions": ("convolution",),
     "norm": ("layer_norm",),
     "ReLU, pooling and their way back": ("threshold", "clamp_min", "relu", "pool", "GridMean"),
@@ -61,13 +61,13 @@ Step = Callable[[], None]
 
 
 def net(name: str, width: int) -> EncoderConfig:
-    """One of the nets above."""
+    """Return one of the nets above."""
     strides = (2,) + (1,) * (LAYERS - 1)
     return EncoderConfig(widths=(width,) * LAYERS, kernels=(3,) * LAYERS, strides=strides, pools=POOLS[name])
 
 
 def forward_flops(config: EncoderConfig, side: int) -> list[int]:
-    """Multiplications and additions of each layer's convolution for one frame."""
+    """Return the multiplications and additions of each layer's convolution for one frame."""
     flops, channels = [], 3
     for width, kernel, stride, pool in zip(config.widths, config.kernels, config.strides, config.pools, strict=True):
         side = (side - 1) // stride + 1
@@ -77,11 +77,11 @@ def forward_flops(config: EncoderConfig, side: int) -> list[int]:
 
 
 def limit(config: EncoderConfig, side: int) -> float:
-    """End-to-end over local, if a step were nothing but convolutions.
+    """Return the ratio of end-to-end to local time if a step consisted only of convolutions.
 
-    Forward, gradient of the weights and of the input cost the same. Local learning needs the last of them nowhere,
-    backpropagation everywhere but in the first layer: (3L - 1) / 2L for L equal layers, and nearer to 3/2 here, where
-    the first layer is the cheapest.
+    The forward pass and the gradients of weights and input cost the same. Local learning never needs the last,
+        backpropagation needs it in all layers but the first: (3L - 1) / 2L for L equal layers, and closer to 3/2 here,
+        because the first layer is the cheapest.
     """
     flops = forward_flops(config, side)
     return (3 * sum(flops) - flops[0]) / (2 * sum(flops))
@@ -95,11 +95,11 @@ def build_step(
     *,
     device: str = "cpu",
 ) -> Step:
-    """A training step of a fresh net on the same noise: groups of four frames are two clips of a video."""
+    """Return a training step of a new net on the same noise: groups of four frames are two clips of a video."""
     encoder = build_encoder(config.encoder, transform, seed=0).to(device, memory_format=layout)
     learners = build_learners(encoder, config, seed=0)
-    learners[-1].recompute = False  # its way back begins at once: recomputing would only slow the twin
-    learners[-1].loss = partial(learners[-1].loss, detached=True)  # the twin's last layer may take the cheap way, too
+    learners[-1].recompute = False  # its backward pass starts at once: recomputing would only slow it down
+    learners[-1].loss = partial(learners[-1].loss, detached=True)  # the last layer may use the cheap path, too
     trainer = build_strategy(learners, config)
     rows = torch.arange(batch)
     relation = relate(rows // 4, rows % 4 // 2 * 20 + rows % 2, gap=1, far=8).to(device)
@@ -114,24 +114,24 @@ def build_step(
 
 
 def steps_of(config: TrainConfig, names: list[str], batch: int, layout: torch.memory_format) -> dict[str, Step]:
-    """A step of each trainer."""
+    """Return a step of each trainer."""
     return {name: build_step(dataclasses.replace(config, **TRAINERS[name]), batch, layout) for name in names}
 
 
 def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
-    """CPU seconds of each step, repeat by repeat, in turns; the first round warms up and does not count."""
+    """Return CPU seconds of each step and repeat, alternating; the first round is a warm-up."""
     ways = {name: lambda _, step=step: seconds_of(step)[1] for name, step in steps.items()}
     return take_turns(ways, repeats, warm_up=True)
 
 
 def ratio(of: list[float], to: list[float]) -> tuple[float, float, float]:
-    """Ratio of the medians, and the least and the greatest of single repeats."""
+    """Return the ratio of the medians, and the smallest and largest of single repeats."""
     single = [a / b for a, b in zip(of, to, strict=True)]
     return statistics.median(of) / statistics.median(to), min(single), max(single)
 
 
 def compare(config: TrainConfig, name: str, batch: int, repeats: int) -> dict[str, Any]:
-    """One line of the table."""
+    """Measure one line of the table."""
     seconds = measure(steps_of(config, list(TRAINERS), batch, torch.channels_last), repeats)
     width = config.encoder.widths[0]
     line: dict[str, Any] = {"net": name, "width": width, "precision": config.precision, "batch": batch}
@@ -151,7 +151,7 @@ def compare(config: TrainConfig, name: str, batch: int, repeats: int) -> dict[st
 
 
 def layouts(config: TrainConfig, batch: int, repeats: int) -> dict[str, float]:
-    """Contiguous over channels_last, CPU seconds, for each trainer: above 1 where channels_last is the faster."""
+    """Return contiguous / channels_last CPU seconds for each trainer: above 1 if channels_last is faster."""
     known = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
     steps = {
         f"{name}, {text}": step
@@ -166,7 +166,7 @@ def layouts(config: TrainConfig, batch: int, repeats: int) -> dict[str, float]:
 
 
 def where(step: Step) -> dict[str, float]:
-    """Shares of a step's time by what it is spent on (the profiler's clock: wall time of this thread)."""
+    """Return the shares of a step's time by group of operators (the profiler's clock: wall time of this thread)."""
     step()
     with profile(activities=[ProfilerActivity.CPU]) as found:
         step()
@@ -179,13 +179,13 @@ def where(step: Step) -> dict[str, float]:
 
 
 def cell(found: dict[str, Any]) -> str:
-    """A ratio, its range and its bar."""
+    """Format a ratio, its range and its threshold."""
     bar = "" if found["bar"] is None else f", bar {found['bar']:.2f} {'met' if found['met'] else 'MISSED'}"
     return f"{found['ratio']:.2f} ({found['range'][0]:.2f} to {found['range'][1]:.2f}){bar}"
 
 
 def show(line: dict[str, Any]) -> str:
-    """The line in Markdown."""
+    """Return the line in Markdown."""
     ms = " | ".join(f"{1000 * seconds:.0f}" for seconds in line["seconds"].values())
     return (
         f"| {line['net']} {line['width']} | {line['precision']} | {ms} | {cell(line['end_to_end'])} | "
@@ -201,7 +201,7 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
 def nets_of(options: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
-    """The nets to measure by name, with settings and batch; the default encoder last."""
+    """Return the nets to measure by name, with settings and batch size; the default encoder last."""
     made = [
         (
             name,
@@ -221,22 +221,22 @@ def nets_of(options: argparse.Namespace) -> list[tuple[str, TrainConfig, int]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; 1 if a bar is missed."""
+    """Run the benchmark; return 1 if a threshold is missed."""
     parser = arguments(__doc__)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--nets", nargs="*", choices=list(POOLS), default=list(POOLS))
     parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--no-default", action="store_true", help="leave the default encoder out")
-    parser.add_argument("--layouts", action="store_true", help="compare memory layouts, too")
-    parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
+    parser.add_argument("--no-default", action="store_true", help="skip the default encoder")
+    parser.add_argument("--layouts", action="store_true", help="also compare memory layouts")
+    parser.add_argument("--profile", action="store_true", help="also show where the time goes")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     if "bf16" in options.precisions and choose_precision("auto", torch.device("cpu")) is not torch.bfloat16:
-        print("bf16 is left out: this processor has no AVX512-BF16, and emulating it says nothing\n")
+        print("bf16 is skipped: this processor has no AVX512-BF16, and emulation is not comparable\n")
         options.precisions.remove("bf16")
     print(HEADER)
-    with freed_memory_kept():  # as trainings do
+    with freed_memory_kept():  # like trainings
         lines = [measured(options, *place) for place in places(options)]
     tell_more(lines)
     write(options.json, {"repeats": options.repeats, "lines": lines})
@@ -244,14 +244,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def places(options: argparse.Namespace) -> Iterator[tuple[str, TrainConfig, int]]:
-    """Yield the nets in every precision: name, settings, frames of a batch."""
+    """Yield the nets in every precision: name, settings, frames per batch."""
     for name, config, batch in nets_of(options):
         for precision in options.precisions:
             yield name, dataclasses.replace(config, precision=precision, steps=STEPS), batch
 
 
 def measured(options: argparse.Namespace, name: str, config: TrainConfig, batch: int) -> dict[str, Any]:
-    """Measure a net, and print its line."""
+    """Measure a net and print its line."""
     line = compare(config, name, batch, options.repeats)
     print(show(line), flush=True)
     if options.layouts:
@@ -263,7 +263,7 @@ def measured(options: argparse.Namespace, name: str, config: TrainConfig, batch:
 
 
 def tell_more(lines: list[dict[str, Any]]) -> None:
-    """Print bf16 over fp32, and what was asked for besides."""
+    """Print the speedup of bf16, and further requested results."""
     print()
     slow = {(line["net"], line["width"]): line["seconds"]["local"] for line in lines if line["precision"] == "fp32"}
     for line in lines:

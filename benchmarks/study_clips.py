@@ -1,4 +1,4 @@
-"""Clips made for the study: solids that turn, and people of real clips set before one wall."""
+"""Clips for the study: rotating solids, and people of real clips in front of one wall."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Floats = NDArray[np.float64]
 def solid(
     centres: Floats, radii: Floats, colors: Floats, *, azimuth: float, elevation: float, light: float, behind: Floats
 ) -> NDArray[np.uint8]:
-    """Draw spheres in parallel projection, with diffuse light from above, half right.
+    """Draw spheres in parallel projection, with diffuse light from the upper right.
 
     Args:
-        centres: (k, 3), in half sides of the picture.
+        centres: (k, 3), in half sides of the image.
         radii: (k,), the same unit.
         colors: (k, 3), 0..1.
-        azimuth: turn about the upright axis, radians.
-        elevation: of the eye, radians.
-        light: what all is multiplied by.
+        azimuth: rotation about the vertical axis, radians.
+        elevation: elevation of the camera, radians.
+        light: brightness factor.
         behind: (64, 64, 3), 0..1.
 
     Returns:
@@ -48,7 +48,7 @@ def solid(
 
 
 def solid_kinds() -> list[tuple[Floats, Floats]]:
-    """Draw the kinds: centres (k, 3) and radii (k,) of the five to eight spheres of each."""
+    """Draw the kinds: centers (k, 3) and radii (k,) of the five to eight spheres of each."""
     random = np.random.default_rng(SEED)
     kinds = []
     for _ in range(KINDS):
@@ -58,12 +58,12 @@ def solid_kinds() -> list[tuple[Floats, Floats]]:
 
 
 def turning_solid(kind: tuple[Floats, Floats], behind: Floats, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Let a solid of a kind turn about its upright axis.
+    """Animate a solid of a kind that rotates about its vertical axis.
 
     Args:
-        kind: what its spheres are near to.
+        kind: mean centers and radii of its spheres.
         behind: (64, 64), 0..1, the background.
-        random: source of its places, sizes and color, of speed, eye and light.
+        random: source of positions, sizes, color, speed, camera and light.
 
     Returns:
         (24, 64, 64, 3) uint8.
@@ -84,9 +84,9 @@ def turning_solid(kind: tuple[Floats, Floats], behind: Floats, random: np.random
 
 
 def write_before_one_wall(clips: Path, folder: Path) -> None:
-    """Cut what moves out of the clips of a folder and set it before the background of one of them.
+    """Cut moving regions out of the clips of a folder and paste them over the background of one clip.
 
-    What never moves in a clip, the body of somebody who waves, is lost with its background.
+    Regions that never move in a clip, such as the body of a waving person, are lost with its background.
     """
     import cv2
 

@@ -1,16 +1,14 @@
-"""Sudden death and company: what is killed at random moments, and what is started twice, ends with the same bytes.
+"""Robustness: jobs killed at random moments or started twice end with the same bytes.
 
     python -m benchmarks.survival [--kills 20] [--times 10] [--seed 0] [--only PART ...]    # an hour, all parts
 
-workers   a training with two decoding processes is killed (kill -9), so many times: 5 s later no process of it lives,
-          and nothing of it is in shared memory.
-together  two trainings, two scans, two extractions (each also with --resume) are started into one place, so many times
-          each: one result, exact, and one clear line for who came second.
-train, extract, scan   killed after a random time and started again, so many kills; then it may finish.
-ranks     `torchrun --max-restarts 3` trains with two workers; one of them is killed at random moments; nobody helps.
+workers   a training with two decoding processes is killed (kill -9) repeatedly: 5 s later none of its processes is
+alive and none of its shared memory remains. together  two trainings, two scans, two extractions (each also with
+--resume) are started in one folder, repeatedly: one exact result, and one clear line from the second job. train,
+extract, scan   killed after a random time and restarted, repeatedly; then it may finish. ranks     `torchrun
+--max-restarts 3` trains with two workers; one of them is killed at random moments.
 
-What ends must be, byte for byte (of a manifest: entry for entry), what it is when nothing happens to it. One thread a
-process.
+The result must be byte-identical (a manifest: entry by entry) to that of an undisturbed job. One thread per process.
 """
 
 from __future__ import annotations
@@ -51,12 +49,12 @@ SHARED = Path("/dev/shm")
 
 
 class Trials:
-    """Jobs of the same settings in one folder.
+    """Jobs with the same settings in one folder.
 
     Args:
-        folder: where everything lies.
-        seed: of the moments.
-        kills: how often a training will be killed; it has more steps for more of them.
+        folder: output folder.
+        seed: seed of the moments.
+        kills: number of kills of a training; more kills need more steps.
     """
 
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
@@ -72,7 +70,7 @@ class Trials:
     def start(
         self, deed: str, name: str, *more: str, before: tuple[str, ...] = (), config: Path | None = None, mark: str = ""
     ) -> subprocess.Popen[str]:
-        """Start a job, or go on with it."""
+        """Start or resume a job."""
         given = {
             "train": [self.manifest, "--config", config or self.settings],
             "scan": [self.clips, "--workers", "1"],
@@ -88,7 +86,7 @@ class Trials:
     def finish(
         self, deed: str, name: str, *more: str, before: tuple[str, ...] = (), config: Path | None = None
     ) -> float:
-        """Let a job end, and return how long it took."""
+        """Run a job to its end and return its duration."""
         began = time.monotonic()
         process = self.start(deed, name, *more, before=before, config=config)
         said = process.communicate()[1]
@@ -97,7 +95,7 @@ class Trials:
         return time.monotonic() - began
 
     def content(self, deed: str, name: str) -> dict[str, bytes]:
-        """What a job has left that is not of its time and place."""
+        """Return a job's results that do not depend on time and place."""
         out = self.place(deed, name)
         if deed == "scan":
             return {"manifest": json.dumps(Manifest.load(out).to_dict()).encode()}
@@ -108,26 +106,26 @@ class Trials:
         return {"weights": (out / "encoder.safetensors").read_bytes(), "metrics": json.dumps(plain).encode()}
 
     def place(self, deed: str, name: str) -> Path:
-        """Where a job writes."""
+        """Return the output path of a job."""
         return self.folder / (f"{name}.sqlite" if deed == "scan" else name)
 
     def remove(self, deed: str, name: str) -> None:
-        """Delete what a job has left."""
+        """Delete the output of a job."""
         out = self.place(deed, name)
         shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
 
     def killed(self, deed: str, kills: int) -> bool:
-        """Kill a job at random moments, from its start on; one that has ended before is begun anew."""
+        """Kill a job at random moments after its start; a job that has already ended is restarted."""
         resume = () if deed == "scan" else ("--resume",)
         longest, done = self.finish(deed, "alone", *resume), 0
-        if deed == "train":  # so early that it seldom ends before the last kill
+        if deed == "train":  # early enough that it seldom ends before the last kill
             longest = 5 + 3 * longest / kills
         while done < kills:
             process, moment = self.start(deed, "killed", *resume), self.random.uniform(0, longest)
             try:
                 if process.communicate(timeout=moment) and process.returncode:
                     raise SystemExit(f"{deed} failed after {done} kills")
-                print(f"{deed}: has ended before this kill, and is begun anew", flush=True)
+                print(f"{deed}: ended before this kill, and is restarted", flush=True)
                 self.remove(deed, "killed")
             except subprocess.TimeoutExpired:
                 process.kill()
@@ -141,12 +139,12 @@ class Trials:
         return same
 
     def workers(self, times: int) -> bool:
-        """Kill trainings with decoding processes; say what of them is left."""
+        """Kill trainings with decoding processes, and check what remains."""
         sound = True
         for number in range(times):
             before, mark = set(SHARED.iterdir()), uuid.uuid4().hex
             process = self.start("train", "workers", "--workers", "2", "--overwrite", mark=mark)
-            while len(marked(mark)) < 4 and process.poll() is None:  # the training, its two, Python's own watcher
+            while len(marked(mark)) < 4 and process.poll() is None:  # training, two workers, resource tracker
                 time.sleep(0.05)
             time.sleep(self.random.uniform(0, 8))
             count = len(marked(mark))
@@ -163,7 +161,7 @@ class Trials:
         return sound
 
     def together(self, deed: str, times: int, *more: str) -> bool:
-        """Start a job twice at once."""
+        """Start a job twice at the same time."""
         self.finish(deed, "alone", config=self.short)
         sound = True
         for number in range(times):
@@ -182,7 +180,7 @@ class Trials:
         return sound
 
     def one_of_two(self) -> bool:
-        """Kill one worker of two at random moments, as often as torchrun may start them again."""
+        """Kill one of two workers at random moments, as often as torchrun may restart them."""
         longest = self.finish("train", "two", "--resume", before=TORCHRUN)
         agent = self.start("train", "two_killed", "--resume", before=(*TORCHRUN, f"--max-restarts={RESTARTS}"))
         done = 0
@@ -201,21 +199,21 @@ class Trials:
 
 
 def marked(mark: str) -> list[int]:
-    """Processes that live and have this mark in their environment."""
+    """Return live processes with this mark in their environment."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [pid for pid in pids if variable(pid, MARK) == mark]
 
 
 def left_over(before: set[Path]) -> set[Path]:
-    """Files in shared memory that are new and that no living process has; others work on this machine, too."""
+    """Return new files in shared memory that no live process has open; other jobs may run on this machine."""
     new = {file: file.stat().st_ino for file in set(SHARED.iterdir()) - before if file.exists()}
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()] if new else []
-    used = set().union(*map(shared_by, pids))  # by number: their names change while they are made
+    used = set().union(*map(shared_by, pids))  # by inode: names change during creation
     return {file for file, number in new.items() if number not in used and file.exists()}
 
 
 def shared_by(pid: int) -> set[int]:
-    """Numbers of the files in shared memory that a process has."""
+    """Return the inodes of the shared memory files of a process."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
     except OSError:
@@ -224,13 +222,13 @@ def shared_by(pid: int) -> set[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process started."""
+    """Return the children of a process."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in found for child in file.read_text().split()]
 
 
 def variable(pid: int, name: str) -> str | None:
-    """A variable of another process's environment; none of one that has ended."""
+    """Return an environment variable of another process; None if it has ended."""
     try:
         entries = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
     except OSError:
@@ -239,7 +237,7 @@ def variable(pid: int, name: str) -> str | None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the parts asked for; 1 if one of them failed."""
+    """Run the requested parts; return 1 if one failed."""
     parser = arguments(__doc__, json=False)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--times", type=int, default=10)

@@ -1,13 +1,13 @@
-"""How much of a whole training is learning: frames a CPU second of `seqff.train`, beside those of its bare steps.
+"""Overhead of a whole training: frames per CPU second of `seqff.train`, compared with bare steps.
 
     python -m benchmarks.whole CLIPS [--precision fp32] [--steps 0] [--json whole.json]    # 5 minutes a turn
 
-Bare steps on one batch of noise, in frames as large, and whole trainings with the default settings take turns in one
-process on one thread; CPU seconds, medians over the turns. The scan is done before, and so are torch's late imports, by
-a first turn that does not count. A whole training is what its batches cost (decoding, augmentation, relations), its
-steps with the looks at the layers, its callbacks (the check without labels, checkpoints, metrics), and the rest:
-setting up, and saving. `--steps 0` is as long as the videos ask for; fixed costs weigh more in a short one.
-`--threads 2` shows what threads cost that wait for each other, above all on a busy machine.
+Bare steps on one batch of noise of the same frame size alternate with whole trainings with the default settings, in one
+process on one thread; values are median CPU seconds over the turns. The scan and, in an unmeasured first turn, torch's
+late imports are done before. A whole training consists of its batches (decoding, augmentation, relations), its steps
+including monitoring, its callbacks (the check without labels, checkpoints, metrics), and the rest: setup and saving.
+`--steps 0` uses the default length; fixed costs weigh more in short trainings. `--threads 2` shows the cost of threads
+that wait for each other, above all on a busy machine.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PARTS = {"LabelFreeCheck": "check without labels", "Checkpointer": "checkpoints"
 
 
 def bare(config: TrainConfig, transform: FrameTransform) -> float:
-    """CPU seconds of a step of a fresh net on one batch: the mean over a few."""
+    """Return the CPU seconds of a step of a new net on one batch, averaged over a few."""
     pairs = config.pairs
     frames = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length
     with freed_memory_kept():  # as in the training
@@ -56,7 +56,7 @@ def bare(config: TrainConfig, transform: FrameTransform) -> float:
 
 
 def whole(videos: Manifest, config: TrainConfig, out: Path, turn: int) -> dict[str, float]:
-    """CPU seconds of a whole training, by its parts."""
+    """Return the CPU seconds of a whole training, by part."""
     parts: dict[str, float] = defaultdict(float)
 
     def timed(part: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,7 +87,7 @@ def whole(videos: Manifest, config: TrainConfig, out: Path, turn: int) -> dict[s
 
 @dataclasses.dataclass
 class Timed:
-    """Batches whose making is timed."""
+    """An iterator over batches that measures the time to make them."""
 
     batches: Iterator[Any]
     make: Callable[[], Any]
@@ -99,16 +99,16 @@ class Timed:
         return self.make()
 
     def close(self) -> None:
-        """End them."""
+        """Close the batches."""
         self.batches.close()  # type: ignore[attr-defined]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, and print the table."""
+    """Measure and print the table."""
     parser = arguments(__doc__)
     parser.add_argument("clips", type=Path, help="folder of videos")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--steps", type=int, default=0, help="of the whole training; 0 for as many as fit the videos")
+    parser.add_argument("--steps", type=int, default=0, help="of the whole training; 0 for the default length")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(argv)
@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     config = setup.with_steps(config, videos)
     transform = fit_transform(config.pairs.size_px, [(entry.height, entry.width) for entry in videos.usable])
     with tempfile.TemporaryDirectory(prefix="seqff-whole-") as made:
-        whole(videos, dataclasses.replace(config, steps=4), Path(made), -1)  # torch imports some of itself late
+        whole(videos, dataclasses.replace(config, steps=4), Path(made), -1)  # for torch's late imports
         ways: dict[str, Callable[[int], Any]] = {
             "bare": lambda turn: bare(config, transform),
             "whole": lambda turn: whole(videos, config, Path(made), turn),
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def tell(found: dict[str, list[Any]], config: TrainConfig, options: Any) -> None:
-    """Print and write what was found."""
+    """Print and write the results."""
     pairs, steps = config.pairs, config.steps
     rows = pairs.videos_per_batch * pairs.clips_per_video * pairs.clip_length
     step = statistics.median(found["bare"])
