@@ -1,10 +1,10 @@
-"""What all tests share: clips made once, caches and threads kept to themselves."""
+"""Shared fixtures: clips generated once, isolated caches, and a fixed number of threads."""
 
 from __future__ import annotations
 
 import os
 
-# before torch is there: sums depend on the number of threads, and runs in this process are compared with runs in others
+# before torch is imported: sums depend on the number of threads, and results are compared between processes
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
@@ -23,13 +23,13 @@ from seqff.train import train
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of eight clips of 16 frames in two classes; not to be changed."""
+    """A folder of eight clips of 16 frames in two classes; do not modify."""
     return write_clips(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture(scope="session")
 def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clips, scanned once for all tests of training."""
+    """The manifest of the clips, scanned once for all training tests."""
     path = tmp_path_factory.mktemp("scan") / "manifest.json"
     seqff.scan(clips, out=path, workers=1, progress=False)
     return path
@@ -37,13 +37,13 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of small_runs.CONFIG that nothing interrupted; not to be changed."""
+    """An uninterrupted run of small_runs.CONFIG; do not modify."""
     return train(manifest, out=tmp_path_factory.mktemp("runs") / "whole", config=CONFIG, progress=False).path
 
 
-@pytest.fixture(scope="module")  # of a session, its event loop would run on beside other tests
+@pytest.fixture(scope="module")  # with session scope its event loop would run during other tests
 def browser() -> Iterator[Any]:
-    """Debian's chromium, without a window."""
+    """Debian's chromium, headless."""
     found = shutil.which("chromium")
     if found is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
@@ -51,7 +51,7 @@ def browser() -> Iterator[Any]:
         "playwright.sync_api", reason="playwright is not installed: pip install playwright"
     )
     with playwright.sync_playwright() as running:
-        # a container's root cannot have the sandbox, and the page is our own
+        # the sandbox does not work for root in a container, and the page is our own
         opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield opened
         opened.close()
@@ -59,13 +59,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Manifests a test writes by default land in its own folder."""
+    """Put each test's cache in its own folder."""
     monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Small nets run faster, and bit for bit alike, on one thread."""
+    """Use one thread, on which small nets run faster and deterministically."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -74,5 +74,5 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _same_draws() -> None:
-    """What a test draws without a seed of its own is the same each time: a draw in a thousand would fail it else."""
+    """Seed the global generators, so that no test fails by a rare random draw."""
     torch.manual_seed(0)

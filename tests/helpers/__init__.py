@@ -1,1 +1,1 @@
-"""What several tests share: clips to write, small runs to train, servers, processes and rows of numbers."""
+"""Test helpers: clips, small runs, servers, processes and random embeddings."""

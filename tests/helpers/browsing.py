@@ -1,4 +1,4 @@
-"""Pages in a real browser, and what they do there."""
+"""Pages in a real browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTRAST = """(selector) => [...document.querySelectorAll(selector)].map(element
 
 
 def open_page(browser: Any, file: Path, *, width: int, colors: str = "light") -> tuple[Any, list[str], list[str]]:
-    """Open a page; return it, what it complains of, and what it asks for besides itself."""
+    """Open a page; return it, its console errors, and its other requests."""
     page = browser.new_page(
         viewport={"width": width, "height": 800}, reduced_motion="reduce", color_scheme=colors
     )  # fmt: skip
@@ -36,5 +36,6 @@ def open_page(browser: Any, file: Path, *, width: int, colors: str = "light") ->
 
 
 def read_contrasts(page: Any, selector: str) -> list[tuple[float, float]]:
-    """For every element: the contrast of its text with what lies behind it (WCAG 2.1), and how light that is."""
+    """Return for every element the contrast of its text with its background (WCAG 2.1), and the background's
+    luminance."""
     return [tuple(pair) for pair in page.evaluate(CONTRAST, selector)]

@@ -1,4 +1,4 @@
-"""Files changed after they were written: packets timed anew, and bytes put where cameras and phones put them."""
+"""Modify files: retime packets, and insert bytes as cameras and phones do."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def remux(
     data: Callable[[bytes], bytes] = lambda data: data,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Copies the packets of a video.
+    """Copy the packets of a video.
 
     Args:
         source: a video.
-        target: its extension chooses the container.
-        time: from the times of a packet, counted in frames of 25 a second, to the new ones.
-        data: from the bytes of a packet to the new ones.
-        options: of the muxer.
+        target: output file; its extension selects the container.
+        time: maps packet times, in frames at 25 per second, to new ones.
+        data: maps packet bytes to new ones.
+        options: muxer options.
     """
     with av.open(str(source)) as given, av.open(str(target), "w", options=options or {}) as made:
         stream = given.streams.video[0]
@@ -42,13 +42,13 @@ def remux(
 
 
 def with_exif(jpeg: bytes, orientation: int = 1) -> bytes:
-    """Puts notes on how it was held into a JPEG, as cameras do."""
+    """Insert an EXIF orientation into a JPEG, as cameras do."""
     notes = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(notes) + 2) + notes + jpeg[2:]
 
 
 def with_profile(png: bytes) -> bytes:
-    """Puts a color profile into a PNG."""
+    """Insert a color profile into a PNG."""
     head = struct.pack(
         ">I4s4s4sI4s4s4s", 132, b"lcms", b"\x02\x10\0\0", b"mntr", 0x52474220, b"XYZ ", bytes(4), bytes(4)
     )

@@ -1,4 +1,4 @@
-"""Small folders of videos for tests of the rooms above video."""
+"""Small folders of videos for tests of the packages above `video`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTINGS = ClipSettings(size_px=32, frames=16, object_px=20)
 
 
 def write_clips(folder: Path, *, clips: int = 8, classes: int = 2, settings: ClipSettings = SETTINGS) -> Path:
-    """Write FOLDER/class_C/subject_N.mp4, moving digits, and return the folder."""
+    """Write FOLDER/class_C/subject_N.mp4 with moving digits, and return the folder."""
     images, labels = digits()
     for number in range(clips):
         image = images[np.flatnonzero(labels == number % classes)[number // classes]]

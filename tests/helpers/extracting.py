@@ -1,4 +1,4 @@
-"""Extracting in tests: on the CPU, in small batches."""
+"""Extraction in tests: on the CPU, in small batches."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def take(run: Path, clips: Path, out: Path, **options: Any) -> FeatureStore:
 
 
 def content(store: Path) -> dict[str, bytes]:
-    """Every file of a folder."""
+    """Return the content of every file of a folder."""
     return {str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file()}
 
 
 def scan_of(folder: Path, tmp_path: Path, **options: Any) -> Path:
-    """A manifest of a folder."""
+    """Return a manifest of a folder."""
     scan(folder, out=tmp_path / "manifest.json", workers=1, progress=False, **options)
     return tmp_path / "manifest.json"

@@ -1,4 +1,4 @@
-"""Disks that are full, made for real: a limit on the size of files, or a small disk of its own."""
+"""Real full disks: a limit on the size of files, or a small mounted disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_files(limit: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes in such a block."""
+    """Limit the size of files written by this process inside a `with` block."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
@@ -24,7 +24,7 @@ def small_files(limit: int) -> Iterator[None]:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of that size in a folder; the test is skipped where nobody may mount one."""
+    """Mount a disk of this size in a folder; skip the test if mounting is not permitted."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
@@ -36,5 +36,5 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def left_in(folder: Path) -> list[str]:
-    """All files below a folder."""
+    """Return all files below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""A folder of clips with hostile names, one of them broken, and what is made of it on the way to a page."""
+"""A folder of clips with hostile names, one of them broken, and all results up to a report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Made:
-    """Folders of videos, run and probe, the manifest, and the page made of them."""
+    """Folders of videos, run and probe, the manifest, and the report."""
 
     videos: Path
     manifest: Path
@@ -31,7 +31,7 @@ class Made:
 
 
 def write_videos(folder: Path) -> list[tuple[str, str]]:
-    """Write ten clips of moving digits in two folders and one file that is no video; return (video, label) pairs."""
+    """Write ten clips of moving digits in two folders and one file that is not a video; return (video, label) pairs."""
     images, labels = digits()
     videos = []
     for number in range(10):

@@ -1,7 +1,7 @@
-"""Clips whose every frame carries its own number, so that a test sees which frame it was given.
+"""Clips whose frames show their own numbers, so that tests can check which frame they got.
 
-The number stands in 16 blocks, 4 rows of 4: bit b, least first, is the block in row b // 4 and column b % 4, white
-for 1.
+The number is painted in 4 x 4 blocks: bit b, least significant first, is the block in row b // 4 and column b % 4,
+    white for 1.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ SIZE = (48, 64)  # height, width
 
 
 def paint(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Paints a number, uint8 (height, width, 3); dark and light grey stay clear of what codecs clip."""
+    """Paint a number, uint8 (height, width, 3); dark and light gray avoid clipping by codecs."""
     bits = (number >> np.arange(16).reshape(4, 4)) & 1
     blocks = np.kron(bits, np.ones((size[0] // 4, size[1] // 4)))
     return np.repeat((40 + 170 * blocks).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def read_numbers(frames: np.ndarray) -> list[int]:
-    """Reads the numbers off frames (N, H, W, 3) of any size from 8 x 8 px on."""
+    """Read the numbers from frames (N, H, W, 3) of at least 8 x 8 px."""
     count, height, width, _ = frames.shape
     inner = frames[:, : height // 4 * 4, : width // 4 * 4].reshape(count, 4, height // 4, 4, width // 4, 3)
     down, right = height // 16, width // 16
@@ -37,7 +37,7 @@ def read_numbers(frames: np.ndarray) -> list[int]:
 
 
 def has_encoder(codec: str) -> bool:
-    """Whether the FFmpeg inside PyAV can write this codec."""
+    """Return whether PyAV's FFmpeg can encode this codec."""
     try:
         av.Codec(codec, "w")
     except ValueError:
@@ -61,22 +61,22 @@ def write_painted(
     pixels: str = "yuv420p",
     images: Sequence[np.ndarray] | None = None,
 ) -> Path:
-    """Writes a clip whose frame i carries the number i.
+    """Write a clip whose frame i shows the number i.
 
     Args:
-        path: its extension chooses the container.
-        frames: how many.
+        path: output file; its extension selects the container.
+        frames: number of frames.
         codec: name of the encoder; see `has_encoder`.
         size: (height, width) px.
         rate: frames per second.
         key_every: distance of the key frames.
         b_frames: B-frames between two others.
-        options: of the encoder.
-        container_options: of the muxer.
+        options: encoder options.
+        container_options: muxer options.
         milliseconds: presentation time of each frame, for a variable rate.
-        rotation: degrees the file asks to be turned by, counter-clockwise.
+        rotation: rotation declared by the file, degrees counterclockwise.
         pixels: pixel format.
-        images: what to paint instead of numbers, each uint8 (height, width, 3).
+        images: frames to write instead of numbers, each uint8 (height, width, 3).
 
     Returns:
         The path.
@@ -102,7 +102,7 @@ def write_painted(
 
 
 def cut_by_copy(source: str | Path, target: str | Path, *, first: int) -> Path:
-    """Copies packets so that players begin with frame `first`: the packets before it stay, hidden by an edit list."""
+    """Copy packets so that players start at frame `first`: earlier packets stay, hidden by an edit list."""
     with av.open(str(source)) as given, av.open(str(target), "w") as made:
         stream = given.streams.video[0]
         copy = made.add_stream_from_template(stream)
@@ -116,13 +116,13 @@ def cut_by_copy(source: str | Path, target: str | Path, *, first: int) -> Path:
 
 
 def numbers(frames: np.ndarray, entry: VideoEntry, *, first: int = 0) -> list[int]:
-    """Reads the numbers off frames, turned back to how they were painted; less `first`."""
+    """Read the numbers from frames, rotated back to their original orientation, minus `first`."""
     quarter_turns = entry.rotation_degrees // 90
     return [number - first for number in read_numbers(np.rot90(frames, k=quarter_turns, axes=(1, 2)))]
 
 
 def count_wrong(reader: VideoReader, entry: VideoEntry, *, first: int = 0, pairs: int = 150) -> int:
-    """Counts wrong frames: random pairs (n, n + 1), the tail, an unsorted batch with duplicates, forward iteration."""
+    """Count wrong frames: random pairs (n, n + 1), the tail, an unsorted batch with duplicates, forward iteration."""
     rng = np.random.default_rng(0)
     count = reader.info.frames
     starts = rng.integers(0, count - 1, pairs).tolist()

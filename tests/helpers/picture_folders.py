@@ -1,4 +1,4 @@
-"""Folders of pictures that carry numbers, and what a scan makes of them."""
+"""Folders of images that show numbers, and their scans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqff.video import Manifest, open_video, scan
 
 
 def pictures(folder: Path, names: Iterable[str]) -> Path:
-    """Writes pictures that carry the numbers 0, 1, ... in the order of the names."""
+    """Write images that show the numbers 0, 1, ... in the order of the names."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         assert cv2.imwrite(str(folder / name), paint(number))
@@ -24,7 +24,7 @@ def quick(videos: object, out: Path, **settings: object) -> Manifest:
 
 
 def seen(found: Manifest) -> dict[str, list[int]]:
-    """The numbers that are read off every video."""
+    """Return the numbers read from every video."""
     numbers = {}
     for entry in found.usable:
         with open_video(found.path(entry), entry=entry) as video:
@@ -33,6 +33,6 @@ def seen(found: Manifest) -> dict[str, list[int]]:
 
 
 def write_stack(path: Path, pages: int) -> Path:
-    """Writes a TIFF whose pages carry the numbers 0, 1, ..."""
+    """Write a TIFF whose pages show the numbers 0, 1, ..."""
     assert cv2.imwritemulti(str(path), [paint(number) for number in range(pages)])
     return path

@@ -1,4 +1,4 @@
-"""Processes that train together, started as torchrun starts them, but out of one that has imported everything."""
+"""Processes of a distributed training, started like torchrun's, but forked from one with all imports done."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PRELOAD = ["torch._dynamo", "torch.distributed.tensor", "pytest", "seqff.train"]
-"""The first two are what torch imports when it is first asked to join processes and to take a step; the third is what
-the modules of tests import."""
+"""The first two are torch's late imports for process groups and optimizer steps; the third is imported by test modules."""
 
 
 def context() -> Any:
-    """A way to start processes that costs next to nothing from the second time on."""
+    """Return a start method that costs next to nothing after the first process."""
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(PRELOAD)
     return made
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that systems give to connections, so that no other takes it."""
+    """Return an unused port below the range of ephemeral ports, so that no connection takes it."""
     while True:
         port = 20_000 + secrets.randbelow(10_000)
         with socket.socket() as found, suppress(OSError):
@@ -45,16 +44,16 @@ def _enter(
         answer.send(function(*arguments))
     except (Exception, KeyboardInterrupt) as error:
         answer.send(error)
-        os._exit(1)  # the host of the others' store goes away at once, as a failed process does
+        os._exit(1)  # the host of the others' store exits at once, like a failed process
 
 
 class Together:
-    """Processes under way.
+    """Running processes.
 
     Args:
-        world: how many.
-        function: what each calls; of a module that can be imported.
-        arguments: for it.
+        world: number of processes.
+        function: function that each calls, from an importable module.
+        arguments: its arguments.
     """
 
     def __init__(self, world: int, function: Callable[..., Any], *arguments: Any) -> None:
@@ -69,7 +68,7 @@ class Together:
             self.processes.append(process)
 
     def results(self, seconds: float = 300.0) -> list[Any]:
-        """What each gave, or the exception it raised; None for one that was killed. Fails if one hangs."""
+        """Return the result or exception of each; None for a killed one. Fails if one hangs."""
         found: list[Any] = []
         for end, process in zip(self.ends, self.processes, strict=True):
             assert end.poll(seconds), f"{process.name} hangs"
@@ -83,7 +82,7 @@ class Together:
 
 
 def together(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Call a function in several processes and return what each of them gave."""
+    """Call a function in several processes and return the result of each."""
     found = Together(world, function, *arguments).results()
     for one in found:
         if isinstance(one, BaseException):

@@ -1,4 +1,4 @@
-"""A page as a browser's parser sees it: elements, attributes, text."""
+"""A page as parsed by a browser: elements, attributes, text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VOID = {"meta", "link", "img", "br", "hr"}
 
 @dataclass
 class Element:
-    """An element that was opened: its name, its attributes, and the text in it."""
+    """An element: its name, its attributes, and its text."""
 
     name: str
     attributes: dict[str, str]
@@ -22,7 +22,7 @@ class Page(HTMLParser):
     """A parsed page.
 
     Attributes:
-        elements: in the order they are opened.
+        elements: elements in document order.
     """
 
     elements: list[Element] = field(default_factory=list)
@@ -32,14 +32,14 @@ class Page(HTMLParser):
         self._open: list[Element] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
+        """Open an element."""
         element = Element(tag, {name: value or "" for name, value in attrs})
         self.elements.append(element)
         if tag not in VOID:
             self._open.append(element)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close an element, which must be the one opened last."""
+        """Close an element, which must be the last one opened."""
         assert self._open.pop().name == tag
 
     def handle_data(self, data: str) -> None:
@@ -48,17 +48,17 @@ class Page(HTMLParser):
             element.text += data
 
     def all(self, name: str) -> list[Element]:
-        """Elements of a name."""
+        """Return the elements of a name."""
         return [element for element in self.elements if element.name == name]
 
     def by_id(self, id_: str) -> Element:
-        """The one element of an id."""
+        """Return the element with an id."""
         (element,) = [element for element in self.elements if element.attributes.get("id") == id_]
         return element
 
 
 def read_page(content: str) -> Page:
-    """Parse a page; every element that is opened must be closed."""
+    """Parse a page; every element must be closed."""
     page = Page()
     page.feed(content)
     page.close()

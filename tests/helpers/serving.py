@@ -1,4 +1,4 @@
-"""A web server on this machine for tests of remote files: it counts, and fails or waits when told to."""
+"""A local web server for tests of remote files, which counts requests, and fails or waits on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 NAMES = ("run/anna.mp4", "walk/anna.mp4", "walk/boris.mp4")
-"""Videos that the tests of remote files put on a server."""
+"""Videos on the server in tests of remote files."""
 needs_http = pytest.mark.skipif(
     importlib.util.find_spec("aiohttp") is None, reason="aiohttp is not installed: pip install 'seqff[remote]'"
 )
@@ -24,10 +24,10 @@ class Served(ThreadingHTTPServer):
     """Serves a folder.
 
     Attributes:
-        asked: how often each (method, path) was asked for.
-        failures: by path, the answers to give before the right one: a status, or "cut" for half a file.
-        gates: by path, an event that says that half a file is out, and one that the other half waits for.
-        pages: by path, a page to give in place of what lies there.
+        asked: number of requests of each (method, path).
+        failures: by path, the responses before the right one: a status, or "cut" for half a file.
+        gates: by path, an event set after half a file is sent, and one that the other half waits for.
+        pages: by path, a page to send instead of the file.
     """
 
     daemon_threads = True
@@ -41,7 +41,7 @@ class Served(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Of the folder."""
+        """URL of the folder."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
@@ -83,12 +83,12 @@ class _Handler(SimpleHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
-    """Serves a folder as long as the block lasts."""
+    """Serve a folder inside a `with` block."""
     with Served(folder) as server:
         thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -100,5 +100,5 @@ def serving(folder: Path) -> Iterator[Served]:
 
 
 def downloaded(folder: Path) -> list[Path]:
-    """The whole files in a download cache."""
+    """Return the complete files in a download cache."""
     return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))

@@ -1,4 +1,4 @@
-"""Thin nets with learners and a batch of two videos, for tests of what a step does."""
+"""Narrow nets with learners and a batch of two videos, for tests of training steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIG = TrainConfig(
 
 
 def small_config(*, norm: str = "layer", objective: str = "temporal_hinge", **changes: Any) -> TrainConfig:
-    """Settings of three thin layers; `changes` are fields of TrainConfig."""
+    """Return settings of three narrow layers; `changes` are fields of TrainConfig."""
     return dataclasses.replace(
         CONFIG,
         encoder=dataclasses.replace(CONFIG.encoder, norm=norm),
@@ -36,13 +36,13 @@ def small_config(*, norm: str = "layer", objective: str = "temporal_hinge", **ch
 
 
 def small_learners(config: TrainConfig = CONFIG) -> list[LayerLearner]:
-    """The layers' learners, the same whenever called with the same settings."""
+    """Return the layers' learners, determined by the settings."""
     encoder = build_encoder(config.encoder, FrameTransform(16, 16), seed=0)
     return build_learners(encoder, config, seed=0)
 
 
 def small_batch(number: int = 0, *, mixtures: bool = False) -> tuple[torch.Tensor, Relation]:
-    """Six frames each of two videos as noise, with their mixtures if asked for; and the relation of the rows."""
+    """Return noise as six frames each of two videos, optionally with mixtures, and the relation between the rows."""
     frames = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(number))
     batch = FrameBatch(frames, torch.arange(12) // 6, torch.arange(12) % 6)
     relation = batch.relation(gap=1, far=3)
@@ -57,5 +57,5 @@ def save_checkpoint(run: Path, step: int, learners: list[LayerLearner]) -> Path:
 
 
 def layer_weights(learners: list[LayerLearner]) -> list[torch.Tensor]:
-    """Copies of the weights of all layers, without the heads."""
+    """Return copies of the weights of all layers, without the heads."""
     return [parameter.detach().clone() for learner in learners for parameter in learner.layer.parameters()]

@@ -1,4 +1,4 @@
-"""Short runs of thin nets, for tests of what they write and of what is left when one ends early."""
+"""Short runs of narrow nets, for tests of their output and of interrupted runs."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ WATCHED = TrainConfig(
     encoder=EncoderConfig(widths=(8, 16, 32), kernels=(7, 3, 3), strides=(2, 1, 1), pools=(1, 2, 2)),
     objective=ObjectiveConfig(terms=("temporal_hinge",), head_out=16, grid=(1, 1, 2)),
 )
-"""Long enough, and a net wide enough, that a layer shows how it does."""
+"""Settings of a run that is long and wide enough to show the behavior of layers."""
 
 
 def weights(run: Path) -> bytes:
-    """The trained weights as they lie on disk."""
+    """Return the bytes of the trained weights on disk."""
     return (run / "encoder.safetensors").read_bytes()
 
 
 def resume(manifest: Path, run: Path, config: TrainConfig) -> bool:
-    """Start or go on."""
+    """Start or resume a run."""
     return train(manifest, out=run, config=config, resume=True, progress=False).path.exists()
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, without the clock."""
+    """Return the lines of metrics.jsonl, without times."""
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "seconds"} for line in found]

@@ -1,4 +1,4 @@
-"""What tests of streams share: a small net that learns from few frames, and frames that carry their number."""
+"""Helpers for tests of streams: settings for few frames, and frames that show their numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = (32, 32)
 
 
 def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes: Any) -> TrainConfig:
-    """Settings of two thin layers: batches of 12 clips of 2 frames, a step every 8 frames."""
+    """Return settings of two narrow layers: batches of 12 clips of 2 frames, a step every 8 frames."""
     pairs = PairsConfig(
         size_px=16, gap=1, far=far, videos_per_batch=3, clips_per_video=4, clip_frames=2,
         crop=1.0, flip=False, brightness=0.0, color_jitter=0.0,
@@ -33,10 +33,10 @@ def stream_config(*, far: int = 6, live: dict[str, Any] | None = None, **changes
 
 
 def noise(number: int) -> np.ndarray:
-    """A frame, uint8 (32, 32, 3), the same whenever it is asked for."""
+    """Return a frame, uint8 (32, 32, 3), determined by its number."""
     return np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
 
 def numbered(start: int, stop: int) -> Iterator[np.ndarray]:
-    """Frames that carry their numbers (see `painted`)."""
+    """Yield frames that show their numbers (see `painted`)."""
     return (paint(number, SIZE) for number in range(start, stop))
