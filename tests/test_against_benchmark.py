@@ -1,4 +1,4 @@
-"""The benchmark that compares two checkouts: each runs its own code, and other bits are found."""
+"""The benchmark that compares two checkouts: each runs its own code, and differing bits are detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Freed memory is kept while it is wanted again, and given back afterwards."""
+"""Freed memory is kept while it is needed, and returned afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder belongs to whoever is at work in it: the second is told who that is, and nothing of either is lost."""
+"""A job locks its folder: a second job is told who holds it, and neither loses data."""
 
 from __future__ import annotations
 

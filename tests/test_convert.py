@@ -1,4 +1,4 @@
-"""Encoders outside seqff give the numbers they give here, for any number of frames."""
+"""Exported encoders give the same numbers, for any number of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether threads find free cores."""
+"""Detection of more threads than free cores."""
 
 from __future__ import annotations
 

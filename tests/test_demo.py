@@ -1,4 +1,4 @@
-"""The demo runs the whole way and leaves everything behind."""
+"""The demo runs the whole pipeline and keeps all its results."""
 
 from __future__ import annotations
 

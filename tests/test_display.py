@@ -1,4 +1,4 @@
-"""Results in notebooks and as tables of pandas: short, escaped, and clear about what is missing."""
+"""Results in notebooks and as pandas tables: short, escaped, and clear about missing values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation: it builds without a warning, fetches nothing, and shows commands and names that exist."""
+"""The documentation: it builds without warnings, fetches nothing, and shows only existing commands and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changed inputs of every kind end in a result or in one line: those kept from long runs, and a few new ones."""
+"""Mutated inputs of every kind end in a result or a one-line error: saved ones from long runs, and a few new ones."""
 
 from __future__ import annotations
 

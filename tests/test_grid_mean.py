@@ -1,4 +1,4 @@
-"""The grid mean and its way back: PyTorch's own numbers, in the map's own layout."""
+"""The grid mean and its backward pass: PyTorch's numbers, in the map's own layout."""
 
 from __future__ import annotations
 

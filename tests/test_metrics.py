@@ -1,4 +1,4 @@
-"""metrics.jsonl and metrics.csv say the same, whatever interrupts a training."""
+"""metrics.jsonl and metrics.csv agree, whatever interrupts a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks run as they are, in a kernel of their own, and show progress and results as notebooks can."""
+"""The notebooks run unchanged in a kernel, and display progress and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that decode end with the one that started them, whatever they are doing just then."""
+"""Decoding processes end with their parent, whatever they are doing."""
 
 from __future__ import annotations
 

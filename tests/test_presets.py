@@ -1,4 +1,4 @@
-"""Published methods by name: each one trains, and a name that is none gets a suggestion."""
+"""Presets: each one trains, and an unknown name gets a suggestion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of pretrained networks: the weights that it hands on are torchvision's."""
+"""The benchmark of pretrained networks passes on torchvision's weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of quality: settings by name, finished work read again, and never the results of other settings."""
+"""The benchmark of quality: settings by name, finished results reused, and never those of other settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release says of itself is the same everywhere."""
+"""The metadata of a release is consistent."""
 
 from __future__ import annotations
 

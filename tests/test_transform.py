@@ -1,4 +1,4 @@
-"""From decoded frames to the encoder's input."""
+"""The transform from decoded frames to the encoder's input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in manifests, run folders and stores is data of strangers: checked, bounded, never followed elsewhere."""
+"""Manifests, run folders and stores are untrusted: checked, bounded, and without access to other files."""
 
 from __future__ import annotations
 

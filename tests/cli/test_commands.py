@@ -1,4 +1,4 @@
-"""The command line: every command is the public function of its name, teaches in its help, and fails in one line."""
+"""The command line: every command is the public function of its name, documents itself, and fails with one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`seqff config`: what settings there are, what a run had, and whether a file is good."""
+"""`seqff config`: lists settings, shows those of a run, and checks files."""
 
 from __future__ import annotations
 

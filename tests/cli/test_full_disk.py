@@ -1,4 +1,4 @@
-"""On a full disk every command says in one line which file needs how much room, and what to do; nothing half stays."""
+"""Full disks: every command reports the file, the space needed and a remedy in one line, and leaves no partial file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every step names the next one, as a command that works; and whatever goes wrong is one line."""
+"""Every step suggests a next command that works, and every error is one line."""
 
 from __future__ import annotations
 

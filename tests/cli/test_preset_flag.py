@@ -1,4 +1,4 @@
-"""`seqff train --preset`: shown in the help, below --config and flags; a typo is one line; flags of several kinds."""
+"""`seqff train --preset`: shown in the help, overridden by --config and flags; a typo is one line."""
 
 from __future__ import annotations
 

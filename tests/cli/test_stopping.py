@@ -1,4 +1,4 @@
-"""A command that is asked to end says a line: what stopped it, and how it goes on."""
+"""A command stopped by a signal prints one line: the signal, and how to continue."""
 
 from __future__ import annotations
 

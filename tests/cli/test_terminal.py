@@ -1,4 +1,4 @@
-"""Names are data of strangers: what a terminal would obey in them is shown as an escape, in whatever is printed."""
+"""Names are untrusted: control characters are shown as escapes in all output."""
 
 from __future__ import annotations
 

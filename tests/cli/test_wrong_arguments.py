@@ -1,4 +1,4 @@
-"""A wrong argument is told from a job that failed, in plain words, with what was meant."""
+"""Wrong arguments are distinguished from failed jobs, and reported in plain words with suggestions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data parallel: processes with batches of their own learn what one process learns from all of them at once."""
+"""Data parallel: several processes learn what one process learns from all their batches."""
 
 from __future__ import annotations
 

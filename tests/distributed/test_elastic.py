@@ -1,4 +1,4 @@
-"""Killed runs, and when a run writes checkpoints."""
+"""Killed runs, and the schedule of checkpoints."""
 
 from __future__ import annotations
 

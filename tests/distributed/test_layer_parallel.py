@@ -1,4 +1,4 @@
-"""Layer parallel, both at once, and what happens when processes stop, fail or come back in other numbers."""
+"""Layer parallel, alone and with data parallel, and processes that stop, fail or resume in other numbers."""
 
 from __future__ import annotations
 

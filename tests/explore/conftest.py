@@ -1,4 +1,4 @@
-"""A store whose answers are known, and stores of real clips by a small net."""
+"""A store with known answers, and stores of real clips by a small net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head that a probe has fitted names new videos as the probe itself would."""
+"""A classifier saved by a probe labels new videos like the probe itself."""
 
 from __future__ import annotations
 

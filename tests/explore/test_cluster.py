@@ -1,4 +1,4 @@
-"""Moments fall into groups that hold over time, and what is written says which video shows which when."""
+"""Moments are grouped consistently over time, and the output lists segments of every video."""
 
 from __future__ import annotations
 

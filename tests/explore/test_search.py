@@ -1,4 +1,4 @@
-"""Moments like a given one are found in other videos, and a moment is named as one would name it."""
+"""Similar moments are found in other videos, and moments can be named conveniently."""
 
 from __future__ import annotations
 

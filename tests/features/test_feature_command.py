@@ -1,4 +1,4 @@
-"""`seqff extract`: its options reach the store, and it says what it did and what it left out."""
+"""`seqff extract`: its options reach the store, and it reports what it did and skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports: the same numbers in other files, read by nothing but the tools they are for."""
+"""Exports: the same numbers in other formats, read by the tools they are for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs in one pass over the videos: the stores of each by itself, for one decoding."""
+"""Many runs in one pass over the videos: the same stores as separately, with one decoding."""
 
 from __future__ import annotations
 

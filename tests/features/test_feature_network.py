@@ -1,4 +1,4 @@
-"""Features of networks that were not trained here: in the same store, probed and compared like those of runs."""
+"""Features of networks not trained by seqff: stored, probed and compared like those of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling in space and time is what it says, however the frames come in."""
+"""Pooling in space and time follows its definition, however frames are batched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Working ahead in another thread: in order, bounded, and nothing left running."""
+"""Prefetching in another thread: in order, bounded, and without leaking threads."""
 
 from __future__ import annotations
 

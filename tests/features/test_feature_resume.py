@@ -1,4 +1,4 @@
-"""An extraction that is stopped, at any moment and in any way, ends with the store of one that was not."""
+"""An extraction interrupted at any moment and in any way ends with the same store."""
 
 from __future__ import annotations
 

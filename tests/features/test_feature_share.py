@@ -1,4 +1,4 @@
-"""Several processes at one store: the store of one, whoever finishes last and whatever is killed."""
+"""Several processes fill the same store as one, whoever finishes last and whatever is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: complete or not there, lazy, and with errors that say what to do."""
+"""The store: complete or absent, lazy, and with helpful errors."""
 
 from __future__ import annotations
 

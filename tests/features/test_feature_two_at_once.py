@@ -1,4 +1,4 @@
-"""Two extractions into one folder: one store, whole and exact, and a line for the one that came second."""
+"""Two extractions into one folder: one exact store, and a one-line error for the second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/linear_probe.py does extract and probe in one go."""
+"""tools/linear_probe.py extracts and probes in one step."""
 
 from __future__ import annotations
 

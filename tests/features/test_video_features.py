@@ -1,4 +1,4 @@
-"""VideoFeatures: the rows of an extraction, in the pipelines of scikit-learn."""
+"""VideoFeatures: the rows of an extraction, in scikit-learn pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Forward-Forward net learns from labels and without, layer by layer, and says what it cannot do."""
+"""The Forward-Forward net learns with and without labels, layer by layer, and reports what it cannot do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Forward-Forward net that was saved predicts as before; a file that is something else is refused."""
+"""A saved Forward-Forward net makes the same predictions; other files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of torchvision as encoders: the same function, cut into layers that learn alone."""
+"""torchvision networks as encoders: the same function, split into locally trained layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder's contract."""
+"""The contract of the encoder."""
 
 from __future__ import annotations
 

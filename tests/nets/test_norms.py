@@ -1,4 +1,4 @@
-"""The whitening norm: uncorrelated channels, the same for a picture whatever the batch in evaluation."""
+"""The whitening norm: decorrelated channels, and independent of the batch in eval mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders as folders of the Hugging Face hub: written, read, and described truthfully."""
+"""Encoders as Hugging Face hub folders: written, read, and described correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of one's own, cut into layers: trained, resumed, read again."""
+"""Custom networks, split into layers: trained, resumed, loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of timm as encoders: the same function, cut into stages that learn alone; timm itself is optional."""
+"""timm networks as encoders: the same function, split into locally trained stages; timm is optional."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Barlow Twins is what its formula says."""
+"""Barlow Twins follows its formula."""
 
 from __future__ import annotations
 

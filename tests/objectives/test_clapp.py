@@ -1,4 +1,4 @@
-"""CLAPP is what its formula says, and its matrix learns."""
+"""CLAPP follows its formula, and its matrix learns."""
 
 from __future__ import annotations
 

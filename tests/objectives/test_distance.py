@@ -1,4 +1,4 @@
-"""Distances between embeddings, and the scales embeddings are brought to before."""
+"""Distances between embeddings, and normalization of embeddings."""
 
 from __future__ import annotations
 

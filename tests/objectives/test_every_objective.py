@@ -1,4 +1,4 @@
-"""Whatever the objective: a layer learns by it alone, bad batches are finite, checkpoints hold what it learnt."""
+"""Properties of all objectives: local learning, finite losses for degenerate batches, state in checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Goodness: the formulas by hand, and what the objective asks of a batch."""
+"""Goodness: the formulas computed by hand, and requirements on batches."""
 
 from __future__ import annotations
 

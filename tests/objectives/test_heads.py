@@ -1,4 +1,4 @@
-"""Heads: any map will do, also one with fewer places than the grid has cells."""
+"""Heads accept any map, also one smaller than the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InfoNCE is what its formula says."""
+"""InfoNCE follows its formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logistic hinge is what its formula says, and is Forward-Forward on pairs."""
+"""The logistic hinge follows its formula, and equals Forward-Forward on pairs."""
 
 from __future__ import annotations
 

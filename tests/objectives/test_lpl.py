@@ -1,4 +1,4 @@
-"""Latent predictive learning is what its formula says."""
+"""Latent predictive learning follows its formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One negative out of many is one, and all of them come in turn."""
+"""Picking one of many negatives: always valid, and evenly distributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing negatives: fewer or harder ones, and never a false one."""
+"""Selection of negatives: fewer or harder ones, and never a false one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-contrastive Forward-Forward is what its formula says."""
+"""Self-contrastive Forward-Forward follows its formula."""
 
 from __future__ import annotations
 

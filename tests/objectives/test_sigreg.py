@@ -1,4 +1,4 @@
-"""SIGReg is what its formula says, and grows as embeddings leave the Gaussian."""
+"""SIGReg follows its formula, and grows as embeddings become less Gaussian."""
 
 from __future__ import annotations
 

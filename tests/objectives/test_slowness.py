@@ -1,4 +1,4 @@
-"""Slowness is slow feature analysis: its numbers, its invariance, its published example."""
+"""Slowness is slow feature analysis: its values, its invariance, its published example."""
 
 from __future__ import annotations
 

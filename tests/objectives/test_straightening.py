@@ -1,4 +1,4 @@
-"""Straightening is what its formula says."""
+"""Straightening follows its formula."""
 
 from __future__ import annotations
 

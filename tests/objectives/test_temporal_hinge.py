@@ -1,4 +1,4 @@
-"""The temporal hinge is what its formula says."""
+"""The temporal hinge follows its formula."""
 
 from __future__ import annotations
 

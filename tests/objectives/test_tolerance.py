@@ -1,4 +1,4 @@
-"""Tolerances: schedules, lists, and quantiles measured before training and tracked during it."""
+"""Tolerances: schedules, lists, and quantiles calibrated before training and tracked during it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VICReg is what its formula says."""
+"""VICReg follows its formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head that terms between videos look through, and the channels that are theirs."""
+"""The head of terms between videos, and the channels reserved for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InfoNCE between videos: its formula."""
+"""InfoNCE between videos follows its formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams in tests are opened again, and files of growing folders read, after fractions of a second."""
+"""Short waits for tests of streams: before reconnecting, and before reading files of growing folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live sources: what can be read only once, frame by frame."""
+"""Live sources: read once, frame by frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams without times: a training on one takes its steps and ends, as on any other."""
+"""Streams without timestamps: training takes its steps and ends as on any other stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step on a stream learns from: the newest frames and an even draw of the past, negatives truly far away."""
+"""Batches of a stream: the newest frames and a uniform sample of the past, with negatives that are truly distant."""
 
 from __future__ import annotations
 

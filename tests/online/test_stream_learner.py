@@ -1,4 +1,4 @@
-"""Learning from frames that come once: `stream_learner` for programs, `seqff train --stream` for everybody else."""
+"""Online learning: `stream_learner` for programs, `seqff train --stream` on the command line."""
 
 from __future__ import annotations
 

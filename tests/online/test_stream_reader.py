@@ -1,4 +1,4 @@
-"""Endless sources: what breaks off is opened again and named, what is dropped is counted, half files are left alone."""
+"""Endless sources: failures are reported and reconnected, dropped frames counted, incomplete files skipped."""
 
 from __future__ import annotations
 

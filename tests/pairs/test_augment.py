@@ -1,4 +1,4 @@
-"""Augmentation of the frames of one video: what is shared, and what is bounded."""
+"""Augmentation of the frames of one video: what is shared, and its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs by presentation time, within a shot, and never the same picture twice."""
+"""Pairs by presentation time, within a shot, and never of identical pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic negatives: masks, mixtures of far frames, wrong labels."""
+"""Synthetic negatives: masks, mixtures of distant frames, wrong labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream of batches: resuming, ranks, workers, what goes wrong, the cache."""
+"""The stream of batches: resuming, ranks, workers, failures, the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/knn_probe.py gives the neighbours of the protocol."""
+"""tools/knn_probe.py reproduces the nearest neighbors of the protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a probe says of too little data, of nothing learned, and of groups that look forgotten."""
+"""Notes of a probe about too little data, nothing learned, and missing groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results side by side, and seeds summed up."""
+"""Comparison of results, and summaries over seeds."""
 
 from __future__ import annotations
 

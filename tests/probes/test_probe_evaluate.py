@@ -1,4 +1,4 @@
-"""Fold by fold: no encoder has seen what it is tested on."""
+"""Evaluation fold by fold: no encoder has seen its test videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels and groups: what fits is read, what does not is refused with a reason."""
+"""Labels and groups: valid ones are read, others are refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The solver: exact, and blind to the test rows."""
+"""The solver: exact, and independent of the test rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a probe may be asked beyond folders and folds: official splits, columns, parts of videos, and leaks."""
+"""Options of a probe: official splits, columns, parts of videos, and leaks."""
 
 from __future__ import annotations
 

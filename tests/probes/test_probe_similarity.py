@@ -1,4 +1,4 @@
-"""Linear CKA, RSA and effective rank on features whose likeness is known."""
+"""Linear CKA, RSA and effective rank on features of known similarity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as people have them: read right, or refused by the row; and what is odd about labels is said."""
+"""Real-world tables: read correctly, or refused with the row; unusual labels are reported."""
 
 from __future__ import annotations
 

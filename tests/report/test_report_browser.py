@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing asked for, nothing complained of, a dot pointed at shows its frame."""
+"""The report in a real browser: no requests, no errors, and a frame for each point on hover."""
 
 from __future__ import annotations
 

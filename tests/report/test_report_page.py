@@ -1,4 +1,4 @@
-"""The page says what lies on disk, stands by itself, and takes names for text."""
+"""The report reflects the files, is self-contained, and treats names as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures are made of."""
+"""The computations behind the report's figures."""
 
 from __future__ import annotations
 

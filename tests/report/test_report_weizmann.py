@@ -1,4 +1,4 @@
-"""The page of a real set of videos stays small."""
+"""The report of a real data set stays small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alarms say in words what is wrong with a layer, and nothing where nothing is."""
+"""Alarms describe what is wrong with a layer, and stay silent otherwise."""
 
 from __future__ import annotations
 

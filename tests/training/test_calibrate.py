@@ -1,4 +1,4 @@
-"""Tolerances are measured on the untrained layers, before the first step."""
+"""Tolerances are calibrated on the untrained layers, before the first step."""
 
 from __future__ import annotations
 

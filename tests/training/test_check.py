@@ -1,4 +1,4 @@
-"""The check without labels: what it counts, and that every training writes it beside the untrained net."""
+"""The check without labels: its definition, and that every training logs it with the untrained net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile checkpoints, full disks, folders without permission: what is left goes on."""
+"""Damaged and hostile checkpoints, full disks, missing permissions: the last intact checkpoint is used."""
 
 from __future__ import annotations
 

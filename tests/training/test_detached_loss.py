@@ -1,4 +1,4 @@
-"""The cheaper way back of a layer that learns by itself: same numbers, and only where nothing else needs the map."""
+"""The cheaper backward pass of a local layer: same numbers, and only if nothing else needs the map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`seqff train --dry-run` says what the training then does, and leaves nothing behind."""
+"""`seqff train --dry-run` predicts the training and leaves nothing behind."""
 
 from __future__ import annotations
 

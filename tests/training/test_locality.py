@@ -1,4 +1,4 @@
-"""No gradient crosses from one layer to another, unless the trainer is the end-to-end twin."""
+"""No gradient passes between layers, except in end-to-end training."""
 
 from __future__ import annotations
 

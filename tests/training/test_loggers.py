@@ -1,4 +1,4 @@
-"""TensorBoard and Weights & Biases get what metrics.jsonl gets, under the same names."""
+"""TensorBoard and Weights & Biases get the metrics of metrics.jsonl under the same names."""
 
 from __future__ import annotations
 

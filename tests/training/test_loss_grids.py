@@ -1,4 +1,4 @@
-"""The grids by which layers' losses see their maps."""
+"""The grids through which the layers' losses see their maps."""
 
 from __future__ import annotations
 

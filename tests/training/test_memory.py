@@ -1,4 +1,4 @@
-"""Memory of a step does not grow with depth, unless the trainer is the end-to-end twin."""
+"""The memory of a step does not grow with depth, except in end-to-end training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitors say how a layer does, and do not change what it learns."""
+"""Monitors describe a layer without affecting its training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A step never waits for the device: the host looks at no number that the device computes.
+"""A step never waits for the device: the host reads no value that the device computes.
 
-On CUDA such a look makes the host wait for all that is under way, and the device then waits for the host. Here looks
-are found without one: by the operators that a step calls, and on a device that has no numbers at all.
+On CUDA, reading a value makes the host wait for all pending work, and then the device for the host. Here such reads are
+detected without a GPU: by the operators that a step calls, and on the "meta" device, which has no values.
 """
 
 from __future__ import annotations

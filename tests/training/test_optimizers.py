@@ -1,4 +1,4 @@
-"""Optimizers and compiling: what each does to a layer's update."""
+"""Optimizers and compilation: their effect on a layer's update."""
 
 from __future__ import annotations
 

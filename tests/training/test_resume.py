@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed ends with the bits of one that was not, whatever the trainer and the optimizer."""
+"""A resumed run is bit-identical to an uninterrupted one, for every trainer and optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of the training step runs from start to end on thin nets; its figures are not judged here."""
+"""The benchmark of the training step runs on narrow nets; its numbers are not checked here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of each trainer does to the layers."""
+"""The effect of a step of each trainer on the layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervised training end to end begins as `train` does and ends as a net one can use."""
+"""Supervised end-to-end training starts like `train` and gives a usable net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training from videos to a run folder: repeatable, resumable, careful with what is there."""
+"""Training from videos to a run folder: repeatable, resumable, and careful with existing files."""
 
 from __future__ import annotations
 

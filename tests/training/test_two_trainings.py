@@ -1,4 +1,4 @@
-"""Two trainings into one folder: one trains, exactly as by itself; the other is told by one line who does."""
+"""Two trainings into one folder: one trains undisturbed, the other gets a one-line error that names it."""
 
 from __future__ import annotations
 

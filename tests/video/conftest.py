@@ -1,4 +1,4 @@
-"""Painted clips of the codecs and containers that mislead readers, made once a test run; and some at addresses."""
+"""Painted clips in codecs and containers that mislead readers, made once per session, some served at addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays and pictures of strangers: what their headers claim takes no memory, and ends in one line."""
+"""Untrusted arrays and images: false header claims allocate nothing and end in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The download cache: bounded, shared, and never half a file."""
+"""The download cache: bounded, shared, and free of partial files."""
 
 from __future__ import annotations
 

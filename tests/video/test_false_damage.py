@@ -1,4 +1,4 @@
-"""Sound files whose headers count otherwise are sound; files that were cut are not."""
+"""Sound files with wrong header counts are sound; truncated files are not."""
 
 from __future__ import annotations
 

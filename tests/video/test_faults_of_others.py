@@ -1,4 +1,4 @@
-"""Faults of FFmpeg, PyAV and decoders that die: sound files are read all the same, and the right one is blamed."""
+"""Bugs of FFmpeg and PyAV, and crashing decoders: sound files are still read, and the right file is blamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 24 clips of shared data, 300 painted frames each: no reader may ever return another frame than asked for."""
+"""24 clips of shared data with 300 painted frames each: readers always return the requested frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests as tables: the same as JSON, read row by row, sound after every kill, and safe when strangers made them."""
+"""Manifests as tables: equivalent to JSON, read row by row, crash-safe, and safe to open if untrusted."""
 
 from __future__ import annotations
 

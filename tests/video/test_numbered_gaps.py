@@ -1,4 +1,4 @@
-"""Numbered pictures have times: what is missing between two numbers is missing in time."""
+"""Numbered images have times: missing numbers are missing time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`seqff pack`: a folder as tar files that are read in its place, with the same result to the bit."""
+"""`seqff pack`: a folder as tar files, read in place with bit-identical results."""
 
 from __future__ import annotations
 

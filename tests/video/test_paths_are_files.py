@@ -1,4 +1,4 @@
-"""A path is a file: whatever it is called and whatever it holds, nothing but itself is read, and nobody is asked."""
+"""A path is always a file: whatever its name and content, no other file is read and no request is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pixel means: its shape, its depth, its transparency, its moment; in every reader the same."""
+"""Pixels: shape, depth, transparency and interlacing, the same in every reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of reading runs from start to end on small clips; its figures are not judged here."""
+"""The benchmark of reading runs on small clips; its numbers are not checked here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of strangers: slow, endless, packed and redirecting ones end in one line, and nobody else is asked."""
+"""Untrusted servers: slow, endless, compressing and redirecting ones end in one line, without other requests."""
 
 from __future__ import annotations
 

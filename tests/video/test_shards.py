@@ -1,4 +1,4 @@
-"""Tar files of videos: read in place like the folder they were made of, and no further than their own bytes."""
+"""Tar files of videos: read in place like the original folder, and no further than their own bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that scan to one manifest: each video once, whatever is killed, and the manifest of one process."""
+"""Several processes scan to one manifest: each video once, whatever is killed, with the same result as one process."""
 
 from __future__ import annotations
 

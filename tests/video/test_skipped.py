@@ -1,4 +1,4 @@
-"""Nothing found is dropped in silence: what looks like a video is read, all else is counted or named."""
+"""Nothing is skipped silently: what looks like a video is read, everything else is counted or named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TIFF of several pages is a video."""
+"""A multi-page TIFF is a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged, foreign, tiny and odd files: a fixed status and a cause, nothing silently short, no crash."""
+"""Damaged, foreign, tiny and odd files: a defined status and a cause, never silently short, no crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: the same frames as without it, whatever happens to its files."""
+"""The frame cache: the same frames as without it, whatever happens to its files."""
 
 from __future__ import annotations
 

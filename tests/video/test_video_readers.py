@@ -1,4 +1,4 @@
-"""The contract of the readers, on painted clips of the codecs and containers that mislead others."""
+"""The contract of the readers, on painted clips in codecs and containers that mislead others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos at addresses: the same frames as from files here, fetched once, whole or not at all, into bounded room."""
+"""Remote videos: the same frames as from local files, downloaded once, atomically, into bounded space."""
 
 from __future__ import annotations
 

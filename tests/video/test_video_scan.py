@@ -1,4 +1,4 @@
-"""The scan: what it finds, what it remembers, and that nothing can stop it."""
+"""The scan: its results, what it remembers, and its robustness."""
 
 from __future__ import annotations
 

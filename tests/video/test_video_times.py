@@ -1,4 +1,4 @@
-"""Times: counted from the first picture in every container, and repaired where a file's own do not do."""
+"""Times: counted from the first frame in every container, and repaired if a file's own are unusable."""
 
 from __future__ import annotations
 

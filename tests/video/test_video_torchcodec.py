@@ -1,4 +1,4 @@
-"""The optional torchcodec reader: exact where it reads, and a clear refusal where it cannot be."""
+"""The optional torchcodec reader: exact where it reads, and a clear refusal otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of watching share."""
+"""Fixtures for the tests of `seqff watch`."""
 
 from __future__ import annotations
 

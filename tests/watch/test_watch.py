@@ -1,4 +1,4 @@
-"""`seqff watch`: what a run is doing, whether it runs, has finished, or was killed."""
+"""`seqff watch`: the state of a run, whether it is running, finished or killed."""
 
 from __future__ import annotations
 
