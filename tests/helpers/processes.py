@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PRELOAD = ["torch._dynamo", "torch.distributed.tensor", "pytest", "seqff.train"]
-"""The first two are torch's late imports for process groups and optimizer steps; the third is imported by test modules."""
+"""The first two are torch's late imports for process groups and optimizer steps; tests import the third."""
 
 
 def context() -> Any:

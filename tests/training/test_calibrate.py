@@ -26,12 +26,12 @@ def config(**objective: Any) -> TrainConfig:
 
 
 def batches(count: int) -> Iterator[tuple[torch.Tensor, Relation]]:
-    """So many batches of noise."""
+    """Return batches of noise."""
     return (small_batch(number) for number in range(count))
 
 
 def test_the_estimate_is_the_quantile_over_the_first_batches() -> None:
-    """Of all positives of four batches, at every layer; later batches do not count."""
+    """Quantiles are over all positives of four batches, at every layer; later batches do not count."""
     settings = config(tolerance="calibrated")
     learners, untrained = small_learners(settings), small_learners(settings)
     calibrate(learners, batches(BATCHES + 3))
@@ -49,7 +49,7 @@ def test_the_estimate_is_the_quantile_over_the_first_batches() -> None:
 
 
 def test_measuring_moves_nothing_else() -> None:
-    """Weights, running statistics and the draws of negatives are those of layers that were not measured."""
+    """Weights, running statistics and draws of negatives are the same as without calibration."""
     settings = config(tolerance="calibrated", negatives="sampled", same_video=0.5)
     learners, untouched = small_learners(settings), small_learners(settings)
     calibrate(learners, batches(BATCHES))
@@ -63,7 +63,7 @@ def test_measuring_moves_nothing_else() -> None:
 
 
 def test_where_nothing_is_measured_no_batch_is_asked_for() -> None:
-    """Given tolerances cost no decoding."""
+    """Fixed tolerances need no decoding."""
 
     def refuse() -> Iterator[tuple[torch.Tensor, Relation]]:
         raise AssertionError
@@ -73,7 +73,7 @@ def test_where_nothing_is_measured_no_batch_is_asked_for() -> None:
 
 
 def test_in_a_training_the_tolerance_follows(manifest: Path, tmp_path: Path) -> None:
-    """The first step already has it, and about as many positives as asked for are within."""
+    """The first step already uses it, and about the requested share of positives is within."""
     settings = TrainConfig(
         **{
             **vars(config(tolerance="calibrated")),

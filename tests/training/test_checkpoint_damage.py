@@ -24,7 +24,7 @@ from seqff.training.checkpoint import list_checkpoints, load_checkpoint
 
 
 def flip(path: Path, place: int) -> None:
-    """Turn one bit of a file."""
+    """Flip one bit of a file."""
     content = bytearray(path.read_bytes())
     content[place % len(content)] ^= 1
     path.write_bytes(content)
@@ -45,7 +45,7 @@ def flip(path: Path, place: int) -> None:
 def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
     manifest: Path, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Any
 ) -> None:
-    """The damage is found and named, and the run ends with the bytes it would have had."""
+    """The damage is detected and reported, and the run ends with the same bytes."""
     run = shutil.copytree(uninterrupted, tmp_path / "run")
     before, last = list_checkpoints(run)
     harm(last)
@@ -60,7 +60,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
 
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a small disk of its own."""
+    """A folder on a small disk."""
     folder = tmp_path / "narrow"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]
@@ -71,7 +71,7 @@ def narrow(tmp_path: Path) -> Iterator[Path]:
 
 
 def save_twice(run: Path, fill: Callable[[Path], None]) -> None:
-    """Write a checkpoint, take all room away, write the next one; then check that the first is as it was."""
+    """Write a checkpoint, fill the disk, write the next one; then check that the first is intact."""
     learners = small_learners()
     first = save_checkpoint(run, 1, learners)
     held = {file.name: file.read_bytes() for file in first.iterdir()}
@@ -86,17 +86,17 @@ def save_twice(run: Path, fill: Callable[[Path], None]) -> None:
 
 
 def fill_disk(run: Path) -> None:
-    """Leave nothing free."""
+    """Fill the disk."""
     (run / "filler").write_bytes(bytes(shutil.disk_usage(run).free))
 
 
 def limit_files(run: Path) -> None:
-    """No file of this process may grow beyond 2000 bytes: for a process of its own, whose log is a file, too."""
+    """Limit files of this process to 2000 bytes; for a separate process, whose log is also a file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(narrow: Path) -> None:
-    """One clear error; the checkpoint before is untouched and can be used; nothing half-written stays."""
+    """One clear error; the previous checkpoint is intact and usable; no partial file remains."""
     with pytest.raises(RunError, match=r"no checkpoint of step 2 can be written \(No space left.*\)"):
         save_twice(narrow, fill_disk)
 
@@ -109,14 +109,14 @@ def test_a_limit_on_files_leaves_the_checkpoint_before(tmp_path: Path) -> None:
 
 
 def save_without_permission(run: Path) -> None:
-    """Write a checkpoint as somebody who may not; root may everywhere, and becomes nobody."""
+    """Write a checkpoint without permission; root switches to the user nobody."""
     if os.geteuid() == 0:
         os.setuid(65534)
     save_checkpoint(run, 1, small_learners())
 
 
 def test_a_folder_without_permission_is_named() -> None:
-    """A run folder that may be read and not written gives one clear error."""
+    """A read-only run folder gives one clear error."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         (error,) = Together(1, save_without_permission, Path(folder)).results()
@@ -126,7 +126,7 @@ def test_a_folder_without_permission_is_named() -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A file where the checkpoints should go: one clear error."""
+    """A file in place of the checkpoints' folder gives one clear error."""
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(RunError, match="no checkpoint of step 1 can be written"):
         save_checkpoint(tmp_path, 1, small_learners())
@@ -143,7 +143,7 @@ class Bomb:
 
 
 def forge(folder: Path, name: str, content: bytes | None = None, **known: Any) -> None:
-    """Replace a checkpoint's file, and what the checkpoint knows of it, so that all checksums hold."""
+    """Replace a file of a checkpoint and update its checksums."""
     state = json.loads((folder / "state.json").read_text())
     state.pop("sha256")
     if content is not None:
@@ -155,7 +155,7 @@ def forge(folder: Path, name: str, content: bytes | None = None, **known: Any) -
 
 
 def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(tmp_path: Path) -> None:
-    """A pickle, a header that claims petabytes, a huge file, links out of the folder, deep nesting: one line each."""
+    """A pickle, a header that claims petabytes, a huge file, external links, deep nesting: one line each."""
     learners, bomb = small_learners(), tmp_path / "boom"
     whole = save_checkpoint(tmp_path / "whole", 1, learners)
     secret = shutil.copy(whole / "layer1.safetensors", tmp_path / "elsewhere")
@@ -166,7 +166,7 @@ def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(tmp_path: Path)
 
     def huge(folder: Path) -> None:
         with (folder / "layer1.safetensors").open("r+b") as file:
-            file.truncate(10**13)  # takes no room on disk, and no memory if it is not read
+            file.truncate(10**13)  # sparse on disk, and no memory if not read
 
     petabytes = json.dumps({"layer/x": {"dtype": "F32", "shape": [10**15], "data_offsets": [0, 4 * 10**15]}}).encode()
     harms = {
@@ -208,7 +208,7 @@ def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(tmp_path: Path)
 def test_a_hostile_run_folder_is_refused_and_nothing_is_executed(
     manifest: Path, uninterrupted: Path, tmp_path: Path, file: str, content: str, match: str
 ) -> None:
-    """Settings with a Python object, nested or huge ones, metrics that are none: one line, nothing run."""
+    """Settings with a Python object, nested or huge ones, invalid metrics: one line, and nothing is executed."""
     run = shutil.copytree(uninterrupted, tmp_path / "run")
     (run / file).write_text(content.replace("BOMB", str(tmp_path / "boom")))
     with pytest.raises(RunError, match=match) as caught:

@@ -13,7 +13,7 @@ from seqff.training import LayerLearner
 
 
 def run(learner: LayerLearner, h: Tensor, *, detached: bool) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Output, loss and gradients of a layer and its head."""
+    """Return output, loss and gradients of a layer and its head."""
     _, relation = small_batch()
     out, loss = learner.loss(h, relation, detached=detached)
     return out, loss, list(torch.autograd.grad(loss, learner.parameters))
@@ -23,7 +23,7 @@ def run(learner: LayerLearner, h: Tensor, *, detached: bool) -> tuple[Tensor, Te
 @pytest.mark.parametrize("head", ["mlp", "linear", "none"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_output_loss_and_gradients_are_the_same(head: str, precision: str, layout: torch.memory_format) -> None:
-    """Of a layer with max pooling and of those without, in both precisions."""
+    """Equal results for layers with and without max pooling, in both precisions."""
     config = small_config(precision=precision)
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, head=head))
     h, _ = small_batch()
@@ -41,7 +41,7 @@ def test_output_loss_and_gradients_are_the_same(head: str, precision: str, layou
 
 
 def test_a_layers_own_step_takes_the_cheaper_way_and_backpropagation_does_not() -> None:
-    """The claim behind the speed: `update` builds no graph for the map; `loss` alone builds one, as its twin needs."""
+    """The reason for the speed: `update` builds no graph for the map; `loss` does, as end-to-end training needs."""
     (learner, *_), (h, relation) = small_learners(), small_batch()
     assert not learner.loss(h, relation, detached=True)[0].requires_grad
     assert learner.loss(h, relation)[0].requires_grad
@@ -53,14 +53,14 @@ def test_a_layers_own_step_takes_the_cheaper_way_and_backpropagation_does_not() 
 
 @pytest.mark.parametrize("changes", [{"objective": "goodness"}, {"activation_checkpointing": True}], ids=str)
 def test_what_needs_the_map_or_runs_the_layer_again_gets_the_plain_way(changes: dict[str, object]) -> None:
-    """An objective on the map, and recomputation: the output comes with its graph."""
+    """With an objective on the map, or recomputation, the output has a graph."""
     learner = small_learners(small_config(**changes))[0]
     h, relation = small_batch(mixtures="objective" in changes)
     assert learner.loss(h, relation, detached=True)[0].requires_grad
 
 
 def test_the_last_layer_of_a_backpropagated_net_may_take_it_too() -> None:
-    """Below the mean a gradient flows on into the layer's input, the same as the plain way gives."""
+    """The gradient of the layer's input is the same as in the plain implementation."""
     learner, (_, relation) = small_learners()[1], small_batch()
     h = torch.rand(12, 4, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
     plain, cheaper = (

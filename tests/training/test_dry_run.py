@@ -26,7 +26,7 @@ WIDE = dataclasses.replace(
 
 @pytest.mark.parametrize("trainer", ["local", "overlap", "greedy", "end_to_end"])
 def test_the_first_batch_is_that_of_the_training(manifest: Path, tmp_path: Path, trainer: str) -> None:
-    """Losses and distances are those that the training notes at its first step."""
+    """Losses and distances are those logged by the training at its first step."""
     config = dataclasses.replace(CONFIG, steps=8, log_every=1, trainer=trainer)
     plan = train(manifest, out=tmp_path / "run", config=config, dry_run=True, progress=False)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
@@ -46,7 +46,7 @@ def test_the_plan_counts_videos_batches_and_pairs(manifest: Path, tmp_path: Path
     assert (plan.videos, plan.usable, plan.frames) == (8, 8, 128)
     assert (plan.batches_per_epoch, plan.steps, plan.epochs) == (8, 40, 5.0)
     assert plan.shape[1:] == (3, 16, plan.shape[3])
-    most = 3 * 5  # of 3 videos 2 clips of 3 frames each, which have 5 pairs where the clips meet
+    most = 3 * 5  # 3 videos with 2 clips of 3 frames each, which have 5 pairs if the clips are adjacent
     assert 0 < plan.positives <= most
     assert 0 < plan.pairs_per_epoch <= most * 8
     assert repr(plan).startswith("DryRun(40 steps on 8 videos, about 0:0")
@@ -55,7 +55,7 @@ def test_the_plan_counts_videos_batches_and_pairs(manifest: Path, tmp_path: Path
 def test_nothing_is_left_behind(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No run folder, no cache of frames; the text names figures and the next command; --json holds the same."""
+    """No run folder, no frame cache; the text has the estimates and the next command; --json has the same."""
     settings, run = tmp_path / "mine.yaml", tmp_path / "run"
     monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "cache"))
     settings.write_text(dump_yaml(to_dict(CONFIG)))
@@ -72,24 +72,24 @@ def test_nothing_is_left_behind(
     assert not (tmp_path / "cache" / "frames").exists()
     run.mkdir()
     (run / "thesis.txt").write_text("precious")
-    assert main(command) == 1  # as the training would
+    assert main(command) == 1  # like the training
     assert "holds other things" in capsys.readouterr().err
 
 
 def dry(manifest: str, run: str) -> tuple[int, int]:
-    """What a dry run says of the memory: of the process, and of the largest step."""
+    """Return the memory estimates of a dry run: of the process, and of the largest step."""
     memory = train(manifest, out=run, config=WIDE, dry_run=True, progress=False).memory
     return memory.host, memory.step
 
 
 def wet(manifest: str, run: str) -> int:
-    """The most that this process holds in a training."""
+    """Return the peak memory of this process in a training."""
     train(manifest, out=run, config=WIDE, progress=False)
     return peak_bytes()
 
 
 def test_memory_is_what_a_training_then_holds(manifest: Path, tmp_path: Path) -> None:
-    """Within 25 % of the most that a training holds, both in processes of their own; activations are much of it."""
+    """The estimate is within 25 % of a training's peak, in separate processes, with a large share of activations."""
     found = []
     for function in (dry, wet):
         with context().Pool(1) as pool:

@@ -16,12 +16,12 @@ NORMS = get_args(get_type_hints(EncoderConfig)["norm"])
 
 
 def reached(loss: int, **settings: Any) -> set[int]:
-    """Layers into whose weights, head or objective the loss of layer `loss` sends a gradient that is not exactly 0.
+    """Return layers whose weights, head or objective get a nonzero gradient from the loss of layer `loss`.
 
-    The losses of all other layers are multiplied by 0, a step of the trainer is taken in which the layer learns, and
-    every gradient that arrives at any parameter is looked at.
+    The losses of all other layers are multiplied by 0, one step that trains the layer is taken, and all gradients of
+    all parameters are inspected.
     """
-    config = small_config(steps=3, **settings)  # greedy: a step for each of the three layers
+    config = small_config(steps=3, **settings)  # greedy: one step for each of the three layers
     learners = small_learners(config)
     trainer = build_strategy(learners, config)
     found = set()
@@ -43,7 +43,7 @@ def reached(loss: int, **settings: Any) -> set[int]:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_a_layers_loss_reaches_that_layer_alone(objective: str, norm: str) -> None:
-    """Local and greedy: of all gradients that the loss of layer l sends out, none is in another layer."""
+    """Local and greedy: the loss of layer l gives no gradient to any other layer."""
     for trainer in ("local", "greedy"):
         for layer in range(3):
             assert reached(layer, objective=objective, norm=norm, trainer=trainer) == {layer}, (trainer, layer)
@@ -52,7 +52,7 @@ def test_a_layers_loss_reaches_that_layer_alone(objective: str, norm: str) -> No
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_end_to_end_the_same_look_finds_the_layers_below(objective: str, norm: str) -> None:
-    """The control: with backpropagation a loss reaches its layer and all below, so the test above can fail."""
+    """Control: with backpropagation a loss reaches its layer and all below, so the test above can fail."""
     assert reached(2, objective=objective, norm=norm, trainer="end_to_end") == {0, 1, 2}
     assert reached(1, objective=objective, norm=norm, trainer="end_to_end_sum") == {0, 1}
 
@@ -60,13 +60,13 @@ def test_end_to_end_the_same_look_finds_the_layers_below(objective: str, norm: s
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_overlapping_a_loss_reaches_one_layer_further_down(objective: str, norm: str) -> None:
-    """And none below that; nor above."""
+    """A loss trains its layer and the one below, and no other."""
     found = [reached(layer, objective=objective, norm=norm, trainer="overlap") for layer in range(3)]
     assert found == [{0}, {0, 1}, {1, 2}]
 
 
 def test_overlapping_gradients_are_those_of_both_losses() -> None:
-    """A layer's gradient is that of its own loss and of the next one's, by plain backpropagation through these two."""
+    """A layer's gradient is that of its own and the next layer's loss, by plain backpropagation through both."""
     learners, (h, relation) = small_learners(), small_batch()
     expected = []
     inputs = [h]
@@ -87,8 +87,7 @@ def test_overlapping_gradients_are_those_of_both_losses() -> None:
 
 
 def test_an_update_changes_its_layer_alone_and_keeps_no_graph() -> None:
-    """After layer l's update the other layers' weights are what they were, and neither output nor weights hold on to a
-    graph or a gradient."""
+    """An update does not change other layers' weights, and neither output nor weights keep a graph or a gradient."""
     learners, (h, relation) = small_learners(), small_batch()
     for number, learner in enumerate(learners):
         before = layer_weights(learners)
@@ -100,7 +99,7 @@ def test_an_update_changes_its_layer_alone_and_keeps_no_graph() -> None:
 
 
 def test_an_update_hands_on_the_output_from_before_its_step() -> None:
-    """What the next layer sees is what the layer computed, not a second forward pass."""
+    """The next layer's input is the layer's output, not that of a second forward pass."""
     learners, (h, relation) = small_learners(), small_batch()
     expected = learners[0].layer(h).detach().clone()
     assert torch.equal(learners[0].update(h, relation), expected)

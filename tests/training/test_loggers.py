@@ -27,12 +27,12 @@ SHORT = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6)
 
 
 def numbers(run: Path) -> list[tuple[int, dict[str, float]]]:
-    """What metrics.jsonl says: steps, and the figures of each."""
+    """Return the content of metrics.jsonl: steps and their metrics."""
     return [(line["step"], loggers.metrics_of(line)) for line in read_metrics(run / METRICS)]
 
 
 def test_tensorboard_reads_the_same_figures(manifest: Path, tmp_path: Path) -> None:
-    """Every figure of every line is in the event files, once, also when the run was stopped and resumed."""
+    """Every metric of every line is in the event files exactly once, also after stopping and resuming."""
     pytest.importorskip("tensorboard", reason="needs pip install -e '.[tensorboard]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -55,7 +55,7 @@ def test_tensorboard_reads_the_same_figures(manifest: Path, tmp_path: Path) -> N
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's own thread
 @pytest.mark.parametrize("limit", [0, 300])
 def test_a_full_disk_is_said_of_event_files(tmp_path: Path, limit: int) -> None:
-    """The first byte or a later one does not fit: an error that names the folder of the event files, and no hang."""
+    """If the disk is full from the start or later, an error names the folder of the event files, without hanging."""
     pytest.importorskip("tensorboard", reason="needs pip install -e '.[tensorboard]'")
 
     def log() -> None:
@@ -67,11 +67,11 @@ def test_a_full_disk_is_said_of_event_files(tmp_path: Path, limit: int) -> None:
     with small_files(limit), pytest.raises(WriteError, match=r"tensorboard cannot be written: File too large.*raise"):
         log()
     for thread in {*threading.enumerate()} - {*before}:
-        thread.join(60)  # it ends with the error, too, and here, not in the next test
+        thread.join(60)  # it also ends with the error; wait for it here, not in the next test
 
 
 class StandIn(ModuleType):
-    """What of wandb is used, noting what it is given."""
+    """A fake of the used parts of wandb, which records its input."""
 
     def __init__(self) -> None:
         super().__init__("wandb")
@@ -96,7 +96,7 @@ class StandIn(ModuleType):
 def test_wandb_gets_the_same_figures_under_one_id(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run's name and settings are told, a resumed run goes on under the same id, and each part is finished."""
+    """wandb gets the run's name and settings; a resumed run keeps its id, and each part is finished."""
     wandb = StandIn()
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     config, run = dataclasses.replace(SHORT, loggers=("wandb",)), tmp_path / "my_run"
@@ -112,7 +112,7 @@ def test_wandb_gets_the_same_figures_under_one_id(
 
 
 def starts(manifest: Path, run: Path, config: Any) -> int:
-    """Train as one of several, and say how many loggers this process has started."""
+    """Train as one of several processes, and return how many loggers this one started."""
     wandb = StandIn()
     sys.modules["wandb"] = wandb
     train(manifest, out=run, config=config, progress=False)
@@ -120,7 +120,7 @@ def starts(manifest: Path, run: Path, config: Any) -> int:
 
 
 def test_only_the_first_process_logs(manifest: Path, tmp_path: Path) -> None:
-    """Of two processes one starts the logger."""
+    """Only one of two processes starts the logger."""
     config = dataclasses.replace(SHORT, loggers=("wandb",))
     assert together(2, starts, manifest, tmp_path / "run", config) == [1, 0]
 
@@ -129,7 +129,7 @@ def test_only_the_first_process_logs(manifest: Path, tmp_path: Path) -> None:
 def test_a_missing_package_is_one_line_before_anything_is_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It names the package and how to install it, and no run folder is left."""
+    """The error names the package and how to install it, and no run folder is left."""
     monkeypatch.setitem(sys.modules, name, None)
     assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--loggers", name]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -138,7 +138,7 @@ def test_a_missing_package_is_one_line_before_anything_is_read(
 
 
 def test_the_bar_folds_many_layers() -> None:
-    """A few losses one by one, bottom to top; of many the mean and the range, on one line."""
+    """A few losses are listed bottom to top; of many the mean and range, on one line."""
     assert fold([0.5, 0.25]) == "0.50 0.25"
     assert fold([0.1] * 9 + [1.1]) == "0.20 (0.10 to 1.10 in 10 layers)"
 
@@ -146,7 +146,7 @@ def test_the_bar_folds_many_layers() -> None:
 def test_off_a_terminal_a_training_says_lines(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """How to watch it, how far it is, with losses and time left, and its end; nothing if nothing is to be shown."""
+    """The command to watch, progress with losses and time left, and the end; nothing if progress is off."""
     train(manifest, out=tmp_path / "silent", config=SHORT, progress=False)
     assert capsys.readouterr().err == ""
     train(manifest, out=tmp_path / "run", config=SHORT, progress=True)

@@ -13,7 +13,7 @@ from seqff.training import build_strategy
 
 
 def peak_saved_bytes(depth: int, **settings: Any) -> int:
-    """Most bytes that autograd holds at once for the way back of one step, in which the last layer learns."""
+    """Return the peak bytes saved by autograd during one step that trains the last layer."""
     config = TrainConfig(
         steps=depth,
         encoder=EncoderConfig(widths=(8,) * depth, kernels=(3,) * depth, strides=(1,) * depth, pools=(1,) * depth),
@@ -24,11 +24,11 @@ def peak_saved_bytes(depth: int, **settings: Any) -> int:
     held = peak = 0
 
     class Saved:
-        """A tensor kept for backward; counts itself in and out."""
+        """A tensor saved for backward that counts its lifetime."""
 
         def __init__(self, tensor: torch.Tensor) -> None:
             nonlocal held, peak
-            # without its graph: a saved output and its graph would hold each other, where Python cannot see it
+            # detached: a saved output and its graph would form a cycle invisible to Python
             self.tensor, self.bytes = tensor.detach(), tensor.numel() * tensor.element_size()
             held += self.bytes
             peak = max(peak, held)
@@ -44,11 +44,11 @@ def peak_saved_bytes(depth: int, **settings: Any) -> int:
 
 @pytest.mark.parametrize("trainer", ["local", "overlap", "greedy"])
 def test_saved_activations_do_not_grow_with_depth(trainer: str) -> None:
-    """Sixteen layers keep no more for backward than four do."""
+    """Sixteen layers save no more for backward than four."""
     assert peak_saved_bytes(16, trainer=trainer) <= 1.01 * peak_saved_bytes(4, trainer=trainer)
 
 
 @pytest.mark.parametrize("trainer", ["end_to_end", "end_to_end_sum"])
 def test_end_to_end_they_do(trainer: str) -> None:
-    """The control: backpropagation keeps every layer's, so the test above can fail."""
+    """Control: backpropagation saves the tensors of every layer, so the test above can fail."""
     assert peak_saved_bytes(16, trainer=trainer) >= 3 * peak_saved_bytes(4, trainer=trainer)

@@ -29,7 +29,7 @@ FIGURES = {
 
 
 def test_effective_rank_counts_directions() -> None:
-    """As many as are equally strong, whatever the scale; 1 on a line, 0 at a point; never above N - 1 rows."""
+    """The rank is the number of equally strong directions, at any scale; 1 on a line, 0 at a point; at most N - 1."""
     random = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(40, 40, generator=random))[0]
     rows = torch.linalg.qr(torch.randn(200, 6, generator=random))[0]
@@ -42,7 +42,7 @@ def test_effective_rank_counts_directions() -> None:
 
 
 def test_feature_variance_has_no_scale() -> None:
-    """0 for equal rows, 1 for rows around 0, the same for ten times the features."""
+    """0 for equal rows, 1 for rows around 0, and invariant to scale."""
     x = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
     assert float(feature_variance(x)) == pytest.approx(1)
     assert float(feature_variance(10 * x + 10)) == pytest.approx(0.5**0.5)
@@ -50,7 +50,7 @@ def test_feature_variance_has_no_scale() -> None:
 
 
 def test_dead_units_are_channels_that_never_change() -> None:
-    """Two of five channels are 0 everywhere; one that opens at a single place of one row is alive."""
+    """Two of five channels are 0 everywhere; one that is active at a single position of one row is alive."""
     out = torch.rand(12, 5, 3, 3)
     out[:, 1:4] = 0
     out[2, 3, 1, 1] = 0.5
@@ -58,7 +58,7 @@ def test_dead_units_are_channels_that_never_change() -> None:
 
 
 def test_spreads_are_mean_distances_of_unit_vectors() -> None:
-    """Loops over positives and negatives give them; without a head the pooled map stands for the embedding."""
+    """Distances equal loops over positives and negatives; without a head the pooled map is the embedding."""
     out = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     video, time = torch.arange(12) // 6, torch.arange(12) % 6
     known = relate(video, time, gap=1, far=3)
@@ -76,7 +76,7 @@ def test_spreads_are_mean_distances_of_unit_vectors() -> None:
 
 
 def test_made_up_rows_do_not_count() -> None:
-    """A batch with its mixtures has the figures of the batch alone."""
+    """Mixtures do not affect the metrics of a batch."""
     alone, known = small_batch()
     both, mixed = small_batch(mixtures=True)
     assert len(both) == 2 * len(alone)
@@ -85,7 +85,7 @@ def test_made_up_rows_do_not_count() -> None:
 
 
 def test_of_a_large_batch_the_first_rows_are_looked_at() -> None:
-    """Their relations are those of a batch of them alone; rows of one video only would tell nothing: then all."""
+    """Their relation is that of a batch of these rows; if they are from one video, all rows are used."""
     video, time = torch.arange(96) // 12, torch.arange(96) % 12
     some, alone = (first_rows(relate(video[:n], time[:n], gap=2, far=5), ROWS) for n in (96, ROWS))
     assert torch.equal(some.positive, alone.positive)
@@ -100,7 +100,7 @@ def test_of_a_large_batch_the_first_rows_are_looked_at() -> None:
 
 @pytest.mark.parametrize("norm", ["layer", "batch", "whitening"])
 def test_the_untrained_copy_stands_beside_the_layer_and_stays(norm: str) -> None:
-    """Before the first step both have the same figures; later the copy's on that batch are still the same."""
+    """Before the first step layer and copy have the same metrics; later the copy's on that batch are unchanged."""
     learner = small_learners(small_config(norm=norm))[1]
     learner.monitor = LayerMonitor(learner.layer, learner.head)
     h = torch.rand(12, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -119,7 +119,7 @@ def test_the_untrained_copy_stands_beside_the_layer_and_stays(norm: str) -> None
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_looking_changes_nothing(norm: str) -> None:
-    """A layer that is looked at every step ends with the bits of one that is not, running statistics included."""
+    """A layer monitored at every step ends bit-identical to one that is not, including running statistics."""
     ends = []
     for watched in (False, True):
         learners = small_learners(small_config(norm=norm))
@@ -136,7 +136,7 @@ def test_looking_changes_nothing(norm: str) -> None:
 
 
 def test_looks_come_at_the_first_step_every_so_many_and_the_last(manifest: Path, tmp_path: Path) -> None:
-    """monitor_every=4 of 10 steps: 1, 4, 8 and 10; other lines hold losses, or the check of a quarter; 0 is never."""
+    """monitor_every=4 of 10 steps: 1, 4, 8 and 10; other lines have losses, or the check of a quarter; 0 is never."""
     config = dataclasses.replace(WATCHED, steps=10, monitor_every=4, log_every=3)
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
     looked = [line["step"] for line in metrics(run) if "layer2/effective_rank" in line]

@@ -27,7 +27,7 @@ BY_INDEX = ("index", "index_put", "index_put_", "_index_put_impl_")
 
 
 class NoLooks(TorchDispatchMode):
-    """A block in which operators fail that give a tensor's number to Python, or a size that depends on numbers."""
+    """Make operators fail that return a tensor's value to Python, or a size that depends on values."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
@@ -38,21 +38,21 @@ class NoLooks(TorchDispatchMode):
 
 
 def config_of(objective: str) -> TrainConfig:
-    """Settings of small nets that learn by an objective; "default" for the default ones and their optimizer."""
+    """Return settings of small nets with an objective; "default" for the default ones and their optimizer."""
     if objective == "default":
         return replace(small_config(), objective=ObjectiveConfig(), optim=TrainConfig().optim)
     return small_config(objective=objective)
 
 
 def needs_mixtures(config: TrainConfig) -> bool:
-    """Whether batches must hold synthetic negatives."""
+    """Return whether batches must contain synthetic negatives."""
     return any(learner.objective.needs_mixtures for learner in small_learners(config))
 
 
 @pytest.mark.parametrize("objective", ["default", *OBJECTIVES])
 @pytest.mark.parametrize("trainer", ["local", "overlap", "end_to_end_sum"])
 def test_a_step_calls_no_operator_that_waits(objective: str, trainer: str) -> None:
-    """Whatever the objective and the trainer; the second step, when all that is made once is there."""
+    """For all objectives and trainers; tested in the second step, after one-time initialization."""
     config = replace(config_of(objective), trainer=trainer)  # type: ignore[arg-type]
     strategy, batch = build_strategy(small_learners(config), config), small_batch(mixtures=needs_mixtures(config))
     strategy.step(0, *batch)
@@ -62,7 +62,7 @@ def test_a_step_calls_no_operator_that_waits(objective: str, trainer: str) -> No
 
 @pytest.mark.parametrize("objective", ["default", *OBJECTIVES])
 def test_a_loss_and_its_way_back_need_no_numbers(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also not by a copy to the host: "meta" tensors have none. (That device knows no mixed precision.)"""
+    """Not even by a copy to the host: "meta" tensors have no values. (This device has no mixed precision.)"""
     monkeypatch.setattr(LayerLearner, "_autocast", lambda self, h: nullcontext())
     config = config_of(objective)
     h, relation = small_batch(mixtures=needs_mixtures(config))
@@ -79,7 +79,7 @@ def test_a_loss_and_its_way_back_need_no_numbers(objective: str, monkeypatch: py
     "look", [Tensor.item, float, bool, Tensor.tolist, Tensor.nonzero, lambda x: torch.arange(1)[x > 0]]
 )
 def test_looks_are_found(look: Callable[[Tensor], object]) -> None:
-    """What waits fails by one of the two ways, and an index by numbers passes."""
+    """Control: operations that wait fail in one of the two ways, and indexing by integers passes."""
     with NoLooks():
         assert len(torch.ones(2)[torch.zeros(3, dtype=torch.int64)]) == 3
     with pytest.raises((AssertionError, NotImplementedError, RuntimeError)):

@@ -17,12 +17,12 @@ from seqff.training.optimizers import Muon, build_optimizer, orthogonalize
 
 
 def learners_with(**optim: Any) -> list[LayerLearner]:
-    """Thin layers whose optimizers have these settings."""
+    """Return narrow layers whose optimizers have these settings."""
     return small_learners(dataclasses.replace(CONFIG, optim=OptimConfig(**optim)))
 
 
 def gradient(learner: LayerLearner) -> list[torch.Tensor]:
-    """The gradient of the first layer on the first batch."""
+    """Return the gradient of the first layer on the first batch."""
     _, loss = learner.loss(*small_batch())
     return list(torch.autograd.grad(loss, learner.parameters))
 
@@ -44,7 +44,7 @@ def test_sgd_with_momentum_follows_its_formula(head_lr: float) -> None:
 
 
 def test_adam_and_adamw_differ_in_the_weight_decay_alone() -> None:
-    """Without decay they take the same step, with it another."""
+    """Without decay they take the same step, with decay a different one."""
     for decay, same in ((0.0, True), (0.1, False)):
         a, b = (learners_with(name=name, weight_decay=decay)[:1] for name in ("adam", "adamw"))
         for (learner,) in (a, b):
@@ -64,7 +64,7 @@ def test_directions_of_a_matrix_are_brought_to_count_alike(shape: tuple[int, int
 
 
 def test_muon_moves_a_kernel_as_torchs_own_does_the_matrix() -> None:
-    """Beside torch.optim.Muon with its rate times 5: that has 0.2 and a bfloat16 iteration, and takes matrices."""
+    """Equals torch.optim.Muon at 5 times the rate: that has a factor of 0.2, bfloat16 iterations and matrices only."""
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon of its own; 2.9 has")
     generator = torch.Generator().manual_seed(2)
@@ -84,7 +84,7 @@ def test_muon_moves_a_kernel_as_torchs_own_does_the_matrix() -> None:
 
 
 def test_muon_moves_each_kind_of_channels_by_steps_of_its_own() -> None:
-    """A kernel whose channels have two objectives moves as two kernels would; large gradients of one take nothing."""
+    """A kernel whose channels have two objectives is updated like two kernels; large gradients of one do not matter."""
     kernel = torch.nn.Parameter(torch.zeros(6, 3, 3, 3))
     parts = [torch.nn.Parameter(torch.zeros(4, 3, 3, 3)), torch.nn.Parameter(torch.zeros(2, 3, 3, 3))]
     gradient = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
@@ -97,7 +97,7 @@ def test_muon_moves_each_kind_of_channels_by_steps_of_its_own() -> None:
 
 
 def test_muon_moves_biases_and_heads_as_adamw_does() -> None:
-    """On the same gradients all but the kernels end where AdamW takes them."""
+    """With the same gradients all parameters except kernels are updated as by AdamW."""
     muon, adamw = (learners_with(name=name, weight_decay=0.01)[0] for name in ("muon", "adamw"))
     for step in range(3):
         gradients = [torch.randn(p.shape, generator=torch.Generator().manual_seed(step)) for p in adamw.parameters]
@@ -122,13 +122,13 @@ def test_muon_moves_biases_and_heads_as_adamw_does() -> None:
     ],
 )
 def test_settings_out_of_range_are_named(optim: dict[str, Any], match: str) -> None:
-    """A value that cannot be is an error that says what can."""
+    """An invalid value is an error that states what is allowed."""
     with pytest.raises(ValueError, match=match):
         learners_with(**optim)
 
 
 def test_a_layer_that_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    """Without a C++ compiler: a warning names the layer, and the update is that of a layer nobody tried to compile."""
+    """Without a C++ compiler a warning names the layer, and the update is that of an uncompiled layer."""
     config = small_config(norm="batch", compile=True)
     (_, learner, _), (_, plain, _) = small_learners(config), small_learners(small_config(norm="batch"))
     _, relation = small_batch()

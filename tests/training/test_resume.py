@@ -64,7 +64,7 @@ CONFIG = TrainConfig(
 def test_a_stopped_run_goes_on_to_the_same_bits(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], stops: list[int]
 ) -> None:
-    """Resumed from any checkpoint, the weights and the logged losses are those of the straight run."""
+    """Resumed from any checkpoint, weights and logged losses are those of the uninterrupted run."""
     monkeypatch.setattr(checkpoint, "KEPT", 100)
     config = dataclasses.replace(CONFIG, **settings)
     straight = train(manifest, out=tmp_path / "straight", config=config, progress=False).path
@@ -83,13 +83,13 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 
 def losses(run: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl without the clock."""
+    """Return the lines of metrics.jsonl, without times."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def test_greedy_logs_the_layer_that_learns(manifest: Path, tmp_path: Path) -> None:
-    """A line of metrics.jsonl names the losses of the layers that had one in that step."""
+    """A line of metrics.jsonl has the losses of the layers trained in that step."""
     config = dataclasses.replace(CONFIG, trainer="greedy")
     run = train(manifest, out=tmp_path / "run", config=config, progress=False).path
     named = [{key.split("/")[0] for key in line if "/" in key} for line in losses(run)]
@@ -105,8 +105,8 @@ def test_a_failing_start_leaves_no_folder(manifest: Path, tmp_path: Path) -> Non
 
 
 def test_a_finished_run_is_made_longer(manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """--resume with more steps goes on at the rate of the longer training, and the run says its new length; the steps
-    before are not taken again."""
+    """--resume with more steps continues at the rate of the longer schedule and records the new length; earlier steps
+    are not repeated."""
     run = tmp_path / "run"
     train(manifest, out=run, config=CONFIG, progress=False)
     longer = dataclasses.replace(CONFIG, steps=12)
@@ -117,13 +117,13 @@ def test_a_finished_run_is_made_longer(manifest: Path, tmp_path: Path, caplog: p
     rates = [json.loads(line)["lr"] for line in (straight.path / "metrics.jsonl").read_text().splitlines()]
     assert [line["lr"] for line in lines[7:]] == rates[7:]
     assert "12 steps instead of 7" in caplog.text
-    train(manifest, out=run, config=dataclasses.replace(CONFIG, steps=0), resume=True, progress=False)  # its own end
+    train(manifest, out=run, config=dataclasses.replace(CONFIG, steps=0), resume=True, progress=False)  # as recorded
     with pytest.raises(RunError, match="it can be made longer, not shorter"):
         train(manifest, out=run, config=CONFIG, resume=True, progress=False)
 
 
 def test_a_training_by_turns_is_not_made_longer(manifest: Path, tmp_path: Path) -> None:
-    """Its steps are shared out among the layers: the error says so, and the run stays as it was."""
+    """Greedy training divides its steps among the layers: the error says so, and the run is not changed."""
     greedy = dataclasses.replace(CONFIG, trainer="greedy")
     train(manifest, out=tmp_path / "run", config=greedy, progress=False)
     with pytest.raises(RunError, match="greedy shares 7 steps out"):

@@ -20,19 +20,19 @@ from seqff.training.strategies import Strategy
 
 
 def source(start: int) -> Examples:
-    """Batches without end."""
+    """Yield endless batches."""
     return (small_batch(number) for number in itertools.count(start))
 
 
 def moved(before: list[torch.Tensor], learners: list[LayerLearner]) -> set[int]:
-    """Layers whose weights are not what they were."""
+    """Return layers whose weights have changed."""
     after = enumerate(zip(before, layer_weights(learners), strict=True))
     return {place // 2 for place, (a, b) in after if not torch.equal(a, b)}
 
 
 def test_greedy_trains_layer_after_layer_and_freezes_what_is_finished() -> None:
-    """Of 7 steps the layers get 2, 2 and 3; in each exactly one layer moves, with a learning rate that starts anew;
-    running statistics of the layers below stand still."""
+    """Of 7 steps the layers get 2, 2 and 3; in each exactly one layer is trained, with its own schedule; running
+    statistics of the layers below are frozen."""
     config = small_config(norm="batch", trainer="greedy", steps=7)
     learners = small_learners(config)
     trainer = build_strategy(learners, config)
@@ -51,13 +51,13 @@ def test_greedy_trains_layer_after_layer_and_freezes_what_is_finished() -> None:
 
 
 def learners_turn(step: int) -> int:
-    """Number of the layer, from 1, that learns at a step of 7."""
+    """Return the number of the layer, from 1, that learns at a step of 7."""
     return 1 + step // 2 if step < 4 else 3
 
 
 def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -> None:
-    """Loss by loss a cached run equals one that recomputes the same batches, to the rounding of bfloat16; where layers
-    work in bfloat16 already, bit by bit. The cache holds one layer's inputs at a time and is gone afterwards."""
+    """All losses of a cached run equal those of recomputing the same batches, up to bfloat16 rounding; if layers
+    compute in bfloat16, exactly. The cache holds one layer's inputs at a time and is removed at the end."""
     for precision, off in (("fp32", 2e-2), ("bf16", 0.0)):
         config = small_config(trainer="greedy", greedy_cache=2, steps=12)
         config = dataclasses.replace(config, precision=precision)
@@ -81,7 +81,7 @@ def test_greedy_cache_gives_the_layers_what_computing_it_gives(tmp_path: Path) -
 
 
 def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> None:
-    """A run resumed at the third layer reads what it would have read had it never stopped."""
+    """A run resumed at the third layer reads the same cached inputs as an uninterrupted one."""
     config = small_config(trainer="greedy", greedy_cache=2, steps=12)
     learners = small_learners(config)
 
@@ -103,7 +103,7 @@ def test_a_greedy_cache_filled_at_once_holds_the_same_bits(tmp_path: Path) -> No
 
 
 def test_a_full_disk_stops_the_greedy_cache_in_words(tmp_path: Path) -> None:
-    """More batches than fit: an error that says how much is missing, and nothing is left behind."""
+    """Too many batches for the disk: an error states the space needed, and nothing is left behind."""
     config = small_config(trainer="greedy", greedy_cache=10**12, steps=3 * 10**12)
     trainer = build_strategy(small_learners(config), config, cache=tmp_path / "cache")
     with pytest.raises(RunError, match=r"take \d+\.\d GB.*lower greedy_cache"):
@@ -113,7 +113,7 @@ def test_a_full_disk_stops_the_greedy_cache_in_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trainer", ["end_to_end", "end_to_end_sum"])
 def test_end_to_end_moves_all_layers_at_once(trainer: str) -> None:
-    """One step moves every layer. From the last layer's loss alone the heads below stay; from the sum they move."""
+    """One step trains every layer. The heads below the last are trained only by the sum of all losses."""
     config = small_config(trainer=trainer)
     learners = small_learners(config)
     before, heads = layer_weights(learners), [[p.clone() for p in learner.head.parameters()] for learner in learners]
@@ -158,7 +158,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(trainer: str, 
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], match: str) -> None:
-    """A setting of another trainer is an error in words and not ignored."""
+    """A setting of another trainer is an error, and not ignored."""
     config = small_config(**settings)
     with pytest.raises(ValueError, match=match):
         build_strategy(small_learners(), config)

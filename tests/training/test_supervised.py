@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
 
 
 def test_it_begins_with_the_untrained_net_of_train(manifest: Path, tmp_path: Path) -> None:
-    """Same settings and seed, same untrained baseline to the byte, with batch norms measured on the first batches."""
+    """Same settings and seed give the same untrained baseline, with batch norm statistics of the first batches."""
     config = dataclasses.replace(CONFIG, steps=1)
     labels = {entry.path: entry.path.split("/")[0] for entry in Manifest.load(manifest)}
     train(manifest, out=tmp_path / "own", config=config, device="cpu", progress=False)
@@ -42,7 +42,7 @@ def test_it_begins_with_the_untrained_net_of_train(manifest: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("untrained", [True, False])
 def test_batch_norms_know_what_comes_in(manifest: Path, tmp_path: Path, untrained: bool) -> None:
-    """Running means and variances are those of the frames: in evaluation each norm gives mean 0 and variance 1."""
+    """Running statistics are those of the frames: in eval mode each norm gives mean 0 and variance 1."""
     labels = {entry.path: entry.path.split("/")[0] for entry in Manifest.load(manifest)}
     train_supervised(manifest, labels, out=tmp_path / "run", config=CONFIG, device="cpu", progress=False)
     encoder = seqff.load(tmp_path / "run", untrained=untrained).eval()
@@ -62,7 +62,7 @@ def test_batch_norms_know_what_comes_in(manifest: Path, tmp_path: Path, untraine
 
 
 def test_it_is_watched_and_resumed_as_any_training(manifest: Path, tmp_path: Path) -> None:
-    """Metrics of the last layer with its accuracy; gone on with from the middle, it ends at the same bits."""
+    """Metrics of the last layer include its accuracy; resumed in the middle, the result is bit-identical."""
     labels = {entry.path: entry.path.split("/")[0] for entry in Manifest.load(manifest)}
     config = dataclasses.replace(CONFIG, steps=12, checkpoint_every=6, log_every=6)
     run = train_supervised(manifest, labels, out=tmp_path / "run", config=config, device="cpu", progress=False).path
@@ -76,7 +76,7 @@ def test_it_is_watched_and_resumed_as_any_training(manifest: Path, tmp_path: Pat
 
 
 def test_every_video_needs_a_label(manifest: Path, tmp_path: Path) -> None:
-    """A missing one is named, and nothing is written."""
+    """A missing label is reported, and nothing is written."""
     labels = {entry.path: "one" for entry in list(Manifest.load(manifest))[1:]}
     with pytest.raises(ValueError, match="has no label, and 0 more"):
         train_supervised(manifest, labels, out=tmp_path / "run", config=CONFIG, device="cpu", progress=False)
@@ -84,5 +84,5 @@ def test_every_video_needs_a_label(manifest: Path, tmp_path: Path) -> None:
 
 
 def is_norm(part: nn.Module) -> bool:
-    """Whether it is a batch norm."""
+    """Return whether it is a batch norm."""
     return isinstance(part, nn.BatchNorm2d)

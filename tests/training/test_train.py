@@ -46,19 +46,19 @@ LONG = replace(CONFIG, steps=200, checkpoint_every=1000)
 
 
 def weights(run: Path) -> bytes:
-    """The trained weights as they lie on disk."""
+    """Return the bytes of the trained weights on disk."""
     return (run / "encoder.safetensors").read_bytes()
 
 
 def figures(run: Path) -> list[dict[str, float]]:
-    """The logged figures without the clock."""
+    """Return the logged metrics, without times."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture(scope="module")
 def whole(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing interrupted."""
+    """An uninterrupted run."""
     return train(clips, out=tmp_path_factory.mktemp("runs") / "whole", config=CONFIG, progress=False).path
 
 
@@ -69,7 +69,7 @@ def whole_long(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_a_run_folder_holds_what_is_needed_to_use_and_repeat_it(whole: Path) -> None:
-    """Settings, versions, manifest, figures of every layer, the encoder before and after, the last checkpoints."""
+    """Settings, versions, manifest, metrics of every layer, the encoder before and after, the last checkpoints."""
     names = {path.name for path in whole.iterdir()}
     assert {"config.yaml", "env.json", "manifest.sqlite", "metrics.jsonl", "encoder.json", "checkpoints"} <= names
     assert [line["step"] for line in figures(whole)] == [1, 2, 3, 4, 5, 6]
@@ -94,7 +94,7 @@ def test_another_seed_gives_other_weights(manifest: Path, whole: Path, tmp_path:
 
 
 def test_a_killed_run_resumes_to_the_same_weights(manifest: Path, whole_long: Path, tmp_path: Path) -> None:
-    """kill -9 after the first checkpoint, then --resume: weights and figures as if nothing had happened."""
+    """kill -9 after the first checkpoint, then --resume: weights and metrics as in an uninterrupted run."""
     run, settings = tmp_path / "run", tmp_path / "config.yaml"
     config = replace(LONG, checkpoint_every=10)
     settings.write_text(dump_yaml(to_dict(config)))
@@ -107,7 +107,7 @@ def test_a_killed_run_resumes_to_the_same_weights(manifest: Path, whole_long: Pa
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert seqff.load(run).hash()  # what a kill leaves can be used
+    assert seqff.load(run).hash()  # the result of a kill is usable
     assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     train(manifest, out=run, config=config, resume=True, progress=False)
     assert weights(run) == weights(whole_long)
@@ -118,7 +118,7 @@ def test_a_killed_run_resumes_to_the_same_weights(manifest: Path, whole_long: Pa
 def test_an_interrupted_run_leaves_a_checkpoint_between_steps(
     manifest: Path, whole_long: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Ctrl-C or SIGTERM: the step is finished, a checkpoint left; resumed, the run ends as if never stopped."""
+    """Ctrl-C or SIGTERM: the step is finished and saved; resumed, the run ends as if never stopped."""
     run, settings = tmp_path / "run", tmp_path / "config.yaml"
     settings.write_text(dump_yaml(to_dict(LONG)))
     command = [sys.executable, "-m", "seqff", "train", str(manifest), "--out", str(run), "--config", str(settings)]
@@ -139,7 +139,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_between_steps(
 
 
 def test_resuming_needs_the_same_settings(manifest: Path, whole: Path, tmp_path: Path) -> None:
-    """Other settings or another seed are refused by name; resuming a finished run changes nothing."""
+    """Other settings or another seed are refused and named; resuming a finished run changes nothing."""
     run = shutil.copytree(whole, tmp_path / "run")
     other = TrainConfig(**{**vars(CONFIG), "log_every": 9})
     with pytest.raises(RunError, match=r"log_every: 1 -> 9; resume with its original settings"):
@@ -152,15 +152,16 @@ def test_resuming_needs_the_same_settings(manifest: Path, whole: Path, tmp_path:
 
 @pytest.mark.parametrize(("videos", "steps"), [(1, 600), (200, 600), (201, 603), (900, 2700), (90_000, 3000)])
 def test_steps_follow_the_videos(videos: int, steps: int) -> None:
-    """Three a video within limits, unless a number is given."""
+    """Three steps per video within limits, unless a number is given."""
     manifest = SimpleNamespace(usable=[None] * videos)
     assert with_steps(replace(CONFIG, steps=0), manifest).steps == steps
     assert with_steps(CONFIG, manifest) == CONFIG
 
 
 def test_a_run_without_a_number_of_steps_finds_its_own(manifest: Path, tmp_path: Path) -> None:
-    """The run folder says how many before the first step, as a dry run does; resumed without a number it ends there."""
-    config = replace(CONFIG, steps=0, optim=replace(CONFIG.optim, lr=1e30))  # it diverges, which is soon
+    """The run folder records the number before the first step, like a dry run; resumed without a number it ends
+    there."""
+    config = replace(CONFIG, steps=0, optim=replace(CONFIG.optim, lr=1e30))  # it diverges soon
     planned = seqff.train(manifest, config=config, dry_run=True, progress=False).steps
     assert planned > 0
     with pytest.raises(RunError, match="not a finite number"):
@@ -177,7 +178,7 @@ def test_a_run_without_a_number_of_steps_finds_its_own(manifest: Path, tmp_path:
 
 
 def test_a_folder_in_the_way_is_left_alone(manifest: Path, whole: Path, tmp_path: Path) -> None:
-    """An existing run needs --resume or --overwrite; a folder that is no run is never deleted."""
+    """An existing run needs --resume or --overwrite; a folder that is not a run is never deleted."""
     with pytest.raises(RunError, match="resume continues it"):
         train(manifest, out=whole, config=CONFIG, progress=False)
     precious = tmp_path / "thesis"
@@ -189,7 +190,7 @@ def test_a_folder_in_the_way_is_left_alone(manifest: Path, whole: Path, tmp_path
 
 
 def test_a_failing_start_leaves_no_folder(clips: Path, tmp_path: Path) -> None:
-    """Settings that do not fit, or no videos: an error, and nothing is left in the way of the next try."""
+    """Invalid settings or no videos: an error, and nothing is left that blocks another attempt."""
     impossible = TrainConfig(**{**vars(CONFIG), "pairs": PairsConfig(gap=99, clip_frames=100, far=200)})
     with pytest.raises(ValueError, match="at least 2 videos"):
         train(clips, out=tmp_path / "run", config=impossible, progress=False)
@@ -199,7 +200,7 @@ def test_a_failing_start_leaves_no_folder(clips: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_checkpoints_are_named(manifest: Path, whole: Path, tmp_path: Path) -> None:
-    """Where no checkpoint is whole, the run is refused with the path of the last one."""
+    """If no checkpoint is intact, the run is refused with the path of the last one."""
     run = shutil.copytree(whole, tmp_path / "run")
     for damaged in run.glob("checkpoints/*/layer1.safetensors"):
         damaged.write_bytes(damaged.read_bytes()[:100])
@@ -208,7 +209,7 @@ def test_damaged_checkpoints_are_named(manifest: Path, whole: Path, tmp_path: Pa
 
 
 def test_too_many_unreadable_videos_stop_the_training(clips: Path, tmp_path: Path) -> None:
-    """One bad file among nine is above 5 %: it is named; with max_bad it is left out and the rest trained on."""
+    """One bad file among nine is above 5 % and is reported; with max_bad it is skipped and the rest is used."""
     videos = shutil.copytree(clips, tmp_path / "videos")
     (videos / "class_0" / "text.mp4").write_text("no video")
     with pytest.raises(SeqffError, match=r"text\.mp4"):
@@ -219,7 +220,7 @@ def test_too_many_unreadable_videos_stop_the_training(clips: Path, tmp_path: Pat
 def test_a_video_lost_during_training_is_replaced_and_named(
     clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file removed after the scan: another visit stands in, one warning; above max_bad it stops."""
+    """A file removed after the scan is replaced by another visit, with one warning; above max_bad training stops."""
     from seqff.pairs import PairStream
     from seqff.transform import FrameTransform
 

@@ -19,7 +19,7 @@ from seqff.training.supervised import train_supervised
 
 @pytest.mark.parametrize("ways", [{}, {"resume": True}, {"overwrite": True}], ids=["fresh", "resume", "overwrite"])
 def test_a_run_in_use_is_left_alone(manifest: Path, uninterrupted: Path, tmp_path: Path, ways: dict[str, bool]) -> None:
-    """Whatever the second is to do there, it says whose the folder is before it looks at it; nothing is changed."""
+    """Whatever the second should do, it reports the holder of the folder before reading it, and changes nothing."""
     run = tmp_path / "run"
     train(manifest, out=run, config=dataclasses.replace(CONFIG, steps=5), progress=False)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -33,7 +33,7 @@ def test_a_run_in_use_is_left_alone(manifest: Path, uninterrupted: Path, tmp_pat
 
 
 def test_other_kinds_of_training_are_told_as_well(clips: Path, tmp_path: Path) -> None:
-    """A learner of streams holds its folder from its start to its end; the supervised twin asks, too."""
+    """A stream learner locks its folder from start to end; supervised training checks the lock, too."""
     labels = {path.relative_to(clips).as_posix(): path.parent.name for path in clips.rglob("*.mp4")}
     with stream_learner(out=tmp_path / "run", config=CONFIG):
         with pytest.raises(RunError, match="in use by"):
@@ -44,7 +44,7 @@ def test_other_kinds_of_training_are_told_as_well(clips: Path, tmp_path: Path) -
 
 
 def train_there(manifest: Path, run: Path) -> str:
-    """Train, or give the error."""
+    """Train, or return the error."""
     try:
         train(manifest, out=run, config=CONFIG, resume=True, progress=False)
     except RunError as error:
@@ -53,7 +53,7 @@ def train_there(manifest: Path, run: Path) -> str:
 
 
 def test_two_trainings_at_once(manifest: Path, uninterrupted: Path, tmp_path: Path) -> None:
-    """Started together, whoever comes first trains to the same bytes and lines as alone; nobody mixes anything in."""
+    """Of two started together, the first trains to the same bytes and lines as alone, undisturbed by the other."""
     run = tmp_path / "run"
     both = [Together(1, train_there, manifest, run) for _ in range(2)]
     said = sorted(found for one in both for found in one.results())
