@@ -23,7 +23,7 @@ TRANSFORM = FrameTransform(32, 48)
 
 
 def published(name: str) -> nn.Module:
-    """Torchvision's network without its classifier, with weights and statistics that are anybody's."""
+    """Return torchvision's network without its classifier, with random weights and statistics."""
     torch.manual_seed(5)
     if name == "vgg11":  # without drawing 120 million weights of a classifier
         with torch.device("meta"):
@@ -44,7 +44,7 @@ def published(name: str) -> nn.Module:
 
 
 def last_map(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """What torchvision's network makes of frames before it averages them."""
+    """Return the last map of torchvision's network, before averaging."""
     if isinstance(model, models.ResNet):
         x = model.maxpool(model.relu(model.bn1(model.conv1(x))))
         return model.layer4(model.layer3(model.layer2(model.layer1(x))))
@@ -53,8 +53,8 @@ def last_map(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_with_given_weights_and_no_norm_it_is_torchvisions_network(name: str, tmp_path: Path) -> None:
-    """From the file of its state_dict, the last map is what torchvision makes of the same picture; and each layer's
-    map has the channels and the size that feature_info tells."""
+    """With weights from a state_dict, the last map is torchvision's for the same image, and each layer's map has the
+    channels and size in feature_info."""
     model = published(name)
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     config = EncoderConfig(name=name, norm="none", weights=str(tmp_path / "weights.safetensors"))  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def test_with_given_weights_and_no_norm_it_is_torchvisions_network(name: str, tm
 
 
 def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
-    """Same seed, same weights, whatever the state of torch's generator, which stays as it is; VGG's own draws, too."""
+    """Same seed, same weights, whatever the state of torch's generator, which is not changed; also for VGG."""
     for name in ("resnet18", "vgg11"):
         config = EncoderConfig(name=name)  # type: ignore[arg-type]
         before = torch.get_rng_state()
@@ -86,7 +86,7 @@ def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_its_weights_are_refused(tmp_path: Path) -> None:
-    """No file, a pickle with code in it, another network's weights, something else: one line that names the file."""
+    """A missing file, a pickle with code, another network's weights, other content: one line that names the file."""
     save_file(nn.Conv2d(3, 4, 1).state_dict(), tmp_path / "other.safetensors")
     torch.save({"epoch": 3}, tmp_path / "epoch.pth")
     torch.save(nn.ReLU(), tmp_path / "code.pth")
@@ -104,7 +104,7 @@ def test_files_that_are_not_its_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_that_do_not_apply_are_refused() -> None:
-    """Widths of the plain net, weights for it, frames of which nothing is left, nets that settings cannot build."""
+    """Errors for widths of the plain net, weights for it, too small frames, and nets that settings cannot build."""
     with pytest.raises(ValueError, match=r"encoder\.widths is for encoder\.name=conv"):
         build_encoder(EncoderConfig(name="resnet18", widths=(4, 6)), TRANSFORM)
     with pytest.raises(ValueError, match=r"at least 32 px on each side, got 16x48: raise size_px"):
@@ -116,7 +116,7 @@ def test_settings_that_do_not_apply_are_refused() -> None:
 
 
 def test_each_layer_of_a_resnet_learns_alone() -> None:
-    """A layer's gradient is in no other layer; a few updates lower its loss; its batch norms count them."""
+    """A layer's loss gives no gradient to others; a few updates lower it; its batch norms count them."""
     config = TrainConfig(
         encoder=EncoderConfig(name="resnet18"),
         objective=ObjectiveConfig(head_out=6, grid=(1,)),
@@ -145,8 +145,8 @@ def test_each_layer_of_a_resnet_learns_alone() -> None:
 
 
 def test_an_untrained_net_with_batch_norm_has_statistics_of_its_frames() -> None:
-    """Fresh statistics are those of no data; measured ones make evaluation normalise as training does, and neither
-    weights nor the encoder given change. Without batch norm nothing is measured, and no frame asked for."""
+    """Measured statistics make eval mode normalize like training mode, without changing weights or the given encoder.
+    Without batch norm nothing is measured, and no frame is read."""
     encoder = build_encoder(EncoderConfig(name="resnet18", norm="none"), FrameTransform(32, 32))
     batches = [torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(number)) * 3 for number in range(2)]
     fresh = encoder.hash()
@@ -163,7 +163,7 @@ def test_an_untrained_net_with_batch_norm_has_statistics_of_its_frames() -> None
 
 
 def _nothing() -> list[torch.Tensor]:
-    """What nobody iterates over."""
+    """Frames that must not be iterated over."""
 
     class Never(list[torch.Tensor]):
         def __iter__(self) -> None:  # type: ignore[override]
@@ -186,7 +186,7 @@ def test_a_saved_network_computes_what_it_did(name: str, tmp_path: Path) -> None
 
 
 def test_an_encoder_knows_its_network() -> None:
-    """The digest tells networks and norms apart, but not where the first weights lay."""
+    """The digest depends on network and norm, but not on the path of the initial weights."""
     one = build_encoder(EncoderConfig(name="resnet18"), TRANSFORM)
     same = Encoder(list(one.layers), one.feature_info, TRANSFORM, EncoderConfig(name="resnet18", weights="a.pth"))
     other = Encoder(list(one.layers), one.feature_info, TRANSFORM, EncoderConfig(name="resnet18", norm="rms"))

@@ -18,7 +18,7 @@ CONFIG = EncoderConfig(widths=(4, 6, 8), kernels=(5, 3, 3), strides=(2, 1, 1), p
 
 
 def small(seed: int = 0) -> Encoder:
-    """An encoder of three thin layers."""
+    """Return an encoder of three narrow layers."""
     return build_encoder(CONFIG, FrameTransform(16, 32), seed=seed).eval()
 
 
@@ -30,7 +30,7 @@ def test_feature_info_tells_the_shapes() -> None:
 
 
 def test_layers_can_be_chosen() -> None:
-    """By name or by index from either end, in the order asked; others name what there is."""
+    """Layers by name or by index from either end, in the requested order; errors list the existing ones."""
     encoder, x = small(), torch.randn(2, 3, 16, 32)
     every = encoder(x)
     last, first = encoder(x, layers=[-1, 0])
@@ -45,7 +45,7 @@ def test_layers_can_be_chosen() -> None:
 
 
 def test_decoded_frames_are_sent_through_the_transform() -> None:
-    """uint8, as arrays or tensors: the error is the call to make."""
+    """For uint8 arrays or tensors the error shows the right call."""
     frames = torch.zeros(2, 16, 32, 3, dtype=torch.uint8)
     for given in (frames, frames.numpy()):
         with pytest.raises(TypeError, match=r"encoder\(encoder\.transform\(frames\)\)"):
@@ -59,7 +59,7 @@ def test_same_seed_same_weights() -> None:
 
 
 def test_an_encoder_survives_the_disk(tmp_path: Path) -> None:
-    """Trained and untrained weights come back as they were, with the transform, in eval mode."""
+    """Trained and untrained weights are restored, with the transform, in eval mode."""
     before, after = small(1), small(2)
     save_encoder(before, tmp_path, untrained=True)
     save_encoder(after, tmp_path)
@@ -95,7 +95,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_norms_do_what_they_say() -> None:
-    """layer: mean 0 and variance 1 a sample; rms: mean square 1; in either memory layout alike."""
+    """layer: mean 0 and variance 1 per sample; rms: mean square 1; the same in both memory layouts."""
     x = torch.randn(3, 5, 4, 6) * 7 + 2
     for memory in (torch.contiguous_format, torch.channels_last):
         h = layer_norm(x.contiguous(memory_format=memory))
@@ -109,7 +109,7 @@ def test_norms_do_what_they_say() -> None:
 
 
 def test_poolings_must_fit() -> None:
-    """One pooling a layer, and something left of the input."""
+    """Errors unless there is one pooling per layer, and a nonempty last map."""
     with pytest.raises(ValueError, match="3 widths"):
         build_encoder(EncoderConfig(widths=(4, 4, 4)), FrameTransform(16, 16))
     with pytest.raises(ValueError, match="leave nothing"):
@@ -121,7 +121,7 @@ def test_poolings_must_fit() -> None:
 
 
 def test_settings_that_claim_absurd_sizes_take_no_memory(tmp_path: Path) -> None:
-    """Sizes that the weights do not bear out are refused before anything of that size is made."""
+    """Sizes that do not match the weights are refused before anything is allocated."""
     save_encoder(small(), tmp_path)
     settings = json.loads((tmp_path / "encoder.json").read_text())
     for width in (10**5, 10**9):  # 10**5: 240 GB, more than a machine has

@@ -14,7 +14,7 @@ from seqff.transform import FrameTransform
 
 
 def correlated(channels: int, *, number: int = 0, count: int = 64) -> torch.Tensor:
-    """(count, channels, 6, 6) maps of which the channels are correlated, of unlike size and far from 0."""
+    """Return (count, channels, 6, 6) maps with correlated channels of different scales and nonzero means."""
     generator = torch.Generator().manual_seed(number)
     mixing = torch.randn(channels, channels, generator=torch.Generator().manual_seed(99)) * torch.logspace(
         0, -1, channels
@@ -24,18 +24,18 @@ def correlated(channels: int, *, number: int = 0, count: int = 64) -> torch.Tens
 
 
 def covariances(x: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Covariance of each group of channels over samples and places."""
+    """Return the covariance of each group of channels over samples and positions."""
     return [torch.cov(group.transpose(0, 1).flatten(1), correction=0) for group in x.split(size, dim=1)]
 
 
 def with_ridge(covariance: torch.Tensor) -> torch.Tensor:
-    """The covariance that is whitened: RIDGE of the mean variance is thought into every direction."""
+    """Return the covariance that is whitened, with RIDGE of the mean variance added to every direction."""
     return covariance + RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
 
 
 @pytest.mark.parametrize(("channels", "size"), [(6, 6), (64, 64), (96, 48), (256, 64)])
 def test_channels_of_a_group_are_uncorrelated_with_variance_one(channels: int, size: int) -> None:
-    """In training every group of at most 64 channels has mean 0 and the covariance I, but for the ridge."""
+    """In training mode every group of at most 64 channels has mean 0 and covariance I, except for the ridge."""
     x = correlated(channels)
     white = Whitening(channels)(x)
     assert group_size(channels) == size
@@ -47,7 +47,7 @@ def test_channels_of_a_group_are_uncorrelated_with_variance_one(channels: int, s
 
 
 def test_newton_schulz_finds_the_root_that_eigenvectors_give() -> None:
-    """With one direction a million times as strong as the others, and a dead one, the root is that of eigh."""
+    """With one direction a million times as strong as the others, and a dead one, the root equals that by eigh."""
     basis = torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))[0]
     variances = torch.cat([torch.tensor([0.0, 1e6]), torch.ones(62)])
     covariance = (basis * variances) @ basis.T
@@ -58,7 +58,7 @@ def test_newton_schulz_finds_the_root_that_eigenvectors_give() -> None:
 
 
 def test_each_channel_stays_itself() -> None:
-    """ZCA does not turn: every white channel is more like the channel it was than like any other."""
+    """ZCA does not rotate: every whitened channel is most similar to its original channel."""
     x = correlated(16)
     rows = [map_.transpose(0, 1).flatten(1) for map_ in (x, Whitening(16)(x))]
     likeness = torch.corrcoef(torch.cat(rows))[:16, 16:]
@@ -66,7 +66,7 @@ def test_each_channel_stays_itself() -> None:
 
 
 def test_in_evaluation_a_picture_is_whitened_by_the_training_statistics() -> None:
-    """Alone or in a batch it becomes the same, close to what training batches become; evaluation moves nothing."""
+    """In eval mode the result is independent of the batch, close to that in training mode, and no state changes."""
     norm = Whitening(8)
     for number in range(60):
         norm(correlated(8, number=number))
@@ -81,7 +81,7 @@ def test_in_evaluation_a_picture_is_whitened_by_the_training_statistics() -> Non
 
 
 def test_running_statistics_are_kept_on_disk_and_nothing_is_learnt(tmp_path: Path) -> None:
-    """An encoder with this norm has no more parameters than without, and comes back with its statistics."""
+    """An encoder with this norm has no additional parameters, and is restored with its statistics."""
     config = EncoderConfig(widths=(4, 6), kernels=(3, 3), strides=(2, 1), pools=(1, 1), norm="whitening")
     encoder = build_encoder(config, FrameTransform(16, 16))
     plain = build_encoder(EncoderConfig(**{**vars(config), "norm": "none"}), FrameTransform(16, 16))
@@ -96,7 +96,7 @@ def test_running_statistics_are_kept_on_disk_and_nothing_is_learnt(tmp_path: Pat
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 def test_layout_and_type_do_not_matter(dtype: torch.dtype, memory: torch.memory_format) -> None:
-    """Either memory layout, float32 or bf16, also under autocast: the same numbers, in the type that came."""
+    """Both memory layouts, float32 or bf16, also under autocast: the same numbers, in the input's dtype."""
     x = correlated(6)
     expected = build_norm("whitening", 6)(x)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):

@@ -19,16 +19,16 @@ from seqff.transform import FrameTransform
 
 
 def small(seed: int = 0) -> Encoder:
-    """Two thin layers."""
+    """Return an encoder of two narrow layers."""
     config = EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 2), norm="batch")
     return build_encoder(config, FrameTransform(16, 32), seed=seed)
 
 
 def test_an_encoder_survives_the_folder(tmp_path: Path) -> None:
-    """config.json, model.safetensors and README.md, and nothing else; both ways of loading give the same encoder, in
-    eval mode, with its transform."""
+    """Exactly config.json, model.safetensors and README.md; both ways of loading give the same encoder, in eval mode,
+    with its transform."""
     encoder = small()
-    encoder(torch.randn(4, 3, 16, 32))  # statistics that are not fresh
+    encoder(torch.randn(4, 3, 16, 32))  # changes the statistics
     folder = encoder.save_pretrained(tmp_path / "pretrained")
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     for loaded in (Encoder.from_pretrained(folder), seqff.load(folder)):
@@ -40,7 +40,7 @@ def test_an_encoder_survives_the_folder(tmp_path: Path) -> None:
 
 
 def test_nothing_is_replaced_by_accident(tmp_path: Path) -> None:
-    """A second encoder needs overwrite; a folder of other things is never touched."""
+    """Replacing an encoder needs overwrite; a folder with other content is never touched."""
     folder = small(0).save_pretrained(tmp_path / "pretrained")
     with pytest.raises(RunError, match="overwrite"):
         small(1).save_pretrained(folder)
@@ -52,7 +52,7 @@ def test_nothing_is_replaced_by_accident(tmp_path: Path) -> None:
 
 
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
-    """Half a file of weights, settings that are none, no folder: one line that names the file."""
+    """A truncated weights file, invalid settings, a missing folder: one line that names the file."""
     folder = small().save_pretrained(tmp_path / "pretrained")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
@@ -67,7 +67,7 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("huggingface_hub") is not None, reason="huggingface_hub is installed")
 def test_without_the_client_the_hub_is_an_extra() -> None:
-    """A name of the hub says what to install; a path that is none of the hub's says that nothing is there."""
+    """For a name on the hub the error says what to install; for any other path, that it does not exist."""
     with pytest.raises(RunError, match=r"somebody/encoder: no such folder; .*pip install 'seqff\[hub\]'"):
         Encoder.from_pretrained("somebody/encoder")
     with pytest.raises(RunError, match=r"some/where/encoder; a run folder is what .* a pretrained encoder what"):
@@ -77,8 +77,8 @@ def test_without_the_client_the_hub_is_an_extra() -> None:
 
 
 def test_the_card_says_what_it_was_trained_on(clips: Path, tmp_path: Path) -> None:
-    """Videos, frames, objective, seed and settings are those of the run; they survive being saved again; where the run
-    lay on this machine does not stand there; and an encoder from nowhere does not claim anything."""
+    """Videos, frames, objective, seed and settings are those of the run and survive saving again; local paths are not
+    included; and the card of an encoder without a run claims nothing."""
     config = TrainConfig(
         steps=2,
         encoder=EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1)),
@@ -104,7 +104,7 @@ def test_the_card_says_what_it_was_trained_on(clips: Path, tmp_path: Path) -> No
 
 
 def test_the_command_writes_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`seqff convert` with a name without an ending gives the folder, and the card can be read on any terminal."""
+    """`seqff convert` to a name without a suffix writes the folder, and the card is readable on any terminal."""
     folder = small().save_pretrained(tmp_path / "pretrained")
     assert main(["convert", str(folder), "--out", str(tmp_path / "copy"), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["bytes"]) == {"README.md", "config.json", "model.safetensors"}

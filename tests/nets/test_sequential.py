@@ -53,7 +53,7 @@ class Residual(nn.Module):
 
 
 def plain(seed: int = 0) -> nn.Sequential:
-    """Convolutions with batch norm, in modules of torch alone."""
+    """Return convolutions with batch norm, with torch's modules only."""
     torch.manual_seed(seed)
     return nn.Sequential(
         nn.Conv2d(3, 4, 5, stride=2, padding=2, bias=False),
@@ -71,7 +71,7 @@ def own(seed: int = 0) -> Encoder:
 
 
 def test_layers_begin_at_weights_or_where_they_are_cut() -> None:
-    """By default a norm, an activation, a pooling belong to the layer below; cuts and names say otherwise; the maps are
+    """By default norms, activations and pooling belong to the layer below; cuts and names override that; the maps are
     those of the net, with the norm between layers."""
     net = plain().eval()
     encoder = Encoder.from_sequential(net, TRANSFORM, norm="none").eval()
@@ -90,7 +90,7 @@ def test_layers_begin_at_weights_or_where_they_are_cut() -> None:
 
 
 def test_what_cannot_be_layers_is_refused() -> None:
-    """Bad cuts, layers without weights, shared weights, dropout, a classifier, maps that do not fit: said by name."""
+    """Bad cuts, layers without weights, shared weights, dropout, a classifier, wrong maps: errors name the layer."""
 
     def cut(*modules: nn.Module, **options: object) -> Encoder:
         return Encoder.from_sequential(nn.Sequential(*modules), TRANSFORM, **options)  # type: ignore[arg-type]
@@ -116,11 +116,11 @@ def test_what_cannot_be_layers_is_refused() -> None:
 
 
 def test_modules_of_torch_are_read_without_the_code_that_made_them(tmp_path: Path) -> None:
-    """A saved encoder is built from its files alone, the arguments of every module as they were."""
+    """A saved encoder is rebuilt from its files alone, with the arguments of every module."""
     encoder = Encoder.from_sequential(plain(3), TRANSFORM, cuts=[4], names=["low", "high"], norm="rms")
     save_encoder(encoder, tmp_path)
     loaded = load_encoder(tmp_path)
-    assert loaded.hash() == encoder.hash()  # which is of the print of all modules, too
+    assert loaded.hash() == encoder.hash()  # which includes the repr of all modules
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(loaded(x)[-1], encoder.eval()(x)[-1])
     settings = json.loads((tmp_path / "encoder.json").read_text())
@@ -131,7 +131,7 @@ def test_modules_of_torch_are_read_without_the_code_that_made_them(tmp_path: Pat
 
 
 def test_classes_of_ones_own_are_read_with_an_encoder_like_it(tmp_path: Path) -> None:
-    """Without one, the error says which class; with one cut the same way the weights come back; it stays as it is."""
+    """Without `like`, the error names the class; with an encoder split the same way, weights load into a copy."""
     encoder, other = own(1), own(2)
     save_encoder(encoder, tmp_path)
     with pytest.raises(RunError, match=r"layers hold Residual, a class of your own: give seqff\.load, as like"):
@@ -144,15 +144,15 @@ def test_classes_of_ones_own_are_read_with_an_encoder_like_it(tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clips, scanned once for all tests here."""
+    """The manifest of the clips, scanned once for all tests here."""
     path = tmp_path_factory.mktemp("scan") / "manifest.json"
     seqff.scan(clips, out=path, workers=1, progress=False)
     return path
 
 
 def test_a_net_of_ones_own_is_trained_resumed_and_compared(manifest: Path, tmp_path: Path) -> None:
-    """`train(init=...)` moves the weights of every layer and leaves the encoder given alone; a run stopped half-way
-    ends with the same bits, batch norm's statistics among them; the untrained baseline has the initial weights."""
+    """`train(init=...)` changes the weights of every layer but not the given encoder; a run stopped midway ends with
+    the same bits, including batch norm statistics; the untrained baseline has the initial weights."""
     encoder = own()
     fresh = encoder.hash()
     straight = seqff.train(manifest, out=tmp_path / "straight", init=encoder, config=CONFIG, progress=False)
@@ -175,7 +175,7 @@ def test_a_net_of_ones_own_is_trained_resumed_and_compared(manifest: Path, tmp_p
 
 
 def test_a_training_begins_with_the_encoder_of_a_run(manifest: Path, tmp_path: Path) -> None:
-    """Given a run folder, a new run's untrained net is what that run learnt; settings of another net are refused."""
+    """Given a run folder, a new run's untrained net is that run's trained net; settings of another net are refused."""
     encoder = EncoderConfig(widths=(4, 6), kernels=(5, 3), strides=(2, 1), pools=(1, 1))
     config = dataclasses.replace(CONFIG, encoder=encoder, steps=2)
     first = seqff.train(manifest, out=tmp_path / "first", config=config, progress=False)

@@ -23,7 +23,7 @@ CUTTABLE = ("resnet18", "convnext_atto", "regnety_002")
 
 
 class Toy(nn.ModuleDict):
-    """What timm gives for a network that is a list of stages: a stem, and two stages laid out beside each other."""
+    """A fake of timm's list of stages: a stem, and two flattened stages."""
 
     def __init__(self) -> None:
         parts: dict[str, nn.Module] = {"conv1": nn.Conv2d(3, 4, 3, stride=2, padding=1), "act1": nn.ReLU()}
@@ -39,7 +39,7 @@ class Toy(nn.ModuleDict):
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module in the place of timm that knows one network."""
+    """A fake timm module with one network."""
     module: Any = types.ModuleType("timm")
     module.is_model, module.list_models = (lambda name: name == "toy"), (lambda: ["toy"])
     module.create_model = lambda name, *, pretrained, features_only: Toy()
@@ -55,7 +55,7 @@ def colors(x: torch.Tensor, mean: Any, std: Any) -> torch.Tensor:
 
 
 def gradients_stay(encoder: Encoder) -> bool:
-    """Whether the update of each layer reaches the weights of no other."""
+    """Return whether the update of each layer changes the weights of no other."""
     config = TrainConfig(objective=ObjectiveConfig(head_out=6, grid=(1,)), precision="fp32")
     learners = build_learners(encoder, config, seed=0)
     h = torch.randn(8, 3, 32, 48, generator=torch.Generator().manual_seed(0))
@@ -73,8 +73,8 @@ def gradients_stay(encoder: Encoder) -> bool:
 
 @pytest.mark.usefixtures("toy")
 def test_it_is_cut_after_each_stage_and_computes_what_it_did(tmp_path: Path) -> None:
-    """The stem is in the first layer; colors are those that the network expects; weights are read by timm's names,
-    without the classifier; the encoder is saved and loaded as any other."""
+    """The stem is in the first layer; color normalization is the network's; weights are read by timm's names, without
+    the classifier; the encoder is saved and loaded like any other."""
     net = Toy()
     state = {key.replace("stages_", "stages."): value for key, value in net.state_dict().items()}
     torch.save({**state, "head.fc.weight": torch.zeros(3, 8)}, tmp_path / "toy.pth")
@@ -93,7 +93,7 @@ def test_it_is_cut_after_each_stage_and_computes_what_it_did(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("toy")
 def test_what_timm_does_not_have_is_named(tmp_path: Path) -> None:
-    """A name with a typo, one that would be fetched from elsewhere, weights of another network, widths."""
+    """Errors for a name with a typo, one that would be downloaded, weights of another network, widths."""
     with pytest.raises(ValueError, match=r"timm has no network 'toyy'; did you mean 'timm:toy'\?"):
         build_encoder(EncoderConfig(name="timm:toyy"), TRANSFORM)
     with pytest.raises(ValueError, match="timm has no network 'hf-hub:someone/toy'"):
@@ -106,7 +106,7 @@ def test_what_timm_does_not_have_is_named(tmp_path: Path) -> None:
 
 
 def test_without_timm_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a name that nobody has is told before anything is read."""
+    """An unknown name is reported before anything is read."""
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(RunError, match=r"encoder\.name=timm:resnet18 needs timm: pip install 'seqff\[timm\]'"):
         build_encoder(EncoderConfig(name="timm:resnet18"), TRANSFORM)
@@ -116,7 +116,7 @@ def test_without_timm_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", CUTTABLE)
 def test_timms_own_networks(name: str, tmp_path: Path) -> None:
-    """From a file of timm's own names, the last map is timm's; the seed decides the weights of a fresh one."""
+    """With a weights file of timm's names, the last map is timm's; the seed determines fresh weights."""
     timm = pytest.importorskip("timm", reason="needs pip install -e '.[timm]'")
     torch.manual_seed(5)
     model = timm.create_model(name, pretrained=False).eval()
@@ -136,8 +136,8 @@ def test_timms_own_networks(name: str, tmp_path: Path) -> None:
 
 
 def test_a_vision_transformer_is_cut_by_blocks(tmp_path: Path) -> None:
-    """Four groups of blocks, each of which learns alone on the map of patches; without class token it computes what
-    timm does; saved and loaded as any other. Networks that are no list of stages are refused."""
+    """Four groups of blocks, each trained locally on the map of patches; without class token the result is timm's;
+    saved and loaded like any other. Networks without stages are refused."""
     timm = pytest.importorskip("timm", reason="needs pip install -e '.[timm]'")
     config = EncoderConfig(name="timm:vit_tiny_patch16_224", norm="none")
     encoder = build_encoder(config, TRANSFORM, seed=3).eval()

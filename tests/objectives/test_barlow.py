@@ -13,7 +13,7 @@ from seqff.objectives.decorrelation import barlow_terms
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over couples of dimensions give the same loss."""
+    """The loss equals loops over pairs of dimensions."""
     z = embeddings(3)
     loss, _ = loss_of(z, "barlow", barlow=BarlowConfig(off_diagonal=0.3))
     rows = z.tolist()
@@ -48,7 +48,7 @@ def test_two_pairs_worked_by_hand() -> None:
 
 
 def test_scale_and_shift_of_a_dimension_do_not_matter() -> None:
-    """Correlations are the same in other units: scaling and shifting dimensions changes the loss by nothing."""
+    """Correlations are invariant: scaling and shifting dimensions does not change the loss."""
     z = embeddings(3)
     other = z * torch.tensor([3.0, 10.0, 0.5]) + torch.tensor([1.0, -5.0, 2.0])
     assert float(loss_of(z, "barlow")[0]) == pytest.approx(float(loss_of(other, "barlow")[0]), rel=1e-3)

@@ -11,7 +11,7 @@ from seqff.objectives.clapp import CLAPP, clapp_loss
 
 
 def by_hand(term: CLAPP, z: torch.Tensor) -> list[list[float]]:
-    """Scores z_k . W z_n as a table, by loops; W is the weight over D."""
+    """Return the table of scores z_k . W z_n, computed with loops; W is the weight divided by D."""
     rows, weight = z.tolist(), (term.predictor.weight / 5).tolist()
     told = [[sum(w * x for w, x in zip(line, row, strict=True)) for line in weight] for row in rows]
     return [[sum(a * b for a, b in zip(row, said, strict=True)) for row in rows] for said in told]
@@ -44,7 +44,7 @@ def test_hinges_worked_by_hand() -> None:
 
 
 def test_the_matrix_learns_and_is_kept() -> None:
-    """W is a parameter, drawn from the generator, in the state dict; a few steps of its own lower the loss."""
+    """W is a parameter, initialized by the generator, in the state dict; a few steps on it alone lower the loss."""
     z = embeddings()
     term = CLAPP(ObjectiveConfig(), 5, torch.Generator().manual_seed(1))
     assert torch.equal(

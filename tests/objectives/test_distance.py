@@ -19,7 +19,7 @@ def test_distances_are_those_of_every_pair() -> None:
 
 
 def test_scales_are_what_their_names_say() -> None:
-    """unit: length 1; none: as they are."""
+    """unit: length 1; none: unchanged."""
     z = 7 * embeddings(dim=12)
     torch.testing.assert_close(normalize(z, "unit").norm(dim=1), torch.ones(18))
     assert normalize(z, "none") is z
@@ -30,7 +30,7 @@ def test_scales_are_what_their_names_say() -> None:
 @pytest.mark.parametrize("name", ["temporal_hinge", "logistic_hinge"])
 @pytest.mark.parametrize(("kind", "scaling"), [("unit", 1.0), ("none", 9.0)])
 def test_hinges_heed_the_scale_asked_for(name: str, kind: str, scaling: float) -> None:
-    """Embeddings three times as long have the same distances if they are normalised, and nine times them if not."""
+    """Embeddings three times as long have the same distances if normalized, and nine times as large ones if not."""
     (term,) = build_objectives(ObjectiveConfig(terms=(name,), embedding_norm=kind), [4], [5])
     _, small = term.terms[name](embeddings(), relation())
     _, large = term.terms[name](3 * embeddings(), relation())

@@ -24,7 +24,7 @@ OF_EMBEDDINGS = sorted(set(OBJECTIVES) - {"goodness", "scff"})
 
 
 def setting(*terms: str, device: str = "cpu") -> tuple[list[LayerLearner], torch.Tensor, Relation]:
-    """Two thin layers with learners, and a batch of three videos, with synthetic negatives where a term needs them."""
+    """Return learners of two narrow layers and a batch of three videos, with synthetic negatives if needed."""
     objective = ObjectiveConfig(terms=terms, grid=(2,), head_out=5, same_video=0.5)
     config = TrainConfig(precision="fp32", encoder=ENCODER, objective=objective)
     learners = build_learners(build_encoder(ENCODER, FrameTransform(16, 16), seed=0).to(device), config, seed=0)
@@ -37,13 +37,13 @@ def setting(*terms: str, device: str = "cpu") -> tuple[list[LayerLearner], torch
 
 
 def parameters(learner: LayerLearner) -> list[torch.Tensor]:
-    """The layer's weights."""
+    """Return the layer's weights."""
     return [p.detach().clone() for p in learner.layer.parameters()]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_layer_learns_by_it_and_no_other_layer_does(name: str) -> None:
-    """An update of the second layer has a finite loss and figures, moves its weights, and reaches no other layer."""
+    """An update of the second layer has finite loss and metrics, changes its weights, and affects no other layer."""
     (first, second), h, known = setting(name)
     h = first.run_layer(h).detach()
     before, below = parameters(second), parameters(first)
@@ -58,7 +58,7 @@ def test_a_layer_learns_by_it_and_no_other_layer_does(name: str) -> None:
 @pytest.mark.parametrize("name", OF_EMBEDDINGS)
 @pytest.mark.parametrize("known", [without_positives, without_negatives], ids=["no positives", "no negatives"])
 def test_batches_without_a_kind_of_pair_are_finite(name: str, known: object) -> None:
-    """Loss, figures and gradient are finite numbers, not 0 / 0."""
+    """Loss, metrics and gradient are finite, not 0 / 0."""
     (term,) = build_objectives(ObjectiveConfig(terms=(name,), same_video=0.5), [4], [5])
     z = embeddings().requires_grad_()
     loss, figures = term.terms[name](z, known())  # type: ignore[operator]
@@ -70,7 +70,7 @@ def test_batches_without_a_kind_of_pair_are_finite(name: str, known: object) -> 
 
 @pytest.mark.parametrize("name", OF_EMBEDDINGS)
 def test_a_batch_without_any_pair_costs_nothing_and_moves_nothing(name: str) -> None:
-    """Neither positives nor negatives: the loss is 0, with a graph of which every gradient is 0."""
+    """Without positives and negatives the loss is 0, with a graph whose gradients are 0."""
     (term,) = build_objectives(ObjectiveConfig(terms=(name,), same_video=0.5), [4], [5])
     z, known = embeddings().requires_grad_(), without_negatives()
     loss, _ = term.terms[name](z, Relation(known.positive[:0], known.same_video, known.other_video))
@@ -81,7 +81,7 @@ def test_a_batch_without_any_pair_costs_nothing_and_moves_nothing(name: str) -> 
 
 @pytest.mark.parametrize("name", OF_EMBEDDINGS)
 def test_half_precision_embeddings_are_compared_in_float32(name: str) -> None:
-    """bf16 embeddings give a float32 loss, that of the same numbers in float32, and a gradient."""
+    """bf16 embeddings give a float32 loss, equal to that of the same numbers in float32, and a gradient."""
     config = ObjectiveConfig(terms=(name,))
     term, same = (
         build_objectives(config, [4], [5], generator=torch.Generator().manual_seed(0))[0].terms[name] for _ in range(2)
@@ -96,7 +96,7 @@ def test_half_precision_embeddings_are_compared_in_float32(name: str) -> None:
 
 
 def test_terms_add_up_and_checkpoints_hold_them(tmp_path: Path) -> None:
-    """All terms that see embeddings at once: the loss is their weighted sum; learnt matrices and tolerances survive."""
+    """With all terms on embeddings, the loss is their weighted sum; learned matrices and tolerances are saved."""
     names = [f"{name}:0.5" for name in OF_EMBEDDINGS]
     learners, h, known = setting(*names)
     learners[0].update(h, known)
@@ -112,7 +112,7 @@ def test_terms_add_up_and_checkpoints_hold_them(tmp_path: Path) -> None:
 
 
 def test_each_term_follows_its_own_tolerance() -> None:
-    """Two terms with a calibrated tolerance measure their own distances, not each other's."""
+    """Two terms with calibrated tolerances measure their own distances."""
     config = ObjectiveConfig(terms=("temporal_hinge", "logistic_hinge"), tolerance="calibrated")
     (term,) = build_objectives(config, [4], [5])
     first, second = term.terms["temporal_hinge"].tolerance, term.terms["logistic_hinge"].tolerance
@@ -133,8 +133,7 @@ def test_wrong_settings_name_the_setting() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_step_on_a_gpu_waits_for_nothing(name: str) -> None:
-    """Loss and backward copy nothing to the host: CUDA's check for synchronisation stays silent, and the loss is the
-    CPU's."""
+    """Loss and backward do not synchronize, according to CUDA's check, and the loss equals the CPU's."""
     learners, h, known = setting(name, device="cuda")
     learners[0].loss(h, known)  # the first call sets up libraries
     torch.cuda.set_sync_debug_mode("error")

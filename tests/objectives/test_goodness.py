@@ -16,18 +16,18 @@ NOWHERE = torch.zeros(4, 4, dtype=torch.bool)
 
 
 def rows(real: list[bool] | None) -> Relation:
-    """A relation of four rows in which only `real` matters."""
+    """Return a relation of four rows in which only `real` matters."""
     mask = None if real is None else torch.tensor(real)
     return Relation(torch.empty(0, 2, dtype=torch.int64), NOWHERE, NOWHERE, mask)
 
 
 def softplus(x: float) -> float:
-    """log(1 + e^x)."""
+    """Return log(1 + e^x)."""
     return math.log1p(math.exp(x))
 
 
 def test_goodness_is_the_sum_or_the_mean_of_squares() -> None:
-    """(1, 2, 2) has goodness 9 as a sum and 3 as a mean; a map counts all its units, or those of each place."""
+    """(1, 2, 2) has goodness 9 as a sum and 3 as a mean; for a map, over all units or those at each position."""
     y = torch.tensor([[1.0, 2.0, 2.0]])
     assert goodness(y, "sum").tolist() == [9.0]
     assert goodness(y, "mean").tolist() == [3.0]
@@ -50,7 +50,7 @@ def test_threshold_loss_is_the_cross_entropy_of_a_probability() -> None:
 
 
 def test_symba_compares_each_real_row_with_its_own_negative() -> None:
-    """softplus(-alpha (g_pos - g_neg)), the k-th real row with the k-th synthetic one, wherever they stand."""
+    """softplus(-alpha (g_pos - g_neg)) of the k-th real row and the k-th synthetic one, in any order of rows."""
     g, real = torch.tensor([5.0, 1.0, 3.0, 2.5]), torch.tensor([True, False, True, False])
     expected = (softplus(-2 * (5 - 1)) + softplus(-2 * (3 - 2.5))) / 2
     assert symba_loss(g, real, alpha=2.0).item() == pytest.approx(expected)
@@ -67,7 +67,7 @@ def test_rows_without_a_partner_stand_in_no_pair() -> None:
 @pytest.mark.parametrize("form", ["sum", "mean"])
 @pytest.mark.parametrize("over", ["map", "position"])
 def test_a_step_down_the_loss_tells_real_from_synthetic(loss: str, form: str, over: str) -> None:
-    """Along minus the gradient the goodness of real rows rises and that of synthetic rows falls, in every form."""
+    """Gradient descent raises the goodness of real rows and lowers that of synthetic rows, in every form."""
     objective = Goodness(GoodnessConfig(form=form, loss=loss, over=over, alpha=1.0))
     z = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
     relation = rows([True, False, True, False])
@@ -82,7 +82,7 @@ def test_a_step_down_the_loss_tells_real_from_synthetic(loss: str, form: str, ov
 
 
 def test_the_sums_threshold_grows_with_the_units() -> None:
-    """theta is said for one unit: a sum over 12 units is held against 12 theta, their mean against theta."""
+    """theta is per unit: a sum over 12 units is compared with 12 theta, their mean with theta."""
     z = torch.full((4, 3, 2, 2), 1.5)
     relation = rows([True, True, False, False])
     loss, figures = Goodness(GoodnessConfig(loss="threshold", threshold=2.0, alpha=1.0))(z, relation)
@@ -94,7 +94,7 @@ def test_the_sums_threshold_grows_with_the_units() -> None:
 
 
 def test_what_cannot_be_is_said() -> None:
-    """No synthetic rows, positions of a vector, and settings out of range are errors that say what to do."""
+    """No synthetic rows, positions of a vector, and settings out of range are errors with a remedy."""
     with pytest.raises(ValueError, match="needs synthetic negatives"):
         Goodness(GoodnessConfig())(torch.ones(4, 3), rows(None))
     with pytest.raises(ValueError, match=r"needs maps \(N, C, H, W\)"):
@@ -104,7 +104,7 @@ def test_what_cannot_be_is_said() -> None:
 
 
 def test_a_layer_with_goodness_asks_for_mixtures() -> None:
-    """The sum of a layer's terms needs synthetic rows as soon as one of them does."""
+    """A layer's loss needs synthetic rows if any of its terms does."""
     (with_goodness,) = build_objectives(ObjectiveConfig(terms=("goodness", "temporal_hinge:0.5")), [3], [8])
     (without,) = build_objectives(ObjectiveConfig(), [3], [8])
     assert with_goodness.needs_mixtures

@@ -11,7 +11,7 @@ from seqff.objectives import build_head
 @pytest.mark.parametrize("name", ["linear", "mlp", "none"])
 @pytest.mark.parametrize("size", [(8, 10), (2, 3), (1, 1)])
 def test_the_embedding_does_not_depend_on_the_size_of_the_map(name: str, size: tuple[int, int]) -> None:
-    """Its width is that of the settings, and the gradient reaches every place."""
+    """Its width follows the settings, and the gradient reaches every position."""
     head = build_head(name, 3, grid=4, out=5, video=True, generator=torch.Generator().manual_seed(0))
     x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1), requires_grad=True)
     z = head(x)

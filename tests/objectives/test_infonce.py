@@ -17,7 +17,7 @@ BILINEAR = InfoNCEConfig(score="bilinear", temperature=1.0)
 
 
 def by_loops(scores: list[list[float]], ways: list[tuple[int, int]], *, same: bool) -> float:
-    """Mean of -log(exp(s_ab) / (exp(s_ab) + sum of exp(s_ak))), scores as a table."""
+    """Return the mean of -log(exp(s_ab) / (exp(s_ab) + sum of exp(s_ak))), given a table of scores."""
     each = []
     for a, b in ways:
         among = sum(math.exp(scores[a][k]) for k in negatives(a, same=same))
@@ -26,7 +26,7 @@ def by_loops(scores: list[list[float]], ways: list[tuple[int, int]], *, same: bo
 
 
 def test_cosine_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over pairs, both ways, and negatives give the same loss, for any mixture of negatives."""
+    """The loss equals loops over pairs in both directions and negatives, for any mixture of negatives."""
     z = embeddings()
     settings = InfoNCEConfig(temperature=0.5)
     loss, _ = InfoNCE(ObjectiveConfig(same_video=0.25, infonce=settings), 5)(z, relation())
@@ -40,7 +40,7 @@ def test_cosine_loss_equals_the_formula_written_as_loops() -> None:
 
 
 def test_bilinear_loss_equals_the_formula_written_as_loops() -> None:
-    """CPC: s_nk = z_k . W z_n on embeddings as they are; W is the weight over D."""
+    """CPC: s_nk = z_k . W z_n on unnormalized embeddings; W is the weight divided by D."""
     z = embeddings()
     term = InfoNCE(ObjectiveConfig(same_video=0.0, infonce=BILINEAR), 5, torch.Generator().manual_seed(1))
     loss, _ = term(z, relation())
@@ -64,7 +64,7 @@ def test_one_anchor_worked_by_hand() -> None:
 
 
 def test_equal_scores_give_the_logarithm_of_the_candidates() -> None:
-    """A net that tells nothing apart has loss log(n + 1) among n negatives: 12 rows of other videos here."""
+    """A constant net has loss log(n + 1) with n negatives: 12 rows of other videos here."""
     term = InfoNCE(ObjectiveConfig(same_video=0.0), 5)
     loss, figures = term(torch.ones(18, 5), relation())
     assert float(loss) == pytest.approx(math.log(13))
@@ -72,7 +72,7 @@ def test_equal_scores_give_the_logarithm_of_the_candidates() -> None:
 
 
 def test_rows_that_are_no_negatives_feel_no_force() -> None:
-    """Frames neither positive nor negative of any other row get no gradient."""
+    """Frames that are neither positive nor negative of any row get no gradient."""
     z = torch.randn(4, 4, requires_grad=True)
     same_video = torch.zeros(4, 4, dtype=torch.bool)
     same_video[0, 2] = same_video[2, 0] = True

@@ -13,12 +13,12 @@ from seqff.pairs import relate
 
 
 def softplus(x: float) -> float:
-    """log(1 + exp(x))."""
+    """Return log(1 + exp(x))."""
     return math.log1p(math.exp(x))
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over positives and negatives give the same loss."""
+    """The loss equals loops over positives and negatives."""
     z = embeddings()
     loss, _ = temporal_hinge(z, relation(), tolerance=0.7, margin=1.5, scale=3.0, negative_weight=2.0, same_video=0.25)
     u = (z / z.norm(dim=1, keepdim=True)).tolist()
@@ -60,7 +60,7 @@ def test_it_is_forward_forward_with_goodness_minus_distance() -> None:
 
 
 def test_divided_by_its_scale_it_tends_to_the_temporal_hinge() -> None:
-    """At s = 1000 loss / s and its gradient are those of the hinge, up to the rounding of the corner."""
+    """At s = 1000 loss / s and its gradient are those of the hinge, except near the corner."""
     z, known = embeddings(seed=2).requires_grad_(), relation()
     sharp, _ = temporal_hinge(z, known, tolerance=0.5, margin=1.5, scale=1000.0)
     hinge, _ = temporal_hinge(z, known, tolerance=0.5, margin=1.5)
@@ -71,7 +71,7 @@ def test_divided_by_its_scale_it_tends_to_the_temporal_hinge() -> None:
 
 
 def test_a_calibrated_tolerance_follows_the_positives() -> None:
-    """Given a Tolerance, the loss lets it learn from these positives and uses what it learnt."""
+    """A given Tolerance is updated from these positives, and its new value is used."""
     z, tolerance = embeddings(), Tolerance(quantile=0.5)
     loss, figures = temporal_hinge(z, relation(), tolerance=tolerance, margin=1.5, scale=1.0)
     fixed, _ = temporal_hinge(z, relation(), tolerance=float(tolerance.value), margin=1.5, scale=1.0)

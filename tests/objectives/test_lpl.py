@@ -14,7 +14,7 @@ from seqff.objectives.decorrelation import lpl_terms
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over pairs, dimensions and couples of dimensions give the same loss."""
+    """The loss equals loops over pairs, dimensions and pairs of dimensions."""
     z = embeddings(3)
     loss, _ = loss_of(z, "lpl", lpl=LPLConfig(weights=(2.0, 3.0, 5.0)))
     rows = z.tolist()
@@ -58,7 +58,7 @@ def test_the_hebbian_term_pushes_a_unit_away_from_its_mean() -> None:
 
 
 def test_a_single_dimension_has_no_couples() -> None:
-    """With D = 1 there is nothing to decorrelate, and nothing is divided by 0."""
+    """With D = 1 there is nothing to decorrelate, and no division by 0."""
     terms = lpl_terms(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [4.0]]))
     assert float(terms[2]) == 0
     assert all(bool(torch.isfinite(term)) for term in terms)

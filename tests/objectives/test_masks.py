@@ -8,7 +8,7 @@ from seqff.objectives.negatives import pick
 
 
 def test_a_pick_is_a_negative_and_a_row_without_any_is_said_to_have_none() -> None:
-    """Only columns that the mask allows are picked; an empty row is marked."""
+    """Only columns in the mask are picked; empty rows are marked."""
     mask = torch.rand(40, 30, generator=torch.Generator().manual_seed(0)) < 0.3
     mask[7] = False
     rows = torch.arange(40).repeat(3)
@@ -19,7 +19,7 @@ def test_a_pick_is_a_negative_and_a_row_without_any_is_said_to_have_none() -> No
 
 
 def test_picks_are_spread_over_all_negatives() -> None:
-    """A hundred rows with the same ten negatives pick each of them, none more than thrice its share."""
+    """A hundred rows with the same ten negatives pick each of them, none more than three times its share."""
     mask = torch.zeros(100, 20, dtype=torch.bool)
     mask[:, 5:15] = True
     found, _ = pick(mask, torch.arange(100))

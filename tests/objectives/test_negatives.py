@@ -20,12 +20,12 @@ CONTRASTIVE = ["temporal_hinge", "logistic_hinge", "infonce", "clapp"]
 
 
 def choose(kind: str = "all") -> Negatives:
-    """What chooses."""
+    """Return the selection of negatives."""
     return Negatives(ObjectiveConfig(negatives=kind), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
 
 
 def walk(number: int) -> tuple[torch.Tensor, Relation]:
-    """A batch of three of six videos at random times; each embedding holds its video and time."""
+    """Return a batch of three of six videos at random times, whose embeddings contain video and time."""
     random = torch.Generator().manual_seed(number)
     video = torch.randperm(6, generator=random)[:3].repeat_interleave(4)
     time = torch.randint(0, 12, (12,), generator=random)
@@ -33,14 +33,14 @@ def walk(number: int) -> tuple[torch.Tensor, Relation]:
 
 
 def test_by_default_all_negatives_of_the_batch_stand() -> None:
-    """The relation is the one that was given, and there is nothing to keep in a checkpoint."""
+    """The relation is returned unchanged, and there is no state to save."""
     known, negatives = relation(), choose()
     assert negatives(embeddings(), known) is known
     assert not negatives.state_dict()
 
 
 def test_hard_negatives_are_the_nearest_ones() -> None:
-    """For each row and kind the 8 of smallest distance, found by sorting; all, where there are no more."""
+    """For each row and kind the 8 of smallest distance, computed by sorting; all, if there are no more."""
     u, known = embeddings(), relation()
     among = choose("hard")(u, known)
     for chosen, mask in ((among.same_video, known.same_video), (among.other_video, known.other_video)):
@@ -51,7 +51,7 @@ def test_hard_negatives_are_the_nearest_ones() -> None:
 
 
 def test_sampled_negatives_are_8_of_each_kind_and_all_come_up_alike() -> None:
-    """Each draw takes 8 of the 12 rows of other videos, another 8 the next time, and in the long run each as often."""
+    """Each draw takes 8 of the 12 rows of other videos, different ones each time, and all equally often."""
     u, known, negatives = embeddings(), relation(), choose("sampled")
     draws = [negatives(u, known) for _ in range(400)]
     for draw in draws:
@@ -66,7 +66,7 @@ def test_sampled_negatives_are_8_of_each_kind_and_all_come_up_alike() -> None:
 
 @pytest.mark.parametrize("kind", ["all", "sampled", "hard"])
 def test_no_negative_is_false(kind: str) -> None:
-    """Whatever the choice: a negative is of another video, or of the same and at least `far` away."""
+    """For every choice, a negative is from another video, or from the same one at least `far` away."""
     negatives = choose(kind)
     for number in range(30):
         u, known = walk(number)
@@ -80,7 +80,7 @@ def test_no_negative_is_false(kind: str) -> None:
 
 @pytest.mark.parametrize("name", CONTRASTIVE)
 def test_every_contrastive_objective_uses_the_choice(name: str) -> None:
-    """With hard negatives its loss is that of all negatives of a relation with the hard ones alone."""
+    """The loss with hard negatives equals that with all negatives of a relation that has only the hard ones."""
     known = relation()
     u = torch.nn.functional.normalize(embeddings(), dim=1)
     rank = torch.cdist(u, u)
@@ -96,7 +96,7 @@ def test_every_contrastive_objective_uses_the_choice(name: str) -> None:
 
 
 def test_a_resumed_layer_draws_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    """The draws come back from a checkpoint: the next steps give the same bits."""
+    """Draws are restored from a checkpoint: the next steps are bit-identical."""
     config = small_config()
     objective = dataclasses.replace(config.objective, negatives="sampled", same_video=0.5)
     config = dataclasses.replace(config, objective=objective)

@@ -21,12 +21,12 @@ CONFIG = ObjectiveConfig(
 
 
 def maps() -> torch.Tensor:
-    """(18, 2, 4, 3), a layer's input."""
+    """Return a layer's input, (18, 2, 4, 3)."""
     return torch.randn(18, 2, 4, 3, generator=torch.Generator().manual_seed(0))
 
 
 def softplus(x: float) -> float:
-    """log(1 + exp(x))."""
+    """Return log(1 + exp(x))."""
     return math.log1p(math.exp(x))
 
 
@@ -46,7 +46,7 @@ def test_sums_are_of_standardised_positives_and_negatives() -> None:
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over sums and places of their maps give the same loss."""
+    """The loss equals loops over sums and positions of their maps."""
     term, known = SCFF(CONFIG), relation()
     layer = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU())
     out = layer(term.compose(maps(), known)).detach()
@@ -72,12 +72,12 @@ def test_losses_worked_by_hand() -> None:
 
 
 def test_a_kind_of_negatives_without_a_share_costs_no_forward_pass() -> None:
-    """With negatives of one kind the layer sees two sums for each positive, not three."""
+    """With negatives of one kind the layer gets two sums per positive, not three."""
     assert len(SCFF(ObjectiveConfig(same_video=0.0)).compose(maps(), relation())) == 30
 
 
 def test_without_positives_the_layer_still_has_something_to_run_on() -> None:
-    """One row goes through, and the loss is 0, with a graph."""
+    """One row is passed through, and the loss is 0, with a graph."""
     term, layer = SCFF(CONFIG), nn.Conv2d(2, 3, 1)
     out = layer(term.compose(maps(), without_positives()))
     loss, figures = term(out, without_positives())
@@ -88,7 +88,7 @@ def test_without_positives_the_layer_still_has_something_to_run_on() -> None:
 
 
 def test_training_raises_the_goodness_of_positives_above_that_of_negatives() -> None:
-    """A layer trained on sums tells those of two alike frames from those of two videos."""
+    """A layer trained on sums distinguishes sums of similar frames from sums of different videos."""
     h = torch.randn(3, 8, 4, 4, generator=torch.Generator().manual_seed(1))[VIDEO]
     h = h + 0.1 * torch.randn(18, 8, 4, 4, generator=torch.Generator().manual_seed(2))
     term, layer = SCFF(ObjectiveConfig(same_video=0.0)), nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())

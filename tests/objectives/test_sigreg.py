@@ -14,7 +14,7 @@ from seqff.objectives.sigreg import DIRECTIONS, SIGReg, epps_pulley
 
 
 def test_distance_equals_the_formula_written_as_loops() -> None:
-    """Complex numbers, one variable and one argument at a time, give the same distance."""
+    """The distance equals loops over variables and arguments with complex numbers."""
     x = torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
     knots = [-5 + 10 * k / 16 for k in range(17)]
     for variable, distance in enumerate(epps_pulley(x).tolist()):
@@ -28,7 +28,7 @@ def test_distance_equals_the_formula_written_as_loops() -> None:
 
 
 def test_the_loss_is_its_two_terms() -> None:
-    """The positives' part is the mean squared distance of both rows from their mean, looped over pairs."""
+    """The prediction term equals a loop over pairs of the squared distance of both rows from their mean."""
     z = embeddings(3)
     loss, figures = SIGReg(0.25, torch.Generator().manual_seed(0))(z, relation())
     rows = z.tolist()
@@ -41,7 +41,7 @@ def test_the_loss_is_its_two_terms() -> None:
 
 
 def test_normal_embeddings_are_nearest() -> None:
-    """A standard normal cloud is nearer than one that is shrunk, stretched, moved, uniform or collapsed to a line."""
+    """A standard normal sample is closer than a shrunk, stretched, shifted, uniform or collapsed one."""
     term = SIGReg(0.05, torch.Generator().manual_seed(0))
     z = torch.randn(512, 16, generator=torch.Generator().manual_seed(1))
     others = [0.5 * z, 2 * z, z + 1, torch.sign(z) * 1.7, z[:, :1].expand(-1, 16), torch.zeros(512, 16)]
@@ -51,7 +51,7 @@ def test_normal_embeddings_are_nearest() -> None:
 
 
 def test_directions_are_spread_and_new_at_every_step() -> None:
-    """Unit length, in all directions alike, another set at the next step, the same again from the same draw."""
+    """Unit length, isotropic, different at the next step, and reproducible from the same draw counter."""
     term = SIGReg(0.05, torch.Generator().manual_seed(0))
     first, second = term.directions(8), term.directions(8)
     assert torch.allclose(first.norm(dim=0), torch.ones(DIRECTIONS), atol=1e-5)

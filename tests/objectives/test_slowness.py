@@ -37,7 +37,7 @@ def test_one_dimension_worked_by_hand() -> None:
 
 
 def test_no_invertible_linear_map_changes_it() -> None:
-    """Shrinking, turning or shearing the embedding is no way to a smaller loss."""
+    """Shrinking, rotating or shearing the embedding does not lower the loss."""
     z = embeddings(3)
     x, y = z[[a for a, _ in pairs()]], z[[b for _, b in pairs()]]
     shear = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.1, 0.5], [0.3, 0.0, 3.0]])
@@ -47,7 +47,7 @@ def test_no_invertible_linear_map_changes_it() -> None:
 
 
 def test_a_dead_dimension_counts_as_fast() -> None:
-    """Giving up one of two slow directions raises the loss to about that of noise, (0 + 2) / 2."""
+    """Collapsing one of two slow directions raises the loss to about that of noise, (0 + 2) / 2."""
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     dead = x * torch.tensor([1.0, 0.0])
     assert float(slowness(x, x, noise=0.01)) < 0.05

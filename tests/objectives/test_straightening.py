@@ -31,7 +31,7 @@ def test_cosines_equal_loops_over_successive_pairs() -> None:
 
 
 def test_straight_bent_and_turning_back() -> None:
-    """A straight way has cosine 1, a right angle 0, there and back -1; without successive pairs it is 0."""
+    """A straight path has cosine 1, a right angle 0, a reversal -1; without successive pairs it is 0."""
     straight = torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]])
     bent = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 3.0]])
     back = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])

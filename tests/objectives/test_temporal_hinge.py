@@ -10,13 +10,13 @@ from seqff.pairs import relate
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Random embeddings of three videos of eight frames."""
+    """Return random embeddings of three videos of eight frames."""
     z = torch.randn(24, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return z, torch.arange(24) // 8, torch.arange(24) % 8
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over all pairs of rows give the same loss and the same figures."""
+    """Loss and metrics equal loops over all pairs of rows."""
     z, video, time = batch()
     loss, figures = temporal_hinge(
         z, relate(video, time, gap=2, far=5), tolerance=0.7, margin=1.5, negative_weight=2.0, same_video=0.25
@@ -46,7 +46,7 @@ def test_loss_equals_the_formula_written_as_loops() -> None:
 
 
 def test_frames_in_between_feel_no_force() -> None:
-    """Frames of one video that are neither gap apart nor far apart do not move each other."""
+    """Frames of one video that are neither `gap` nor `far` apart have no gradient on each other."""
     z, time = torch.randn(2, 4, requires_grad=True), torch.tensor([0, 3])
     relation = relate(torch.zeros(2, dtype=torch.long), time, gap=1, far=5)
     loss, _ = temporal_hinge(z, relation, tolerance=0.0, margin=4.0)
@@ -74,7 +74,7 @@ def test_a_batch_without_a_kind_of_pair_is_finite() -> None:
 
 
 def test_embeddings_of_zero_give_finite_gradients() -> None:
-    """A layer of which every unit is dead gives zeros; the loss and its gradient stay finite."""
+    """A layer with only dead units outputs zeros; the loss and its gradient stay finite."""
     z = torch.zeros(4, 3, requires_grad=True)
     relation = relate(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), gap=1, far=2)
     loss, _ = temporal_hinge(z, relation, tolerance=0.1, margin=1.0)

@@ -19,13 +19,13 @@ from seqff.objectives import Tolerance, build_tolerances
     ],
 )
 def test_given_tolerances_are_what_they_are(setting: Tolerances, found: list[float]) -> None:
-    """Falling by one factor from layer to layer, one number for all, or one for each; whatever the distances."""
+    """Falling in geometric steps, one number for all, or one per layer, whatever the distances."""
     tolerances = build_tolerances(setting, 4)
     assert [float(t.track(torch.ones(5))) for t in tolerances] == pytest.approx(found)
 
 
 def test_calibrated_asks_for_fewer_positives_within_from_layer_to_layer() -> None:
-    """Half of them in the first layer, 30 % in the last, linear between."""
+    """Half of the positives in the first layer, 30 % in the last, linear in between."""
     distances = torch.arange(101) / 100
     found = [float(t.track(distances)) for t in build_tolerances("calibrated", 3)]
     assert found == pytest.approx([0.5, 0.4, 0.3])
@@ -42,7 +42,7 @@ def test_calibrated_tolerance_is_the_quantile_and_follows_it() -> None:
 
 
 def test_a_calibration_before_training_measures_all_its_batches_at_once() -> None:
-    """Meanwhile distances are only kept; the estimate is then their quantile, and tracking starts from it."""
+    """Calibration only collects distances; the estimate is then their quantile, and tracking starts there."""
     tolerance = Tolerance(quantile=0.5)
     tolerance.start_calibration()
     for start in (0, 20, 40):

@@ -15,7 +15,7 @@ from seqff.objectives.decorrelation import vicreg_terms
 
 
 def test_loss_equals_the_formula_written_as_loops() -> None:
-    """Loops over pairs, dimensions and couples of dimensions give the same loss and figures."""
+    """Loss and metrics equal loops over pairs, dimensions and pairs of dimensions."""
     z = embeddings(3)
     loss, metrics = loss_of(z, "vicreg", tolerance=0.1, vicreg=VICRegConfig(weights=(2.0, 3.0, 5.0)))
     rows = z.tolist()
@@ -46,7 +46,7 @@ def test_two_pairs_worked_by_hand() -> None:
 
 
 def test_a_tolerance_lets_positives_differ() -> None:
-    """Of mean squares 0 and 2 with a tolerance of 0.5, what is left is 0 and 1.5: 0.75 on average."""
+    """Mean squares of 0 and 2 with a tolerance of 0.5 cost 0 and 1.5: 0.75 on average."""
     x, y = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 2.0]])
     assert float(vicreg_terms(x, y, tolerance=0.5)[0]) == pytest.approx(0.75)
     assert float(vicreg_terms(x, y, tolerance=Tolerance(0.5))[0]) == pytest.approx(0.75)
@@ -59,7 +59,7 @@ def test_a_tolerance_lets_positives_differ() -> None:
 
 
 def test_collapse_costs_what_the_variance_term_says() -> None:
-    """All rows alike: no invariance or covariance to pay, and almost 1 in the variance."""
+    """For equal rows invariance and covariance are 0, and the variance term is almost 1."""
     invariance, variance, covariance = vicreg_terms(torch.ones(6, 4), torch.ones(6, 4))
     assert float(invariance) == float(covariance) == 0
     assert float(variance) == pytest.approx(0.99)

@@ -17,7 +17,7 @@ from seqff.transform import FrameTransform
 
 @torch.no_grad()
 def test_the_term_has_a_head_of_its_own_on_the_mean_of_the_map() -> None:
-    """It sees nothing of where things are, the hinge beside it nothing of its embedding; both add up."""
+    """It is independent of positions, the hinge is independent of its embedding, and both losses are summed."""
     config = ObjectiveConfig(terms=("temporal_hinge", "video_infonce:2"), head_out=5)
     head = build_head("mlp", 4, grid=2, out=5, video=True, generator=torch.Generator().manual_seed(0))
     maps = torch.rand(18, 4, 6, 6, generator=torch.Generator().manual_seed(1))
@@ -36,7 +36,7 @@ def test_the_term_has_a_head_of_its_own_on_the_mean_of_the_map() -> None:
 
 @torch.no_grad()
 def test_each_kind_of_term_has_channels_of_its_own() -> None:
-    """With three of four channels for the cells, the fourth moves the video embedding alone, and they nothing of it."""
+    """With three of four channels for the cells, the fourth affects only the video embedding, and the three do not."""
     head = build_head("linear", 4, grid=2, out=5, video=True, split=3)
     maps = torch.rand(18, 4, 6, 6, generator=torch.Generator().manual_seed(1))
     z = head(maps)
@@ -62,7 +62,7 @@ def test_each_kind_of_term_has_channels_of_its_own() -> None:
 def test_channels_are_shared_out_where_there_are_both_kinds(
     terms: tuple[str, ...], share: float, split: list[int]
 ) -> None:
-    """A share of 8 and of 12 channels is for the terms between videos; all where one kind is alone."""
+    """A share of 8 and of 12 channels is for terms between videos; all channels if there is only one kind."""
     encoder = EncoderConfig(widths=(8, 12), kernels=(3, 3), strides=(2, 1), pools=(1, 1))
     config = TrainConfig(encoder=encoder, objective=ObjectiveConfig(terms=terms, video_channels=share, grid=(2,)))
     learners = build_learners(build_encoder(encoder, FrameTransform(16, 16), seed=0), config, seed=0)

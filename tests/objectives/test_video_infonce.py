@@ -14,7 +14,7 @@ from seqff.pairs import relate
 
 
 def test_it_is_the_formula() -> None:
-    """Loops over all pairs give the loss; frames nearer than `far` that are no positives do not count."""
+    """The loss equals loops over all pairs; frames closer than `far` that are not positives do not count."""
     z, known = embeddings(), relation()
     u = (z / z.norm(dim=1, keepdim=True)).double()
     losses, nearest = [], []
@@ -32,7 +32,7 @@ def test_it_is_the_formula() -> None:
 
 
 def test_by_hand() -> None:
-    """Two videos of two equal frames at right angles: cosine 1 against two of 0."""
+    """Two videos, each of two equal frames, orthogonal to each other: cosine 1 against two of 0."""
     z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     known = relate(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), gap=1, far=5)
     loss, accuracy = video_infonce(z, *video_pairs(known), temperature=0.5)
