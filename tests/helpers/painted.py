@@ -1,7 +1,7 @@
 """Clips whose frames show their own numbers, so that tests can check which frame they got.
 
 The number is painted in 4 x 4 blocks: bit b, least significant first, is the block in row b // 4 and column b % 4,
-    white for 1.
+white for 1.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def test_augmentation_is_shared_by_what_the_setting_says() -> None:
 
 @pytest.mark.parametrize("photometric", ["independent", "clip", "shared"])
 def test_other_devices_change_colors_alike(photometric: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is done where OpenCV cannot work gives the same frames from the same draws, up to rounding."""
+    """The implementation without OpenCV gives the same frames from the same draws, up to rounding."""
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 20, 22, 3), dtype=np.uint8))
     time, config = np.array([0, 1, 2, 7, 8, 9]), replace(CONFIG, photometric=photometric, color_jitter=1.0)  # type: ignore[arg-type]
     found = []
@@ -45,7 +45,7 @@ def test_other_devices_change_colors_alike(photometric: str, monkeypatch: pytest
 
 
 def test_brightness_is_a_gain_and_an_offset_of_grey_levels() -> None:
-    """A frame of changed brightness is an affine function of its grey levels, within the bounds that config states."""
+    """Brightness changes are affine functions of gray levels, within the configured bounds."""
     frames = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(2, 16, 16, 3)
     transform = FrameTransform(16, 16)
     config = PairsConfig(crop=1.0, flip=False, brightness=0.2, color_jitter=0.0, photometric="shared")
@@ -59,7 +59,7 @@ def test_brightness_is_a_gain_and_an_offset_of_grey_levels() -> None:
 
 
 def test_exposure_and_colors_are_of_each_frame_where_crops_are_of_the_video() -> None:
-    """By default a pixel of one frame is the same affine function of that pixel of another, and never the same."""
+    """By default frames differ by an affine function of their pixels, which is never the identity."""
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8))
     first, *others = augment(
         frames.repeat(8, 1, 1, 1), SMALL, PairsConfig(crop=0.7, color_jitter=1.0), np.random.default_rng(2)
@@ -72,7 +72,7 @@ def test_exposure_and_colors_are_of_each_frame_where_crops_are_of_the_video() ->
 
 
 def test_colors_change_around_the_axis_of_greys() -> None:
-    """Greys and the mean of the three channels stay; a fifth is grey, the rest within the bounds that config states."""
+    """Grays and the mean of the channels are unchanged; a fifth becomes gray, the rest stays within the bounds."""
     count = 2000
     frames = torch.tensor([[[200, 120, 40], [90, 90, 90]]], dtype=torch.uint8).expand(count, 1, 2, 3)
     transform = FrameTransform(1, 2)

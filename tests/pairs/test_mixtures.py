@@ -12,7 +12,7 @@ from seqff.pairs.mixtures import blur_matrix, choose_by_weight, hybrid_masks, hy
 
 
 def blurred(bits: torch.Tensor) -> torch.Tensor:
-    """Once [1/4, 1/2, 1/4] down and across, borders mirrored: the paper's step, spelt out."""
+    """Blur once by [1/4, 1/2, 1/4] along both axes with mirrored borders, as in the paper."""
     for axis in (0, 1):
         first, last = bits.narrow(axis, 0, 1), bits.narrow(axis, bits.shape[axis] - 1, 1)
         wide = torch.cat([first, bits, last], dim=axis)
@@ -22,7 +22,7 @@ def blurred(bits: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_blur_matrix_is_blurring_again_and_again() -> None:
-    """Six blurs by [1/4, 1/2, 1/4] both ways are one product with the matrix on each side."""
+    """Six blurs by [1/4, 1/2, 1/4] along both axes equal one product with the matrix on each side."""
     bits = torch.rand(9, 14, generator=torch.Generator().manual_seed(0))
     expected = bits
     for _ in range(6):
@@ -32,7 +32,7 @@ def test_a_blur_matrix_is_blurring_again_and_again() -> None:
 
 @pytest.mark.parametrize("size", [28, 64])
 def test_masks_are_half_and_half_in_large_regions(size: int) -> None:
-    """Half of the pixels are true on average, also at the border, and neighbours rarely differ, at any size alike."""
+    """Half of the pixels are true on average, also at the border, and neighbors rarely differ, at any size."""
     masks = hybrid_masks(400, size, size, np.random.default_rng(0))
     assert masks.shape == (400, size, size)
     assert masks.dtype == torch.bool
@@ -40,7 +40,7 @@ def test_masks_are_half_and_half_in_large_regions(size: int) -> None:
     assert masks[:, 0].float().mean().item() == pytest.approx(0.5, abs=0.04)
     assert masks.flatten(1).any(dim=1).all()
     assert not masks.flatten(1).all(dim=1).any()
-    borders = (masks[:, :, 1:] != masks[:, :, :-1]).float().sum(dim=2).mean().item()  # a row crosses so many
+    borders = (masks[:, :, 1:] != masks[:, :, :-1]).float().sum(dim=2).mean().item()  # borders per row
     assert 2 < borders < 8
     assert (masks[0] != masks[1]).any()
 
@@ -55,7 +55,7 @@ def test_a_hybrid_is_one_picture_inside_the_mask_and_the_other_outside() -> None
 
 
 def batch() -> tuple[FrameBatch, Relation]:
-    """Three videos of six frames; every frame is one grey level of its own."""
+    """Return three videos of six frames, each frame with its own gray level."""
     frames = torch.arange(18.0)[:, None, None, None].expand(18, 3, 12, 12)
     made = FrameBatch(frames.contiguous(), torch.arange(18) // 6, torch.arange(18) % 6, shot=torch.zeros(18).long())
     return made, made.relation(gap=1, far=3)
@@ -63,7 +63,7 @@ def batch() -> tuple[FrameBatch, Relation]:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_mixtures_are_of_far_frames_only(share: float) -> None:
-    """A mixture shows its own row and one distant frame: of the same video in about `same_video` of the cases."""
+    """A mixture blends its row with one distant frame, a share of about `same_video` of them from the same video."""
     frames, relation = batch()
     same = total = 0
     for seed in range(20):
@@ -83,7 +83,7 @@ def test_mixtures_are_of_far_frames_only(share: float) -> None:
 
 
 def test_mixtures_stand_in_no_other_relation() -> None:
-    """They are not real, and no mask or pair of the relation names them; shots and times go with the rows."""
+    """Mixtures are not real and have no relations; shots and times are those of their rows."""
     frames, relation = batch()
     mixed, wide = with_mixtures(frames, relation, np.random.default_rng(0))
     assert wide.real is not None
@@ -100,7 +100,7 @@ def test_mixtures_stand_in_no_other_relation() -> None:
 
 
 def test_mixtures_are_a_function_of_their_seed() -> None:
-    """The same (seed, step) gives the same mixtures bit for bit, so a resumed run sees them; other steps others."""
+    """The same (seed, step) gives bit-identical mixtures, also in a resumed run; other steps give others."""
     frames, relation = batch()
     first, again, other = (
         with_mixtures(frames, relation, np.random.default_rng([7, step]))[0].frames for step in (3, 3, 4)
@@ -110,7 +110,7 @@ def test_mixtures_are_a_function_of_their_seed() -> None:
 
 
 def test_a_row_without_the_wanted_kind_of_partner_takes_the_other() -> None:
-    """Where no frame of the same video is far, partners are from other videos even at same_video=1, and vice versa."""
+    """Without distant frames of the same video, partners are from other videos even at same_video=1, and vice versa."""
     frames, _ = batch()
     relation = frames.relation(gap=1, far=50)
     mixed, _ = with_mixtures(frames, relation, np.random.default_rng(0), same_video=1.0)
@@ -119,14 +119,14 @@ def test_a_row_without_the_wanted_kind_of_partner_takes_the_other() -> None:
 
 
 def test_choices_follow_their_weights() -> None:
-    """A weight of 0 is never chosen, not even at the ends of the draws, and the rest in proportion."""
+    """Columns of weight 0 are never chosen, not even by extreme draws, and the others in proportion."""
     draws = torch.linspace(0, 1, 1001, dtype=torch.float64)[:-1]
     chosen = choose_by_weight(torch.tensor([[0.0, 3.0, 0.0, 1.0, 0.0]]).expand(1000, -1), draws)
     assert torch.bincount(chosen, minlength=5).tolist() == [0, 750, 0, 250, 0]
 
 
 def test_the_first_pixels_are_the_label() -> None:
-    """One-hot for a label, 1 / K each for the neutral one; the rest of the picture and the original stay."""
+    """One-hot for a label, 1 / K each for the neutral one; the rest of the image and the original are unchanged."""
     x = torch.rand(2, 6)
     before = x.clone()
     labelled = label_in_input(x, torch.tensor([2, 0]), 4)
@@ -139,7 +139,7 @@ def test_the_first_pixels_are_the_label() -> None:
 
 
 def test_a_wrong_label_is_never_the_right_one() -> None:
-    """Whatever the net believes: alike weights give all other labels, and certainty in the right label a wrong one."""
+    """Uniform weights give all other labels, and certainty in the right label still gives a wrong one."""
     y = torch.arange(4).repeat(500)
     draws = torch.from_numpy(np.random.default_rng(0).random(2000))
     alike = wrong_labels(y, draws, torch.ones(1, 4))

@@ -16,7 +16,7 @@ CONFIG = PairsConfig(videos_per_batch=4, buffer_videos=8, clips_per_video=2, cli
 
 
 def test_same_seed_same_visits_in_any_order() -> None:
-    """Asking for visit 17 first or last gives the same frames; another seed gives others."""
+    """Visit 17 has the same frames whether requested first or last; another seed gives others."""
     frames = list(range(20, 50))
     one, two, other = Plan(frames, CONFIG, 1), Plan(frames, CONFIG, 1), Plan(frames, CONFIG, 2)
     later = one.visit(9, 5)
@@ -41,7 +41,7 @@ def test_an_epoch_visits_every_video_and_a_round_none_twice() -> None:
 
 
 def test_visits_stay_inside_the_video_and_hold_pairs() -> None:
-    """Every use gives frames that exist, ascending, with at least one pair gap apart, from every section."""
+    """Every use gives existing frames, ascending, with at least one pair `gap` apart, from every section."""
     for length in (5, 6, 9, 40, 500):
         plan = Plan([length] * 4, CONFIG, 3)
         for slot in range(4):
@@ -75,13 +75,13 @@ def test_dealing_uses_every_use_once_and_no_video_twice_in_a_batch() -> None:
     ],
 )
 def test_impossible_plans_are_refused(frames: list[int], config: PairsConfig, message: str) -> None:
-    """The error says what does not fit."""
+    """The error names the setting."""
     with pytest.raises(ValueError, match=message):
         Plan(frames, config, 0)
 
 
 def test_clips_are_as_long_as_the_gap_needs() -> None:
-    """Another gap needs no other setting beside it: every frame of these clips is in one pair at most."""
+    """Another gap needs no other setting: every frame of these clips is in at most one pair."""
     visit = Plan([60, 60], PairsConfig(gap=4, clips_per_video=1), 0).visit(0, 0)
     for use in visit.uses:
         assert np.diff(visit.indices[use]).tolist() == [1, 1, 1, 1]
@@ -104,7 +104,7 @@ def test_long_videos_are_visited_in_proportion(weights: Literal["frame", "sqrt"]
 
 
 def test_one_long_video_is_never_twice_in_a_batch() -> None:
-    """A video with nearly all frames is in every batch, once; every use of every visit is dealt once."""
+    """A video with nearly all frames is in every batch, once; every use of every visit occurs once."""
     plan = Plan([10_000, *[20] * 19], replace(CONFIG, weights="frame"), 0)
     assert plan.groups == 2
     for number in range(6):

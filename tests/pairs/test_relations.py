@@ -9,7 +9,7 @@ from seqff.pairs import relate
 
 
 def test_each_pair_of_rows_is_what_its_times_say() -> None:
-    """Exactly gap apart: positive; at least far apart or other video: negative; all else: neither."""
+    """Exactly `gap` apart: positive; at least `far` apart or other video: negative; everything else: neither."""
     video, time = torch.tensor([0, 0, 0, 0, 1, 1]), torch.tensor([0, 2, 3, 9, 0, 2])
     relation = relate(video, time, gap=2, far=6)
     assert relation.positive.tolist() == [[0, 1], [4, 5]]

@@ -47,24 +47,24 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def take(batches: Iterator[FrameBatch], count: int) -> list[FrameBatch]:
-    """The next batches."""
+    """Return the next batches."""
     return list(itertools.islice(batches, count))
 
 
 def same(one: FrameBatch, two: FrameBatch) -> bool:
-    """Whether two batches are equal bit for bit."""
+    """Return whether two batches are bit-identical."""
     pairs = zip((one.frames, one.video, one.time), (two.frames, two.video, two.time), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
 def without(manifest: Manifest, folder: Path) -> Manifest:
-    """The same manifest over a copy of the videos that a test may spoil."""
+    """Return the same manifest over a copy of the videos that a test may damage."""
     shutil.copytree(manifest.root, folder)
     return replace(manifest, root=folder)
 
 
 def test_resuming_in_the_middle_decodes_one_round_and_goes_on_alike(manifest: Manifest, tmp_path: Path) -> None:
-    """From batch 1001 on (round 500, its second batch) the 4 videos of that round are enough: all others are gone."""
+    """From batch 1001 on (the second of round 500) the 4 videos of that round suffice: all others are deleted."""
     stream = PairStream(manifest, SMALL, CONFIG, seed=0)
     before = take(stream.batches(998), 6)
     few = without(manifest, tmp_path / "videos")
@@ -96,7 +96,7 @@ def test_a_small_set_is_decoded_once(manifest: Manifest, tmp_path: Path, monkeyp
 
 
 def test_frames_are_augmented_on_the_device(manifest: Manifest) -> None:
-    """All of it: the stand-in for one has no numbers, so that nothing can come back. Coordinates stay on the CPU."""
+    """Everything runs on the device: a fake one without values, to detect reads. Coordinates stay on the CPU."""
     config = replace(CONFIG, color_jitter=0.5)
     there = next(PairStream(manifest, SMALL, config, seed=0, device="meta").batches())
     here = next(PairStream(manifest, SMALL, config, seed=0).batches())
@@ -106,7 +106,7 @@ def test_frames_are_augmented_on_the_device(manifest: Manifest) -> None:
 
 
 def test_ranks_share_the_rounds_of_one_epoch(manifest: Manifest) -> None:
-    """Two ranks see what one process sees, rounds in turn: in an epoch every video once, none in both."""
+    """Two ranks share the rounds of one process in turn: in an epoch every video once, none in both."""
     alone = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 8)
     ranks = [PairStream(manifest, SMALL, CONFIG, seed=0, rank=rank, world=2) for rank in (0, 1)]
     shared = [take(stream.batches(), 4) for stream in ranks]
@@ -121,7 +121,7 @@ def test_ranks_share_the_rounds_of_one_epoch(manifest: Manifest) -> None:
 def test_a_lost_file_is_replaced_alike_with_and_without_workers_and_the_limit_holds(
     manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One video of eight gone: named once, same batches; a second one gone is above max_bad=0.2, and both are named."""
+    """One missing video of eight: reported once, same batches; a second exceeds max_bad=0.2, and both are named."""
     spoilt = without(manifest, tmp_path / "videos")
     paths = [entry.path for entry in spoilt.usable]
     (spoilt.root / paths[2]).unlink()
@@ -138,7 +138,7 @@ def test_a_lost_file_is_replaced_alike_with_and_without_workers_and_the_limit_ho
 
 
 def test_when_nothing_can_be_read_it_stops(manifest: Manifest, tmp_path: Path) -> None:
-    """All files gone, and a limit that allows it: ten failures in a row, the last with its cause."""
+    """All files missing within the limit: an error after ten consecutive failures, with the last cause."""
     spoilt = without(manifest, tmp_path / "videos")
     shutil.rmtree(spoilt.root)
     with pytest.raises(SeqffError, match=r"10 videos in a row.*mp4: gone since"):
@@ -146,7 +146,7 @@ def test_when_nothing_can_be_read_it_stops(manifest: Manifest, tmp_path: Path) -
 
 
 def hanging_stream(manifest: Manifest, tmp_path: Path, timeout_seconds: float) -> tuple[PairStream, Path]:
-    """A stream with one decoding process, and its first video: a pipe, which blocks whoever opens it."""
+    """Return a stream with one decoding process, and its first video: a pipe that blocks on opening."""
     spoilt = without(manifest, tmp_path / "videos")
     hanging = int(PairStream(manifest, SMALL, CONFIG, seed=0).plan.videos(0)[0])
     entries = list(spoilt.entries)
@@ -160,7 +160,7 @@ def hanging_stream(manifest: Manifest, tmp_path: Path, timeout_seconds: float) -
 
 @needs_pipes
 def test_a_hanging_file_is_named(manifest: Manifest, tmp_path: Path) -> None:
-    """A pipe nobody writes to: the stream ends with its name, not in silence."""
+    """If a worker hangs on a pipe, the stream ends with an error that names it."""
     stream, pipe = hanging_stream(manifest, tmp_path, 2)
     with pytest.raises(VideoError, match=r"the reader hangs, no frame in 2 s.*reader: pyav") as caught:
         next(stream.batches())
@@ -169,14 +169,14 @@ def test_a_hanging_file_is_named(manifest: Manifest, tmp_path: Path) -> None:
 
 @needs_pipes
 def test_a_decoding_process_that_dies_names_what_it_read(manifest: Manifest, tmp_path: Path) -> None:
-    """It is killed while it reads, as by the out-of-memory killer."""
+    """A worker killed while reading, as by the out-of-memory killer."""
     stream, pipe = hanging_stream(manifest, tmp_path, 60)
-    others = multiprocessing.active_children()  # of earlier tests
+    others = multiprocessing.active_children()  # left by earlier tests
 
     def kill() -> None:
         while True:
             try:
-                os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)  # an error until somebody reads
+                os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)  # an error until there is a reader
                 break
             except OSError:
                 time.sleep(0.02)
@@ -191,7 +191,7 @@ def test_a_decoding_process_that_dies_names_what_it_read(manifest: Manifest, tmp
 
 
 def test_copies_share_an_identity_whatever_became_of_the_original(manifest: Manifest) -> None:
-    """Two copies of a file that is not in the list are one video to the relations; nothing but copies is refused."""
+    """Copies of a file are one video in relations; a set of copies of one video is refused."""
     first, *others = manifest.usable
     copies = [replace(first, path=f"copy{n}.mp4", duplicate_of=first.path) for n in (1, 2)]
     stream = PairStream(replace(manifest, entries=(*others, *copies)), SMALL, CONFIG, seed=0)
@@ -215,7 +215,7 @@ def test_copies_share_an_identity_whatever_became_of_the_original(manifest: Mani
 def test_what_the_videos_cannot_give_is_said_at_once(
     manifest: Manifest, caplog: pytest.LogCaptureFixture, change: Any, arguments: Any, message: str
 ) -> None:
-    """A warning at construction, and batches all the same."""
+    """A warning at construction, but batches are still made."""
     with caplog.at_level(logging.WARNING):
         PairStream(manifest, SMALL, CONFIG, seed=0)
         assert not caplog.records
@@ -227,13 +227,14 @@ def test_what_the_videos_cannot_give_is_said_at_once(
 
 @pytest.mark.parametrize("arguments", [{"workers": -1}, {"rank": 2, "world": 2}, {"world": 0}, {"timeout_seconds": 0}])
 def test_impossible_arguments_are_refused(manifest: Manifest, arguments: Any) -> None:
-    """With the values given and what is allowed."""
+    """The error states the given values and what is allowed."""
     with pytest.raises(ValueError, match="workers must be at least 0"):
         PairStream(manifest, SMALL, CONFIG, seed=0, **arguments)
 
 
 def test_a_video_of_short_shots_is_left_out_by_name(manifest: Manifest, caplog: pytest.LogCaptureFixture) -> None:
-    """Cuts after every second frame leave no pair of gap 2: named, not trained on; with skip="none" it is."""
+    """A video with cuts after every second frame has no pair of gap 2: reported and skipped, but used with
+    skip="none"."""
     cut = replace(manifest.usable[0], cut_runs=((1, 1), (2, 7)))
     given = replace(manifest, entries=(cut, *manifest.entries[1:]))
     stream = PairStream(given, SMALL, CONFIG, seed=0)
@@ -244,7 +245,7 @@ def test_a_video_of_short_shots_is_left_out_by_name(manifest: Manifest, caplog: 
 
 
 def test_seconds_reach_the_batch(manifest: Manifest) -> None:
-    """At 25 frames per second 0.08 s is a gap of 2 frames: the same positives, found by time."""
+    """At 25 frames per second 0.08 s is a gap of 2 frames: the same positives, by time."""
     config = replace(CONFIG, gap="0.08s", far="0.24s")
     for by_time, by_frames in zip(
         take(PairStream(manifest, SMALL, config, seed=0).batches(), 3),
@@ -260,7 +261,7 @@ def test_seconds_reach_the_batch(manifest: Manifest) -> None:
 def test_the_cache_changes_nothing_but_the_time(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """u8: batches equal bit for bit, from files that outlive the videos' decoding; filled ahead or on the way."""
+    """u8: bit-identical batches from cached files, filled in advance or on demand."""
     plain = take(PairStream(manifest, SMALL, CONFIG, seed=0).batches(), 4)
     monkeypatch.setenv("SEQFF_CACHE", str(tmp_path))
     config = replace(CONFIG, cache="u8")
@@ -276,7 +277,7 @@ def test_the_cache_changes_nothing_but_the_time(
 def test_a_cache_that_cannot_be_written_is_told_as_such(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file where the folder should be is no fault of the videos: the stream says what is wrong and what to set."""
+    """A file in place of the cache folder is not blamed on the videos: the error says what is wrong and what to set."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SEQFF_CACHE", str(tmp_path / "file"))
     with pytest.raises(SeqffError, match=r"file.* SEQFF_CACHE"):
@@ -284,7 +285,7 @@ def test_a_cache_that_cannot_be_written_is_told_as_such(
 
 
 def test_visits_know_their_videos(manifest: Manifest) -> None:
-    """The rows of a batch carry the identity of the very video they were decoded from."""
+    """The rows of a batch have the identity of the video they were decoded from."""
     stream = PairStream(
         manifest, SMALL, replace(CONFIG, crop=1.0, flip=False, brightness=0.0, color_jitter=0.0), seed=0
     )
@@ -297,7 +298,7 @@ def test_visits_know_their_videos(manifest: Manifest) -> None:
 
 
 def test_a_plain_stream_leaves_frames_as_they_are(manifest: Manifest) -> None:
-    """Neither cropped nor mirrored, and of the same exposure and colors."""
+    """Plain batches are neither cropped nor mirrored, with unchanged exposure and colors."""
     config = PairStream(manifest, SMALL, CONFIG, seed=0).plain().config
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8))
     assert torch.equal(augment(frames, SMALL, config, np.random.default_rng(1)), SMALL(frames))
