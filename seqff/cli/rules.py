@@ -16,6 +16,8 @@ RULES = ConstructorRegistry()
 @RULES.primitive_rule
 def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """Return how to parse a number, a tolerance or a temporal distance; None for other types."""
+    if info.type == int | None:
+        return _spec("INT", lambda words: None if words == ["None"] else _number(int, words), int, type(None))
     if info.type in (int, float):
         kinds = (int, float) if info.type is float else (int,)
         return _spec(info.type.__name__.upper(), partial(_number, info.type), *kinds)

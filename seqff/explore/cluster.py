@@ -156,7 +156,7 @@ def cluster(
     check_folder(folder, marker=SEGMENTS, overwrite=overwrite)
     store = features if isinstance(features, FeatureStore) else FeatureStore.open(features)
     if store.per == "video":
-        raise ValueError(f"rows of {store.path} are whole videos; extract with per frame or clip to group moments")
+        raise ValueError(f"rows of {store.path} are whole videos; extract with --per frame or clip to group moments")
     name, timeline = store.name_of(-1 if layer is None else layer), Timeline(store)
     with tqdm(total=len(store), desc="cluster", unit="row", disable=None if progress else True) as bar:
         grouped = group(timeline, name, method=method, k=k, min_rows=min_rows, seed=seed, tick=bar.update)

@@ -118,7 +118,7 @@ class Timeline:
         if self.store.per == "video":
             if timed and not _named(list(self.rows), like):
                 raise ValueError(
-                    f"rows of {self.store.path} are whole videos: give {name!r} alone, or extract with per frame"
+                    f"rows of {self.store.path} are whole videos: give {name!r} alone, or extract with --per frame"
                 )
             return self.moment(int(self.rows[self.find_video(like)][0]))
         if not timed:

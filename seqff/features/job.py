@@ -141,7 +141,7 @@ def stop_above(job: Job, failed: Mapping[str, str]) -> None:
         causes = "; ".join(list(failed.values())[:3])
         raise RunError(
             f"{bad} of {total} videos cannot be read, more than max_bad {job.max_bad:g} allows: {causes}. "
-            "Mend or remove them, or allow more, and resume"
+            "Mend or remove them, or raise max_bad (--max-bad), and resume"
         )
 
 

@@ -45,7 +45,8 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
         if delimiter == ",":
             raise
         parted = f"{_NAMES.get(delimiter, repr(delimiter))}s"
-        raise LabelError(f"{error}; this file is separated by {parted}: save it with commas") from error
+        hint = f"columns were read as separated by {parted}: if they are not, save it with commas"
+        raise LabelError(f"{error}; {hint}") from error
 
 
 def _parse(path: Path, text: str, first: int, delimiter: str, needed: Sequence[str]) -> Rows:

@@ -269,7 +269,7 @@ def _check_bad(manifest: Manifest, max_bad: float, out: Path) -> None:
     number = f"{len(bad)} of {counted(len(manifest), 'video')}"
     if len(bad) > max_bad * len(manifest):
         under = f"{number} under {shown(manifest.root)} cannot be used, more than max_bad = {max_bad:g} allows:"
-        end = f"Mend or remove them, or raise max_bad; the manifest is in {out}."
+        end = f"Mend or remove them, or raise max_bad (--max-bad); the manifest is in {out}."
         raise BadVideosError(as_lines([under, *list_alike(bad).split("\n"), end]), manifest)
     if bad:
         _log.warning("%s left out:\n%s", number, list_alike(bad))

@@ -106,4 +106,4 @@ def test_what_a_run_began_with_is_no_setting(tmp_path: Path, capsys: pytest.Capt
     file.write_text(dump_yaml({"seed": 3, "init": "abc", **to_dict(CONFIG)}))
     assert load_config(file) == CONFIG
     assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--config", str(file)]) == 2
-    assert "name that by --init" in capsys.readouterr().err
+    assert "by --init" in capsys.readouterr().err

@@ -46,6 +46,7 @@ def test_exit_code_2_and_plain_words(
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+    assert "<class" not in error
     assert not (tmp_path / "run").exists()
 
 

@@ -151,7 +151,7 @@ def test_pictures(by_frame: FeatureStore, tmp_path: Path) -> None:
 def test_what_cannot_be_grouped_is_said(states: FeatureStore, by_video: FeatureStore, tmp_path: Path) -> None:
     """Whole videos, more clusters than rows, features that do not vary, a folder in the way; nothing is left."""
     out = tmp_path / "c"
-    with pytest.raises(ValueError, match="extract with per frame or clip"):
+    with pytest.raises(ValueError, match="extract with --per frame or clip"):
         group(by_video, out)
     with pytest.raises(ValueError, match="300 rows, too few for 301 clusters"):
         group(states, out, k=301)

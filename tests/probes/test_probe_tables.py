@@ -58,7 +58,10 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path, content: str | bytes) -
         ("video,label,label\na.mp4,walk,x\n", "row 1: the header has 'label' more than once"),
         ("video,who,who,label\na.mp4,x,y,walk\n", "row 1: the header has 'who' more than once"),
         ('video,label\na.mp4,"walk\nb.mp4,run\n', r"row 2: .*is a quote or a comma not where it belongs"),
-        ("video;class\na.mp4;walk\n", "needs 'label'; this file is separated by semicolons: save it with commas"),
+        (
+            "video;class\na.mp4;walk\n",
+            "needs 'label'; columns were read as separated by semicolons: if they are",
+        ),
         ("PK\3\4\0\0 a spreadsheet", "a binary one; save the table as CSV"),
         ("a.mp4,walk\nb.mp4,walk\n", "columns 'a.mp4', 'walk'; it needs 'video'"),
     ],
