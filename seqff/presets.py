@@ -1,4 +1,4 @@
-"""Published methods, and a smaller net, as changes to the default settings, for `seqff train --preset`."""
+"""Published methods as changes to the default settings, for `seqff train --preset`."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ AS_FAST = OptimConfig(name="adamw", head_lr=1.0)
 
 PRESETS: dict[str, Preset] = {
     "default": Preset("the defaults of `seqff train`", "this package", TrainConfig()),
-    "small": Preset(
-        "half as many channels: half the time, about 2 points less on film clips (docs/results.md, Size)",
-        "this package",
-        TrainConfig(encoder=EncoderConfig(widths=(8, 16, 64, 128))),
-    ),
     "temporal-hinge": Preset(
         "positives within a tolerance, negatives beyond a margin, one head per layer",
         "Hadsell, Chopra, LeCun 2006 (DrLIM); layer by layer: Tang, Yang, Amit 2022, doi:10.3389/fncom.2022.789253",
