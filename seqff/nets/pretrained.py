@@ -163,7 +163,7 @@ def model_card(encoder: Encoder, facts: dict[str, Any]) -> str:
     weights = sum(parameter.numel() for parameter in encoder.parameters())
     rows = [f"| {info.name} | {info.channels} | {info.reduction} px |" for info in encoder.feature_info]
     network = "a plain conv net" if config.name == "conv" else config.name
-    begun = f", begun with the weights in {Path(config.weights).name}" if config.weights else ""
+    begun = f", started from the weights in {Path(config.weights).name}" if config.weights else ""
     what = f"""\
 # Visual features from video
 

@@ -237,7 +237,7 @@ class _CachedVideo:
 
     def warn(self, damage: DamagedCacheError) -> None:
         """Log that the file is damaged."""
-        _log.warning("%s in the cache is damaged (%s): decoding %s anew", self.file.name, damage, self.path)
+        _log.warning("%s in the cache is damaged (%s): decoding %s again", self.file.name, damage, self.path)
 
     def write(self) -> None:
         """Decode the video and write the file atomically."""
@@ -304,7 +304,7 @@ class CachedReader(VideoReader):
             self._file = self._video.open()
             return self._read(ascending, frames)
         except DamagedCacheError as damage:
-            raise self._error(f"{self._video.file} was damaged, made anew, and is damaged again: {damage}") from damage
+            raise self._error(f"{self._video.file} was damaged, rebuilt, and is damaged again: {damage}") from damage
 
     def _read(self, ascending: NDArray[np.int64], frames: Frames) -> Frames:
         borders = [0, *(np.flatnonzero(np.diff(ascending) != 1) + 1).tolist(), len(ascending)]

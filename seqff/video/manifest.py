@@ -176,7 +176,7 @@ class Manifest:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ManifestError(
-                f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew"
+                f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan again"
             ) from error
 
     def table(self) -> str:
@@ -233,7 +233,7 @@ def check_ending(path: Path) -> Path:
 def _format(path: Path, values: dict[str, Any], *, older: bool) -> int:
     found = int(values["format"])
     if found > FORMAT or (found < FORMAT and not older):
-        raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan anew")
+        raise ManifestError(f"{path}: manifest of format {found}, this seqff reads {FORMAT}: scan again")
     return found
 
 

@@ -60,7 +60,7 @@ class Rows(Sequence[VideoEntry]):
             try:
                 yield entry_of(row)
             except DAMAGE as error:
-                raise ManifestError(f"{self.table} is damaged ({error}): delete it and scan anew") from error
+                raise ManifestError(f"{self.table} is damaged ({error}): delete it and scan again") from error
 
     def stamps(self) -> Iterator[tuple[str, str, Stamp]]:
         """Yield each video's path, status, and stamp."""
@@ -129,7 +129,7 @@ class Rows(Sequence[VideoEntry]):
             raise self._gone() from error
 
     def _gone(self) -> ManifestError:
-        return ManifestError(f"{self.table} was scanned anew, moved or deleted while it was used: start again")
+        return ManifestError(f"{self.table} was scanned again, moved or deleted while it was used: start again")
 
 
 Entries = Rows | tuple[VideoEntry, ...]

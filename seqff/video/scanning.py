@@ -96,7 +96,7 @@ def scan(
         fps = video.fps or before.fps or fps
         levels = video.levels or (before.levels if len(before) else levels)
         if old_format := before.format < FORMAT:
-            _log.warning("%s is of an older seqff (format %d, now %d): scanned anew", out, before.format, FORMAT)
+            _log.warning("%s is of an older seqff (format %d, now %d): scanned again", out, before.format, FORMAT)
         same = set() if refresh or old_format else _unchanged(root, before.entries)
         journal.found &= _unchanged(root, journal.known())
         todo = [path for path in paths if path not in same and path not in journal.found]
@@ -191,7 +191,7 @@ def _remembered(root: Path, paths: list[str]) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=place).close()
     except (OSError, SeqffError) as error:
-        what = "the manifest cannot be kept in the cache, so that the next scan decodes everything anew"
+        what = "the manifest cannot be kept in the cache, so that the next scan decodes everything again"
         _log.warning("%s (%s): set %s to a folder that can be written, or give --out", what, error, CACHE)
         place = Path(tempfile.mkdtemp(prefix="seqff-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)

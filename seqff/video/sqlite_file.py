@@ -50,7 +50,9 @@ def open_to_read(path: Path, schema: Schema) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     except (*DAMAGE, OSError) as error:
-        raise ManifestError(f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew") from error
+        raise ManifestError(
+            f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan again"
+        ) from error
 
 
 @contextmanager
@@ -84,7 +86,9 @@ def open_to_change(path: Path, schema: Schema, *, locks: bool = True) -> Iterato
     except sqlite3.OperationalError as error:
         raise write_error(path, error) from error
     except DAMAGE as error:
-        raise ManifestError(f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan anew") from error
+        raise ManifestError(
+            f"{path} is not a seqff manifest, or damaged ({error}): delete it and scan again"
+        ) from error
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:

@@ -98,7 +98,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
         path: before[path] for path in ("a.mp4", "b.mp4")
     }
     assert first.entries[0] == second.entries[0]
-    with pytest.raises(ManifestError, match="scanned anew"):
+    with pytest.raises(ManifestError, match="scanned again"):
         first.entries[2]
     assert second == quick(root, tmp_path / "other.sqlite") == quick(root, tmp_path / "other.json")
 

@@ -45,7 +45,7 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     """A file that is no manifest is an error that says what to do, never an empty manifest."""
     path = tmp_path / "m.json"
     path.write_text(text)
-    with pytest.raises(ManifestError, match=r"m\.json.*scan anew"):
+    with pytest.raises(ManifestError, match=r"m\.json.*scan again"):
         Manifest.load(path)
 
 
@@ -117,7 +117,7 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path) -> None:
 def test_a_manifest_of_an_older_seqff_is_refreshed(
     tmp_path: Path, given: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What an older seqff found is not believed: its videos are scanned anew, which is said in one line."""
+    """What an older seqff found is not believed: its videos are scanned again, which is said in one line."""
     root, out = tmp_path / "v", tmp_path / "m.json"
     root.mkdir()
     write_painted(root / "a.ts", frames=6)
@@ -125,7 +125,7 @@ def test_a_manifest_of_an_older_seqff_is_refreshed(
     text = out.read_text().replace('"codec": "h264"', '"codec": "old"').replace(f'"format": {FORMAT}', '"format": 2')
     out.write_text(text)
     assert Manifest.load(out, older=True).format == 2
-    with pytest.raises(ManifestError, match="scan anew"):
+    with pytest.raises(ManifestError, match="scan again"):
         Manifest.load(out)
     assert quick(root if given == "folder" else out, out) == whole == Manifest.load(out)
     (record,) = caplog.records
