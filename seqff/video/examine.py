@@ -117,7 +117,7 @@ def examine(
                 raise OSError("the file is empty")
             if is_shard(path.name):
                 contents(path, heartbeat)  # raises if it is damaged
-                raise OSError("a tar file without a video")
+                raise OSError("a tar file and no video: give the path of one in it, such as shard.tar/a.mp4")
             if path.suffix.lower() in arrays.ARRAY_EXTENSIONS and not member:
                 found = arrays.describe(entry, path, heartbeat)
             elif is_stack(path):
