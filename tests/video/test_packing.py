@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -65,13 +67,16 @@ def test_files_keep_their_names_and_samples_stay_together(folder: Path, tmp_path
 
 @pytest.mark.skipif(importlib.util.find_spec("webdataset") is None, reason="webdataset is not installed")
 def test_webdataset_reads_them(folder: Path, tmp_path: Path) -> None:
-    """Its samples are the videos with what lies beside them."""
-    import webdataset
-
+    """Its samples are the videos with what lies beside them; in a process of its own, as it leaves files open."""
     (shard,) = pack(folder, out=tmp_path / "a", progress=False)
-    samples = {one["__key__"]: one for one in webdataset.WebDataset(str(shard), shardshuffle=False)}
-    assert samples["walk/a"]["mp4"] == (folder / "walk/a.mp4").read_bytes()
-    assert samples["walk/a"]["json"] == (folder / "walk/a.json").read_bytes()
+    code = """
+import sys, webdataset
+for sample in webdataset.WebDataset(sys.argv[1], shardshuffle=False):
+    if sample["__key__"] == "walk/a":
+        print(sample["mp4"].hex(), sample["json"].hex())
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(shard)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [(folder / name).read_bytes().hex() for name in ("walk/a.mp4", "walk/a.json")]
 
 
 def test_a_call_that_was_stopped_goes_on(folder: Path, tmp_path: Path) -> None:
