@@ -182,7 +182,7 @@ def test_without_the_extra_files_here_work_and_addresses_name_it(videos: Path, t
     assert "pip install 'seqff[remote]'" in failed.stderr
     with pytest.raises(SeqffError if importlib.util.find_spec("s3fs") is None else Exception, match="s3"):
         scan("s3://bucket/a.mp4" if importlib.util.find_spec("s3fs") is None else "no-s3://a/b.mp4")
-    with pytest.raises(ValueError, match="Protocol not known: nonsense"):
+    with pytest.raises(VideoError, match="Protocol not known: nonsense"):
         scan("nonsense://bucket/a.mp4")
 
 

@@ -41,7 +41,7 @@ def connect(address: str) -> tuple[Any, str]:
 
     Raises:
         SeqffError: fsspec, or its driver for this kind of address, is not installed.
-        ValueError: unknown kind of address.
+        VideoError: unknown kind of address.
     """
     try:
         from fsspec.core import url_to_fs
@@ -56,7 +56,8 @@ def connect(address: str) -> tuple[Any, str]:
             "of storage need the package named here beside it)"
         ) from None
     except ValueError as error:
-        raise ValueError(f"{address}: {one_line(error)}; known are s3, gs, http, https and others of fsspec") from None
+        cause = f"{one_line(error)}; known are s3, gs, http, https and others of fsspec"
+        raise VideoError(address, "fsspec", cause) from None
     return filesystem, str(path)
 
 
