@@ -67,7 +67,7 @@ def commands() -> str:
 
 def flags(command: str) -> set[str]:
     """Return every flag of a command, in all spellings (with - or _)."""
-    found = {"--help", "--help-all", "--debug"}
+    found = {"--help", "--help-all", "--debug", "--quiet"}
     for options in options_of(command):
         for setting in walk(options):
             head, dot, last = setting.name.rpartition(".")

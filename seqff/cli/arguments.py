@@ -55,7 +55,7 @@ SPLITS = (
 )
 Splits = Annotated[Path | None, arg(help=SPLITS)]
 MaxBad = Annotated[float, arg(help="Fail if more than this share of the videos cannot be read.")]
-Progress = Annotated[bool, arg(help="Show progress bars if stderr is a terminal.")]
+Progress = Annotated[bool, arg(help="Show progress. --quiet is short for --no-progress.")]
 Json = Annotated[bool, arg(help="Print JSON instead.")]
 
 
@@ -70,7 +70,9 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> Any:
     """
     everyday, given, rest = getattr(module, "EVERYDAY", ()), _defaults(module.Options, arguments), list(arguments)
     for place, argument in enumerate(rest):
-        if argument == "--help-all":
+        if argument == "--quiet":
+            rest[place] = "--no-progress"
+        elif argument == "--help-all":
             rest = ["--help"]
         elif argument in ("-h", "--help") and everyday:
             group = next((word for word in rest[place + 1 :] if not word.startswith("-")), None)

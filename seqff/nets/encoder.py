@@ -88,7 +88,7 @@ class Encoder(nn.Module):
             TypeError: frames that were not transformed.
             ValueError: no layer of that name.
         """
-        if "uint8" in str(getattr(x, "dtype", "")):
+        if "uint8" in str(x.dtype):
             raise TypeError("frames (uint8) go through the transform first: encoder(encoder.transform(frames))")
         wanted = [self.index_of(layer) for layer in (range(len(self.layers)) if layers is None else layers)]
         kept: dict[int, Tensor] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,10 @@ def open_input(source: Any, *, protocols: str, more: tuple[str, ...] = (), **how
     options = {"protocol_whitelist": protocols, "format_whitelist": _formats(*more)}
     try:
         return av.open(source, options=options, metadata_errors="replace", **how)
-    except av.ArgumentError as error:
-        raise ValueError(_IS_SCRIPT) from error
+    except av.FFmpegError as error:  # its class for EINVAL has another name in older PyAV
+        if error.errno == errno.EINVAL:
+            raise ValueError(_IS_SCRIPT) from error
+        raise
 
 
 def check_no_script(source: Source) -> None:

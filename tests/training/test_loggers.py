@@ -17,6 +17,7 @@ from helpers.processes import together
 from helpers.small_runs import CONFIG
 
 from seqff.cli import main
+from seqff.config_io import dump_yaml, to_dict
 from seqff.errors import WriteError
 from seqff.metrics import METRICS, read_metrics
 from seqff.train import train
@@ -146,8 +147,10 @@ def test_the_bar_folds_many_layers() -> None:
 def test_off_a_terminal_a_training_says_lines(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command to watch, progress with losses and time left, and the end; nothing if progress is off."""
-    train(manifest, out=tmp_path / "silent", config=SHORT, progress=False)
+    """The command to watch, progress with losses and time left, and the end; nothing with `--quiet`."""
+    (tmp_path / "short.yaml").write_text(dump_yaml(to_dict(SHORT)))
+    quiet = ["--config", str(tmp_path / "short.yaml"), "--out", str(tmp_path / "silent"), "--quiet"]
+    assert main(["train", str(manifest), *quiet]) == 0
     assert capsys.readouterr().err == ""
     train(manifest, out=tmp_path / "run", config=SHORT, progress=True)
     said = capsys.readouterr().err
