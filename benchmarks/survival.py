@@ -2,11 +2,12 @@
 
     python -m benchmarks.survival [--kills 20] [--times 10] [--seed 0] [--only PART ...]    # an hour, all parts
 
-workers   a training with two decoding processes is killed (kill -9) repeatedly: 5 s later none of its processes is
-alive and none of its shared memory remains. together  two trainings, two scans, two extractions (each also with
---resume) are started in one folder, repeatedly: one exact result, and one clear line from the second job. train,
-extract, scan   killed after a random time and restarted, repeatedly; then it may finish. ranks     `torchrun
---max-restarts 3` trains with two workers; one of them is killed at random moments.
+workers    a training with two decoding processes is killed (kill -9) repeatedly: 5 s later none of its processes is
+           alive and none of its shared memory remains
+together   two trainings, two scans, two extractions (each also with --resume) are started in one folder, repeatedly:
+           one exact result, and one clear line from the second job
+train, extract, scan   killed after a random time and restarted, repeatedly; then it may finish
+ranks      `torchrun --max-restarts 3` trains with two workers; one of them is killed at random moments
 
 The result must be byte-identical (a manifest: entry by entry) to that of an undisturbed job. One thread per process.
 """
