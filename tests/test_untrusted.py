@@ -69,6 +69,15 @@ def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return scan(clips, out=tmp_path_factory.mktemp("scan") / "m.json", workers=1, progress=False)
 
 
+@pytest.mark.parametrize("root", ["clips", "http:/127.0.0.1:9/clips", "http:clips", "concat:clips", "", 5])
+def test_the_root_of_a_manifest_is_absolute_or_an_address(manifest: Manifest, tmp_path: Path, root: object) -> None:
+    """Only `scheme://` reaches a server; a name that looks like it is a relative path, which a manifest never has."""
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps(manifest.to_dict() | {"root": root}))
+    with pytest.raises(ManifestError):
+        Manifest.load(file)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

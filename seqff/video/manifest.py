@@ -167,8 +167,9 @@ class Manifest:
             skipped = tuple(map(str, values.get("skipped", ())))
             fps, levels = float(values.get("fps", 0.0)), str(values.get("levels", USED))
             root = as_path(values["root"])
-            if not (root.is_absolute() or is_below(root)):
-                raise ValueError(f"its root {str(root)!r} is neither an absolute path nor an address")
+            remote = is_below(root) and ("://" in values["root"] or values["root"].endswith(":"))
+            if not (root.is_absolute() or remote):
+                raise ValueError(f"its root {values['root']!r} is neither an absolute path nor an address")
             if not 0 <= fps < math.inf:
                 raise ValueError(f"its fps is {fps}")
             return cls(root, entries, skipped, fps, levels, found)
