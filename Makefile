@@ -34,10 +34,13 @@ release-check: .venv/bin/python
 	  cd build/release; env/bin/seqff --version; env/bin/seqff doctor; cd ../..; \
 	done
 
-lowest: # Python 3.10 to 3.12: these versions have no wheels for newer ones
+lowest: build/lowest/installed
+	build/lowest/bin/python -m pytest -W default $(LOWEST)
+
+build/lowest/installed: constraints-lowest.txt pyproject.toml # Python 3.10 to 3.12: no wheels for newer ones
 	$(PYTHON) -m venv --clear build/lowest
 	build/lowest/bin/python -m pip install --quiet -c constraints-lowest.txt -e . pytest
-	build/lowest/bin/python -m pytest -W default $(LOWEST)
+	touch $@
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

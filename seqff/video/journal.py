@@ -56,10 +56,12 @@ class Journal:
         self._read = 0  # the last row read
         self._pending: list[VideoEntry] = []
         self._flushed = 0.0
-        self._name, self._shares, self._warned = uuid.uuid4().hex, False, False
+        self._name, self._shares = uuid.uuid4().hex, False
         self._liveness: LivenessLock | None = None
         with self._locked():
-            if fresh and not self.others():
+            second = bool(self.others())
+            self._warns = second and os.environ.get("WORLD_SIZE", "1") == "1"  # ranks always share
+            if fresh and not second:
                 for file in self.folder.glob(f"*{TABLE}*"):
                     file.unlink()
             digest = hashlib.blake2b(os.fsencode(str(root)), digest_size=16).hexdigest()
@@ -117,8 +119,8 @@ class Journal:
                 self._refresh(table)
                 busy = self._busy(table)
                 mine = [path for path in block if path not in self.found and path not in busy]
-                if busy and not self._warned and os.environ.get("WORLD_SIZE", "1") == "1":  # ranks always share
-                    self._warned = True
+                if busy and self._warns:
+                    self._warns = False
                     _log.warning("%s: another scan to it is under way; the work is shared", self._out)
                 table.claim(mine, self._name)
             yield from mine

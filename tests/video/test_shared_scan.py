@@ -40,9 +40,14 @@ def alone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.mark.parametrize("name", ["m.json", "m.sqlite"])
 def test_processes_share_the_work(
-    root: Path, alone: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    root: Path,
+    alone: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
 ) -> None:
-    """Two scans at the same time decode every video once between them, and both return all of them."""
+    """Two scans at the same time decode every video once between them, and both return all; only the second says so."""
     decoded, found, both = list[str](), list[Manifest](), threading.Barrier(2, timeout=300)
     original = Worker.examine
 
@@ -65,6 +70,7 @@ def test_processes_share_the_work(
     for thread in threads:
         thread.join(300)
     assert found == [alone, alone]
+    assert sum("the work is shared" in record.message for record in caplog.records) <= 1
     assert sorted(decoded) == [f"{number}.mp4" for number in range(COUNT)]
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
