@@ -80,7 +80,7 @@ def test_the_store_keeps_what_it_was_extracted_with(
     (begun / "meta.json").unlink()
     again = extract(videos=clips, encoder=network, out=begun, resume=True, **SMALL)
     assert content(again.path) == first
-    with pytest.raises(RunError, match=r"begun with .* now it is"):
+    with pytest.raises(RunError, match=r"started with .* now it is"):
         extract(videos=clips, encoder={**network, "size_px": 64}, out=begun, resume=True, **SMALL)
 
 

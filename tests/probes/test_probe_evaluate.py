@@ -86,9 +86,9 @@ def test_finished_folds_are_not_done_again_and_seeds_are_added(
     summary = json.loads((done / "summary.json").read_text())
     assert summary["seed_numbers"] == [0, 1]
     assert list(summary["seconds"]) == ["scan", "training", "extraction", "probes"]
-    with pytest.raises(RunError, match="begun with other config"):
+    with pytest.raises(RunError, match="started with other config"):
         evaluate(clips, **options, config=dataclasses.replace(SMALL, steps=3))  # type: ignore[arg-type]
-    with pytest.raises(RunError, match="begun with other tests"):
+    with pytest.raises(RunError, match="started with other tests"):
         evaluate(clips, **{**options, "folds": 4}, config=SMALL)  # type: ignore[arg-type]
     folders = [str(done / f"seed{seed}/probe") for seed in (0, 1)]
     assert main(["compare", "--seeds", *folders]) == 0
@@ -101,7 +101,7 @@ def test_wrong_questions_are_told_before_anything_is_trained(clips: Path, tmp_pa
     for options, words in (
         ({"baselines": ["untrained"]}, "choose from end_to_end, supervised"),
         ({"seeds": [1, 1]}, "each once"),
-        ({"groups": "frame"}, "cannot be split between training and test"),
+        ({"groups": "frame"}, "frames of one video are nearly identical"),
     ):
         with pytest.raises((ValueError, Exception), match=words):
             evaluate(clips, out=out, progress=False, **options)  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ def test_copies_share_a_group() -> None:
         ("[a-z]+_", "marks no group"),
         ("(unclosed", "nor a regular expression"),
         ("nowhere.csv", "no such file of groups"),
-        ("frame", "frames of one video cannot be split"),
+        ("frame", "frames of one video are nearly identical"),
     ],
 )
 def test_groups_that_do_not_work(source: str, text: str) -> None:

@@ -162,7 +162,7 @@ def test_wrong_arguments(make_store: MakeStore, tmp_path: Path) -> None:
         probe(tmp_path / "nowhere", labels="folder", out=None)
     with pytest.raises(ValueError, match="unknown device 'tpu'"):
         run(make_store(), device="tpu")
-    with pytest.raises(LabelError, match="frames of one video cannot be split"):
+    with pytest.raises(LabelError, match="frames of one video are nearly identical"):
         run(make_store(frames=3), groups="frame")
 
 

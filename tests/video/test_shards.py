@@ -259,6 +259,7 @@ def test_shards_at_an_address_are_fetched_once_and_read_like_those_here(
         with open_video(f"{far.address}/shard-000.tar/{NAMES[2]}") as video:
             assert len(video) == 26  # without a manifest
         write_shard(shard / "shard-000.tar", {"new.mp4": videos / NAMES[0], **in_folders(videos)})
+        os.utime(shard / "shard-000.tar", (2e9, 2e9))  # the server tells seconds
         downloaded(downloads)[0].unlink()
         with pytest.raises(VideoError, match="changed since it was scanned: scan again"):
             open_video(found.path(found.entries[1]), entry=found.entries[1])
