@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -89,8 +88,8 @@ def lives(pid: int) -> bool:
         return False
 
 
-def killed(tmp_path: Path, script: str, *arguments: str) -> list[int]:
-    """Kill a process that has told which it started, and return those that live on."""
+def killed(tmp_path: Path, script: str, *arguments: str, held: set[Path] | None = None) -> list[int]:
+    """Kill a process that has told which it started; return those that live on, and add their shared memory to `held`."""
     file = tmp_path / "script.py"
     file.write_text(script)
     command = [sys.executable, str(file), *arguments]
@@ -99,6 +98,8 @@ def killed(tmp_path: Path, script: str, *arguments: str) -> list[int]:
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert children
         assert all(map(lives, children))
+        if held is not None:
+            held |= set().union(*map(shared_memory, [parent.pid, *children]))
         parent.kill()
     until = time.monotonic() + LONGEST_SECONDS
     while any(map(lives, children)) and time.monotonic() < until:
@@ -106,18 +107,13 @@ def killed(tmp_path: Path, script: str, *arguments: str) -> list[int]:
     return [pid for pid in children if lives(pid)]
 
 
-def shared_memory() -> list[str]:
-    """Files in shared memory, where this system shows them."""
-    return [str(path) for path in Path("/dev/shm").glob("*")]
-
-
-def forgotten(before: set[str]) -> set[str]:
-    """Files in shared memory that came since and that no process holds: other tests may run beside this one."""
-    new = set(shared_memory()) - before
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with contextlib.suppress(OSError):
-            new -= {line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines() if "/dev/shm/" in line}
-    return new
+def shared_memory(pid: int) -> set[Path]:
+    """Files in shared memory that a process holds, where this system shows them (other tests may run beside these)."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return set()
+    return {Path(line.split(maxsplit=5)[-1]) for line in maps.splitlines() if "/dev/shm/" in line}
 
 
 @pytest.mark.parametrize(
@@ -139,10 +135,11 @@ def test_decoding_processes_of_a_training_end_with_it(clips: Path, tmp_path: Pat
     """Those of `workers=2`, which hold some hundred MB each; nothing of theirs stays in shared memory."""
     from seqff.video import scan
 
-    before = set(shared_memory())
+    held = set[Path]()
     scan(clips, out=tmp_path / "m.json", workers=1, progress=False)
-    assert killed(tmp_path, LOADS, str(tmp_path / "m.json")) == []
+    assert killed(tmp_path, LOADS, str(tmp_path / "m.json"), held=held) == []
+    assert held or not Path("/dev/shm").exists()
     until = time.monotonic() + LONGEST_SECONDS
-    while (left := forgotten(before)) and time.monotonic() < until:
-        time.sleep(0.1)  # Python's own watcher clears away there
-    assert not left
+    while any(file.exists() for file in held) and time.monotonic() < until:
+        time.sleep(0.02)  # Python's own watcher clears away there
+    assert not [file for file in held if file.exists()]
