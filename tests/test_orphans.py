@@ -89,7 +89,7 @@ def lives(pid: int) -> bool:
 
 
 def killed(tmp_path: Path, script: str, *arguments: str, held: set[Path] | None = None) -> list[int]:
-    """Kill a process that has told which it started; return those that live on, and add their shared memory to `held`."""
+    """Kill a process that has told which it started; return those that live on. `held` gets their shared memory."""
     file = tmp_path / "script.py"
     file.write_text(script)
     command = [sys.executable, str(file), *arguments]
