@@ -356,8 +356,8 @@ def page() -> str:
         parts += [
             "## The first layer",
             "The first layer gains least. These are its gains over the untrained layer in points, mean and each seed, "
-            "when it is trained alone, on the sets for choosing settings. One test video is 0.4 points on film clips, "
-            "1.7 on six Weizmann subjects and 1.1 in front of the wall.",
+            f"when it is trained alone (settings `{FIRST}` and the change), on the sets for choosing settings. One "
+            "test video is 0.4 points on film clips, 1.7 on six Weizmann subjects and 1.1 in front of the wall.",
             rows,
         ]
     beside = others(records)

@@ -67,7 +67,7 @@ def convert(
     if probe is not None:
         classifier = load_classifier(probe, layer=layers[0] if layers else None, run=run)
         model = FramesToClasses(classifier)
-        write_program(model, path, classifier.encoder.transform, ["probabilities"], _facts(classifier))
+        write_program(model, path, classifier.encoder.transform, ["probabilities"], _metadata(classifier))
         return path
     encoder = run if isinstance(run, Encoder) else load_encoder(run)
     if not path.suffix:
@@ -117,10 +117,10 @@ def _over_time(rows: Tensor) -> Tensor:
     return torch.stack([mean, std, move])
 
 
-def _facts(classifier: Classifier) -> dict[str, str]:
+def _metadata(classifier: Classifier) -> dict[str, str]:
     """Return the metadata needed to use the file."""
     sampling, transform = classifier.sampling, classifier.encoder.transform
-    facts = {
+    metadata = {
         "classes": json.dumps(classifier.classes, ensure_ascii=False),
         "layer": classifier.layer,
         "probe_accuracy": f"{classifier.accuracy:.6g}",
@@ -129,7 +129,7 @@ def _facts(classifier: Classifier) -> dict[str, str]:
         "fit": transform.fit,
     }
     if sampling.pooled:
-        facts["statistics"] = ", ".join(STATISTICS[place] for place in sampling.pooled)
+        metadata["statistics"] = ", ".join(STATISTICS[place] for place in sampling.pooled)
     if sampling.per == "clip":
-        facts |= {"clip_frames": str(sampling.clip_frames)}
-    return facts
+        metadata |= {"clip_frames": str(sampling.clip_frames)}
+    return metadata

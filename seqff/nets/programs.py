@@ -37,7 +37,7 @@ class FramesToMaps(nn.Module):
 
 
 def write_program(
-    model: nn.Module, path: Path, transform: FrameTransform, names: Sequence[str], facts: Mapping[str, str]
+    model: nn.Module, path: Path, transform: FrameTransform, names: Sequence[str], metadata: Mapping[str, str]
 ) -> None:
     """Write a network as a program for any number of frames, (N, height, width, 3) uint8.
 
@@ -46,29 +46,29 @@ def write_program(
         path: file to write; its suffix, one of `PROGRAMS`, selects the format.
         transform: gives the height and width of the frames.
         names: names of the model's outputs; torch.export numbers them instead.
-        facts: additional texts: metadata of an ONNX file, extra files of a torch.export file.
+        metadata: texts by name: properties of an ONNX file, extra files of a torch.export file.
 
     Raises:
         RunError: a package is missing, or the file cannot be written.
     """
     example = (torch.zeros(BATCH, transform.height, transform.width, 3, dtype=torch.uint8),)
     make = {".pt2": _exported, ".onnx": _onnx}[path.suffix]
-    write_atomically(path, make(model.eval(), example, names, facts))
+    write_atomically(path, make(model.eval(), example, names, metadata))
 
 
 def _shapes() -> dict[str, Any]:
     return {"frames": {0: torch.export.Dim("frames")}}
 
 
-def _exported(model: nn.Module, example: tuple[Tensor], names: Sequence[str], facts: Mapping[str, str]) -> bytes:
+def _exported(model: nn.Module, example: tuple[Tensor], names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     del names
     program = torch.export.export(model, example, dynamic_shapes=_shapes())
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files=dict(facts))
+    torch.export.save(program, buffer, extra_files=dict(metadata))
     return buffer.getvalue()
 
 
-def _onnx(model: nn.Module, example: tuple[Tensor], names: Sequence[str], facts: Mapping[str, str]) -> bytes:
+def _onnx(model: nn.Module, example: tuple[Tensor], names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401
@@ -86,5 +86,5 @@ def _onnx(model: nn.Module, example: tuple[Tensor], names: Sequence[str], facts:
     if program is None:
         raise RunError("torch.onnx.export gave no program")
     found = program.model_proto
-    onnx.helper.set_model_props(found, dict(facts))
+    onnx.helper.set_model_props(found, dict(metadata))
     return bytes(found.SerializeToString())
